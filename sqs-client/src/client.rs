@@ -1,0 +1,215 @@
+//! The client, and the whole life of a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::ambient::Ambient;
+use crate::config::ClientBuilder;
+use crate::credentials::{Credentials, CredentialsCache};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::operation::Operation;
+use crate::protocol::{Answer, Protocol};
+use crate::request::Request;
+use crate::retry::{Attempts, RetryPolicy, RetryQuota};
+use crate::signer::{Signer, Unsigned};
+use crate::transport::Transport;
+
+/// An SQS client: a method for each action of the service.
+///
+/// A clone is cheap and shares connections, credentials and the retry quota.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), sqs_client::Error> {
+/// use sqs_client::{Client, Credentials};
+///
+/// let client = Client::builder()
+///     .region("eu-west-1")
+///     .credentials(Credentials::new("AKIDEXAMPLE", "secret"))
+///     .build()?;
+/// let queue = client.get_queue_url("orders").await?.queue_url;
+/// client.send_message(&queue, "hello").await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) protocol: Protocol,
+    pub(crate) credentials: CredentialsCache,
+    pub(crate) signer: Signer,
+    pub(crate) transport: Transport,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) quota: RetryQuota,
+    pub(crate) ambient: Ambient,
+    /// Seconds that the server's clock is ahead of ours, learned from its refusals.
+    pub(crate) clock_offset: AtomicI64,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) operation_timeout: Option<Duration>,
+    pub(crate) verify_checksums: bool,
+}
+
+impl Client {
+    /// Settings for a client, to be built.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// A client of the environment's settings: see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) where neither region nor endpoint is set, or one of them is
+    /// not well-formed. Credentials that are missing show on the first request.
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env().build()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn request<Op: Operation>(&self, input: Op) -> Request<Op> {
+        Request::new(self.clone(), input)
+    }
+
+    /// The whole life of a request: checked and encoded once, then tried until it succeeds, fails for good, or
+    /// attempts or time run out. What can fail or grow stale is within the loop.
+    pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
+        let this = &*self.inner;
+        operation.validate()?;
+        let body = this.protocol.encode(operation)?;
+        let url = this.endpoint.url(this.protocol, operation.queue_url())?;
+        let call = Call {
+            operation,
+            url,
+            body,
+            deadline: this.operation_timeout.map(|timeout| Instant::now() + timeout),
+        };
+        let mut attempts = Attempts::new(&this.retry, &this.quota, &this.ambient);
+        loop {
+            let (error, credentials) = match this.attempt(&call).await {
+                Ok(output) => {
+                    attempts.succeeded();
+                    return Ok(output);
+                }
+                Err(failed) => failed,
+            };
+            let refreshable = this.can_refresh(&error, credentials.as_ref());
+            let retryable = error.is_retryable() || refreshable;
+            let (delay, error) = attempts.after(error, retryable)?;
+            if call.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
+                return Err(error);
+            }
+            tracing::debug!(operation = Op::NAME, ?delay, %error, "retrying");
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+/// A request that was checked and encoded.
+struct Call<'a, Op> {
+    operation: &'a Op,
+    url: Url,
+    body: Bytes,
+    deadline: Option<Instant>,
+}
+
+impl Inner {
+    /// One attempt; on failure, with the credentials it used.
+    async fn attempt<Op: Operation>(&self, call: &Call<'_, Op>) -> Result<Op::Output, (Error, Option<Credentials>)> {
+        let credentials = self
+            .credentials
+            .get(self.ambient.now())
+            .await
+            .map_err(|error| (error, None))?;
+        self.signed_attempt(call, &credentials)
+            .await
+            .map_err(|error| (error, Some(credentials)))
+    }
+
+    async fn signed_attempt<Op: Operation>(
+        &self,
+        call: &Call<'_, Op>,
+        credentials: &Credentials,
+    ) -> Result<Op::Output, Error> {
+        let target = format!("AmazonSQS.{}", Op::NAME);
+        let unsigned = Unsigned {
+            host: self.endpoint.host(),
+            path: call.url.path(),
+            content_type: self.protocol.content_type(),
+            target: (self.protocol == Protocol::Json).then_some(target.as_str()),
+            body: &call.body,
+        };
+        let headers = self.signer.sign(&unsigned, credentials, self.server_time())?;
+        let timeout = self.timeout(call);
+        let answer = self
+            .transport
+            .post(call.url.clone(), headers, call.body.clone(), timeout)
+            .await?;
+        let output = self.protocol.decode::<Op>(&answer).inspect_err(|error| {
+            if error.is_clock_skew() {
+                self.correct_clock(&answer);
+            }
+        })?;
+        if self.verify_checksums {
+            call.operation.verify(&output)?;
+        }
+        Ok(output)
+    }
+
+    /// What is left for an attempt: its own time and what the server was asked to wait, within the whole's deadline.
+    fn timeout<Op: Operation>(&self, call: &Call<'_, Op>) -> Duration {
+        let timeout = self.attempt_timeout + call.operation.server_wait();
+        match call.deadline {
+            Some(deadline) => timeout.min(deadline.saturating_duration_since(Instant::now())),
+            None => timeout,
+        }
+    }
+
+    /// Our clock, corrected by what the server said of its own.
+    fn server_time(&self) -> SystemTime {
+        let offset = self.clock_offset.load(Ordering::Relaxed);
+        let ahead = Duration::from_secs(offset.unsigned_abs());
+        let now = self.ambient.now();
+        let corrected = if offset < 0 {
+            now.checked_sub(ahead)
+        } else {
+            now.checked_add(ahead)
+        };
+        corrected.unwrap_or(now)
+    }
+
+    fn correct_clock(&self, answer: &Answer) {
+        let date = answer
+            .header("date")
+            .and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
+        if let Some(date) = date {
+            let offset = (date - OffsetDateTime::from(self.ambient.now())).whole_seconds();
+            self.clock_offset.store(offset, Ordering::Relaxed);
+            tracing::warn!(offset, "the server's clock differs; signing with its time");
+        }
+    }
+
+    /// Whether the server called the credentials expired, and the provider may have others by now.
+    fn can_refresh(&self, error: &Error, used: Option<&Credentials>) -> bool {
+        match used {
+            Some(used) if error.is_expired_credentials() => {
+                self.credentials.forget(used);
+                true
+            }
+            _ => false,
+        }
+    }
+}

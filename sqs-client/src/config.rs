@@ -1,0 +1,231 @@
+//! A client's settings and their defaults.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, SystemTime};
+
+use crate::ambient::Ambient;
+use crate::client::{Client, Inner};
+use crate::credentials::{CredentialsCache, EnvironmentCredentials, ProvideCredentials};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::protocol::Protocol;
+use crate::retry::{RetryPolicy, RetryQuota};
+use crate::signer::Signer;
+use crate::transport::{Transport, TransportConfig};
+
+/// Longest that a connection may take to be made, unless set otherwise.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest that one attempt may take beyond the wait that a receive asks for, unless set otherwise.
+pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest answer that is read, unless set otherwise: 10 messages of 1 MiB, every byte escaped as six.
+pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Settings for a [`Client`].
+///
+/// Required is a region or an endpoint. Credentials are the environment's unless given.
+///
+/// ```
+/// use std::time::Duration;
+/// use sqs_client::{Client, Credentials, Protocol, RetryPolicy};
+///
+/// # fn main() -> Result<(), sqs_client::Error> {
+/// let client = Client::builder()
+///     .endpoint_url("http://localhost:9324")
+///     .credentials(Credentials::new("x", "x"))
+///     .protocol(Protocol::Query)
+///     .retry(RetryPolicy::standard().max_attempts(5))
+///     .operation_timeout(Duration::from_secs(60))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    credentials: Arc<dyn ProvideCredentials>,
+    protocol: Protocol,
+    retry: RetryPolicy,
+    connect_timeout: Duration,
+    attempt_timeout: Duration,
+    operation_timeout: Option<Duration>,
+    max_response_bytes: usize,
+    verify_checksums: bool,
+    ambient: Ambient,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            credentials: Arc::new(EnvironmentCredentials::new()),
+            protocol: Protocol::default(),
+            retry: RetryPolicy::standard(),
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
+            operation_timeout: None,
+            max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            verify_checksums: true,
+            ambient: Ambient::real(),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// The environment's settings: `AWS_REGION` or `AWS_DEFAULT_REGION`; `AWS_ENDPOINT_URL_SQS` or
+    /// `AWS_ENDPOINT_URL`; credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. A
+    /// variable that is empty is not set.
+    pub fn from_env() -> Self {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let first = |names: [&str; 2]| {
+            let mut set = names
+                .into_iter()
+                .filter_map(|name| variable(name).filter(|value| !value.is_empty()));
+            set.next()
+        };
+        Self {
+            region: first(["AWS_REGION", "AWS_DEFAULT_REGION"]),
+            endpoint_url: first(["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]),
+            ..Self::default()
+        }
+    }
+
+    /// The AWS region, such as `eu-west-1`: where requests go unless an endpoint is given, and what they are signed
+    /// for. With an endpoint and no region, `us-east-1` is signed for.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// The server, such as `http://localhost:9324`. All requests go there, whatever host a queue's URL names.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// The credentials, or a provider of them.
+    pub fn credentials(mut self, provider: impl ProvideCredentials) -> Self {
+        self.credentials = Arc::new(provider);
+        self
+    }
+
+    /// The wire protocol; JSON unless set otherwise.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// When to try again; [`RetryPolicy::standard`] unless set otherwise.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Bounds the time to connect; [`DEFAULT_CONNECT_TIMEOUT`] unless set otherwise.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Bounds the time of one attempt, from connecting to the answer's last byte; what a receive asks the server to
+    /// wait comes on top. [`DEFAULT_ATTEMPT_TIMEOUT`] unless set otherwise.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Bounds the time of a whole request with its retries and pauses; unbounded but by the attempts unless set.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.operation_timeout = Some(timeout);
+        self
+    }
+
+    /// Bounds the length of an answer; [`DEFAULT_MAX_RESPONSE_BYTES`] unless set otherwise.
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_bytes = bytes;
+        self
+    }
+
+    /// Whether to compare the server's MD5s of bodies and attributes; on unless turned off.
+    pub fn verify_checksums(mut self, verify: bool) -> Self {
+        self.verify_checksums = verify;
+        self
+    }
+
+    /// The wall clock to sign by, for simulations; the system's unless set otherwise.
+    pub fn time_source(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.ambient = self.ambient.with_clock(now);
+        self
+    }
+
+    /// Seeds the randomness of pauses, for simulations.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.ambient = self.ambient.with_seed(seed);
+        self
+    }
+
+    /// Builds the client. Nothing is sent, and credentials are asked for on the first request.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) where neither region nor endpoint is set, one of them is
+    /// not well-formed, or TLS cannot be set up.
+    pub fn build(self) -> Result<Client, Error> {
+        let endpoint = Endpoint::resolve(self.region, self.endpoint_url.as_deref())?;
+        let transport = Transport::new(&TransportConfig {
+            connect_timeout: self.connect_timeout,
+            max_response_bytes: self.max_response_bytes,
+            tls: endpoint.is_https(),
+        })?;
+        Ok(Client::new(Inner {
+            signer: Signer::new(endpoint.region()),
+            endpoint,
+            protocol: self.protocol,
+            credentials: CredentialsCache::new(self.credentials),
+            transport,
+            retry: self.retry,
+            quota: RetryQuota::default(),
+            ambient: self.ambient,
+            clock_offset: AtomicI64::new(0),
+            attempt_timeout: self.attempt_timeout,
+            operation_timeout: self.operation_timeout,
+            verify_checksums: self.verify_checksums,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environments_more_specific_variable_wins() {
+        let builder = ClientBuilder::from_variables(|name| {
+            let value = match name {
+                "AWS_REGION" => "",
+                "AWS_DEFAULT_REGION" => "eu-west-1",
+                "AWS_ENDPOINT_URL_SQS" => "http://sqs",
+                "AWS_ENDPOINT_URL" => "http://all",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        });
+        assert_eq!(builder.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(builder.endpoint_url.as_deref(), Some("http://sqs"));
+    }
+
+    #[test]
+    fn the_builder_shows_no_secret() {
+        let builder = ClientBuilder::default().credentials(crate::Credentials::new("AKID", "hidden"));
+        assert!(!format!("{builder:?}").contains("hidden"));
+        let client = builder.region("us-east-1").build().unwrap();
+        assert!(!format!("{client:?}").contains("hidden"));
+    }
+}

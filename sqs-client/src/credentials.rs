@@ -1,0 +1,113 @@
+//! Access keys, where they come from, and the cache that all clones of a client share.
+
+mod cache;
+mod environment;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub(crate) use cache::CredentialsCache;
+pub use environment::EnvironmentCredentials;
+
+/// A boxed future, as the methods of [`ProvideCredentials`] return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An access key with its secret; a cheap clone. `Debug` shows neither the secret nor the session token.
+///
+/// ```
+/// use sqs_client::Credentials;
+///
+/// let credentials = Credentials::new("AKIDEXAMPLE", "secret").with_session_token("token");
+/// assert!(!format!("{credentials:?}").contains("secret"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials(Arc<Inner>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Inner {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    expires_at: Option<SystemTime>,
+}
+
+impl Credentials {
+    /// Long-lived credentials.
+    pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            access_key_id: access_key_id.into(),
+            secret_access_key: secret_access_key.into(),
+            session_token: None,
+            expires_at: None,
+        }))
+    }
+
+    /// The same with the session token of temporary credentials.
+    #[must_use]
+    pub fn with_session_token(mut self, token: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).session_token = Some(token.into());
+        self
+    }
+
+    /// The same with the time from which they are no longer valid; the client asks for others before.
+    #[must_use]
+    pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
+        Arc::make_mut(&mut self.0).expires_at = Some(expires_at);
+        self
+    }
+
+    /// The access key's id, which is no secret.
+    #[must_use]
+    pub fn access_key_id(&self) -> &str {
+        &self.0.access_key_id
+    }
+
+    /// The secret.
+    #[must_use]
+    pub fn secret_access_key(&self) -> &str {
+        &self.0.secret_access_key
+    }
+
+    /// The session token of temporary credentials.
+    #[must_use]
+    pub fn session_token(&self) -> Option<&str> {
+        self.0.session_token.as_deref()
+    }
+
+    /// From when on they are no longer valid.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.0.expires_at
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.0.access_key_id)
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A source of credentials.
+///
+/// The client calls it when it has none or they are about to expire, once for all its clones at a time.
+pub trait ProvideCredentials: fmt::Debug + Send + Sync + 'static {
+    /// Gets credentials that are valid now.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from that; the client returns it as the `source()` of an error of kind
+    /// [`Credentials`](crate::ErrorKind::Credentials). It must not show a secret.
+    fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>>;
+}
+
+impl ProvideCredentials for Credentials {
+    fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
+        Box::pin(async { Ok(self.clone()) })
+    }
+}

@@ -1,0 +1,136 @@
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Mutex;
+
+use super::{Credentials, ProvideCredentials};
+use crate::error::Error;
+
+/// How long before their expiry credentials are replaced.
+const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
+
+/// Longest that a provider may take.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The credentials in use, replaced before they expire by one call of the provider, for which all others wait.
+#[derive(Debug)]
+pub(crate) struct CredentialsCache {
+    provider: Arc<dyn ProvideCredentials>,
+    current: RwLock<Option<Credentials>>,
+    refreshing: Mutex<()>,
+}
+
+impl CredentialsCache {
+    pub(crate) fn new(provider: Arc<dyn ProvideCredentials>) -> Self {
+        Self {
+            provider,
+            current: RwLock::new(None),
+            refreshing: Mutex::new(()),
+        }
+    }
+
+    pub(crate) async fn get(&self, now: SystemTime) -> Result<Credentials, Error> {
+        if let Some(fresh) = self.fresh(now) {
+            return Ok(fresh);
+        }
+        let _one_at_a_time = self.refreshing.lock().await;
+        if let Some(fresh) = self.fresh(now) {
+            return Ok(fresh);
+        }
+        let failed = |reason: &str| Error::credentials(reason.to_owned());
+        match tokio::time::timeout(PROVIDER_TIMEOUT, self.provider.provide_credentials()).await {
+            Ok(Ok(credentials)) => {
+                self.set(Some(credentials.clone()));
+                Ok(credentials)
+            }
+            // Old ones that are still valid are better than none.
+            Ok(Err(source)) => self
+                .valid(now)
+                .ok_or_else(|| failed("the credentials provider failed").with_source(source)),
+            Err(_) => self
+                .valid(now)
+                .ok_or_else(|| failed("the credentials provider did not answer within 30 seconds")),
+        }
+    }
+
+    /// Forgets these credentials, which the server called expired; others that came in between stay.
+    pub(crate) fn forget(&self, expired: &Credentials) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref() == Some(expired) {
+            *current = None;
+        }
+    }
+
+    fn fresh(&self, now: SystemTime) -> Option<Credentials> {
+        self.valid(now + REFRESH_BEFORE_EXPIRY)
+    }
+
+    /// The current credentials, if they do not expire before `time`.
+    fn valid(&self, time: SystemTime) -> Option<Credentials> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let not_expired = |credentials: &&Credentials| credentials.expires_at().is_none_or(|expiry| time < expiry);
+        current.as_ref().filter(not_expired).cloned()
+    }
+
+    fn set(&self, credentials: Option<Credentials>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as StdError;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::super::BoxFuture;
+    use super::*;
+
+    /// Gives out numbered credentials that are valid for an hour; fails after the second.
+    #[derive(Debug, Default)]
+    struct Numbered(AtomicU32);
+
+    impl ProvideCredentials for Numbered {
+        fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                let number = self.0.fetch_add(1, Ordering::SeqCst);
+                if number == 2 {
+                    return Err("out of credentials".into());
+                }
+                let hours = number + 1;
+                Ok(Credentials::new(number.to_string(), "s").with_expiry(at_minute(60 * hours)))
+            })
+        }
+    }
+
+    fn at_minute(minute: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(60) * minute
+    }
+
+    async fn key_at(cache: &CredentialsCache, minute: u32) -> Result<String, Error> {
+        let credentials = cache.get(at_minute(minute)).await?;
+        Ok(credentials.access_key_id().to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_replaced_before_they_expire_by_one_call_for_all() {
+        let cache = CredentialsCache::new(Arc::new(Numbered::default()));
+        let all = futures::future::join_all((0..10).map(|_| key_at(&cache, 0))).await;
+        assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
+        assert_eq!(key_at(&cache, 54).await.unwrap(), "0");
+        assert_eq!(key_at(&cache, 56).await.unwrap(), "1");
+        // The provider fails from now on: the old ones serve while they are valid.
+        assert_eq!(key_at(&cache, 118).await.unwrap(), "1");
+        assert_eq!(key_at(&cache, 119).await.unwrap_or_else(|e| e.to_string()), "3");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_credentials_are_forgotten_once() {
+        let cache = CredentialsCache::new(Arc::new(Numbered::default()));
+        let first = cache.get(at_minute(0)).await.unwrap();
+        cache.forget(&first);
+        let second = cache.get(at_minute(0)).await.unwrap();
+        cache.forget(&first);
+        assert_eq!(cache.get(at_minute(0)).await.unwrap(), second);
+    }
+}

@@ -1,0 +1,157 @@
+//! Where requests go, and the region they are signed for.
+
+use url::Url;
+
+use crate::error::Error;
+use crate::protocol::Protocol;
+
+/// The region to sign for where a custom endpoint is given without one; compatible servers take any.
+const DEFAULT_SIGNING_REGION: &str = "us-east-1";
+
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    base: Url,
+    host: String,
+    region: String,
+}
+
+impl Endpoint {
+    /// The endpoint of this URL, or AWS's own of this region.
+    pub(crate) fn resolve(region: Option<String>, url: Option<&str>) -> Result<Self, Error> {
+        let base = match (url, &region) {
+            (Some(url), _) => custom(url)?,
+            (None, Some(region)) => of_region(region)?,
+            (None, None) => {
+                return Err(Error::configuration(
+                    "no region is set: call ClientBuilder::region, or set AWS_REGION",
+                ));
+            }
+        };
+        let host = host_header(&base)?;
+        Ok(Self {
+            base,
+            host,
+            region: region.unwrap_or_else(|| DEFAULT_SIGNING_REGION.to_owned()),
+        })
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The `Host` header of every request.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// Where to send a request about this queue.
+    ///
+    /// Always to this endpoint: a queue's URL names a host that may be out of reach, or a stranger's. The Query
+    /// protocol's requests go to the queue's path there, as servers of it expect.
+    pub(crate) fn url(&self, protocol: Protocol, queue_url: Option<&str>) -> Result<Url, Error> {
+        let mut url = self.base.clone();
+        if let (Protocol::Query, Some(queue_url)) = (protocol, queue_url) {
+            let queue = Url::parse(queue_url)
+                .map_err(|error| Error::invalid_input(format!("the queue URL is not a URL: {error}: {queue_url:?}")))?;
+            url.set_path(queue.path());
+        }
+        Ok(url)
+    }
+}
+
+fn custom(text: &str) -> Result<Url, Error> {
+    let refuse = |why: &str| Error::configuration(format!("the endpoint URL {text:?} {why}"));
+    let url = Url::parse(text).map_err(|error| refuse(&format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("begins with neither http:// nor https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // Not shown: the URL holds a secret.
+        return Err(Error::configuration(
+            "the endpoint URL has a user name or password; give credentials apart",
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("has a query or fragment"));
+    }
+    Ok(url)
+}
+
+fn of_region(region: &str) -> Result<Url, Error> {
+    let well_formed = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !well_formed {
+        return Err(Error::configuration(format!("{region:?} is not an AWS region")));
+    }
+    let suffix = if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    };
+    custom(&format!("https://sqs.{region}.{suffix}"))
+}
+
+/// The host as an HTTP client sends it: with the port unless it is the scheme's own.
+fn host_header(url: &Url) -> Result<String, Error> {
+    let host = url
+        .host_str()
+        .ok_or_else(|| Error::configuration("the endpoint URL has no host"))?;
+    Ok(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(region: &str, custom: Option<&str>, protocol: Protocol, queue: &str) -> String {
+        let endpoint = Endpoint::resolve(Some(region.to_owned()), custom).unwrap();
+        endpoint.url(protocol, Some(queue)).unwrap().to_string()
+    }
+
+    #[test]
+    fn requests_go_to_the_endpoint_whatever_host_a_queue_url_names() {
+        let queue = "http://elsewhere:1/000/q";
+        assert_eq!(
+            url("eu-west-1", None, Protocol::Json, queue),
+            "https://sqs.eu-west-1.amazonaws.com/"
+        );
+        assert_eq!(
+            url("cn-north-1", None, Protocol::Query, queue),
+            "https://sqs.cn-north-1.amazonaws.com.cn/000/q"
+        );
+        assert_eq!(
+            url("x", Some("http://127.0.0.1:9324"), Protocol::Query, queue),
+            "http://127.0.0.1:9324/000/q"
+        );
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_with_a_reason() {
+        for bad in ["localhost:9324", "ftp://h", "http://u:secret@h", "http://h/?q", "x"] {
+            let error = Endpoint::resolve(None, Some(bad)).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{bad}");
+            assert!(!error.to_string().contains("secret"));
+        }
+        assert!(Endpoint::resolve(Some("evil.com/".to_owned()), None).is_err());
+        assert!(
+            Endpoint::resolve(None, None)
+                .unwrap_err()
+                .to_string()
+                .contains("AWS_REGION")
+        );
+    }
+
+    #[test]
+    fn the_host_header_has_a_port_unless_it_is_the_default() {
+        let host = |url| Endpoint::resolve(None, Some(url)).unwrap().host().to_owned();
+        assert_eq!(host("http://h:80"), "h");
+        assert_eq!(host("https://h:8443"), "h:8443");
+        assert_eq!(host("http://[::1]:9324"), "[::1]:9324");
+    }
+}

@@ -1,0 +1,323 @@
+//! The one error of the crate.
+
+mod code;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+pub use code::ErrorCode;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// What went wrong, and what can be done about it.
+///
+/// The type is opaque; ask it: [`kind`](Self::kind) for the layer that failed, [`code`](Self::code) for the server's
+/// word, [`is_retryable`](Self::is_retryable) and [`may_have_been_sent`](Self::may_have_been_sent) for what to do.
+/// Retries that the client's own policy allows have already been made.
+///
+/// ```no_run
+/// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+/// use sqs_client::ErrorCode;
+///
+/// match client.send_message(queue, "hello").await {
+///     Ok(sent) => println!("sent {}", sent.message_id),
+///     Err(e) if e.code() == Some(&ErrorCode::QueueDoesNotExist) => println!("create the queue first"),
+///     Err(e) if e.may_have_been_sent() => println!("perhaps sent: {e}"),
+///     Err(e) => return Err(e),
+/// }
+/// # Ok(()) }
+/// ```
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    operation: Option<&'static str>,
+    code: Option<ErrorCode>,
+    sender_fault: bool,
+    status: Option<u16>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    may_have_been_sent: bool,
+    source: Option<Source>,
+}
+
+/// The layer that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The client's settings cannot work together, or one is missing.
+    Configuration,
+    /// The input would be refused by any server; nothing was sent.
+    InvalidInput,
+    /// No credentials could be had; nothing was sent.
+    Credentials,
+    /// The connection failed, or broke before the whole answer was here.
+    Transport,
+    /// The time allowed was over.
+    Timeout,
+    /// The server answered with an error.
+    Service,
+    /// The server's answer could not be understood.
+    Response,
+    /// The server's MD5 of what it stored or delivered is not that of what was sent or arrived.
+    Checksum,
+}
+
+/// What a server's error answer says, whichever protocol it was said in.
+#[derive(Debug)]
+pub(crate) struct ServiceError {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+    pub(crate) sender_fault: bool,
+    pub(crate) status: u16,
+    pub(crate) request_id: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            operation: None,
+            code: None,
+            sender_fault: false,
+            status: None,
+            request_id: None,
+            retry_after: None,
+            may_have_been_sent: false,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
+    pub(crate) fn invalid_input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    pub(crate) fn credentials(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Credentials, message)
+    }
+
+    pub(crate) fn transport(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Transport, message)
+    }
+
+    pub(crate) fn timeout(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Timeout, message)
+    }
+
+    /// A success answer that cannot be read: the request took effect.
+    pub(crate) fn response(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Response, message).sent(true)
+    }
+
+    /// A digest that does not match: the request took effect.
+    pub(crate) fn checksum(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Checksum, message).sent(true)
+    }
+
+    pub(crate) fn service(error: ServiceError) -> Self {
+        // A definite refusal had no effect; after an internal error nobody knows.
+        let sent = error.status >= 500 && !error.code.is_throttling();
+        let mut this = Self::new(ErrorKind::Service, error.message).sent(sent);
+        this.0.code = Some(error.code);
+        this.0.sender_fault = error.sender_fault;
+        this.0.status = Some(error.status);
+        this.0.request_id = error.request_id;
+        this.0.retry_after = error.retry_after;
+        this
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_operation(mut self, operation: &'static str) -> Self {
+        self.0.operation = Some(operation);
+        self
+    }
+
+    pub(crate) fn with_answer(mut self, status: u16, request_id: Option<String>) -> Self {
+        self.0.status = Some(status);
+        self.0.request_id = request_id;
+        self
+    }
+
+    pub(crate) fn sent(mut self, may_have_been_sent: bool) -> Self {
+        self.0.may_have_been_sent = may_have_been_sent;
+        self
+    }
+
+    /// How long the server asked to wait before another try.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The layer that failed.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The action that failed, such as `SendMessage`; `None` for an error of the client's settings.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// What the server called the error; the same whichever protocol it spoke. `None` unless the server answered.
+    #[must_use]
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.0.code.as_ref()
+    }
+
+    /// The explanation, the server's own where it gave one.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whether the server holds the request, rather than itself, to be at fault.
+    #[must_use]
+    pub fn is_sender_fault(&self) -> bool {
+        self.0.sender_fault
+    }
+
+    /// The HTTP status, where there was an answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The server's id of the request, to ask AWS's support with.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Whether the same request may succeed later: a fault of the connection, a timeout, throttling, or a fault of
+    /// the server's own. The client's own retries are used up when an error is returned.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::Transport | ErrorKind::Timeout => true,
+            ErrorKind::Service => {
+                self.is_throttled()
+                    || self.is_clock_skew()
+                    || self.0.status.is_some_and(|status| status >= 500)
+                    || self.0.code.as_ref().is_some_and(ErrorCode::is_transient)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the server refused because of too many requests: slow down.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        self.0.status == Some(429) || self.0.code.as_ref().is_some_and(ErrorCode::is_throttling)
+    }
+
+    /// Whether the request may have taken effect although it failed: the connection broke or timed out after the
+    /// request had begun to go out, the server answered with an internal error, or its success could not be read.
+    /// `false` means that it certainly did not.
+    ///
+    /// For a request that was retried, any attempt of which this is true makes it true.
+    #[must_use]
+    pub fn may_have_been_sent(&self) -> bool {
+        self.0.may_have_been_sent
+    }
+
+    /// Whether the server's clock and ours are too far apart for the signature.
+    pub(crate) fn is_clock_skew(&self) -> bool {
+        match &self.0.code {
+            Some(ErrorCode::RequestTimeTooSkewed | ErrorCode::RequestExpired) => true,
+            Some(ErrorCode::InvalidSignature | ErrorCode::SignatureDoesNotMatch) => {
+                self.0.message.contains("Signature expired") || self.0.message.contains("Signature not yet current")
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether other credentials, or the same refreshed, may be accepted.
+    pub(crate) fn is_expired_credentials(&self) -> bool {
+        matches!(self.0.code, Some(ErrorCode::ExpiredToken))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if let Some(operation) = inner.operation {
+            write!(f, "{operation}: ")?;
+        }
+        if let Some(code) = &inner.code {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(&inner.message)?;
+        match (inner.status, &inner.request_id) {
+            (Some(status), Some(id)) => write!(f, " (status {status}, request id {id})"),
+            (Some(status), None) => write!(f, " (status {status})"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(code: ErrorCode, status: u16) -> Error {
+        Error::service(ServiceError {
+            code,
+            message: "why".to_owned(),
+            sender_fault: status < 500,
+            status,
+            request_id: Some("id".to_owned()),
+            retry_after: None,
+        })
+    }
+
+    #[test]
+    fn a_refusal_was_certainly_not_sent_and_an_internal_error_may_have_been() {
+        assert!(!answered(ErrorCode::QueueDoesNotExist, 400).may_have_been_sent());
+        assert!(answered(ErrorCode::InternalError, 500).may_have_been_sent());
+        assert!(!answered(ErrorCode::ThrottlingException, 503).may_have_been_sent());
+        assert!(!Error::invalid_input("x").may_have_been_sent());
+        assert!(Error::response("x").may_have_been_sent());
+    }
+
+    #[test]
+    fn display_says_its_own_layer_once() {
+        let error = answered(ErrorCode::QueueDoesNotExist, 400).with_operation("SendMessage");
+        assert_eq!(
+            error.to_string(),
+            "SendMessage: QueueDoesNotExist: why (status 400, request id id)"
+        );
+        let error = Error::transport("the connection broke").with_source("reset by peer");
+        assert_eq!(error.to_string(), "the connection broke");
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("reset by peer")
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! A typed async client for Amazon SQS and the servers compatible with it.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), sqs_client::Error> {
+//! use std::time::Duration;
+//! use sqs_client::Client;
+//!
+//! let client = Client::from_env()?;
+//! let queue = client.create_queue("orders").await?.queue_url;
+//! client.send_message(&queue, "hello").message_attribute("lang", "en").await?;
+//!
+//! let received = client.receive_message(&queue).max_messages(10).wait_time(Duration::from_secs(20)).await?;
+//! for message in received.messages {
+//!     println!("{}", message.body);
+//!     client.delete_message(&queue, &message.receipt_handle).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! * Requests are signed by AWS Signature Version 4, and tried again as [`RetryPolicy`] says.
+//! * Both wire protocols, AWS JSON 1.0 and AWS Query, are spoken from the same types: [`Protocol`].
+//! * MD5s of bodies and attributes are verified.
+//! * There is one [`Error`]; ask it what went wrong and whether the request may have taken effect.
+//! * Everything is bounded: attempts, time, the length of an answer. See [`ClientBuilder`].
+//!
+//! # Features
+//!
+//! * `ring` (default): TLS by rustls with ring.
+//! * `aws-lc-rs`: TLS by rustls with aws-lc-rs instead.
+
+mod ambient;
+mod checksum;
+mod client;
+mod config;
+mod credentials;
+mod endpoint;
+mod error;
+pub mod limits;
+pub mod operation;
+mod protocol;
+mod request;
+mod retry;
+mod signer;
+mod transport;
+mod types;
+mod validate;
+
+pub use client::Client;
+pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
+pub use credentials::{BoxFuture, Credentials, EnvironmentCredentials, ProvideCredentials};
+pub use error::{Error, ErrorCode, ErrorKind};
+pub use protocol::Protocol;
+pub use request::Request;
+pub use retry::RetryPolicy;
+pub use types::{
+    BatchResultErrorEntry, DeleteMessageBatchEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
+    MessageSystemAttributes, OutgoingMessage, QueueAttributeName, QueueAttributes, RedriveAllowPolicy,
+    RedrivePermission, RedrivePolicy, SendMessageBatchEntry, SendMessageBatchResultEntry,
+};

@@ -1,0 +1,94 @@
+//! The actions of the service: each is one file that holds its input, its output and its setters.
+//!
+//! An action's type is its input. [`Client`](crate::Client) has a method for each that begins a
+//! [`Request`](crate::Request); `.await` sends it.
+
+mod change_message_visibility;
+mod create_queue;
+mod delete_message;
+mod delete_message_batch;
+mod delete_queue;
+mod get_queue_attributes;
+mod get_queue_url;
+mod purge_queue;
+mod receive_message;
+mod send_message;
+mod send_message_batch;
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+pub use change_message_visibility::ChangeMessageVisibility;
+pub use create_queue::{CreateQueue, CreateQueueOutput};
+pub use delete_message::DeleteMessage;
+pub use delete_message_batch::{DeleteMessageBatch, DeleteMessageBatchOutput, DeleteMessageBatchResultEntry};
+pub use delete_queue::DeleteQueue;
+pub use get_queue_attributes::{GetQueueAttributes, GetQueueAttributesOutput};
+pub use get_queue_url::{GetQueueUrl, GetQueueUrlOutput};
+pub use purge_queue::PurgeQueue;
+pub use receive_message::{ReceiveMessage, ReceiveMessageOutput};
+pub use send_message::{SendMessage, SendMessageOutput};
+pub use send_message_batch::{SendMessageBatch, SendMessageBatchOutput};
+
+/// An action of the service: its input, and what the request's life needs to know of it.
+///
+/// The trait is sealed: only this crate's actions implement it.
+pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
+    /// The action's name, such as `SendMessage`.
+    const NAME: &'static str;
+
+    /// What the server answers.
+    type Output: DeserializeOwned + Send + 'static;
+
+    /// The queue that it is about: the Query protocol sends to the path of its URL.
+    #[doc(hidden)]
+    fn queue_url(&self) -> Option<&str> {
+        None
+    }
+
+    /// What any server would refuse, refused before any I/O.
+    #[doc(hidden)]
+    fn validate(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// How long the server may hold its answer back because the caller asked it to.
+    #[doc(hidden)]
+    fn server_wait(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Compares the server's MD5s with what was sent or arrived.
+    #[doc(hidden)]
+    fn verify(&self, output: &Self::Output) -> Result<(), Error> {
+        let _ = output;
+        Ok(())
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The answer to an action that returns nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EmptyOutput {}
+
+/// Declares an action whose queue is its `queue_url`.
+macro_rules! operation {
+    ($operation:ty => $output:ty, $name:literal $(, $($item:tt)*)?) => {
+        impl crate::operation::sealed::Sealed for $operation {}
+
+        impl crate::operation::Operation for $operation {
+            const NAME: &'static str = $name;
+            type Output = $output;
+            $($($item)*)?
+        }
+    };
+}
+use operation;

@@ -1,0 +1,76 @@
+use serde::{Deserialize, Serialize};
+
+use super::operation;
+use crate::types::{BatchResultErrorEntry, DeleteMessageBatchEntry};
+use crate::{Client, Error, Request, validate};
+
+/// Deletes up to 10 received messages: the input of [`Client::delete_message_batch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct DeleteMessageBatch {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// The messages: 1 to 10.
+    pub entries: Vec<DeleteMessageBatchEntry>,
+}
+
+/// The answer to [`DeleteMessageBatch`]: every entry is in one of the two lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[non_exhaustive]
+pub struct DeleteMessageBatchOutput {
+    /// The entries that were deleted.
+    pub successful: Vec<DeleteMessageBatchResultEntry>,
+    /// The entries that were not.
+    pub failed: Vec<BatchResultErrorEntry>,
+}
+
+/// An entry of a batch that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct DeleteMessageBatchResultEntry {
+    /// The entry's id, as the caller gave it.
+    pub id: String,
+}
+
+operation!(DeleteMessageBatch => DeleteMessageBatchOutput, "DeleteMessageBatch",
+    fn queue_url(&self) -> Option<&str> {
+        Some(&self.queue_url)
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))
+    }
+);
+
+impl Client {
+    /// Deletes 1 to 10 received messages in one request. An entry can fail alone: look at `failed`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::DeleteMessageBatchEntry;
+    ///
+    /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
+    /// let entries = messages.iter().enumerate().map(|(i, m)| DeleteMessageBatchEntry::new(i.to_string(), &m.receipt_handle));
+    /// let deleted = client.delete_message_batch(queue, entries).await?;
+    /// assert!(deleted.failed.is_empty());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, unless there are 1 to 10 entries of distinct
+    /// well-formed ids.
+    pub fn delete_message_batch(
+        &self,
+        queue_url: impl Into<String>,
+        entries: impl IntoIterator<Item = DeleteMessageBatchEntry>,
+    ) -> Request<DeleteMessageBatch> {
+        self.request(DeleteMessageBatch {
+            queue_url: queue_url.into(),
+            entries: entries.into_iter().collect(),
+        })
+    }
+}

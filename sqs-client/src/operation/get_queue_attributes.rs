@@ -1,0 +1,63 @@
+use serde::{Deserialize, Serialize};
+
+use super::operation;
+use crate::types::{QueueAttributeName, QueueAttributes};
+use crate::{Client, Request};
+
+/// Reads a queue's attributes: the input of [`Client::get_queue_attributes`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct GetQueueAttributes {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// Which attributes to answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attribute_names: Vec<QueueAttributeName>,
+}
+
+/// The answer to [`GetQueueAttributes`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct GetQueueAttributesOutput {
+    /// The attributes that were asked for and are set.
+    #[serde(default)]
+    pub attributes: QueueAttributes,
+}
+
+operation!(GetQueueAttributes => GetQueueAttributesOutput, "GetQueueAttributes",
+    fn queue_url(&self) -> Option<&str> {
+        Some(&self.queue_url)
+    }
+);
+
+impl Client {
+    /// Reads the queue's attributes of these names; [`QueueAttributeName::All`] brings all of them.
+    ///
+    /// The counts of messages are about right: SQS says that they settle within a minute of the last change.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::QueueAttributeName;
+    ///
+    /// let attributes = client.get_queue_attributes(queue, [QueueAttributeName::All]).await?.attributes;
+    /// println!("{:?} messages", attributes.approximate_number_of_messages);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist),
+    /// [`InvalidAttributeName`](crate::ErrorCode::InvalidAttributeName).
+    pub fn get_queue_attributes(
+        &self,
+        queue_url: impl Into<String>,
+        names: impl IntoIterator<Item = QueueAttributeName>,
+    ) -> Request<GetQueueAttributes> {
+        self.request(GetQueueAttributes {
+            queue_url: queue_url.into(),
+            attribute_names: names.into_iter().collect(),
+        })
+    }
+}

@@ -1,0 +1,87 @@
+use serde::{Deserialize, Serialize};
+
+use super::operation;
+use crate::types::{BatchResultErrorEntry, SendMessageBatchEntry, SendMessageBatchResultEntry};
+use crate::{Client, Error, Request, checksum, limits, validate};
+
+/// Sends up to 10 messages: the input of [`Client::send_message_batch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct SendMessageBatch {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// The messages: 1 to 10, of 1 MiB together.
+    pub entries: Vec<SendMessageBatchEntry>,
+}
+
+/// The answer to [`SendMessageBatch`]: every entry is in one of the two lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[non_exhaustive]
+pub struct SendMessageBatchOutput {
+    /// The entries that were sent.
+    pub successful: Vec<SendMessageBatchResultEntry>,
+    /// The entries that were not.
+    pub failed: Vec<BatchResultErrorEntry>,
+}
+
+impl SendMessageBatch {
+    pub(crate) fn new(queue_url: impl Into<String>, entries: impl IntoIterator<Item = SendMessageBatchEntry>) -> Self {
+        Self {
+            queue_url: queue_url.into(),
+            entries: entries.into_iter().collect(),
+        }
+    }
+}
+
+operation!(SendMessageBatch => SendMessageBatchOutput, "SendMessageBatch",
+    fn queue_url(&self) -> Option<&str> {
+        Some(&self.queue_url)
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
+        let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
+        validate::at_most("size of the batch in bytes", bytes, limits::MAX_MESSAGE_BYTES)?;
+        self.entries.iter().try_for_each(|entry| entry.message.validate())
+    }
+
+    fn verify(&self, output: &SendMessageBatchOutput) -> Result<(), Error> {
+        output.successful.iter().try_for_each(|sent| {
+            match self.entries.iter().find(|entry| entry.id == sent.id) {
+                Some(entry) => checksum::verify_sent(&entry.message, &sent.output),
+                None => Err(Error::response(format!("the answer names an entry {:?} that was not sent", sent.id))),
+            }
+        })
+    }
+);
+
+impl Client {
+    /// Sends 1 to 10 messages of 1 MiB together in one request. An entry can fail alone: look at `failed`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::SendMessageBatchEntry;
+    ///
+    /// let entries = ["a", "b"].map(|body| SendMessageBatchEntry::new(body, body));
+    /// let sent = client.send_message_batch(queue, entries).await?;
+    /// for failed in sent.failed {
+    ///     println!("{}: {}", failed.id, failed.code);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for what no server takes: no or more than 10
+    /// entries, ids not well-formed or not distinct, more than 1 MiB together;
+    /// [`Checksum`](crate::ErrorKind::Checksum) where the server stored something else.
+    pub fn send_message_batch(
+        &self,
+        queue_url: impl Into<String>,
+        entries: impl IntoIterator<Item = SendMessageBatchEntry>,
+    ) -> Request<SendMessageBatch> {
+        self.request(SendMessageBatch::new(queue_url, entries))
+    }
+}

@@ -1,0 +1,102 @@
+//! Typed inputs to bytes, bytes to typed outputs, in either of the two protocols that SQS speaks.
+//!
+//! Pure: no I/O and no clock. A shape is one serde type; [`query`] and [`xml`] know from [`names`] how the Query
+//! protocol calls its lists and maps.
+
+mod error;
+mod names;
+mod query;
+mod xml;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::operation::Operation;
+
+/// The wire protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// AWS JSON 1.0: what SQS and newer compatible servers speak; smaller and faster to read.
+    #[default]
+    Json,
+    /// AWS Query with XML answers: what older servers speak.
+    Query,
+}
+
+/// An answer as it came from the network.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    fn request_id(&self) -> Option<String> {
+        self.header("x-amzn-requestid").map(ToOwned::to_owned)
+    }
+}
+
+impl Protocol {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/x-amz-json-1.0",
+            Self::Query => "application/x-www-form-urlencoded; charset=utf-8",
+        }
+    }
+
+    /// The request body. It is encoded once for all attempts.
+    pub(crate) fn encode<Op: Operation>(self, operation: &Op) -> Result<Bytes, Error> {
+        let encoded = match self {
+            Self::Json => serde_json::to_vec(operation).map_err(|e| e.to_string()),
+            Self::Query => query::encode(Op::NAME, operation).map_err(|e| e.to_string()),
+        };
+        encoded
+            .map(Bytes::from)
+            .map_err(|reason| Error::invalid_input(format!("the input cannot be encoded: {reason}")))
+    }
+
+    /// The output, or the server's error.
+    pub(crate) fn decode<Op: Operation>(self, answer: &Answer) -> Result<Op::Output, Error> {
+        if !(200..300).contains(&answer.status) {
+            return Err(Error::service(error::decode(answer)));
+        }
+        let decoded = match self {
+            Self::Json => json(&answer.body).map_err(|e| Error::response(describe(&answer.body)).with_source(e)),
+            Self::Query => {
+                xml::decode(Op::NAME, &answer.body).map_err(|e| Error::response(describe(&answer.body)).with_source(e))
+            }
+        };
+        decoded.map_err(|error| error.with_answer(answer.status, answer.request_id()))
+    }
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    // Actions without output are answered with an empty body or an empty object.
+    if body.is_empty() {
+        return serde_json::from_slice(b"{}");
+    }
+    serde_json::from_slice(body)
+}
+
+/// What an unreadable answer looks like, without any of it: it may hold messages.
+fn describe(body: &[u8]) -> String {
+    let looks_like = match body.trim_ascii_start().first() {
+        Some(b'{') => "looks like JSON",
+        Some(b'<') => "looks like XML or HTML",
+        Some(_) => "looks like neither JSON nor XML",
+        None => "is empty",
+    };
+    format!(
+        "the server's answer of {} bytes could not be read; it {looks_like} \
+         (is the endpoint an SQS server, and is this the protocol it speaks?)",
+        body.len()
+    )
+}

@@ -1,0 +1,196 @@
+//! A server's error answer, in whatever form it comes: JSON with or without namespaces, XML, HTML of a proxy on the
+//! way, or nothing but a status.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Answer, xml};
+use crate::error::{ErrorCode, ServiceError};
+
+/// Longest explanation that is kept of an answer that is not an SQS server's.
+const MAX_MESSAGE_CHARS: usize = 1_000;
+
+/// What could be read of the body.
+#[derive(Default)]
+struct Said {
+    code: Option<String>,
+    message: Option<String>,
+    sender_fault: Option<bool>,
+    request_id: Option<String>,
+}
+
+pub(super) fn decode(answer: &Answer) -> ServiceError {
+    let said = match answer.body.trim_ascii_start().first() {
+        Some(b'{') => from_json(&answer.body),
+        Some(b'<') => from_xml(&answer.body),
+        _ => None,
+    }
+    .unwrap_or_default();
+    // `AWS.SimpleQueueService.NonExistentQueue;Sender`: the Query protocol's code, said beside the JSON one.
+    let (legacy_code, legacy_fault) = match answer.header("x-amzn-query-error").map(|error| error.split_once(';')) {
+        Some(Some((code, fault))) => (Some(code), Some(fault == "Sender")),
+        Some(None) => (answer.header("x-amzn-query-error"), None),
+        None => (None, None),
+    };
+    let code = said
+        .code
+        .as_deref()
+        .or(answer.header("x-amzn-errortype"))
+        .map(ErrorCode::from_wire);
+    let code = match (code, legacy_code.map(ErrorCode::from_wire)) {
+        (None | Some(ErrorCode::Other(_)), Some(legacy)) => legacy,
+        (Some(code), _) => code,
+        (None, None) => by_status(answer.status),
+    };
+    ServiceError {
+        code,
+        message: said.message.unwrap_or_else(|| unexplained(answer)),
+        sender_fault: said.sender_fault.or(legacy_fault).unwrap_or(answer.status < 500),
+        status: answer.status,
+        request_id: said.request_id.or_else(|| answer.request_id()),
+        retry_after: retry_after(answer),
+    }
+}
+
+fn from_json(body: &[u8]) -> Option<Said> {
+    #[derive(Deserialize)]
+    struct JsonError {
+        #[serde(rename = "__type", alias = "code", alias = "Code")]
+        code: Option<String>,
+        #[serde(alias = "Message")]
+        message: Option<String>,
+    }
+    let error: JsonError = serde_json::from_slice(body).ok()?;
+    Some(Said {
+        code: error.code,
+        message: error.message,
+        ..Said::default()
+    })
+}
+
+/// `<ErrorResponse><Error><Type/><Code/><Message/></Error><RequestId/></ErrorResponse>`, or an `<Error>` alone.
+fn from_xml(body: &[u8]) -> Option<Said> {
+    let root = xml::parse(body).ok()?;
+    let error = root
+        .child("Error")
+        .or_else(|| root.child("Errors")?.child("Error"))
+        .unwrap_or(&root);
+    let text = |name| Some(error.child(name)?.text().trim().to_owned()).filter(|text| !text.is_empty());
+    let request_id = |name| Some(root.child(name)?.text().trim().to_owned());
+    Some(Said {
+        code: text("Code"),
+        message: text("Message"),
+        sender_fault: text("Type").and_then(|kind| match kind.as_str() {
+            "Sender" => Some(true),
+            "Receiver" => Some(false),
+            _ => None,
+        }),
+        request_id: request_id("RequestId").or_else(|| request_id("RequestID")),
+    })
+}
+
+fn by_status(status: u16) -> ErrorCode {
+    match status {
+        403 => ErrorCode::AccessDenied,
+        408 => ErrorCode::RequestTimeout,
+        429 => ErrorCode::ThrottlingException,
+        500 => ErrorCode::InternalError,
+        502..=504 => ErrorCode::ServiceUnavailable,
+        other => ErrorCode::Other(format!("HTTP {other}")),
+    }
+}
+
+/// Stands in for an explanation: the answer's text where it may come from a proxy on the way, cut short.
+fn unexplained(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let text: String = text.trim().chars().take(MAX_MESSAGE_CHARS).collect();
+    if text.is_empty() || text.starts_with('{') {
+        format!("the server answered with status {} and no explanation", answer.status)
+    } else {
+        text
+    }
+}
+
+/// `Retry-After` in seconds; its other form, a date, is rare and not read.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    answer
+        .header("retry-after")?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn read(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> ServiceError {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        decode(&Answer {
+            status,
+            headers,
+            body: body.into(),
+        })
+    }
+
+    #[test]
+    fn json_errors_say_the_same_in_every_dialect() {
+        for (headers, body) in [
+            (
+                vec![],
+                r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}"#,
+            ),
+            (
+                vec![],
+                r#"{"__type":"AWS.SimpleQueueService.NonExistentQueue","Message":"gone"}"#,
+            ),
+            (
+                vec![("x-amzn-errortype", "QueueDoesNotExist:http://x/")],
+                r#"{"message":"gone"}"#,
+            ),
+            (
+                vec![("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender")],
+                r#"{"__type":"com.amazonaws.sqs#NoSuchCode","message":"gone"}"#,
+            ),
+            (
+                vec![("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue")],
+                r#"{"message":"gone"}"#,
+            ),
+        ] {
+            let error = read(400, &headers, body);
+            assert_eq!(error.code, ErrorCode::QueueDoesNotExist, "{headers:?} {body}");
+            assert_eq!(error.message, "gone");
+            assert!(error.sender_fault);
+        }
+    }
+
+    #[test]
+    fn xml_errors_are_read_in_answer_to_either_protocol() {
+        let error = read(
+            500,
+            &[],
+            "<ErrorResponse><Error><Type>Receiver</Type><Code>InternalError</Code><Message>oops</Message>\
+             <Detail/></Error><RequestId>r-1</RequestId></ErrorResponse>",
+        );
+        assert_eq!(error.code, ErrorCode::InternalError);
+        assert!(!error.sender_fault);
+        assert_eq!(error.request_id.as_deref(), Some("r-1"));
+    }
+
+    #[test]
+    fn what_is_not_an_sqs_answer_has_a_code_by_its_status() {
+        let error = read(503, &[("retry-after", "7")], "<html><body>Busy</body></html>");
+        assert_eq!(error.code, ErrorCode::ServiceUnavailable);
+        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        let error = read(502, &[], "");
+        assert_eq!(error.code, ErrorCode::ServiceUnavailable);
+        assert!(error.message.contains("502"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The shapes of the service: messages, attributes, batch results.
+//!
+//! Each is written once, with its members' names as the service model gives them; [`crate::protocol`] turns them
+//! into either wire format.
+
+mod attribute_value;
+mod batch;
+mod message;
+mod open_enum;
+mod outgoing;
+mod policy;
+mod queue_attributes;
+mod system_attributes;
+pub(crate) mod text;
+
+pub use attribute_value::MessageAttributeValue;
+pub use batch::{BatchResultErrorEntry, DeleteMessageBatchEntry, SendMessageBatchEntry, SendMessageBatchResultEntry};
+pub use message::Message;
+pub use outgoing::OutgoingMessage;
+pub use policy::{RedriveAllowPolicy, RedrivePermission, RedrivePolicy};
+pub use queue_attributes::{QueueAttributeName, QueueAttributes};
+pub use system_attributes::{MessageSystemAttributeName, MessageSystemAttributes};
+
+pub(crate) use open_enum::open_enum;
+pub(crate) use outgoing::message_setters;

@@ -1,0 +1,84 @@
+use serde::{Deserialize, Serialize};
+
+use super::OutgoingMessage;
+use crate::error::ErrorCode;
+use crate::operation::SendMessageOutput;
+
+/// One message of a batch to send.
+///
+/// ```
+/// use sqs_client::{OutgoingMessage, SendMessageBatchEntry};
+///
+/// let entries = ["a", "b"].iter().enumerate().map(|(i, body)| SendMessageBatchEntry::new(i.to_string(), *body));
+/// assert_eq!(entries.count(), 2);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct SendMessageBatchEntry {
+    /// Names the entry within its batch, to find its result by: up to 80 letters, digits, hyphens and underscores.
+    pub id: String,
+    /// The message.
+    #[serde(flatten)]
+    pub message: OutgoingMessage,
+}
+
+impl SendMessageBatchEntry {
+    /// An entry of this id.
+    pub fn new(id: impl Into<String>, message: impl Into<OutgoingMessage>) -> Self {
+        Self {
+            id: id.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// One message of a batch to delete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct DeleteMessageBatchEntry {
+    /// Names the entry within its batch, to find its result by: up to 80 letters, digits, hyphens and underscores.
+    pub id: String,
+    /// The handle of the receipt.
+    pub receipt_handle: String,
+}
+
+impl DeleteMessageBatchEntry {
+    /// An entry of this id.
+    pub fn new(id: impl Into<String>, receipt_handle: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            receipt_handle: receipt_handle.into(),
+        }
+    }
+}
+
+/// An entry of a batch that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct SendMessageBatchResultEntry {
+    /// The entry's id, as the caller gave it.
+    pub id: String,
+    /// What sending it alone would have answered.
+    #[serde(flatten)]
+    pub output: SendMessageOutput,
+}
+
+/// An entry of a batch that the server refused or could not carry out; the others are not affected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct BatchResultErrorEntry {
+    /// The entry's id, as the caller gave it.
+    pub id: String,
+    /// Why.
+    pub code: ErrorCode,
+    /// Whether the caller is at fault; else the server is, and the entry may be tried again.
+    #[serde(default)]
+    pub sender_fault: bool,
+    /// The server's explanation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

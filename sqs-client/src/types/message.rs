@@ -1,0 +1,37 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{MessageAttributeValue, MessageSystemAttributes};
+
+/// A received message.
+///
+/// It stays in the queue, hidden from other consumers for the visibility timeout, until
+/// [`delete_message`](crate::Client::delete_message) is called with its receipt handle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct Message {
+    /// The id that SQS gave the message when it was sent.
+    #[serde(default)]
+    pub message_id: String,
+    /// The handle of this one receipt, to delete the message or change its visibility with. Every receive of the
+    /// same message brings another.
+    pub receipt_handle: String,
+    /// The body.
+    #[serde(default)]
+    pub body: String,
+    /// MD5 of the body as the server computed it, verified by the client unless that is turned off. `None` where the
+    /// server sent none.
+    #[serde(default, rename = "MD5OfBody", skip_serializing_if = "Option::is_none")]
+    pub md5_of_body: Option<String>,
+    /// MD5 of the message attributes that were asked for, as the server computed it.
+    #[serde(default, rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
+    pub md5_of_message_attributes: Option<String>,
+    /// What SQS says of the message: the attributes that were asked for.
+    #[serde(default, skip_serializing_if = "MessageSystemAttributes::is_empty")]
+    pub attributes: MessageSystemAttributes,
+    /// The sender's attributes that were asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub message_attributes: BTreeMap<String, MessageAttributeValue>,
+}

@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::MessageAttributeValue;
+use super::text::seconds;
+use crate::error::Error;
+use crate::limits;
+use crate::validate;
+
+/// A message to send, alone or as an entry of a batch.
+///
+/// ```
+/// use std::time::Duration;
+/// use sqs_client::OutgoingMessage;
+///
+/// let message = OutgoingMessage::new("hello").delay(Duration::from_secs(5)).message_attribute("lang", "en");
+/// assert_eq!(message.size(), "hello".len() + "lang".len() + "String".len() + "en".len());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+#[must_use]
+pub struct OutgoingMessage {
+    /// The body: 1 byte to 1 MiB of the characters `#x9 #xA #xD #x20–#xD7FF #xE000–#xFFFD #x10000–#x10FFFF`.
+    #[serde(rename = "MessageBody")]
+    pub body: String,
+    /// How long the message stays hidden at first, 0–900 s; the queue's own delay where absent. A FIFO queue takes
+    /// none for a single message.
+    #[serde(
+        default,
+        rename = "DelaySeconds",
+        with = "seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub delay: Option<Duration>,
+    /// The sender's attributes, by name: at most 10.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub message_attributes: BTreeMap<String, MessageAttributeValue>,
+    /// Attributes for SQS itself; it knows `AWSTraceHeader`. They do not count for the message's size.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub message_system_attributes: BTreeMap<String, MessageAttributeValue>,
+    /// FIFO queues: a message with the same id within 5 minutes is accepted and not delivered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_deduplication_id: Option<String>,
+    /// FIFO queues: messages of one group are delivered in order. Standard queues: the tenant, for fair delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_group_id: Option<String>,
+}
+
+/// The setters of a message, written once for all that hold one: `$this => $place` names the message within `self`.
+macro_rules! message_setters {
+    ($this:ident => $message:expr) => {
+        /// Hides the message for this long after it was sent: 0–900 s, in whole seconds (a fraction counts as one).
+        pub fn delay(mut self, delay: std::time::Duration) -> Self {
+            let $this = &mut self;
+            $message.delay = Some(delay);
+            self
+        }
+
+        /// Adds an attribute of the sender's; a message takes 10.
+        pub fn message_attribute(
+            mut self,
+            name: impl Into<String>,
+            value: impl Into<crate::MessageAttributeValue>,
+        ) -> Self {
+            let $this = &mut self;
+            $message.message_attributes.insert(name.into(), value.into());
+            self
+        }
+
+        /// Puts the message into a group: ordered delivery on a FIFO queue, fair delivery on a standard one. Up to
+        /// 128 characters.
+        pub fn message_group_id(mut self, id: impl Into<String>) -> Self {
+            let $this = &mut self;
+            $message.message_group_id = Some(id.into());
+            self
+        }
+
+        /// Names the message for deduplication on a FIFO queue: the same id within 5 minutes is not delivered again.
+        /// Up to 128 characters.
+        pub fn message_deduplication_id(mut self, id: impl Into<String>) -> Self {
+            let $this = &mut self;
+            $message.message_deduplication_id = Some(id.into());
+            self
+        }
+
+        /// Sends an AWS X-Ray trace header along, as the system attribute `AWSTraceHeader`.
+        pub fn trace_header(mut self, header: impl Into<String>) -> Self {
+            let $this = &mut self;
+            $message.message_system_attributes.insert(
+                "AWSTraceHeader".to_owned(),
+                crate::MessageAttributeValue::string(header),
+            );
+            self
+        }
+    };
+}
+pub(crate) use message_setters;
+
+impl OutgoingMessage {
+    /// A message of this body and nothing else.
+    pub fn new(body: impl Into<String>) -> Self {
+        Self {
+            body: body.into(),
+            delay: None,
+            message_attributes: BTreeMap::new(),
+            message_system_attributes: BTreeMap::new(),
+            message_deduplication_id: None,
+            message_group_id: None,
+        }
+    }
+
+    message_setters!(this => this);
+
+    /// The message's size in bytes as SQS counts it: the body and, for each message attribute, its name, data type
+    /// and value. See [`limits::MAX_MESSAGE_BYTES`].
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let attributes: usize = self
+            .message_attributes
+            .iter()
+            .map(|(name, value)| name.len() + value.size())
+            .sum();
+        self.body.len() + attributes
+    }
+
+    /// What any server would refuse.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        if self.body.is_empty() {
+            return Err(Error::invalid_input(
+                "the message body is empty; SQS takes 1 byte or more",
+            ));
+        }
+        validate::at_most("message size in bytes", self.size(), limits::MAX_MESSAGE_BYTES)?;
+        validate::at_most(
+            "number of message attributes",
+            self.message_attributes.len(),
+            limits::MAX_MESSAGE_ATTRIBUTES,
+        )?;
+        validate::no_longer_than("delay", self.delay, limits::MAX_DELAY)?;
+        validate::id("message group id", self.message_group_id.as_deref())?;
+        validate::id("message deduplication id", self.message_deduplication_id.as_deref())
+    }
+}
+
+impl From<String> for OutgoingMessage {
+    fn from(body: String) -> Self {
+        Self::new(body)
+    }
+}
+
+impl From<&str> for OutgoingMessage {
+    fn from(body: &str) -> Self {
+        Self::new(body)
+    }
+}
