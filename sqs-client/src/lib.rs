@@ -52,6 +52,7 @@ pub use error::{Error, ErrorCode, ErrorKind};
 pub use protocol::Protocol;
 pub use request::Request;
 pub use retry::RetryPolicy;
+pub use transport::http_client_builder;
 pub use types::{
     BatchResultErrorEntry, DeleteMessageBatchEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
     MessageSystemAttributes, OutgoingMessage, QueueAttributeName, QueueAttributes, RedriveAllowPolicy,

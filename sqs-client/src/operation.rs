@@ -79,15 +79,24 @@ mod sealed {
 #[non_exhaustive]
 pub struct EmptyOutput {}
 
-/// Declares an action whose queue is its `queue_url`.
+/// Makes a type the action of its name: `operation!(Action => Output { … })`, with `of queue` after the name where it is
+/// about the queue of its `queue_url`, and in braces what differs from the trait's defaults.
 macro_rules! operation {
-    ($operation:ty => $output:ty, $name:literal $(, $($item:tt)*)?) => {
+    ($operation:ident of queue => $output:ty { $($item:tt)* }) => {
+        operation!($operation => $output {
+            fn queue_url(&self) -> Option<&str> {
+                Some(&self.queue_url)
+            }
+            $($item)*
+        });
+    };
+    ($operation:ident => $output:ty { $($item:tt)* }) => {
         impl crate::operation::sealed::Sealed for $operation {}
 
         impl crate::operation::Operation for $operation {
-            const NAME: &'static str = $name;
+            const NAME: &'static str = stringify!($operation);
             type Output = $output;
-            $($($item)*)?
+            $($item)*
         }
     };
 }

@@ -36,8 +36,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(config: &TransportConfig) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(config.tls)?)
+        let http = builder(config.tls)?
             // SQS speaks HTTP/1.1; retries and redirects are the client's own matter: each attempt is signed anew,
             // and a signed request goes to no other host.
             .http1_only()
@@ -118,6 +117,21 @@ fn failed(error: reqwest::Error) -> Error {
     };
     // The URL may name an account; the endpoint is known to the caller.
     mapped.sent(!unsent).with_source(error.without_url())
+}
+
+/// A builder of HTTP clients with this crate's TLS: rustls with the platform's certificates and the crypto provider of
+/// the crate's features. For other connections of the same program, such as to an object store, so that it has one
+/// TLS stack.
+///
+/// # Errors
+///
+/// [`Configuration`](crate::ErrorKind::Configuration) where TLS cannot be set up.
+pub fn http_client_builder() -> Result<reqwest::ClientBuilder, Error> {
+    builder(true)
+}
+
+fn builder(tls_needed: bool) -> Result<reqwest::ClientBuilder, Error> {
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls(tls_needed)?))
 }
 
 fn tls(needed: bool) -> Result<rustls::ClientConfig, Error> {

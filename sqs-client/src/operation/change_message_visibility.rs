@@ -20,15 +20,11 @@ pub struct ChangeMessageVisibility {
     pub visibility_timeout: Option<Duration>,
 }
 
-operation!(ChangeMessageVisibility => EmptyOutput, "ChangeMessageVisibility",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-
+operation!(ChangeMessageVisibility of queue => EmptyOutput {
     fn validate(&self) -> Result<(), Error> {
         validate::no_longer_than("visibility timeout", self.visibility_timeout, limits::MAX_VISIBILITY_TIMEOUT)
     }
-);
+});
 
 impl Client {
     /// Hides a received message for this long from now on; zero gives it back to the queue at once.

@@ -50,11 +50,11 @@ impl CreateQueue {
     }
 }
 
-operation!(CreateQueue => CreateQueueOutput, "CreateQueue",
+operation!(CreateQueue => CreateQueueOutput {
     fn validate(&self) -> Result<(), Error> {
         self.attributes.validate()
     }
-);
+});
 
 impl Request<CreateQueue> {
     /// Sets the attributes that should differ from the defaults.

@@ -14,11 +14,7 @@ pub struct DeleteMessage {
     pub receipt_handle: String,
 }
 
-operation!(DeleteMessage => EmptyOutput, "DeleteMessage",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-);
+operation!(DeleteMessage of queue => EmptyOutput {});
 
 impl Client {
     /// Deletes a received message, by the handle of its latest receipt.

@@ -35,15 +35,11 @@ pub struct DeleteMessageBatchResultEntry {
     pub id: String,
 }
 
-operation!(DeleteMessageBatch => DeleteMessageBatchOutput, "DeleteMessageBatch",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-
+operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
     fn validate(&self) -> Result<(), Error> {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))
     }
-);
+});
 
 impl Client {
     /// Deletes 1 to 10 received messages in one request. An entry can fail alone: look at `failed`.

@@ -12,11 +12,7 @@ pub struct DeleteQueue {
     pub queue_url: String,
 }
 
-operation!(DeleteQueue => EmptyOutput, "DeleteQueue",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-);
+operation!(DeleteQueue of queue => EmptyOutput {});
 
 impl Client {
     /// Deletes the queue with all its messages. SQS may take 60 seconds, and a queue of the same name can be created

@@ -26,11 +26,7 @@ pub struct GetQueueAttributesOutput {
     pub attributes: QueueAttributes,
 }
 
-operation!(GetQueueAttributes => GetQueueAttributesOutput, "GetQueueAttributes",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-);
+operation!(GetQueueAttributes of queue => GetQueueAttributesOutput {});
 
 impl Client {
     /// Reads the queue's attributes of these names; [`QueueAttributeName::All`] brings all of them.

@@ -24,7 +24,7 @@ pub struct GetQueueUrlOutput {
     pub queue_url: String,
 }
 
-operation!(GetQueueUrl => GetQueueUrlOutput, "GetQueueUrl");
+operation!(GetQueueUrl => GetQueueUrlOutput {});
 
 impl Request<GetQueueUrl> {
     /// Looks in another account, whose queue must grant access.

@@ -12,11 +12,7 @@ pub struct PurgeQueue {
     pub queue_url: String,
 }
 
-operation!(PurgeQueue => EmptyOutput, "PurgeQueue",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-);
+operation!(PurgeQueue of queue => EmptyOutput {});
 
 impl Client {
     /// Deletes all messages that are in the queue now, those in flight included. SQS may take 60 seconds.

@@ -48,11 +48,7 @@ pub struct ReceiveMessageOutput {
     pub messages: Vec<Message>,
 }
 
-operation!(ReceiveMessage => ReceiveMessageOutput, "ReceiveMessage",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-
+operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     fn validate(&self) -> Result<(), Error> {
         if self.max_messages == Some(0) {
             return Err(Error::invalid_input("the number of messages to receive is 0; SQS takes 1 to 10"));
@@ -72,7 +68,7 @@ operation!(ReceiveMessage => ReceiveMessageOutput, "ReceiveMessage",
     fn verify(&self, output: &ReceiveMessageOutput) -> Result<(), Error> {
         output.messages.iter().try_for_each(checksum::verify_received)
     }
-);
+});
 
 impl Request<ReceiveMessage> {
     /// Brings at most so many messages: 1–10. Without it, servers bring 1.

@@ -42,11 +42,7 @@ pub struct SendMessageOutput {
     pub sequence_number: Option<String>,
 }
 
-operation!(SendMessage => SendMessageOutput, "SendMessage",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-
+operation!(SendMessage of queue => SendMessageOutput {
     fn validate(&self) -> Result<(), Error> {
         self.message.validate()
     }
@@ -54,7 +50,7 @@ operation!(SendMessage => SendMessageOutput, "SendMessage",
     fn verify(&self, output: &SendMessageOutput) -> Result<(), Error> {
         checksum::verify_sent(&self.message, output)
     }
-);
+});
 
 impl Request<SendMessage> {
     message_setters!(this => this.input.message);

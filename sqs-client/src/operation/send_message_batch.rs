@@ -35,11 +35,7 @@ impl SendMessageBatch {
     }
 }
 
-operation!(SendMessageBatch => SendMessageBatchOutput, "SendMessageBatch",
-    fn queue_url(&self) -> Option<&str> {
-        Some(&self.queue_url)
-    }
-
+operation!(SendMessageBatch of queue => SendMessageBatchOutput {
     fn validate(&self) -> Result<(), Error> {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
         let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
@@ -55,7 +51,7 @@ operation!(SendMessageBatch => SendMessageBatchOutput, "SendMessageBatch",
             }
         })
     }
-);
+});
 
 impl Client {
     /// Sends 1 to 10 messages of 1 MiB together in one request. An entry can fail alone: look at `failed`.

@@ -43,9 +43,10 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
         (Some(code), _) => code,
         (None, None) => by_status(answer.status),
     };
+    let message = said.message.unwrap_or_else(|| unexplained(answer));
     ServiceError {
-        code,
-        message: said.message.unwrap_or_else(|| unexplained(answer)),
+        code: precise(code, &message),
+        message,
         sender_fault: said.sender_fault.or(legacy_fault).unwrap_or(answer.status < 500),
         status: answer.status,
         request_id: said.request_id.or_else(|| answer.request_id()),
@@ -88,6 +89,14 @@ fn from_xml(body: &[u8]) -> Option<Said> {
         }),
         request_id: request_id("RequestId").or_else(|| request_id("RequestID")),
     })
+}
+
+/// The JSON protocol has one code for what the Query protocol has three; the explanation tells them apart.
+fn precise(code: ErrorCode, message: &str) -> ErrorCode {
+    match code {
+        ErrorCode::InvalidSignature if message.contains("does not match") => ErrorCode::SignatureDoesNotMatch,
+        code => code,
+    }
 }
 
 fn by_status(status: u16) -> ErrorCode {
