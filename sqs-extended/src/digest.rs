@@ -1,0 +1,212 @@
+//! Digests of payloads: computed as the bytes pass, carried in the pointer, compared at the end.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
+
+/// Which digest a payload is given when it is sent. A received payload is verified with whichever its sender chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DigestAlgorithm {
+    /// BLAKE3: several times faster than SHA-256, so that it does not hold up the transfer.
+    #[default]
+    Blake3,
+    /// SHA-256, where the rules of the house ask for it.
+    Sha256,
+}
+
+impl DigestAlgorithm {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Blake3 => "blake3",
+            Self::Sha256 => "sha256",
+        }
+    }
+}
+
+/// The digest of a stored payload. Its text, and its serde form, is `blake3:<64 hex digits>` or `sha256:<…>`.
+///
+/// ```
+/// let digest: sqs_extended::Digest =
+///     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap();
+/// assert_eq!(digest.algorithm(), sqs_extended::DigestAlgorithm::Sha256);
+/// assert!(digest.hex().starts_with("e3b0c442"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Digest {
+    algorithm: DigestAlgorithm,
+    /// Always 64 lower-case digits, so that equal digests are equal texts.
+    hex: String,
+}
+
+impl Digest {
+    /// The algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> DigestAlgorithm {
+        self.algorithm
+    }
+
+    /// The digest itself, as 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> &str {
+        &self.hex
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm.name(), self.hex)
+    }
+}
+
+/// The text is not a digest of a known algorithm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidDigest(());
+
+impl fmt::Display for InvalidDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a digest: expected `blake3:` or `sha256:` and 64 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for InvalidDigest {}
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let (name, hex) = text.split_once(':').ok_or(InvalidDigest(()))?;
+        let algorithm = [DigestAlgorithm::Blake3, DigestAlgorithm::Sha256]
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+            .ok_or(InvalidDigest(()))?;
+        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(InvalidDigest(()));
+        }
+        Ok(Self {
+            algorithm,
+            hex: hex.to_ascii_lowercase(),
+        })
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// A digest in the making; it is fed as a writer is.
+pub(crate) enum Hasher {
+    // Some 2 KiB large, hence the box.
+    Blake3(Box<blake3::Hasher>),
+    Sha256(sha2::Sha256),
+}
+
+impl Hasher {
+    pub(crate) fn new(algorithm: DigestAlgorithm) -> Self {
+        match algorithm {
+            DigestAlgorithm::Blake3 => Self::Blake3(Box::default()),
+            DigestAlgorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
+        }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+            Self::Sha256(hasher) => hasher.update(bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        match self {
+            Self::Blake3(hasher) => Digest {
+                algorithm: DigestAlgorithm::Blake3,
+                hex: to_hex(hasher.finalize().as_bytes()),
+            },
+            Self::Sha256(hasher) => Digest {
+                algorithm: DigestAlgorithm::Sha256,
+                hex: to_hex(&hasher.finalize()),
+            },
+        }
+    }
+}
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.write_all(bytes).unwrap();
+        hasher.finish()
+    }
+
+    #[test]
+    fn known_answers() {
+        assert_eq!(
+            digest(DigestAlgorithm::Blake3, b"").to_string(),
+            "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
+        assert_eq!(
+            digest(DigestAlgorithm::Sha256, b"abc").to_string(),
+            "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn text_goes_both_ways_and_case_does_not_matter() {
+        let digest = digest(DigestAlgorithm::Sha256, b"abc");
+        assert_eq!(digest.to_string().parse(), Ok(digest.clone()));
+        let upper = format!("sha256:{}", digest.hex().to_uppercase());
+        assert_eq!(upper.parse(), Ok(digest));
+    }
+
+    #[test]
+    fn what_is_no_digest_is_refused() {
+        for text in [
+            "",
+            "blake3",
+            "blake3:",
+            "md5:00",
+            "blake3:zz",
+            &format!("blake3:{}", "g".repeat(64)),
+        ] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! SQS messages of any size.
+//!
+//! A message in Amazon SQS holds 1 MiB at most. [`ExtendedClient`] sends what fits through the queue, and puts what does
+//! not into an object store, with a pointer to it in the queue. The pointers are those of AWS's own extended client
+//! libraries, so that either end can be one of theirs.
+//!
+//! Payloads stream in both directions: memory does not grow with them. What is received is verified before it counts
+//! as received, and deleted only when its message surely is.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use object_store::memory::InMemory;
+//! use sqs_extended::{ExtendedClient, Payload};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = sqs_client::Client::from_env()?;
+//! let queue = client.get_queue_url("backups").await?.queue_url;
+//! // For real use, a store that all consumers reach: S3 by object_store's `AmazonS3Builder`, for one.
+//! let extended = ExtendedClient::builder(client).offload_to(InMemory::new(), "my-bucket").build()?;
+//!
+//! extended.send(&queue, "small enough for the queue").await?;
+//! extended.send(&queue, Payload::from_path("backup.tar").await?).await?;
+//!
+//! for received in extended.receive(&queue).max_messages(10).wait_time(Duration::from_secs(20)).await? {
+//!     let delivery = received?;
+//!     if delivery.is_offloaded() {
+//!         delivery.download_to("restored.tar").await?; // Ok only after length and digest were found right
+//!     } else {
+//!         println!("{}", delivery.text().await?);
+//!     }
+//!     delivery.ack().await?; // the message first, then its payload
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # What can be relied on
+//!
+//! - **Nothing is lost.** A payload is stored before its message is sent, and deleted after its message was. Whatever
+//!   is cut off leaves at worst an object that no message points to, or parts of an unfinished upload: give the bucket
+//!   a lifecycle rule with `AbortIncompleteMultipartUpload` for the latter.
+//! - **A payload is deleted only by its owner.** SQS confirms the deletion of a message even if another consumer has been
+//!   given it in the meantime; so [`Delivery::ack`] deletes the payload only within the visibility timeout, less
+//!   [`LEASE_MARGIN`].
+//! - **One bad message costs no other.** Each message of a receive is a result of its own.
+//! - **Pointers are not trusted.** Only the configured bucket and prefix are ever fetched from or deleted from. Within
+//!   them senders are trusted: who may send to the queue can name any object under the prefix.
+//!
+//! # Runtime
+//!
+//! Tokio. Hashing and files are worked on in its blocking pool.
+
+mod client;
+mod content;
+mod delivery;
+mod digest;
+mod envelope;
+mod error;
+mod lease;
+mod offload;
+mod payload;
+mod policy;
+mod receive;
+mod save;
+mod send;
+#[cfg(feature = "s3")]
+mod store;
+#[cfg(test)]
+mod testing;
+
+pub use client::{
+    DEFAULT_CONCURRENCY, DEFAULT_MAX_IN_MEMORY, DEFAULT_PART_SIZE, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT,
+    ExtendedClient, ExtendedClientBuilder,
+};
+pub use content::{PayloadReader, PayloadStream};
+pub use delivery::{AckOutcome, Delivery, KeptReason};
+pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
+pub use envelope::{InvalidPointer, Pointer, ReservedAttribute};
+pub use error::{Error, ErrorKind};
+pub use lease::LEASE_MARGIN;
+pub use payload::Payload;
+pub use receive::{ReceiveRequest, Rejected};
+pub use send::{SendOutput, SendRequest};
+#[cfg(feature = "s3")]
+pub use store::StoreConnector;

@@ -1,0 +1,141 @@
+//! A payload to a file, whole or not at all.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures::TryStreamExt;
+use tempfile::NamedTempFile;
+
+use crate::content::PayloadStream;
+use crate::error::{Error, ErrorKind};
+use crate::offload::blocking::BlockingWriter;
+
+/// Writes the payload to a temporary file beside `path`, which takes its name once it is known to be right. The
+/// temporary file belongs to whichever job is writing it, and is deleted with that.
+///
+/// # Errors
+///
+/// The payload's own, or those of the file.
+pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
+    let size = payload.size();
+    let (file, path) = blocking(move || Ok((create_beside(&path)?, path)))
+        .await
+        .map_err(failed)?;
+    let mut writer = BlockingWriter::new(file);
+    let copied = copy(&mut payload, &mut writer).await;
+    let file = writer.finish().await;
+    // The temporary file is deleted here if it comes to nothing: on the blocking pool, as that takes its time.
+    blocking(move || match copied {
+        Ok(()) => Ok(file.and_then(|file| publish(file, &path)).map_err(failed)),
+        Err(error) => Ok(Err(error)),
+    })
+    .await
+    .map_err(failed)??;
+    Ok(size)
+}
+
+async fn copy(payload: &mut PayloadStream, writer: &mut BlockingWriter<NamedTempFile>) -> Result<(), Error> {
+    while let Some(chunk) = payload.try_next().await? {
+        writer.push([chunk]).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::io(ErrorKind::File, "the payload's file could not be written", error)
+}
+
+fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".part");
+    // As any new file: the umask decides. Temporary files are for their owner only otherwise.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder(path))
+}
+
+/// Syncs the file before it is renamed, and its folder after, so that neither a crash nor a power cut leaves a file
+/// that is there but not whole, or loses one that was reported whole.
+fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    #[cfg(unix)]
+    std::fs::File::open(folder(path))?.sync_all()?;
+    Ok(())
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::stream::{self, StreamExt};
+
+    use super::*;
+    use crate::offload::download::Download;
+
+    fn payload(chunks: Vec<Result<Bytes, Error>>) -> PayloadStream {
+        let download = Download {
+            len: 10,
+            chunks: stream::iter(chunks).boxed(),
+        };
+        PayloadStream::offloaded(download, "handle")
+    }
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_right_payload_takes_the_name_and_replaces_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "before").unwrap();
+        let chunks = vec![Ok(Bytes::from_static(b"hello")), Ok(Bytes::from_static(b"world"))];
+        let size = save(payload(chunks), path.clone()).await.unwrap();
+        assert_eq!(size, 10);
+        assert_eq!(std::fs::read(&path).unwrap(), b"helloworld");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_payload_leaves_all_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let wrong = || {
+            let end = Error::plain(ErrorKind::Corrupt, "not what was sent");
+            payload(vec![Ok(Bytes::from(vec![0; 3_000_000])), Err(end)])
+        };
+        let error = save(wrong(), path.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(names(folder.path()).is_empty());
+        std::fs::write(&path, "before").unwrap();
+        save(wrong(), path.clone()).await.unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), b"before");
+    }
+
+    #[tokio::test]
+    async fn a_path_that_cannot_be_is_an_error_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().join("no/such/folder"), folder.path().join("..")] {
+            let error = save(payload(Vec::new()), path).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::File);
+        }
+        assert!(names(folder.path()).is_empty());
+    }
+}

@@ -1,0 +1,194 @@
+//! An object store in memory that counts what it is asked, and fails on demand.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+
+use crate::client::ExtendedClient;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TestStore {
+    pub(crate) objects: InMemory,
+    pub(crate) calls: Arc<Calls>,
+}
+
+/// What was asked of the store, and what it is to do about it.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) puts: AtomicUsize,
+    pub(crate) begun: AtomicUsize,
+    pub(crate) parts: AtomicUsize,
+    pub(crate) completed: AtomicUsize,
+    pub(crate) aborted: AtomicUsize,
+    pub(crate) gets: AtomicUsize,
+    pub(crate) deletes: AtomicUsize,
+    in_flight: AtomicUsize,
+    pub(crate) most_in_flight: AtomicUsize,
+    /// Every part of the upload from this one on fails; none if 0.
+    pub(crate) fail_from_part: AtomicUsize,
+    /// Parts take so long that they never arrive.
+    pub(crate) stall: AtomicBool,
+    pub(crate) fail_deletes: AtomicBool,
+    /// Downloads end so many bytes early, without an error.
+    pub(crate) cut: AtomicUsize,
+}
+
+impl TestStore {
+    /// Requests of any kind that the store was asked.
+    pub(crate) fn total_calls(&self) -> usize {
+        let calls = &self.calls;
+        [&calls.puts, &calls.begun, &calls.gets, &calls.deletes]
+            .iter()
+            .map(|count| count.load(SeqCst))
+            .sum()
+    }
+
+    pub(crate) async fn object(&self, key: &Path) -> Option<Bytes> {
+        self.objects.get(key).await.ok()?.bytes().await.ok()
+    }
+
+    pub(crate) async fn is_empty(&self) -> bool {
+        self.objects.list(None).next().await.is_none()
+    }
+}
+
+/// A client of that store, and of a queue that refuses every connection.
+pub(crate) fn extended(store: &TestStore) -> ExtendedClient {
+    let client = sqs_client::Client::builder()
+        .region("us-east-1")
+        .endpoint_url("http://127.0.0.1:1")
+        .credentials(sqs_client::Credentials::new("key", "secret"))
+        .retry(sqs_client::RetryPolicy::never())
+        .build()
+        .unwrap();
+    ExtendedClient::builder(client)
+        .offload_to(store.clone(), "bucket")
+        .prefix("payloads/")
+        .threshold(100)
+        .max_in_memory(1000)
+        .new_id(|| "id".to_owned())
+        .build()
+        .unwrap()
+}
+
+/// Content of that length, in which no two parts of a round size are alike.
+pub(crate) fn bytes(len: usize) -> Bytes {
+    (0..=250).cycle().take(len).collect()
+}
+
+fn failure() -> object_store::Error {
+    object_store::Error::Generic {
+        store: "TestStore",
+        source: "told to fail".into(),
+    }
+}
+
+impl fmt::Display for TestStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TestStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for TestStore {
+    async fn put_opts(&self, key: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.calls.puts.fetch_add(1, SeqCst);
+        self.objects.put_opts(key, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, key: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.calls.begun.fetch_add(1, SeqCst);
+        Ok(Box::new(TestUpload {
+            upload: self.objects.put_multipart_opts(key, options).await?,
+            calls: Arc::clone(&self.calls),
+        }))
+    }
+
+    async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
+        self.calls.gets.fetch_add(1, SeqCst);
+        let mut object = self.objects.get_opts(key, options).await?;
+        let cut = self.calls.cut.load(SeqCst);
+        if cut > 0 {
+            let stream = std::mem::replace(
+                &mut object.payload,
+                GetResultPayload::Stream(futures::stream::empty().boxed()),
+            );
+            if let GetResultPayload::Stream(stream) = stream {
+                let short = stream.map(move |chunk| chunk.map(|chunk| chunk.slice(..chunk.len().saturating_sub(cut))));
+                object.payload = GetResultPayload::Stream(short.boxed());
+            }
+        }
+        Ok(object)
+    }
+
+    fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.calls.deletes.fetch_add(1, SeqCst);
+        if self.calls.fail_deletes.load(SeqCst) {
+            return keys.map(|_| Err(failure())).boxed();
+        }
+        self.objects.delete_stream(keys)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.objects.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.objects.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.objects.copy_opts(from, to, options).await
+    }
+}
+
+#[derive(Debug)]
+struct TestUpload {
+    upload: Box<dyn MultipartUpload>,
+    calls: Arc<Calls>,
+}
+
+#[async_trait]
+impl MultipartUpload for TestUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let calls = Arc::clone(&self.calls);
+        let number = calls.parts.fetch_add(1, SeqCst) + 1;
+        let part = self.upload.put_part(data);
+        Box::pin(async move {
+            let in_flight = calls.in_flight.fetch_add(1, SeqCst) + 1;
+            calls.most_in_flight.fetch_max(in_flight, SeqCst);
+            tokio::task::yield_now().await;
+            if calls.stall.load(SeqCst) {
+                tokio::time::sleep(Duration::from_secs(86_400)).await;
+            }
+            let part = part.await;
+            calls.in_flight.fetch_sub(1, SeqCst);
+            let fail_from = calls.fail_from_part.load(SeqCst);
+            if fail_from > 0 && number >= fail_from {
+                return Err(failure());
+            }
+            part
+        })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        self.calls.completed.fetch_add(1, SeqCst);
+        self.upload.complete().await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.calls.aborted.fetch_add(1, SeqCst);
+        self.upload.abort().await
+    }
+}
