@@ -1,0 +1,127 @@
+use std::time::Duration;
+
+use sqs_client::{MessageSystemAttributeName, OutgoingMessage, QueueAttributes, SendMessageBatchEntry};
+
+use super::{cases, is_empty, receive_all};
+use crate::bench::{Context, Outcome, Quirk};
+
+cases! {
+    a_group_keeps_its_order,
+    a_repeated_id_is_dropped,
+    a_repeated_body_is_dropped_where_the_queue_says_so,
+    a_group_waits_for_its_message_in_flight,
+}
+
+async fn fifo(context: &Context, content_based: bool) -> anyhow::Result<String> {
+    let mut attributes = QueueAttributes::default();
+    attributes.content_based_deduplication = Some(content_based);
+    context.queue_with(".fifo", attributes).await
+}
+
+async fn a_group_keeps_its_order(context: Context) -> Outcome {
+    let queue = fifo(&context, true).await?;
+    let mut sequence = Vec::new();
+    for i in 0..5 {
+        let sent = context
+            .client
+            .send_message(&queue, format!("{i}"))
+            .message_group_id("g")
+            .await?;
+        sequence.push(sent.sequence_number.unwrap_or_default());
+    }
+    let entries = (5..10).map(|i| {
+        let message = OutgoingMessage::new(format!("{i}")).message_group_id("g");
+        SendMessageBatchEntry::new(i.to_string(), message)
+    });
+    context.client.send_message_batch(&queue, entries).await?;
+    if !context.backend.has(Quirk::NoSequenceNumbers) {
+        assert!(
+            sequence.is_sorted() && sequence.iter().all(|number| !number.is_empty()),
+            "{sequence:?}"
+        );
+    }
+    let received = context
+        .client
+        .receive_message(&queue)
+        .max_messages(10)
+        .message_system_attribute_names([MessageSystemAttributeName::MessageGroupId])
+        .await?
+        .messages;
+    let bodies: Vec<&str> = received.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert!(
+        received
+            .iter()
+            .all(|message| message.attributes.message_group_id() == Some("g"))
+    );
+    Ok(())
+}
+
+async fn a_repeated_id_is_dropped(context: Context) -> Outcome {
+    let queue = fifo(&context, false).await?;
+    let send = |body: &'static str, id: &'static str| {
+        context
+            .client
+            .send_message(&queue, body)
+            .message_group_id("g")
+            .message_deduplication_id(id)
+            .into_future()
+    };
+    let first = send("one", "a").await?;
+    let repeated = send("another body", "a").await;
+    send("two", "b").await?;
+    // Servers differ in what they answer; they agree that it is not delivered.
+    match repeated {
+        Ok(repeated) if !context.backend.has(Quirk::NewIdForDuplicates) => {
+            assert_eq!(repeated.message_id, first.message_id);
+        }
+        _ => {}
+    }
+    let bodies: Vec<String> = receive_all(&context, &queue, 2)
+        .await?
+        .into_iter()
+        .map(|m| m.body)
+        .collect();
+    assert_eq!(bodies, ["one", "two"]);
+    Ok(())
+}
+
+async fn a_repeated_body_is_dropped_where_the_queue_says_so(context: Context) -> Outcome {
+    let queue = fifo(&context, true).await?;
+    for body in ["same", "same", "other"] {
+        context.client.send_message(&queue, body).message_group_id("g").await?;
+    }
+    let bodies: Vec<String> = receive_all(&context, &queue, 2)
+        .await?
+        .into_iter()
+        .map(|m| m.body)
+        .collect();
+    assert_eq!(bodies, ["same", "other"]);
+    Ok(())
+}
+
+async fn a_group_waits_for_its_message_in_flight(context: Context) -> Outcome {
+    let queue = fifo(&context, true).await?;
+    for (body, group) in [("a1", "a"), ("a2", "a"), ("b1", "b")] {
+        context
+            .client
+            .send_message(&queue, body)
+            .message_group_id(group)
+            .await?;
+    }
+    let receive = || {
+        context
+            .client
+            .receive_message(&queue)
+            .visibility_timeout(Duration::from_secs(60))
+            .into_future()
+    };
+    let first = receive().await?.messages.remove(0);
+    assert_eq!(first.body, "a1");
+    // Group a waits for its head; group b does not.
+    assert_eq!(receive().await?.messages.remove(0).body, "b1");
+    assert!(is_empty(&context, &queue).await?);
+    context.client.delete_message(&queue, first.receipt_handle).await?;
+    assert_eq!(receive().await?.messages.remove(0).body, "a2");
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! The large-payload layer on real servers and real stores.
+
+mod auth;
+mod faults;
+mod leases;
+mod peer;
+mod pointers;
+mod road;
+mod store;
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::bench::Bench;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let modules = [
+        auth::trials(bench),
+        faults::trials(bench),
+        leases::trials(bench),
+        peer::trials(bench),
+        pointers::trials(bench),
+        road::trials(bench),
+    ];
+    modules.into_iter().flatten().collect()
+}

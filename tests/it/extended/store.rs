@@ -1,0 +1,109 @@
+//! Stores for the tests: buckets of the real servers, and one in memory that counts what it is asked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+use sqs_client::Client;
+use sqs_extended::{ExtendedClient, StoreConnector};
+use sqs_tests::servers::Server;
+
+/// The bucket that all tests' payloads are in, each under a prefix of its own.
+pub const BUCKET: &str = "payloads";
+
+/// The [`BUCKET`] of this server, created if need be.
+pub fn bucket_of(server: &Server) -> anyhow::Result<AmazonS3> {
+    server.create_bucket(BUCKET)?;
+    bucket_with(server, server.secret_key())
+}
+
+/// The same by another secret.
+pub fn bucket_with(server: &Server, secret: &str) -> anyhow::Result<AmazonS3> {
+    let builder = AmazonS3Builder::new()
+        .with_http_connector(StoreConnector::new())
+        .with_endpoint(server.endpoint())
+        .with_allow_http(true)
+        .with_region(server.region())
+        .with_access_key_id(server.access_key())
+        .with_secret_access_key(secret)
+        .with_bucket_name(BUCKET);
+    Ok(builder.build()?)
+}
+
+/// A client whose payloads are in this store, under this prefix of [`BUCKET`].
+pub fn extended(client: Client, store: impl ObjectStore, prefix: &str) -> ExtendedClient {
+    let builder = ExtendedClient::builder(client).offload_to(store, BUCKET);
+    builder.prefix(prefix).build().expect("settings that work")
+}
+
+/// The keys of all objects under this prefix.
+pub async fn keys(store: &impl ObjectStore, prefix: &str) -> Result<Vec<String>> {
+    let prefix = Path::from(prefix);
+    let objects: Vec<ObjectMeta> = store.list(Some(&prefix)).try_collect().await?;
+    Ok(objects.into_iter().map(|object| object.location.to_string()).collect())
+}
+
+/// A store in memory that counts its calls.
+#[derive(Clone, Debug, Default)]
+pub struct Counting {
+    pub objects: Arc<InMemory>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn called(&self) -> &InMemory {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        &self.objects
+    }
+}
+
+impl fmt::Display for Counting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a counting store")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Counting {
+    async fn put_opts(&self, key: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.called().put_opts(key, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, key: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.called().put_multipart_opts(key, options).await
+    }
+
+    async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
+        self.called().get_opts(key, options).await
+    }
+
+    fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.called().delete_stream(keys)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.objects.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.objects.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.called().copy_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,24 @@
+//! The integration tests: one binary that owns the servers, so that they are shared by all tests and stopped after
+//! the last.
+
+mod bench;
+mod conformance;
+mod extended;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+
+use crate::bench::Bench;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let bench = Arc::new(Bench::new());
+    let mut trials = conformance::trials(&bench);
+    trials.extend(extended::trials(&bench));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // The servers stop here, before the process ends.
+    drop(bench);
+    conclusion.exit_code()
+}

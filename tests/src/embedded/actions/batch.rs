@@ -1,0 +1,126 @@
+//! What all batches share: the checks of their entries, and an answer that says which succeeded.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::super::error::{self, Error, Result};
+use super::super::faults::Effects;
+use super::super::input::Input;
+use super::super::rng::Rng;
+
+const MAX_ENTRIES: usize = 10;
+
+/// An entry and its id.
+pub(crate) type Entry = (String, Input);
+
+/// Takes a batch's entries out of a request. `entry` is their name in the messages of errors.
+pub(crate) fn entries(input: &mut Input, entry: &str) -> Result<Vec<Entry>> {
+    let entries = input.take_list("Entries")?;
+    if entries.is_empty() {
+        let message = format!("There should be at least one {entry} in the request.");
+        return Err(Error::new(&error::EMPTY_BATCH, message));
+    }
+    if entries.len() > MAX_ENTRIES {
+        let message = format!(
+            "Maximum number of entries per request are 10. You have sent {}.",
+            entries.len()
+        );
+        return Err(Error::new(&error::TOO_MANY_ENTRIES, message));
+    }
+    let mut seen = BTreeSet::new();
+    let identified = entries.into_iter().map(|mut entry| {
+        let id = entry.take_str("Id").unwrap_or_default();
+        check_id(&id)?;
+        if !seen.insert(id.clone()) {
+            return Err(Error::new(&error::BATCH_IDS_NOT_DISTINCT, format!("Id {id} repeated.")));
+        }
+        Ok((id, entry))
+    });
+    identified.collect()
+}
+
+fn check_id(id: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=80).contains(&id.len()) && id.chars().all(allowed) {
+        return Ok(());
+    }
+    let message = "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at \
+                   most 80 letters long.";
+    Err(Error::new(&error::INVALID_BATCH_ID, message))
+}
+
+/// Performs every entry, save those that a fault picks to fail, and writes the answer.
+pub(crate) fn perform<T>(
+    entries: Vec<(String, T)>,
+    effects: &Effects,
+    rng: &Rng,
+    mut perform: impl FnMut(T) -> Result<Value>,
+) -> Value {
+    let failing = pick(effects.fail_entries, entries.len(), rng);
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (index, (id, entry)) in entries.into_iter().enumerate() {
+        let result = if failing.contains(&index) {
+            Err(Error::internal())
+        } else {
+            perform(entry)
+        };
+        match result {
+            Ok(mut answer) => {
+                answer["Id"] = Value::from(id);
+                successful.push(answer);
+            }
+            Err(error) => failed.push(refusal(&id, &error)),
+        }
+    }
+    json!({"Successful": successful, "Failed": failed})
+}
+
+fn refusal(id: &str, error: &Error) -> Value {
+    json!({"Id": id, "SenderFault": error.is_sender(), "Code": error.code.query, "Message": error.message})
+}
+
+/// Some indices below a length, at random.
+fn pick(count: usize, length: usize, rng: &Rng) -> BTreeSet<usize> {
+    let mut picked = BTreeSet::new();
+    while picked.len() < count.min(length) {
+        picked.insert(rng.below(length));
+    }
+    picked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(ids: &[&str]) -> Result<usize> {
+        let list: Vec<Value> = ids.iter().map(|id| json!({"Id": id})).collect();
+        let mut input = Input::new(json!({"Entries": list}))?;
+        entries(&mut input, "Entry").map(|e| e.len())
+    }
+
+    #[test]
+    fn ids_and_counts() {
+        let code = |ids: &[&str]| read(ids).map_err(|e| e.code);
+        assert_eq!(code(&["a", "B-_9"]), Ok(2));
+        assert_eq!(code(&[]), Err(&error::EMPTY_BATCH));
+        assert_eq!(code(&["a"; 11]), Err(&error::TOO_MANY_ENTRIES));
+        assert_eq!(code(&["a", "a"]), Err(&error::BATCH_IDS_NOT_DISTINCT));
+        assert_eq!(code(&["a:b"]), Err(&error::INVALID_BATCH_ID));
+        assert_eq!(code(&[""]), Err(&error::INVALID_BATCH_ID));
+        assert_eq!(code(&["a".repeat(81).as_str()]), Err(&error::INVALID_BATCH_ID));
+    }
+
+    #[test]
+    fn a_fault_fails_some() {
+        let entries = (0..10).map(|i| (i.to_string(), ())).collect();
+        let effects = Effects {
+            fail_entries: 3,
+            ..Effects::default()
+        };
+        let answer = perform(entries, &effects, &Rng::new(1), |()| Ok(json!({})));
+        assert_eq!(answer["Failed"].as_array().map(Vec::len), Some(3));
+        assert_eq!(answer["Failed"][0]["SenderFault"], false);
+        assert_eq!(answer["Successful"].as_array().map(Vec::len), Some(7));
+    }
+}

@@ -1,0 +1,122 @@
+//! Time as the server sees it: a monotonic clock that a paused tokio runtime can drive, and a wall clock that
+//! follows it from a base, plus a skew that a test may set.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::{Date, Month, OffsetDateTime};
+use tokio::time::Instant;
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// For every interval: visibility, delay, retention, deduplication.
+    pub(crate) at: Instant,
+    /// Milliseconds since 1970, for what the server writes into answers.
+    pub(crate) wall_ms: u64,
+}
+
+/// The server's clock. Intervals never jump; the wall clock can be set wrong on purpose.
+#[derive(Debug)]
+pub struct Clock {
+    start: Instant,
+    start_wall: Duration,
+    skew_ms: AtomicI64,
+}
+
+impl Clock {
+    // The one place that may ask the machine for the time of day.
+    #[allow(clippy::disallowed_methods)]
+    pub(crate) fn new() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            start: Instant::now(),
+            start_wall: since_epoch.unwrap_or_default(),
+            skew_ms: AtomicI64::new(0),
+        }
+    }
+
+    /// Puts the wall clock this many seconds ahead of the machine's (negative: behind it). It shows in the `Date`
+    /// header, in timestamps, and in the window within which signatures are accepted.
+    pub fn set_skew_seconds(&self, seconds: i64) {
+        self.skew_ms.store(seconds.saturating_mul(1000), Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let at = Instant::now();
+        let wall = self.start_wall + at.saturating_duration_since(self.start);
+        let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+        let skew = self.skew_ms.load(Ordering::Relaxed);
+        Now {
+            at,
+            wall_ms: wall_ms.saturating_add_signed(skew),
+        }
+    }
+}
+
+/// The `Date` header: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub(crate) fn http_date(epoch_seconds: i64) -> String {
+    let t = utc(epoch_seconds);
+    // The names begin with the abbreviations that the header wants.
+    format!(
+        "{:.3}, {:02} {:.3} {:04} {:02}:{:02}:{:02} GMT",
+        t.weekday().to_string(),
+        t.day(),
+        t.month().to_string(),
+        t.year(),
+        t.hour(),
+        t.minute(),
+        t.second()
+    )
+}
+
+/// The form of `x-amz-date`: `20150830T123600Z`.
+pub(crate) fn amz_date(epoch_seconds: i64) -> String {
+    let t = utc(epoch_seconds);
+    let (month, day) = (u8::from(t.month()), t.day());
+    let (h, m, s) = t.to_hms();
+    format!("{:04}{month:02}{day:02}T{h:02}{m:02}{s:02}Z", t.year())
+}
+
+/// Reads `20150830T123600Z`.
+pub(crate) fn parse_amz_date(text: &str) -> Option<i64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    if date.len() != 8 || time.len() != 6 {
+        return None;
+    }
+    let number = |part: Option<&str>| part?.parse::<u8>().ok();
+    let year = date.get(..4)?.parse().ok()?;
+    let month = Month::try_from(number(date.get(4..6))?).ok()?;
+    let date = Date::from_calendar_date(year, month, number(date.get(6..))?).ok()?;
+    let (h, m, s) = (number(time.get(..2))?, number(time.get(2..4))?, number(time.get(4..))?);
+    Some(date.with_hms(h, m, s).ok()?.assume_utc().unix_timestamp())
+}
+
+fn utc(epoch_seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(epoch_seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_read_and_write() {
+        assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(parse_amz_date("20150830T123600Z"), Some(1_440_938_160));
+        for seconds in [0, 951_782_400, 1_709_164_800, 1_440_938_160, 4_102_444_799] {
+            assert_eq!(parse_amz_date(&amz_date(seconds)), Some(seconds));
+        }
+        assert_eq!(parse_amz_date("2015-08-30T12:36:00Z"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wall_follows_paused_time_and_skew() {
+        let clock = Clock::new();
+        let before = clock.now();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(clock.now().wall_ms, before.wall_ms + 5000);
+        clock.set_skew_seconds(-1200);
+        assert_eq!(clock.now().wall_ms, before.wall_ms + 5000 - 1_200_000);
+    }
+}

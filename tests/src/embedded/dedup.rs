@@ -1,0 +1,68 @@
+//! FIFO deduplication: what was sent under an id within five minutes is not sent again.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long SQS remembers a deduplication id.
+pub(crate) const WINDOW: Duration = Duration::from_secs(300);
+
+/// Values by key, each remembered for [`WINDOW`] after it was put in.
+#[derive(Debug)]
+pub(crate) struct Recent<V> {
+    values: HashMap<Key, (Instant, V)>,
+    ages: VecDeque<(Instant, Key)>,
+}
+
+/// A group (or none, where the whole queue is the scope) and an id.
+pub(crate) type Key = (Option<String>, String);
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            ages: VecDeque::new(),
+        }
+    }
+}
+
+impl<V> Recent<V> {
+    pub(crate) fn get(&mut self, now: Instant, key: &Key) -> Option<&V> {
+        self.forget(now);
+        self.values.get(key).map(|(_, value)| value)
+    }
+
+    /// Remembers a value from now on.
+    pub(crate) fn put(&mut self, now: Instant, key: Key, value: V) {
+        self.values.insert(key.clone(), (now, value));
+        self.ages.push_back((now, key));
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.ages.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
+            // A key that was put in again since has a younger age further back.
+            if let Some((at, key)) = self.ages.pop_front()
+                && self.values.get(&key).is_some_and(|(put, _)| *put == at)
+            {
+                self.values.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn five_minutes() {
+        let mut recent = Recent::default();
+        let start = Instant::now();
+        let key = (None, "id".to_owned());
+        recent.put(start, key.clone(), 1);
+        assert_eq!(recent.get(start + Duration::from_secs(299), &key), Some(&1));
+        assert_eq!(recent.get(start + WINDOW, &key), None);
+        assert!(recent.ages.is_empty());
+    }
+}

@@ -1,0 +1,290 @@
+//! Faults on demand: a list of rules, changed while the server runs, that decide what goes wrong with a request.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::rng::Rng;
+use super::schema::Action;
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultKind {
+    /// Answered with `RequestThrottled`, status 403, without effect.
+    Throttle,
+    /// Answered with `ThrottlingException`, status 400, without effect.
+    ThrottlingException,
+    /// Answered with this, without effect.
+    Reply(Reply),
+    /// The request waits this long; others do not.
+    Delay(Duration),
+    /// The connection is closed before the request has any effect.
+    DropBefore,
+    /// The request has its effect, and the connection is closed without an answer.
+    DropAfter,
+    /// The request has its effect, and the connection is closed in the middle of the answer's body.
+    HalfAnswer,
+    /// What a standard queue sends or delivers is there a second time. FIFO queues never duplicate.
+    Duplicate,
+    /// A standard queue delivers any of its messages, not the oldest.
+    Reorder,
+    /// Every MD5 in the answer is wrong.
+    WrongMd5,
+    /// So many entries of a batch, picked at random, fail with a server-side `InternalError` and have no effect.
+    FailEntries(usize),
+}
+
+impl FaultKind {
+    /// An answer with this status and an empty body.
+    pub fn status(status: u16) -> Self {
+        Self::Reply(Reply::new(status))
+    }
+}
+
+/// An answer that stands for a load balancer's, or for any other that SQS itself would not give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// An empty answer with this status.
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// Adds a header, such as `Retry-After`.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+}
+
+/// A rule: what goes wrong, with which requests, how often.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    kind: FaultKind,
+    action: Option<Action>,
+    skip: u64,
+    left: Option<u64>,
+    probability: f64,
+    fired: u64,
+}
+
+impl Fault {
+    /// Goes wrong with every request.
+    pub fn any(kind: FaultKind) -> Self {
+        Self {
+            kind,
+            action: None,
+            skip: 0,
+            left: None,
+            probability: 1.0,
+            fired: 0,
+        }
+    }
+
+    /// Goes wrong with every request for this action.
+    pub fn on(action: Action, kind: FaultKind) -> Self {
+        Self {
+            action: Some(action),
+            ..Self::any(kind)
+        }
+    }
+
+    /// Lets so many requests pass first.
+    #[must_use]
+    pub fn after(mut self, requests: u64) -> Self {
+        self.skip = requests;
+        self
+    }
+
+    /// Stops after it went wrong so many times.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Self {
+        self.left = Some(times);
+        self
+    }
+
+    /// Goes wrong with this probability only, by the server's seed.
+    #[must_use]
+    pub fn probability(mut self, probability: f64) -> Self {
+        self.probability = probability;
+        self
+    }
+
+    fn fires(&mut self, action: Action, rng: &Rng) -> bool {
+        if self.action.is_some_and(|a| a != action) || self.left == Some(0) {
+            return false;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        if self.probability < 1.0 && !rng.chance(self.probability) {
+            return false;
+        }
+        self.left = self.left.map(|left| left - 1);
+        self.fired += 1;
+        true
+    }
+}
+
+/// Names a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultId(usize);
+
+/// The server's rules. Every rule that fires for a request takes part in what happens to it.
+#[derive(Debug)]
+pub struct Faults {
+    /// Removed rules leave a gap, so that ids stay what they are.
+    rules: Mutex<Vec<Option<Fault>>>,
+    rng: Rng,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rules: Mutex::default(),
+            rng: Rng::new(seed),
+        }
+    }
+
+    /// Adds a rule.
+    pub fn add(&self, fault: Fault) -> FaultId {
+        let mut rules = self.rules();
+        rules.push(Some(fault));
+        FaultId(rules.len() - 1)
+    }
+
+    /// How often a rule has fired (0 once it is removed).
+    pub fn fired(&self, id: FaultId) -> u64 {
+        self.rules().get(id.0).and_then(Option::as_ref).map_or(0, |f| f.fired)
+    }
+
+    /// Removes a rule.
+    pub fn remove(&self, id: FaultId) {
+        if let Some(rule) = self.rules().get_mut(id.0) {
+            *rule = None;
+        }
+    }
+
+    /// Removes all rules.
+    pub fn clear(&self) {
+        self.rules().iter_mut().for_each(|rule| *rule = None);
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Vec<Option<Fault>>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What shall happen to the next request for this action.
+    pub(crate) fn plan(&self, action: Action) -> Plan {
+        let mut plan = Plan::default();
+        for fault in self.rules().iter_mut().flatten() {
+            if fault.fires(action, &self.rng) {
+                plan.include(&fault.kind);
+            }
+        }
+        plan
+    }
+}
+
+/// Faults that change what the request does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effects {
+    pub(crate) duplicate: bool,
+    pub(crate) reorder: bool,
+    pub(crate) fail_entries: usize,
+}
+
+/// What happens instead of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    Drop,
+    Throttle,
+    ThrottlingException,
+    Reply(Reply),
+}
+
+/// All that goes wrong with one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) delay: Duration,
+    pub(crate) instead: Option<Instead>,
+    pub(crate) effects: Effects,
+    pub(crate) wrong_md5: bool,
+    pub(crate) drop_after: bool,
+    pub(crate) half_answer: bool,
+}
+
+impl Plan {
+    fn include(&mut self, kind: &FaultKind) {
+        let mut instead = |what| {
+            self.instead.get_or_insert(what);
+        };
+        match kind {
+            FaultKind::Throttle => instead(Instead::Throttle),
+            FaultKind::ThrottlingException => instead(Instead::ThrottlingException),
+            FaultKind::Reply(reply) => instead(Instead::Reply(reply.clone())),
+            FaultKind::DropBefore => instead(Instead::Drop),
+            FaultKind::Delay(delay) => self.delay += *delay,
+            FaultKind::DropAfter => self.drop_after = true,
+            FaultKind::HalfAnswer => self.half_answer = true,
+            FaultKind::Duplicate => self.effects.duplicate = true,
+            FaultKind::Reorder => self.effects.reorder = true,
+            FaultKind::WrongMd5 => self.wrong_md5 = true,
+            FaultKind::FailEntries(count) => self.effects.fail_entries += count,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_choose_by_action_order_and_count() {
+        let faults = Faults::new(1);
+        let id = faults.add(Fault::on(Action::SendMessage, FaultKind::Throttle).after(1).times(2));
+        let throttled = |action| faults.plan(action).instead == Some(Instead::Throttle);
+        assert!(!throttled(Action::ReceiveMessage));
+        let sends: Vec<bool> = (0..5).map(|_| throttled(Action::SendMessage)).collect();
+        assert_eq!(sends, [false, true, true, false, false]);
+        assert_eq!(faults.fired(id), 2);
+    }
+
+    #[test]
+    fn rules_combine_and_go() {
+        let faults = Faults::new(1);
+        faults.add(Fault::any(FaultKind::Delay(Duration::from_secs(1))));
+        let id = faults.add(Fault::any(FaultKind::DropBefore));
+        let plan = faults.plan(Action::ListQueues);
+        assert_eq!((plan.delay.as_secs(), plan.instead), (1, Some(Instead::Drop)));
+        faults.remove(id);
+        assert_eq!(faults.plan(Action::ListQueues).instead, None);
+        faults.clear();
+        assert_eq!(faults.plan(Action::ListQueues), Plan::default());
+    }
+
+    #[test]
+    fn probability_holds_roughly() {
+        let faults = Faults::new(1);
+        let id = faults.add(Fault::any(FaultKind::WrongMd5).probability(0.05));
+        (0..10_000).for_each(|_| drop(faults.plan(Action::SendMessage)));
+        assert!((300..700).contains(&faults.fired(id)));
+    }
+}

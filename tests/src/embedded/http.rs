@@ -1,0 +1,325 @@
+//! HTTP: connections, and the life of a request from its bytes to its answer.
+
+use std::io;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::auth::AccessKeys;
+use super::body::Answer;
+use super::clock::http_date;
+use super::error::{self, Error, Result};
+use super::faults::{Faults, Instead, Plan, Reply};
+use super::input::Input;
+use super::journal::{Journal, Recorded};
+use super::query::Form;
+use super::schema::Action;
+use super::service::Service;
+use super::sigv4::Signed;
+use super::{json as json_codec, xml};
+
+/// A batch of 1 MiB, all of it escaped.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+const TARGET: &str = "x-amz-target";
+const JSON: &str = "application/x-amz-json-1.0";
+
+/// How a request is written, and its answer with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// AWS JSON 1.0.
+    Json,
+    /// AWS Query, answered in XML.
+    Query,
+}
+
+/// Everything that the connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) service: Arc<Service>,
+    pub(crate) keys: AccessKeys,
+    pub(crate) verify: bool,
+    /// The one protocol spoken, if not both.
+    pub(crate) only: Option<Protocol>,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+}
+
+/// Accepts connections until its task is aborted, and theirs with it.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                connections.spawn(connection(stream, shared.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let shared = shared.clone();
+        async move { shared.answer(request).await }
+    });
+    let mut http = http1::Builder::new();
+    // Idle connections stay open: a close is a fault, and faults happen on demand only.
+    http.header_read_timeout(None).max_buf_size(1024 * 1024);
+    // It ends with an error when the client goes away, and when a fault breaks it.
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// A request that was read and understood, as far as it can be.
+struct Call {
+    head: Parts,
+    body: Bytes,
+    protocol: Protocol,
+    action: Result<Action>,
+    input: Result<Input>,
+}
+
+impl Shared {
+    /// The life of a request. An `Err` closes the connection without an answer.
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Answer>> {
+        let request_id = self.service.rng.uuid().to_string();
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(e) if e.is::<hyper::Error>() => return Err(io::ErrorKind::ConnectionReset.into()),
+            Err(_) => {
+                let error = Error::new(&error::TOO_LARGE, "Request size exceeded the limit.");
+                return Ok(self.refuse(self.protocol(&head.headers), &error, &request_id));
+            }
+        };
+        let call = self.read(head, body);
+        self.record(&call);
+        let protocol = call.protocol;
+        let (action, input) = match self.admit(call) {
+            Ok(admitted) => admitted,
+            Err(error) => return Ok(self.refuse(protocol, &error, &request_id)),
+        };
+        let plan = self.faults.plan(action);
+        if !plan.delay.is_zero() {
+            tokio::time::sleep(plan.delay).await;
+        }
+        if let Some(instead) = plan.instead {
+            return self.replace(instead, protocol, &request_id);
+        }
+        let result = self.service.perform(action, input, &plan.effects).await;
+        if plan.drop_after {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(match result {
+            Ok(output) => self.accept(protocol, action, output, &plan, &request_id),
+            Err(error) => self.refuse(protocol, &error, &request_id),
+        })
+    }
+
+    fn protocol(&self, headers: &HeaderMap) -> Protocol {
+        let by_header = if headers.contains_key(TARGET) {
+            Protocol::Json
+        } else {
+            Protocol::Query
+        };
+        // A server of one protocol takes everything for that.
+        self.only.unwrap_or(by_header)
+    }
+
+    fn read(&self, head: Parts, body: Bytes) -> Call {
+        let protocol = self.protocol(&head.headers);
+        let (action, input) = match protocol {
+            Protocol::Json => read_json(&head, &body),
+            Protocol::Query => read_query(&head, &body),
+        };
+        Call {
+            head,
+            body,
+            protocol,
+            action,
+            input,
+        }
+    }
+
+    fn record(&self, call: &Call) {
+        self.journal.record(Recorded {
+            action: call.action.as_ref().ok().copied(),
+            protocol: call.protocol,
+            path: call.head.uri.path().to_owned(),
+            headers: call.head.headers.clone(),
+            body_bytes: call.body.len(),
+            entries: call.input.as_ref().map_or(1, Input::entry_count),
+        });
+    }
+
+    /// Lets a request in if its signature is right and it makes sense.
+    fn admit(&self, call: Call) -> Result<(Action, Input)> {
+        if self.verify {
+            let signed = Signed {
+                method: call.head.method.as_str(),
+                path: call.head.uri.path(),
+                query: call.head.uri.query().unwrap_or_default(),
+                headers: &call.head.headers,
+                body: &call.body,
+            };
+            self.keys.verify(&signed, &self.service.region, self.epoch_seconds())?;
+        }
+        Ok((call.action?, call.input?))
+    }
+
+    fn epoch_seconds(&self) -> i64 {
+        i64::try_from(self.service.now().wall_ms / 1000).unwrap_or(i64::MAX)
+    }
+
+    fn replace(&self, instead: Instead, protocol: Protocol, request_id: &str) -> io::Result<Response<Answer>> {
+        Ok(match instead {
+            Instead::Drop => return Err(io::ErrorKind::ConnectionReset.into()),
+            Instead::Throttle => {
+                let error = Error::new(&error::THROTTLED, "The request was denied due to request throttling.");
+                self.refuse(protocol, &error, request_id)
+            }
+            Instead::ThrottlingException => {
+                self.refuse(protocol, &Error::new(&error::THROTTLING, "Rate exceeded"), request_id)
+            }
+            Instead::Reply(reply) => self.reply(&reply),
+        })
+    }
+
+    fn accept(&self, protocol: Protocol, action: Action, mut output: Value, plan: &Plan, id: &str) -> Response<Answer> {
+        if plan.wrong_md5 {
+            spoil_md5(&mut output);
+        }
+        let body = match protocol {
+            // An action without output answers with no body at all.
+            Protocol::Json if action.shape().output.is_empty() => Vec::new(),
+            Protocol::Json => serde_json::to_vec(&output).unwrap_or_default(),
+            Protocol::Query => xml::answer(action, &output, id).into_bytes(),
+        };
+        let body = if plan.half_answer {
+            Answer::half(body)
+        } else {
+            Answer::whole(body)
+        };
+        self.respond(StatusCode::OK, protocol, body, id)
+    }
+
+    fn refuse(&self, protocol: Protocol, error: &Error, id: &str) -> Response<Answer> {
+        let body = match protocol {
+            Protocol::Json => json!({"__type": error.code.type_name(), "message": error.message}).to_string(),
+            Protocol::Query => xml::error(error, id),
+        };
+        let mut response = self.respond(error.status(), protocol, Answer::whole(body), id);
+        if protocol == Protocol::Json {
+            let fault = if error.is_sender() { "Sender" } else { "Receiver" };
+            let value = HeaderValue::from_str(&format!("{};{fault}", error.code.query));
+            response
+                .headers_mut()
+                .extend(value.map(|v| (hyper::header::HeaderName::from_static("x-amzn-query-error"), v)));
+        }
+        response
+    }
+
+    fn respond(&self, status: StatusCode, protocol: Protocol, body: Answer, id: &str) -> Response<Answer> {
+        let content_type = match protocol {
+            Protocol::Json => JSON,
+            Protocol::Query => "text/xml",
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers
+            .extend(HeaderValue::from_str(id).map(|v| (hyper::header::HeaderName::from_static("x-amzn-requestid"), v)));
+        self.date(&mut response);
+        response
+    }
+
+    fn reply(&self, reply: &Reply) -> Response<Answer> {
+        let mut response = Response::new(Answer::whole(reply.body.clone()));
+        *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.date(&mut response);
+        for (name, value) in &reply.headers {
+            if let (Ok(name), Ok(value)) = (name.parse::<hyper::header::HeaderName>(), value.parse()) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+
+    /// The time of the server's own clock, which may be skewed.
+    fn date(&self, response: &mut Response<Answer>) {
+        if let Ok(date) = HeaderValue::from_str(&http_date(self.epoch_seconds())) {
+            response.headers_mut().insert(DATE, date);
+        }
+    }
+}
+
+fn read_json(head: &Parts, body: &[u8]) -> (Result<Action>, Result<Input>) {
+    let header = |name| {
+        head.headers
+            .get(name)
+            .and_then(|v: &HeaderValue| v.to_str().ok())
+            .unwrap_or_default()
+    };
+    let target = header(TARGET).strip_prefix("AmazonSQS.").unwrap_or_default();
+    let unknown = Error::new(&error::UNKNOWN_ACTION, format!("The action '{target}' is not known."));
+    let Ok(action) = target.parse::<Action>() else {
+        return (Err(unknown.clone()), Err(unknown));
+    };
+    if header(CONTENT_TYPE.as_str()) != JSON || head.method != Method::POST {
+        let error = Error::malformed("Expected a POST of application/x-amz-json-1.0.");
+        return (Ok(action), Err(error));
+    }
+    (Ok(action), json_codec::decode(body, action.shape().input))
+}
+
+fn read_query(head: &Parts, body: &[u8]) -> (Result<Action>, Result<Input>) {
+    let form = if head.method == Method::GET {
+        head.uri.query().unwrap_or_default().as_bytes()
+    } else {
+        body
+    };
+    let form = match Form::parse(form) {
+        Ok(form) => form,
+        Err(error) => return (Err(error.clone()), Err(error)),
+    };
+    let action = match form.action() {
+        Ok(action) => action,
+        Err(error) => return (Err(error.clone()), Err(error)),
+    };
+    let shape = action.shape().input;
+    let input = form.decode(shape).map(|mut input| {
+        // A request may name its queue by being sent to the queue's path.
+        if head.uri.path() != "/" && shape.iter().any(|m| m.name == "QueueUrl") {
+            input.default_str("QueueUrl", head.uri.path());
+        }
+        input
+    });
+    (Ok(action), input)
+}
+
+/// Changes every digest in an answer.
+fn spoil_md5(output: &mut Value) {
+    match output {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(digest) if name.starts_with("MD5Of") => *digest = digest.chars().rev().collect(),
+                    value => spoil_md5(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(spoil_md5),
+        _ => {}
+    }
+}

@@ -1,0 +1,164 @@
+//! The service behind both protocols: the registry of queues, and which function performs which action.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::actions::{acknowledge, attributes, move_tasks, permissions, queues, receive, send, tags};
+use super::clock::{Clock, Now};
+use super::error::{self, Error, Result};
+use super::faults::Effects;
+use super::input::Input;
+use super::queue::Queue;
+use super::rng::Rng;
+use super::schema::Action;
+
+/// What the builder settles.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) in_flight_standard: usize,
+    pub(crate) in_flight_fifo: usize,
+    pub(crate) purge_interval: Duration,
+    pub(crate) recreate_delay: Duration,
+}
+
+/// The state of the whole server, apart from HTTP.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) region: String,
+    pub(crate) account: String,
+    /// What queue URLs begin with: `http://127.0.0.1:1234`.
+    pub(crate) base_url: String,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) rng: Rng,
+    pub(crate) move_tasks: Mutex<Vec<Arc<move_tasks::Task>>>,
+    /// Runs message move tasks; emptied when the server stops.
+    pub(crate) workers: Mutex<JoinSet<()>>,
+    queues: Mutex<BTreeMap<String, Arc<Queue>>>,
+    deleted: Mutex<HashMap<String, Instant>>,
+    queue_ids: AtomicU64,
+}
+
+impl Service {
+    pub(crate) fn new(
+        region: String,
+        account: String,
+        base_url: String,
+        limits: Limits,
+        clock: Arc<Clock>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            region,
+            account,
+            base_url,
+            limits,
+            clock,
+            rng: Rng::new(seed),
+            move_tasks: Mutex::default(),
+            workers: Mutex::default(),
+            queues: Mutex::default(),
+            deleted: Mutex::default(),
+            queue_ids: AtomicU64::new(1),
+        }
+    }
+
+    /// Performs an action. All that can be wrong with the request is an [`Error`].
+    pub(crate) async fn perform(self: &Arc<Self>, action: Action, input: Input, effects: &Effects) -> Result<Value> {
+        match action {
+            Action::AddPermission => permissions::add(self, &input),
+            Action::CancelMessageMoveTask => move_tasks::cancel(self, &input),
+            Action::ChangeMessageVisibility => acknowledge::change_visibility(self, &input),
+            Action::ChangeMessageVisibilityBatch => acknowledge::change_visibility_batch(self, input, effects),
+            Action::CreateQueue => queues::create(self, &input),
+            Action::DeleteMessage => acknowledge::delete(self, &input),
+            Action::DeleteMessageBatch => acknowledge::delete_batch(self, input, effects),
+            Action::DeleteQueue => queues::delete(self, &input),
+            Action::GetQueueAttributes => attributes::get(self, &input),
+            Action::GetQueueUrl => queues::get_url(self, &input),
+            Action::ListDeadLetterSourceQueues => queues::list_sources(self, &input),
+            Action::ListMessageMoveTasks => move_tasks::list(self, &input),
+            Action::ListQueueTags => tags::list(self, &input),
+            Action::ListQueues => queues::list(self, &input),
+            Action::PurgeQueue => queues::purge(self, &input),
+            Action::ReceiveMessage => receive::receive(self, &input, effects).await,
+            Action::RemovePermission => permissions::remove(self, &input),
+            Action::SendMessage => send::send(self, input, effects),
+            Action::SendMessageBatch => send::send_batch(self, input, effects),
+            Action::SetQueueAttributes => attributes::set(self, &input),
+            Action::StartMessageMoveTask => move_tasks::start(self, &input),
+            Action::TagQueue => tags::tag(self, &input),
+            Action::UntagQueue => tags::untag(self, &input),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(crate) fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Queue>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn queue_named(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues().get(name).cloned()
+    }
+
+    pub(crate) fn queue_by_arn(&self, arn: &str) -> Option<Arc<Queue>> {
+        let name = arn.strip_prefix(&self.arn(""))?;
+        self.queue_named(name)
+    }
+
+    /// The queue that a request's QueueUrl names. Its host is not looked at: clients may use any address.
+    pub(crate) fn queue(&self, input: &Input) -> Result<Arc<Queue>> {
+        let url = input.str("QueueUrl")?;
+        let path = match url.split_once("://") {
+            Some((_, rest)) => rest.split_once('/').map(|(_, path)| path),
+            None => url.strip_prefix('/'),
+        };
+        let Some((account, name)) = path.and_then(|p| p.split_once('/')) else {
+            let message = format!("The address {url} is not valid for this endpoint.");
+            return Err(Error::new(&error::INVALID_ADDRESS, message));
+        };
+        let queue = self.queue_named(name).filter(|_| account == self.account);
+        queue.ok_or_else(Error::queue_missing)
+    }
+
+    pub(crate) fn url(&self, queue: &str) -> String {
+        format!("{}/{}/{queue}", self.base_url, self.account)
+    }
+
+    pub(crate) fn arn(&self, queue: &str) -> String {
+        format!("arn:aws:sqs:{}:{}:{queue}", self.region, self.account)
+    }
+
+    pub(crate) fn next_queue_id(&self) -> u64 {
+        // Mixed with randomness, so that handles from a server of another seed are refused as well.
+        self.queue_ids.fetch_add(1, Ordering::Relaxed) ^ (self.rng.next() << 32)
+    }
+
+    /// Remembers that a queue was deleted.
+    pub(crate) fn mark_deleted(&self, name: &str, now: Now) {
+        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.retain(|_, at| *at + self.limits.recreate_delay > now.at);
+        deleted.insert(name.to_owned(), now.at);
+    }
+
+    pub(crate) fn was_just_deleted(&self, name: &str, now: Now) -> bool {
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted
+            .get(name)
+            .is_some_and(|at| *at + self.limits.recreate_delay > now.at)
+    }
+
+    /// Ends what runs in the background.
+    pub(crate) fn stop(&self) {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}

@@ -1,0 +1,300 @@
+//! The messages of one queue and the states they pass through: delayed, ready, in flight, gone. Pure: time comes
+//! in with every call. Nothing here scans the queue; each set is ordered by what is asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::clock::Now;
+use super::handle::Handle;
+use super::parcel::{Counts, Delivery, Parcel, Stale, State, Stored, Take};
+use super::ready::Ready;
+
+/// A message may stay in flight for twelve hours in all.
+const MAX_IN_FLIGHT: Duration = Duration::from_secs(43_200);
+
+/// The messages of one queue.
+#[derive(Debug)]
+pub(crate) struct Store {
+    queue: u64,
+    fifo: bool,
+    messages: BTreeMap<u64, Stored>,
+    ready: Ready,
+    /// Ends of delays and of visibility timeouts.
+    timers: BTreeSet<(Instant, u64)>,
+    by_age: BTreeSet<(Instant, u64)>,
+    keys: u64,
+    deliveries: u64,
+    in_flight: usize,
+    delayed: usize,
+}
+
+impl Store {
+    pub(crate) fn new(queue: u64, fifo: bool) -> Self {
+        Self {
+            queue,
+            fifo,
+            messages: BTreeMap::new(),
+            ready: Ready::new(fifo),
+            timers: BTreeSet::new(),
+            by_age: BTreeSet::new(),
+            keys: 0,
+            deliveries: 0,
+            in_flight: 0,
+            delayed: 0,
+        }
+    }
+
+    /// Lets time pass: delays and timeouts that ran out, messages past their retention.
+    pub(crate) fn advance(&mut self, now: Instant, retention: Duration) {
+        while let Some(&(entered, key)) = self.by_age.first() {
+            if entered + retention > now {
+                break;
+            }
+            self.remove(key);
+        }
+        while let Some(&(until, key)) = self.timers.first() {
+            if until > now {
+                break;
+            }
+            self.timers.pop_first();
+            self.ring(key);
+        }
+    }
+
+    fn ring(&mut self, key: u64) {
+        let Some(stored) = self.messages.get_mut(&key) else {
+            return;
+        };
+        let was = std::mem::replace(&mut stored.state, State::Ready { lapsed: true });
+        match was {
+            State::Delayed { .. } => {
+                self.delayed -= 1;
+                self.ready.wake(key, stored.group());
+            }
+            State::InFlight { .. } => {
+                self.in_flight -= 1;
+                self.ready.release(key, stored.group());
+            }
+            State::Ready { .. } => {}
+        }
+    }
+
+    /// When [`Store::advance`] next has something to do that a receiver may wait for.
+    pub(crate) fn next_event(&self) -> Option<Instant> {
+        self.timers.first().map(|(until, _)| *until)
+    }
+
+    /// Adds a message.
+    pub(crate) fn enter(&mut self, now: Instant, parcel: Parcel, delay: Duration) {
+        self.keys += 1;
+        let key = self.keys;
+        let delayed = !delay.is_zero();
+        let state = if delayed {
+            self.delayed += 1;
+            self.timers.insert((now + delay, key));
+            State::Delayed { until: now + delay }
+        } else {
+            State::Ready { lapsed: false }
+        };
+        self.by_age.insert((parcel.entered, key));
+        let stored = Stored {
+            parcel,
+            state,
+            delivery: 0,
+        };
+        self.ready.enter(key, stored.group(), delayed);
+        self.messages.insert(key, stored);
+    }
+
+    /// Hands out messages, and takes out the dead letters it meets on the way.
+    pub(crate) fn take(&mut self, now: Now, ask: &Take<'_>) -> (Vec<Delivery>, Vec<Parcel>) {
+        let (mut delivered, mut dead) = (Vec::new(), Vec::new());
+        let mut begun = None;
+        while delivered.len() < ask.max
+            && let Some(key) = self.ready.take(ask.shuffle, &mut begun)
+        {
+            self.hold(key, now.at, ask.visibility);
+            let Some(stored) = self.messages.get_mut(&key) else {
+                continue;
+            };
+            if ask.max_receives.is_some_and(|max| stored.parcel.receives >= max) {
+                dead.extend(self.remove(key));
+                continue;
+            }
+            self.deliveries += 1;
+            stored.delivery = self.deliveries;
+            stored.parcel.receives += 1;
+            stored.parcel.first_received_ms.get_or_insert(now.wall_ms);
+            let handle = Handle {
+                queue: self.queue,
+                key,
+                delivery: stored.delivery,
+            };
+            delivered.push(Delivery {
+                handle,
+                parcel: stored.parcel.clone(),
+            });
+        }
+        (delivered, dead)
+    }
+
+    /// Takes the next message out of the queue for good.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Parcel> {
+        let key = self.ready.take(None, &mut None)?;
+        self.hold(key, now, Duration::ZERO);
+        self.remove(key)
+    }
+
+    /// Notes that a message which was just taken from the ready ones is in flight.
+    fn hold(&mut self, key: u64, now: Instant, visibility: Duration) {
+        if let Some(stored) = self.messages.get_mut(&key) {
+            let until = now + visibility;
+            stored.state = State::InFlight { until, since: now };
+            self.timers.insert((until, key));
+            self.in_flight += 1;
+        }
+    }
+
+    /// Hands out the same messages again under the same handles, if all of them are still in flight from then.
+    pub(crate) fn repeat(&mut self, now: Instant, handles: &[Handle], visibility: Duration) -> Option<Vec<Delivery>> {
+        let valid = |h: &&Handle| {
+            matches!(
+                self.find(h),
+                Ok(Stored {
+                    state: State::InFlight { .. },
+                    ..
+                })
+            )
+        };
+        if handles.is_empty() || !handles.iter().all(|h| valid(&h)) {
+            return None;
+        }
+        let repeated = handles.iter().filter_map(|handle| {
+            self.change_visibility(now, handle, visibility).ok()?;
+            let parcel = self.messages.get(&handle.key)?.parcel.clone();
+            Some(Delivery {
+                handle: *handle,
+                parcel,
+            })
+        });
+        Some(repeated.collect())
+    }
+
+    /// Puts a second copy of a delivered message into the queue: SQS may deliver a message more than once.
+    pub(crate) fn duplicate(&mut self, now: Instant, delivery: &Delivery) {
+        if !self.fifo {
+            self.enter(now, delivery.parcel.clone(), Duration::ZERO);
+        }
+    }
+
+    /// Deletes a message by a handle. On a standard queue a stale handle deletes nothing, and that is no error.
+    pub(crate) fn delete(&mut self, handle: &Handle) -> Result<(), Stale> {
+        let found = self.find(handle).map(|stored| stored.state);
+        match found {
+            Ok(State::InFlight { .. }) => drop(self.remove(handle.key)),
+            Ok(_) if self.fifo => return Err(Stale::Expired),
+            Ok(_) => drop(self.remove(handle.key)),
+            Err(Stale::Expired) if self.fifo => return Err(Stale::Expired),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sets a new visibility timeout, counted from now.
+    pub(crate) fn change_visibility(
+        &mut self,
+        now: Instant,
+        handle: &Handle,
+        visibility: Duration,
+    ) -> Result<(), Stale> {
+        let key = handle.key;
+        let state = self.find(handle)?.state;
+        let since = match state {
+            State::InFlight { since, until } => {
+                if now + visibility > since + MAX_IN_FLIGHT {
+                    return Err(Stale::TooLong);
+                }
+                self.timers.remove(&(until, key));
+                since
+            }
+            State::Ready { lapsed: true } if self.fifo => return Err(Stale::Expired),
+            // AWS still accepts the handle of a message that nobody has received since.
+            State::Ready { lapsed: true } if self.ready.retake(key) => {
+                self.in_flight += 1;
+                now
+            }
+            _ => return Err(Stale::NotInFlight),
+        };
+        let Some(stored) = self.messages.get_mut(&key) else {
+            return Err(Stale::Gone);
+        };
+        if visibility.is_zero() {
+            stored.state = State::Ready { lapsed: false };
+            self.in_flight -= 1;
+            self.ready.release(key, stored.group());
+        } else {
+            let until = now + visibility;
+            stored.state = State::InFlight { until, since };
+            self.timers.insert((until, key));
+        }
+        Ok(())
+    }
+
+    fn find(&self, handle: &Handle) -> Result<&Stored, Stale> {
+        let stored = self.messages.get(&handle.key).ok_or(Stale::Gone)?;
+        if stored.delivery == handle.delivery {
+            Ok(stored)
+        } else {
+            Err(Stale::Expired)
+        }
+    }
+
+    fn remove(&mut self, key: u64) -> Option<Parcel> {
+        let stored = self.messages.remove(&key)?;
+        self.by_age.remove(&(stored.parcel.entered, key));
+        let in_flight = match stored.state {
+            State::InFlight { until, .. } => {
+                self.in_flight -= 1;
+                self.timers.remove(&(until, key));
+                true
+            }
+            State::Delayed { until } => {
+                self.delayed -= 1;
+                self.timers.remove(&(until, key));
+                false
+            }
+            State::Ready { .. } => false,
+        };
+        self.ready.leave(key, stored.group(), in_flight);
+        Some(stored.parcel)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        let (queue, fifo) = (self.queue, self.fifo);
+        // Keys and deliveries go on, so that old handles stay stale.
+        *self = Self {
+            keys: self.keys,
+            deliveries: self.deliveries,
+            ..Self::new(queue, fifo)
+        };
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            visible: self.messages.len() - self.in_flight - self.delayed,
+            in_flight: self.in_flight,
+            delayed: self.delayed,
+        }
+    }
+
+    /// Every message in order of arrival.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stored> {
+        self.messages.values()
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

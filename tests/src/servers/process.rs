@@ -1,0 +1,194 @@
+//! A server process: started on a free loopback port, waited for, and stopped with everything it wrote.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use super::http::{self, Request};
+use super::install::tail;
+use super::server::Kind;
+
+/// How often a server that isn't ready is asked again, and how many times: a minute, for a JVM on a busy machine.
+const POLL: Duration = Duration::from_millis(100);
+const POLLS: u32 = 600;
+
+/// How many ports are tried where others take the chosen one first.
+const ATTEMPTS: u32 = 5;
+
+/// A running server; dropping it kills the process and removes its data.
+pub(super) struct Process {
+    child: Child,
+    watchdog: Option<Child>,
+    port: u16,
+    data: TempDir,
+}
+
+impl Process {
+    /// Runs what `command` makes for a port and an empty data folder, until it is ready.
+    pub(super) fn start(kind: &Kind, command: impl Fn(u16, &Path) -> Result<Command>) -> Result<Process> {
+        for _ in 0..ATTEMPTS {
+            let mut process = Process::spawn(kind, &command)?;
+            if process.is_ready(kind)? {
+                return Ok(process);
+            }
+        }
+        bail!("{} found none of {ATTEMPTS} ports free", kind.name)
+    }
+
+    fn spawn(kind: &Kind, command: impl Fn(u16, &Path) -> Result<Command>) -> Result<Process> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let prefix = format!("sqs-tests-{}-", kind.name.to_lowercase());
+        let data = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+        let log = File::create(log_in(&data))?;
+        let mut command = command(port, data.path())?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let watchdog = watchdog(child.id(), data.path());
+        Ok(Process {
+            child,
+            watchdog,
+            port,
+            data,
+        })
+    }
+
+    /// Waits until the server answers; `false` where its port was taken by another in the meantime.
+    fn is_ready(&mut self, kind: &Kind) -> Result<bool> {
+        for _ in 0..POLLS {
+            let exited = self.child.try_wait()?;
+            let log = self.log();
+            // Not all servers exit over this, and the port's owner would answer in their place.
+            if log.to_lowercase().contains("already in use") {
+                return Ok(false);
+            }
+            if let Some(status) = exited {
+                bail!("{} exited ({status}):\n{}", kind.name, tail(&log, 20));
+            }
+            let answer = http::exchange(&self.endpoint(), &Request::get(kind.ready));
+            if answer.is_ok_and(|answer| answer.is_success()) {
+                return Ok(true);
+            }
+            std::thread::sleep(POLL);
+        }
+        bail!(
+            "{} was not ready after {} s:\n{}",
+            kind.name,
+            (POLL * POLLS).as_secs(),
+            tail(&self.log(), 20)
+        )
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What the server has printed.
+    pub(super) fn log(&self) -> String {
+        fs::read(log_in(&self.data))
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+fn log_in(data: &TempDir) -> PathBuf {
+    data.path().join("server.log")
+}
+
+/// Does what `Drop` does, should this process end without it (Ctrl-C, `exit`, a kill): waits for the end of its
+/// standard input, which no one writes to and which closes with this process.
+///
+/// Where there is no `sh`, there is no watchdog.
+fn watchdog(server: u32, data: &Path) -> Option<Child> {
+    const SCRIPT: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; rm -rf "$2""#;
+    Command::new("sh")
+        .args(["-c", SCRIPT, "watchdog", &server.to_string()])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // The watchdog first: after the server is waited for, its process id may be another's.
+        for child in self.watchdog.iter_mut().chain([&mut self.child]) {
+            // Fails only where the process has ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    const KIND: Kind = Kind {
+        name: "Test",
+        variable: "",
+        ready: "/",
+        access_key: "",
+        secret_key: "",
+    };
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_server_that_exits_is_reported_with_its_log() {
+        let Err(error) = Process::start(&KIND, |_, _| Ok(shell("echo bad config; exit 7"))) else {
+            panic!("started")
+        };
+        let error = error.to_string();
+        assert!(error.contains("bad config") && error.contains('7'), "{error}");
+    }
+
+    #[test]
+    fn another_port_is_tried_when_one_is_taken() {
+        let Err(error) = Process::start(&KIND, |_, _| Ok(shell("echo Address already in use; sleep 60"))) else {
+            panic!("started")
+        };
+        assert!(error.to_string().contains("none of 5 ports"), "{error}");
+    }
+
+    #[test]
+    fn dropping_stops_the_process_and_removes_its_data() {
+        let process = Process::spawn(&KIND, |_, _| Ok(shell("exec sleep 60"))).unwrap();
+        let (id, data) = (process.child.id(), process.data.path().to_owned());
+        assert!(data.exists());
+        drop(process);
+        assert!(!data.exists());
+        assert!(
+            !shell(&format!("kill -0 {id}"))
+                .stderr(Stdio::null())
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    #[test]
+    fn the_watchdog_stops_the_process_when_this_one_ends() {
+        let mut process = Process::spawn(&KIND, |_, _| Ok(shell("exec sleep 60"))).unwrap();
+        // As the end of this process does: the pipe closes.
+        drop(process.watchdog.as_mut().unwrap().stdin.take());
+        let status = process.child.wait().unwrap();
+        assert!(!status.success());
+        process.watchdog.as_mut().unwrap().wait().unwrap();
+        assert!(!process.data.path().exists());
+    }
+}
