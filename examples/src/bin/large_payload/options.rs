@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::Parser;
+use clap::error::ErrorKind;
+
+/// Input that cannot be worked with, in one line.
+#[derive(Debug)]
+pub(crate) struct Wrong(pub String);
+
+impl<E: std::fmt::Display> From<E> for Wrong {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Sends a payload of any size through a queue and gets it back.
+///
+/// Keys for real servers are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the region from
+/// AWS_REGION.
+#[derive(Debug, Parser)]
+#[command(name = "large_payload", version)]
+pub(crate) struct Options {
+    /// How much to send, generated as it is read
+    #[arg(long, default_value = "2GiB", conflicts_with = "file")]
+    pub(crate) size: ByteSize,
+
+    /// A file to send instead
+    #[arg(long)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Where to put what is received; it is only verified otherwise
+    #[arg(long)]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The SQS server's URL; an embedded server otherwise
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
+
+    /// The S3 server's URL; a temporary folder is the store otherwise, or AWS's S3 where there is a --bucket
+    #[arg(long)]
+    pub s3_endpoint: Option<String>,
+
+    /// The bucket, which must exist; `large-payload` with --s3-endpoint
+    #[arg(long)]
+    pub(crate) bucket: Option<String>,
+
+    /// The queue's name, created if need be; a queue of its own otherwise, deleted afterwards
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+
+    /// The size of an uploaded part
+    #[arg(long, default_value = "8MiB")]
+    pub(crate) part_size: ByteSize,
+
+    /// How many parts are uploaded at the same time
+    #[arg(long)]
+    pub(crate) concurrency: Option<usize>,
+}
+
+impl Options {
+    /// The options; `None` where help was asked for and given.
+    pub(crate) fn parse() -> Result<Option<Self>, Wrong> {
+        match Self::try_parse() {
+            Ok(options) => Ok(Some(options)),
+            Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+                help.print()?;
+                Ok(None)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                Err(Wrong(line.trim_start_matches("error: ").to_owned()))
+            }
+        }
+    }
+}

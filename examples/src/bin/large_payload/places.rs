@@ -1,0 +1,141 @@
+//! The queue and the store that the payload goes through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use sqs_client::{Client, Credentials, ErrorCode};
+use sqs_extended::{ExtendedClient, StoreConnector};
+use sqs_tests::embedded::EmbeddedServer;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::options::{Options, Wrong};
+
+const DEFAULT_BUCKET: &str = "large-payload";
+
+/// A client, its queue and its store; what was made for this run is removed by [`clear_up`](Self::clear_up).
+pub(crate) struct Places {
+    pub(crate) extended: ExtendedClient,
+    client: Client,
+    store: Arc<dyn ObjectStore>,
+    store_name: String,
+    /// What all objects of this run begin with, so that those of others are left alone.
+    prefix: String,
+    queue_name: String,
+    keep_queue: bool,
+    queue: OnceCell<String>,
+    _server: Option<EmbeddedServer>,
+    _folder: Option<TempDir>,
+}
+
+impl Places {
+    pub(crate) async fn open(options: &Options) -> Result<Self, Wrong> {
+        let (client, server) = client(options).await?;
+        let bucket = options.bucket.clone().unwrap_or_else(|| DEFAULT_BUCKET.to_owned());
+        let (store, store_name, folder) = store(options, &bucket)?;
+        let run = Uuid::new_v4();
+        let prefix = format!("large-payload/{run}/");
+        let mut builder = ExtendedClient::builder(client.clone())
+            .offload_to(store.clone(), bucket)
+            .prefix(&prefix)
+            .part_size(options.part_size.as_u64());
+        if let Some(concurrency) = options.concurrency {
+            builder = builder.concurrency(concurrency);
+        }
+        Ok(Self {
+            extended: builder.build()?,
+            client,
+            store,
+            store_name,
+            prefix,
+            queue_name: options.queue.clone().unwrap_or_else(|| format!("large-payload-{run}")),
+            keep_queue: options.queue.is_some(),
+            queue: OnceCell::new(),
+            _server: server,
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn store_name(&self) -> &str {
+        &self.store_name
+    }
+
+    /// The queue's URL.
+    pub(crate) async fn queue(&self) -> anyhow::Result<String> {
+        let url = self.queue.get_or_try_init(|| async {
+            let found = self.client.get_queue_url(&self.queue_name).await;
+            match found {
+                Err(error) if error.code() == Some(&ErrorCode::QueueDoesNotExist) => {
+                    let created = self.client.create_queue(&self.queue_name).await;
+                    created.map(|created| created.queue_url)
+                }
+                found => found.map(|found| found.queue_url),
+            }
+        });
+        url.await.cloned().context("the queue cannot be used")
+    }
+
+    /// Fails if there is anything left of this run.
+    pub(crate) async fn check_empty(&self, queue: &str) -> anyhow::Result<()> {
+        if !self.keep_queue {
+            let received = self.client.receive_message(queue).wait_time(Duration::ZERO).await?;
+            ensure!(received.messages.is_empty(), "the queue is not empty");
+        }
+        let prefix = Path::from(self.prefix.as_str());
+        let left = self.store.list_with_delimiter(Some(&prefix)).await?;
+        ensure!(left.objects.is_empty(), "the store is not empty: {:?}", left.objects);
+        Ok(())
+    }
+
+    /// Waits for uploads that were broken off to be aborted, and removes the queue that was made for this run.
+    pub(crate) async fn clear_up(&self) {
+        self.extended.settled().await;
+        if let (false, Some(queue)) = (self.keep_queue, self.queue.get()) {
+            let deleted = self.client.delete_queue(queue).await;
+            if let Err(error) = deleted {
+                eprintln!("the queue {queue} is left: {error}");
+            }
+        }
+    }
+}
+
+async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), Wrong> {
+    let Some(endpoint) = &options.endpoint else {
+        let server = EmbeddedServer::start().await?;
+        let builder = Client::builder().endpoint_url(server.endpoint());
+        let client = builder.credentials(Credentials::new("test", "test")).build()?;
+        return Ok((client, Some(server)));
+    };
+    let client = sqs_client::ClientBuilder::from_env().endpoint_url(endpoint).build()?;
+    Ok((client, None))
+}
+
+type Store = (Arc<dyn ObjectStore>, String, Option<TempDir>);
+
+fn store(options: &Options, bucket: &str) -> Result<Store, Wrong> {
+    if options.s3_endpoint.is_none() && options.bucket.is_none() {
+        let folder = tempfile::Builder::new().prefix("large-payload").tempdir()?;
+        let store = LocalFileSystem::new_with_prefix(folder.path())?;
+        let name = format!("{} (temporary)", folder.path().display());
+        return Ok((Arc::new(store), name, Some(folder)));
+    }
+    // A payload's digest is verified at the end, so that over TLS nothing is gained by signing every part's too.
+    let mut builder = AmazonS3Builder::from_env()
+        .with_http_connector(StoreConnector::new())
+        .with_bucket_name(bucket)
+        .with_unsigned_payload(true);
+    let mut name = format!("s3://{bucket}");
+    if let Some(endpoint) = &options.s3_endpoint {
+        builder = builder
+            .with_endpoint(endpoint)
+            .with_allow_http(endpoint.starts_with("http://"));
+        name = format!("{name} at {endpoint}");
+    }
+    Ok((Arc::new(builder.build()?), name, None))
+}
