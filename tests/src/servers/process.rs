@@ -91,6 +91,11 @@ impl Process {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The folder that is the server's own.
+    pub(super) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// What the server has printed.
     pub(super) fn log(&self) -> String {
         fs::read(log_in(&self.data))

@@ -1,6 +1,7 @@
 //! What a test is told about a server.
 
 use std::fmt;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -29,7 +30,7 @@ pub struct Server {
     pub(super) secret_key: String,
     /// Where it came from, for the line that announces it.
     pub(super) origin: String,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Server {
@@ -56,7 +57,7 @@ impl Server {
             access_key: setting("ACCESS_KEY", kind.access_key),
             secret_key: setting("SECRET_KEY", kind.secret_key),
             origin: format!("given by {variable}"),
-            _process: None,
+            process: None,
         }))
     }
 
@@ -70,7 +71,7 @@ impl Server {
             access_key: kind.access_key.to_owned(),
             secret_key: kind.secret_key.to_owned(),
             origin: "started here".to_owned(),
-            _process: Some(process),
+            process: Some(process),
         }
     }
 
@@ -102,6 +103,11 @@ impl Server {
     /// The secret of [`access_key`](Server::access_key).
     pub fn secret_key(&self) -> &str {
         &self.secret_key
+    }
+
+    /// The folder that a server which was started here keeps its data in, to look at.
+    pub fn data(&self) -> Option<&Path> {
+        self.process.as_ref().map(Process::data)
     }
 
     /// Creates a bucket, or leaves it as it is where it exists already.

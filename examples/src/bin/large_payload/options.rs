@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use clap::Parser;
@@ -64,7 +64,7 @@ impl Options {
     /// The options; `None` where help was asked for and given.
     pub(crate) fn parse() -> Result<Option<Self>, Wrong> {
         match Self::try_parse() {
-            Ok(options) => Ok(Some(options)),
+            Ok(options) => options.checked().map(Some),
             Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
                 help.print()?;
                 Ok(None)
@@ -74,6 +74,17 @@ impl Options {
                 let line = text.lines().next().unwrap_or_default();
                 Err(Wrong(line.trim_start_matches("error: ").to_owned()))
             }
+        }
+    }
+
+    /// Finds out before gigabytes have been sent that they cannot be put there.
+    fn checked(self) -> Result<Self, Wrong> {
+        let folder = self.output.as_deref().and_then(Path::parent);
+        match folder {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                Err(Wrong(format!("{} is not a folder", folder.display())))
+            }
+            _ => Ok(self),
         }
     }
 }

@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use sqs_client::{Client, Credentials, ErrorCode};
+use sqs_client::{Client, ClientBuilder, Credentials, EnvironmentCredentials, ErrorCode, ProvideCredentials as _};
 use sqs_extended::{ExtendedClient, StoreConnector};
 use sqs_tests::embedded::EmbeddedServer;
 use tempfile::TempDir;
@@ -112,8 +112,10 @@ async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), W
         let client = builder.credentials(Credentials::new("test", "test")).build()?;
         return Ok((client, Some(server)));
     };
-    let client = sqs_client::ClientBuilder::from_env().endpoint_url(endpoint).build()?;
-    Ok((client, None))
+    // Missing keys are wrong input, and should not show only on the first request.
+    let credentials = EnvironmentCredentials::new().provide_credentials().await?;
+    let builder = ClientBuilder::from_env().endpoint_url(endpoint);
+    Ok((builder.credentials(credentials).build()?, None))
 }
 
 type Store = (Arc<dyn ObjectStore>, String, Option<TempDir>);

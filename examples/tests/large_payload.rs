@@ -1,0 +1,213 @@
+//! The example as a user runs it: what it prints, what it leaves behind when it is broken off, and how it takes wrong
+//! input.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqs_client::{Client, Credentials};
+use sqs_tests::embedded::EmbeddedServer;
+use sqs_tests::servers::{Server, Servers};
+
+/// Peak memory of the process, for payloads of any size.
+const MEMORY_LIMIT_MIB: f64 = 128.0;
+
+static SERVERS: LazyLock<Servers> = LazyLock::new(Servers::new);
+
+/// Held by a test that looks at what MinIO stores, or uploads to it.
+static MINIO: Mutex<()> = Mutex::new(());
+
+fn example() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_large_payload"));
+    for variable in [
+        "AWS_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_SQS",
+        "AWS_SESSION_TOKEN",
+    ] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The example on this queue server and MinIO.
+fn on_servers(queue_server: &str, minio: &Server, bucket: &str) -> Command {
+    minio.create_bucket(bucket).unwrap();
+    let mut command = example();
+    command
+        .args([
+            "--endpoint",
+            queue_server,
+            "--s3-endpoint",
+            minio.endpoint(),
+            "--bucket",
+            bucket,
+        ])
+        .env("AWS_ACCESS_KEY_ID", minio.access_key())
+        .env("AWS_SECRET_ACCESS_KEY", minio.secret_key())
+        .env("AWS_REGION", minio.region());
+    command
+}
+
+fn succeeded(output: &Output) -> String {
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}\n{errors}");
+    assert!(printed.contains("the same at both ends"), "{printed}");
+    assert!(printed.contains("queue and store are empty"), "{printed}");
+    printed
+}
+
+fn peak_mib(printed: &str) -> f64 {
+    let peak = printed.split("peak resident memory ").nth(1).unwrap();
+    let (number, unit) = peak.trim().split_once(' ').unwrap();
+    assert_eq!(unit, "MiB", "{peak}");
+    number.parse().unwrap()
+}
+
+#[test]
+fn the_defaults_make_a_verified_round_trip() {
+    let printed = succeeded(&example().args(["--size", "100MiB"]).output().unwrap());
+    assert!(peak_mib(&printed) < MEMORY_LIMIT_MIB, "{printed}");
+}
+
+#[test]
+fn small_and_empty_payloads_make_it_too() {
+    for size in ["0", "1", "262144", "262145", "8MiB"] {
+        succeeded(&example().args(["--size", size]).output().unwrap());
+    }
+}
+
+#[test]
+fn a_file_makes_it_on_elasticmq_and_minio_in_bounded_memory() {
+    let (elasticmq, minio) = match (SERVERS.elasticmq(), SERVERS.minio()) {
+        (Ok(elasticmq), Ok(minio)) => (elasticmq, minio),
+        (Err(unavailable), _) | (_, Err(unavailable)) => return unavailable.skip().unwrap(),
+    };
+    let _alone = MINIO.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, output) = (folder.path().join("in"), folder.path().join("out"));
+    let content: Vec<u8> = (0..=250).cycle().take(256 * 1024 * 1024).collect();
+    std::fs::write(&file, &content).unwrap();
+    let mut command = on_servers(elasticmq.endpoint(), minio, "files");
+    command.arg("--file").arg(&file).arg("--output").arg(&output);
+    let printed = succeeded(&command.output().unwrap());
+    assert!(std::fs::read(&output).unwrap() == content, "the file came back changed");
+    assert!(peak_mib(&printed) < MEMORY_LIMIT_MIB, "{printed}");
+}
+
+/// How many unfinished uploads MinIO keeps parts of.
+fn unfinished_uploads(minio: &Server) -> usize {
+    let folder = minio.data().unwrap().join("drive/.minio.sys/multipart");
+    let uploads = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    uploads
+        .map(|key| std::fs::read_dir(key.path()).into_iter().flatten().count())
+        .sum()
+}
+
+fn objects(minio: &Server, bucket: &str) -> usize {
+    fn files(folder: &Path) -> usize {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 })
+            .sum()
+    }
+    files(&minio.data().unwrap().join("drive").join(bucket))
+}
+
+/// Starts a large upload and breaks it off half-way by `end`; no message and no object may be left, and so many
+/// unfinished uploads.
+fn broken_off(bucket: &str, left: usize, end: impl FnOnce(&mut Child)) {
+    let minio = match SERVERS.minio() {
+        Ok(minio) if minio.data().is_some() => minio,
+        Ok(_) => return eprintln!("skipped: what a MinIO that was not started here stores cannot be looked at"),
+        Err(unavailable) => return unavailable.skip().unwrap(),
+    };
+    let _alone = MINIO.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime
+        .block_on(EmbeddedServer::builder().verify_signatures(false).start())
+        .unwrap();
+    let before = unfinished_uploads(minio);
+    let mut child = on_servers(&server.endpoint(), minio, bucket)
+        .args(["--size", "20GiB", "--queue", "kept"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while unfinished_uploads(minio) == before {
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    end(&mut child);
+
+    assert_eq!(objects(minio, bucket), 0, "an object is left");
+    assert_eq!(unfinished_uploads(minio) - before, left, "unfinished uploads");
+    runtime.block_on(async {
+        let builder = Client::builder().endpoint_url(server.endpoint());
+        let client = builder.credentials(Credentials::new("test", "test")).build().unwrap();
+        let queue = client.get_queue_url("kept").await.unwrap().queue_url;
+        assert!(
+            client.receive_message(queue).await.unwrap().messages.is_empty(),
+            "a message is left"
+        );
+    });
+}
+
+#[test]
+fn a_kill_half_way_leaves_no_message_and_no_object() {
+    broken_off("killed", 1, |child| {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_half_way_leaves_no_half_upload_either() {
+    broken_off("interrupted", 0, |child| {
+        let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupt.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    });
+}
+
+#[test]
+fn wrong_input_gets_one_line_and_exit_code_2() {
+    let missing = [
+        "--s3-endpoint",
+        "http://127.0.0.1:1",
+        "--endpoint",
+        "http://127.0.0.1:1",
+    ];
+    for arguments in [
+        &["--size", "much"][..],
+        &["--no-such-option"],
+        &["--file", "/no/such/file"],
+        &["--file", "/"],
+        &["--size", "1MiB", "--file", "Cargo.toml"],
+        &["--endpoint", "localhost:9324"],
+        &["--part-size", "1KiB"],
+        &["--concurrency", "0"],
+        &["--output", "/no/such/folder/file"],
+        &missing,
+    ] {
+        let mut command = example();
+        for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            command.env_remove(variable);
+        }
+        let mut child = command
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut errors = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(2), "{arguments:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{arguments:?}: {errors}");
+    }
+}
