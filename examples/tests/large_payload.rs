@@ -1,6 +1,8 @@
 //! The example as a user runs it: what it prints, what it leaves behind when it is broken off, and how it takes wrong
 //! input.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
+
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
