@@ -48,7 +48,7 @@
 //!
 //! # Runtime
 //!
-//! Tokio. Hashing and files are worked on in its blocking pool.
+//! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
 mod client;
 mod content;

@@ -163,7 +163,7 @@ struct OffloadedPayload {
 impl OffloadedPayload {
     async fn store(extended: &ExtendedClient, source: PartSource) -> Result<Self, Error> {
         let inner = &extended.0;
-        let key = inner.location.key(&(inner.new_id)());
+        let key = inner.location.key(&(inner.new_id)())?;
         let stored = upload(&inner.store, &key, source, inner.upload, &inner.aborts).await?;
         let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
         if inner.policy.extras {

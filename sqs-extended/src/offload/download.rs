@@ -1,14 +1,14 @@
 //! Payloads out of the store, verified as they pass.
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt};
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};
 
-/// Hashed in a fraction of a millisecond.
+/// So much is hashed in a fraction of a millisecond, and worth a trip to the blocking pool to read it.
 const PIECE: usize = 1024 * 1024;
 
 /// What is known of a payload before it is fetched.
@@ -38,7 +38,7 @@ pub(crate) async fn download(store: &dyn ObjectStore, key: &Path, expected: Expe
         return Err(wrong_length());
     }
     let verifier = Verifier {
-        chunks: object.into_stream(),
+        chunks: chunks(object),
         missing: len,
         digest: expected.digest.map(|digest| {
             let hasher = Hasher::new(digest.algorithm());
@@ -61,17 +61,16 @@ pub(crate) async fn download(store: &dyn ObjectStore, key: &Path, expected: Expe
 }
 
 struct Verifier {
-    chunks: BoxStream<'static, object_store::Result<Bytes>>,
+    chunks: BoxStream<'static, Result<Bytes, Error>>,
     missing: u64,
     digest: Option<(Hasher, Digest)>,
 }
 
 impl Verifier {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let Some(chunk) = self.chunks.next().await else {
+        let Some(chunk) = self.chunks.try_next().await? else {
             return Ok(None);
         };
-        let chunk = chunk.map_err(Error::fetch)?;
         self.missing = u64::try_from(chunk.len())
             .ok()
             .and_then(|len| self.missing.checked_sub(len))
@@ -105,6 +104,39 @@ fn wrong_length() -> Error {
     )
 }
 
+#[cfg(not(feature = "fs"))]
+fn chunks(object: GetResult) -> BoxStream<'static, Result<Bytes, Error>> {
+    object.into_stream().map_err(Error::fetch).boxed()
+}
+
+#[cfg(feature = "fs")]
+fn chunks(object: GetResult) -> BoxStream<'static, Result<Bytes, Error>> {
+    use object_store::GetResultPayload;
+
+    match object.payload {
+        GetResultPayload::Stream(chunks) => chunks.map_err(Error::fetch).boxed(),
+        GetResultPayload::File(file, _) => stream::try_unfold(file, |file| async {
+            let read = tokio::task::spawn_blocking(|| read_piece(file)).await;
+            read.map_err(std::io::Error::from)
+                .flatten()
+                .map_err(|error| Error::io(ErrorKind::Store, "the payload could not be fetched", error))
+        })
+        .boxed(),
+    }
+}
+
+/// The next piece of a file, with the file; `None` at its end.
+#[cfg(feature = "fs")]
+fn read_piece(file: std::fs::File) -> std::io::Result<Option<(Bytes, std::fs::File)>> {
+    use std::io::Read;
+
+    let n: usize = std::env::var("PIECE").unwrap().parse().unwrap();
+    let mut piece = Vec::with_capacity(n);
+    let limit = n as u64;
+    (&file).take(limit).read_to_end(&mut piece)?;
+    Ok((!piece.is_empty()).then(|| (piece.into(), file)))
+}
+
 /// Hashes where the chunk just arrived, hot in the cache: a trip to another thread costs more than it gains, as chunks
 /// from the network are small. Of a large one, the runtime gets a chance between two pieces.
 async fn hash(hasher: &mut Hasher, chunk: &[u8]) {
@@ -124,8 +156,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::Ordering::SeqCst;
 
-    use futures::TryStreamExt;
     use object_store::chunked::ChunkedStore;
+    use object_store::local::LocalFileSystem;
 
     use super::*;
     use crate::digest::DigestAlgorithm;
@@ -164,6 +196,22 @@ mod tests {
                 assert_eq!(fetched.unwrap(), content);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_local_file_arrives_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let content = bytes(2 * PIECE + 1);
+        store.put(&key(), content.clone().into()).await.unwrap();
+        let digest = digest(DigestAlgorithm::Blake3, &content);
+        let fetched = fetch(&store, Some(content.len() as u64), digest).await.unwrap();
+        assert_eq!(fetched, content);
+
+        let error = fetch(&store, Some(1), None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        store.delete(&key()).await.unwrap();
+        assert!(fetch(&store, None, None).await.unwrap_err().is_missing_payload());
     }
 
     #[tokio::test]
