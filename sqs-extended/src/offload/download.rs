@@ -130,9 +130,8 @@ fn chunks(object: GetResult) -> BoxStream<'static, Result<Bytes, Error>> {
 fn read_piece(file: std::fs::File) -> std::io::Result<Option<(Bytes, std::fs::File)>> {
     use std::io::Read;
 
-    let n: usize = std::env::var("PIECE").unwrap().parse().unwrap();
-    let mut piece = Vec::with_capacity(n);
-    let limit = n as u64;
+    let mut piece = Vec::with_capacity(PIECE);
+    let limit = u64::try_from(PIECE).unwrap_or(u64::MAX);
     (&file).take(limit).read_to_end(&mut piece)?;
     Ok((!piece.is_empty()).then(|| (piece.into(), file)))
 }
