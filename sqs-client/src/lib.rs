@@ -54,7 +54,9 @@ pub use request::Request;
 pub use retry::RetryPolicy;
 pub use transport::http_client_builder;
 pub use types::{
-    BatchResultErrorEntry, DeleteMessageBatchEntry, Message, MessageAttributeValue, MessageSystemAttributeName,
-    MessageSystemAttributes, OutgoingMessage, QueueAttributeName, QueueAttributes, RedriveAllowPolicy,
-    RedrivePermission, RedrivePolicy, SendMessageBatchEntry, SendMessageBatchResultEntry,
+    BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry, DeduplicationScope,
+    DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,
+    MessageMoveTaskStatus, MessageSystemAttributeName, MessageSystemAttributes, OutgoingMessage, QueueAttributeName,
+    QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy, SendMessageBatchEntry,
+    SendMessageBatchResultEntry,
 };

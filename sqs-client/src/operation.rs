@@ -3,17 +3,30 @@
 //! An action's type is its input. [`Client`](crate::Client) has a method for each that begins a
 //! [`Request`](crate::Request); `.await` sends it.
 
+mod add_permission;
+mod cancel_message_move_task;
 mod change_message_visibility;
+mod change_message_visibility_batch;
 mod create_queue;
 mod delete_message;
 mod delete_message_batch;
 mod delete_queue;
 mod get_queue_attributes;
 mod get_queue_url;
+mod list_dead_letter_source_queues;
+mod list_message_move_tasks;
+mod list_queue_tags;
+mod list_queues;
+mod pages;
 mod purge_queue;
 mod receive_message;
+mod remove_permission;
 mod send_message;
 mod send_message_batch;
+mod set_queue_attributes;
+mod start_message_move_task;
+mod tag_queue;
+mod untag_queue;
 
 use std::time::Duration;
 
@@ -22,17 +35,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+pub use add_permission::AddPermission;
+pub use cancel_message_move_task::{CancelMessageMoveTask, CancelMessageMoveTaskOutput};
 pub use change_message_visibility::ChangeMessageVisibility;
+pub use change_message_visibility_batch::{ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchOutput};
 pub use create_queue::{CreateQueue, CreateQueueOutput};
 pub use delete_message::DeleteMessage;
-pub use delete_message_batch::{DeleteMessageBatch, DeleteMessageBatchOutput, DeleteMessageBatchResultEntry};
+pub use delete_message_batch::{DeleteMessageBatch, DeleteMessageBatchOutput};
 pub use delete_queue::DeleteQueue;
 pub use get_queue_attributes::{GetQueueAttributes, GetQueueAttributesOutput};
 pub use get_queue_url::{GetQueueUrl, GetQueueUrlOutput};
+pub use list_dead_letter_source_queues::{ListDeadLetterSourceQueues, ListDeadLetterSourceQueuesOutput};
+pub use list_message_move_tasks::{ListMessageMoveTasks, ListMessageMoveTasksOutput};
+pub use list_queue_tags::{ListQueueTags, ListQueueTagsOutput};
+pub use list_queues::{ListQueues, ListQueuesOutput};
 pub use purge_queue::PurgeQueue;
 pub use receive_message::{ReceiveMessage, ReceiveMessageOutput};
+pub use remove_permission::RemovePermission;
 pub use send_message::{SendMessage, SendMessageOutput};
 pub use send_message_batch::{SendMessageBatch, SendMessageBatchOutput};
+pub use set_queue_attributes::SetQueueAttributes;
+pub use start_message_move_task::{StartMessageMoveTask, StartMessageMoveTaskOutput};
+pub use tag_queue::TagQueue;
+pub use untag_queue::UntagQueue;
 
 /// An action of the service: its input, and what the request's life needs to know of it.
 ///

@@ -6,6 +6,8 @@
 mod error;
 mod names;
 mod query;
+#[cfg(test)]
+mod tests;
 mod xml;
 
 use bytes::Bytes;
@@ -69,7 +71,11 @@ impl Protocol {
             return Err(Error::service(error::decode(answer)));
         }
         let decoded = match self {
-            Self::Json => json(&answer.body).map_err(|e| Error::response(describe(&answer.body)).with_source(e)),
+            // serde_json quotes what it did not expect, which may be a message; the place says enough.
+            Self::Json => json(&answer.body).map_err(|e| {
+                let place = format!("{:?} error at line {}, column {}", e.classify(), e.line(), e.column());
+                Error::response(describe(&answer.body)).with_source(place)
+            }),
             Self::Query => {
                 xml::decode(Op::NAME, &answer.body).map_err(|e| Error::response(describe(&answer.body)).with_source(e))
             }

@@ -5,7 +5,10 @@
 
 mod attribute_value;
 mod batch;
+mod fifo;
+mod json;
 mod message;
+mod move_task;
 mod open_enum;
 mod outgoing;
 mod policy;
@@ -14,8 +17,13 @@ mod system_attributes;
 pub(crate) mod text;
 
 pub use attribute_value::MessageAttributeValue;
-pub use batch::{BatchResultErrorEntry, DeleteMessageBatchEntry, SendMessageBatchEntry, SendMessageBatchResultEntry};
+pub use batch::{
+    BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry,
+    SendMessageBatchEntry, SendMessageBatchResultEntry,
+};
+pub use fifo::{DeduplicationScope, FifoThroughputLimit};
 pub use message::Message;
+pub use move_task::{MessageMoveTask, MessageMoveTaskStatus};
 pub use outgoing::OutgoingMessage;
 pub use policy::{RedriveAllowPolicy, RedrivePermission, RedrivePolicy};
 pub use queue_attributes::{QueueAttributeName, QueueAttributes};

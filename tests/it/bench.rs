@@ -32,7 +32,7 @@ pub enum Backend {
 pub enum Quirk {
     /// `prefix.*` on receive brings nothing.
     NoPrefixFilter,
-    /// Some errors have another code than SQS gives them.
+    /// Some errors have another code than SQS gives them, or are none.
     OtherErrorCodes,
     /// A handle that was deleted with is an error the second time.
     DeletingTwiceFails,
@@ -44,6 +44,23 @@ pub enum Quirk {
     NoSequenceNumbers,
     /// The answer to a repeated FIFO message names a new id.
     NewIdForDuplicates,
+    /// Lists of queues come whole, whatever number was asked for.
+    NoPages,
+    /// There are no message move tasks: those actions are answered with status 500 and HTML.
+    NoMoveTasks,
+    /// A dead letter does not say where it is from.
+    NoDeadLetterSource,
+    /// Attributes that the server has no use for are taken and forgotten: policies with the permissions in them,
+    /// retention, FIFO throughput.
+    ForgetsAttributes,
+    /// Attributes of any name are taken.
+    TakesAnyAttribute,
+    /// A redrive policy cannot be taken away: an empty value is refused.
+    KeepsRedrivePolicies,
+    /// Deduplication is always by queue.
+    NoDeduplicationScope,
+    /// A message move task that was cancelled is no longer listed.
+    ForgetsCancelledTasks,
 }
 
 impl Backend {
@@ -55,12 +72,22 @@ impl Backend {
                 Quirk::OtherErrorCodes,
                 Quirk::DeletingTwiceFails,
                 Quirk::HidesVisibleMessages,
+                Quirk::NoPages,
+                Quirk::ForgetsAttributes,
+                Quirk::KeepsRedrivePolicies,
+                Quirk::NoDeduplicationScope,
+                Quirk::ForgetsCancelledTasks,
             ],
             Self::Moto => &[
                 Quirk::HidesVisibleMessages,
                 Quirk::TakesAnyCharacter,
                 Quirk::NoSequenceNumbers,
                 Quirk::NewIdForDuplicates,
+                Quirk::NoPages,
+                Quirk::NoMoveTasks,
+                Quirk::NoDeadLetterSource,
+                Quirk::TakesAnyAttribute,
+                Quirk::NoDeduplicationScope,
             ],
         };
         quirks.contains(&quirk)

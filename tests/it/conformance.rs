@@ -4,8 +4,12 @@ mod attributes;
 mod batch;
 mod errors;
 mod fifo;
+mod listing;
 mod messages;
+mod moves;
+mod permissions;
 mod queues;
+mod tags;
 
 use std::sync::Arc;
 
@@ -33,8 +37,12 @@ const SUITE: &[(&str, &[(&str, Case)])] = &[
     ("batch", batch::CASES),
     ("errors", errors::CASES),
     ("fifo", fifo::CASES),
+    ("listing", listing::CASES),
     ("messages", messages::CASES),
+    ("moves", moves::CASES),
+    ("permissions", permissions::CASES),
     ("queues", queues::CASES),
+    ("tags", tags::CASES),
 ];
 
 const BACKENDS: [(&str, Backend); 3] = [

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{EmptyOutput, operation};
-use crate::types::text::seconds;
+use crate::types::text::always_seconds;
 use crate::{Client, Error, Request, limits, validate};
 
 /// Changes how long a received message stays hidden: the input of [`Client::change_message_visibility`].
@@ -16,8 +16,8 @@ pub struct ChangeMessageVisibility {
     /// The handle of the receipt.
     pub receipt_handle: String,
     /// From now on: 0 s–12 h. Always sent, zero too.
-    #[serde(with = "seconds")]
-    pub visibility_timeout: Option<Duration>,
+    #[serde(with = "always_seconds")]
+    pub visibility_timeout: Duration,
 }
 
 operation!(ChangeMessageVisibility of queue => EmptyOutput {
@@ -53,7 +53,7 @@ impl Client {
         self.request(ChangeMessageVisibility {
             queue_url: queue_url.into(),
             receipt_handle: receipt_handle.into(),
-            visibility_timeout: Some(visibility_timeout),
+            visibility_timeout,
         })
     }
 }

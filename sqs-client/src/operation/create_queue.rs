@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation;
 use crate::types::QueueAttributes;
-use crate::{Client, Error, Request};
+use crate::{Client, Error, Request, validate};
 
 /// Creates a queue: the input of [`Client::create_queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct CreateQueue {
     /// What should differ from the defaults.
     #[serde(default, skip_serializing_if = "QueueAttributes::is_empty")]
     pub attributes: QueueAttributes,
-    /// Tags, by key: up to 50.
+    /// Tags, by key: up to 50, with keys of 1–128 characters and values of up to 256.
     #[serde(default, rename = "tags", skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
@@ -52,7 +52,8 @@ impl CreateQueue {
 
 operation!(CreateQueue => CreateQueueOutput {
     fn validate(&self) -> Result<(), Error> {
-        self.attributes.validate()
+        self.attributes.validate()?;
+        validate::tags(&self.tags)
     }
 });
 
@@ -63,7 +64,7 @@ impl Request<CreateQueue> {
         self
     }
 
-    /// Adds a tag.
+    /// Adds a tag; a queue takes 50, with keys of 1–128 characters and values of up to 256.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.input.tags.insert(key.into(), value.into());
         self

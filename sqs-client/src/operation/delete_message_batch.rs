@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
-use crate::types::{BatchResultErrorEntry, DeleteMessageBatchEntry};
+use crate::types::{BatchOutput, DeleteMessageBatchEntry};
 use crate::{Client, Error, Request, validate};
 
 /// Deletes up to 10 received messages: the input of [`Client::delete_message_batch`].
@@ -16,24 +16,7 @@ pub struct DeleteMessageBatch {
 }
 
 /// The answer to [`DeleteMessageBatch`]: every entry is in one of the two lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-#[non_exhaustive]
-pub struct DeleteMessageBatchOutput {
-    /// The entries that were deleted.
-    pub successful: Vec<DeleteMessageBatchResultEntry>,
-    /// The entries that were not.
-    pub failed: Vec<BatchResultErrorEntry>,
-}
-
-/// An entry of a batch that was deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[non_exhaustive]
-pub struct DeleteMessageBatchResultEntry {
-    /// The entry's id, as the caller gave it.
-    pub id: String,
-}
+pub type DeleteMessageBatchOutput = BatchOutput;
 
 operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
     fn validate(&self) -> Result<(), Error> {

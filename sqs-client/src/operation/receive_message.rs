@@ -50,11 +50,7 @@ pub struct ReceiveMessageOutput {
 
 operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     fn validate(&self) -> Result<(), Error> {
-        if self.max_messages == Some(0) {
-            return Err(Error::invalid_input("the number of messages to receive is 0; SQS takes 1 to 10"));
-        }
-        let max_messages = self.max_messages.map_or(0, usize::from);
-        validate::at_most("number of messages to receive", max_messages, limits::MAX_BATCH_ENTRIES)?;
+        validate::within("number of messages to receive", self.max_messages, 1..=10)?;
         validate::no_longer_than("wait time", self.wait_time, limits::MAX_WAIT_TIME)?;
         validate::no_longer_than("visibility timeout", self.visibility_timeout, limits::MAX_VISIBILITY_TIMEOUT)?;
         validate::id("receive request attempt id", self.receive_request_attempt_id.as_deref())

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
-use crate::types::{BatchResultErrorEntry, SendMessageBatchEntry, SendMessageBatchResultEntry};
+use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry};
 use crate::{Client, Error, Request, checksum, limits, validate};
 
 /// Sends up to 10 messages: the input of [`Client::send_message_batch`].
@@ -16,15 +16,7 @@ pub struct SendMessageBatch {
 }
 
 /// The answer to [`SendMessageBatch`]: every entry is in one of the two lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-#[non_exhaustive]
-pub struct SendMessageBatchOutput {
-    /// The entries that were sent.
-    pub successful: Vec<SendMessageBatchResultEntry>,
-    /// The entries that were not.
-    pub failed: Vec<BatchResultErrorEntry>,
-}
+pub type SendMessageBatchOutput = BatchOutput<SendMessageBatchResultEntry>;
 
 impl SendMessageBatch {
     pub(crate) fn new(queue_url: impl Into<String>, entries: impl IntoIterator<Item = SendMessageBatchEntry>) -> Self {

@@ -45,4 +45,14 @@ impl serde::de::Error for Error {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
         Self(message.to_string())
     }
+
+    // The two that would quote the value, which may be a message.
+
+    fn invalid_type(_: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        Self(format!("a value is not {expected}"))
+    }
+
+    fn invalid_value(_: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
+        Self(format!("a value is not {expected}"))
+    }
 }

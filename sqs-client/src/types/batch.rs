@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::OutgoingMessage;
+use super::text::always_seconds;
 use crate::error::ErrorCode;
 use crate::operation::SendMessageOutput;
 
@@ -52,6 +55,62 @@ impl DeleteMessageBatchEntry {
             receipt_handle: receipt_handle.into(),
         }
     }
+}
+
+/// One message of a batch whose visibility is to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct ChangeMessageVisibilityBatchEntry {
+    /// Names the entry within its batch, to find its result by: up to 80 letters, digits, hyphens and underscores.
+    pub id: String,
+    /// The handle of the receipt.
+    pub receipt_handle: String,
+    /// From now on: 0 s–12 h, in whole seconds (a fraction counts as one). Always sent, zero too.
+    #[serde(with = "always_seconds")]
+    pub visibility_timeout: Duration,
+}
+
+impl ChangeMessageVisibilityBatchEntry {
+    /// An entry of this id, to hide the message for this long from now on.
+    pub fn new(id: impl Into<String>, receipt_handle: impl Into<String>, visibility_timeout: Duration) -> Self {
+        Self {
+            id: id.into(),
+            receipt_handle: receipt_handle.into(),
+            visibility_timeout,
+        }
+    }
+}
+
+/// The answer to a batch: every entry is in one of the two lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct BatchOutput<Entry = BatchResultEntry> {
+    /// The entries that were carried out.
+    #[serde(default = "Vec::new")]
+    pub successful: Vec<Entry>,
+    /// The entries that were not.
+    #[serde(default = "Vec::new")]
+    pub failed: Vec<BatchResultErrorEntry>,
+}
+
+impl<Entry> Default for BatchOutput<Entry> {
+    fn default() -> Self {
+        Self {
+            successful: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+}
+
+/// An entry of a batch that was carried out, where there is nothing more to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct BatchResultEntry {
+    /// The entry's id, as the caller gave it.
+    pub id: String,
 }
 
 /// An entry of a batch that was sent.

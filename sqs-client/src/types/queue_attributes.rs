@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{RedriveAllowPolicy, RedrivePolicy, open_enum};
+use super::{DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum};
 use crate::error::Error;
 use crate::limits;
 use crate::validate;
@@ -48,6 +48,29 @@ macro_rules! queue_attributes {
             #[serde(flatten)]
             pub other: BTreeMap<String, String>,
         }
+
+        impl QueueAttributes {
+            /// Takes this attribute away from the queue that the attributes are set on: it goes out as an empty value,
+            /// which is how SQS removes policies, redrive policies and KMS keys.
+            ///
+            /// ```no_run
+            /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+            /// use sqs_client::{QueueAttributeName, QueueAttributes};
+            ///
+            /// let attributes = QueueAttributes::default().clear(QueueAttributeName::RedrivePolicy);
+            /// client.set_queue_attributes(queue, attributes).await?;
+            /// # Ok(()) }
+            /// ```
+            #[must_use]
+            pub fn clear(mut self, name: QueueAttributeName) -> Self {
+                match name {
+                    $(QueueAttributeName::$variant => self.$field = None,)*
+                    QueueAttributeName::All | QueueAttributeName::Other(_) => {}
+                }
+                self.other.insert(name.as_str().to_owned(), String::new());
+                self
+            }
+        }
     };
 }
 
@@ -72,10 +95,10 @@ queue_attributes! {
     fifo_queue: bool = FifoQueue "FifoQueue",
     /// FIFO: whether the body's SHA-256 serves as deduplication id where the sender gave none.
     content_based_deduplication: bool = ContentBasedDeduplication "ContentBasedDeduplication",
-    /// FIFO: where ids are compared, `queue` or `messageGroup`; the latter for high throughput.
-    deduplication_scope: String = DeduplicationScope "DeduplicationScope",
-    /// FIFO: what the throughput quota applies to, `perQueue` or `perMessageGroupId`; the latter for high throughput.
-    fifo_throughput_limit: String = FifoThroughputLimit "FifoThroughputLimit",
+    /// FIFO: within what a deduplication id counts as repeated.
+    deduplication_scope: DeduplicationScope = DeduplicationScope "DeduplicationScope",
+    /// FIFO: what the throughput quota applies to.
+    fifo_throughput_limit: FifoThroughputLimit = FifoThroughputLimit "FifoThroughputLimit",
     /// The AWS KMS key for server-side encryption.
     kms_master_key_id: String = KmsMasterKeyId "KmsMasterKeyId",
     /// How long a data key is used again before KMS is asked: 60 s–24 h.
@@ -97,6 +120,24 @@ queue_attributes! {
 }
 
 impl QueueAttributes {
+    /// High throughput for a FIFO queue: deduplication and the throughput quota are each message group's own. SQS
+    /// gives it only where both are set so.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::QueueAttributes;
+    ///
+    /// let attributes = QueueAttributes::default().high_throughput_fifo();
+    /// client.create_queue("orders.fifo").attributes(attributes).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn high_throughput_fifo(mut self) -> Self {
+        self.deduplication_scope = Some(DeduplicationScope::MessageGroup);
+        self.fifo_throughput_limit = Some(FifoThroughputLimit::PerMessageGroupId);
+        self
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -110,18 +151,25 @@ impl QueueAttributes {
             self.visibility_timeout,
             limits::MAX_VISIBILITY_TIMEOUT,
         )?;
-        validate::no_longer_than(
+        validate::within(
             "message retention period",
             self.message_retention_period,
-            limits::MAX_RETENTION,
+            limits::MIN_RETENTION..=limits::MAX_RETENTION,
         )?;
-        match self.message_retention_period {
-            Some(period) if period < limits::MIN_RETENTION => Err(Error::invalid_input(format!(
-                "the message retention period is {period:?}; SQS takes {:?} or more",
-                limits::MIN_RETENTION
-            ))),
-            _ => Ok(()),
-        }
+        validate::within(
+            "maximum message size in bytes",
+            self.maximum_message_size,
+            1_024..=1_048_576,
+        )?;
+        validate::within(
+            "KMS data key reuse period",
+            self.kms_data_key_reuse_period,
+            Duration::from_secs(60)..=Duration::from_secs(86_400),
+        )?;
+        self.redrive_policy.iter().try_for_each(RedrivePolicy::validate)?;
+        self.redrive_allow_policy
+            .iter()
+            .try_for_each(RedriveAllowPolicy::validate)
     }
 }
 
@@ -147,6 +195,87 @@ mod tests {
             })
         );
         assert_eq!(serde_json::from_value::<QueueAttributes>(wire).unwrap(), attributes);
+    }
+
+    #[test]
+    fn what_a_newer_service_says_is_kept() {
+        let wire = serde_json::json!({
+            "DeduplicationScope": "messageGroup",
+            "FifoThroughputLimit": "perPlanet",
+            "RedriveAllowPolicy": r#"{"redrivePermission":"allowSome"}"#,
+            "RedrivePolicy": r#"{"deadLetterTargetArn":"arn","maxReceiveCount":3,"copyTo":"b"}"#,
+        });
+        let attributes: QueueAttributes = serde_json::from_value(wire.clone()).unwrap();
+        assert_eq!(attributes.deduplication_scope, Some(DeduplicationScope::MessageGroup));
+        assert_eq!(serde_json::to_value(&attributes).unwrap(), wire);
+    }
+
+    #[test]
+    fn a_cleared_attribute_goes_out_as_an_empty_value() {
+        let attributes = QueueAttributes {
+            redrive_policy: Some(RedrivePolicy::new("arn", 3)),
+            ..QueueAttributes::default()
+        };
+        let attributes = attributes.clear(QueueAttributeName::RedrivePolicy);
+        let wire = serde_json::to_string(&attributes).unwrap();
+        assert_eq!(wire, r#"{"RedrivePolicy":""}"#);
+        assert!(!attributes.is_empty());
+    }
+
+    #[test]
+    fn every_range_is_checked_at_both_ends() {
+        type Set = fn(&mut QueueAttributes, u32);
+
+        fn seconds(value: u32) -> Option<Duration> {
+            Some(Duration::from_secs(value.into()))
+        }
+
+        let cases: [(&str, Set, [u32; 2]); 8] = [
+            ("delay", |a, v| a.delay = seconds(v), [0, 900]),
+            ("wait time", |a, v| a.receive_message_wait_time = seconds(v), [0, 20]),
+            (
+                "visibility timeout",
+                |a, v| a.visibility_timeout = seconds(v),
+                [0, 43_200],
+            ),
+            (
+                "message retention period",
+                |a, v| a.message_retention_period = seconds(v),
+                [60, 1_209_600],
+            ),
+            (
+                "maximum message size in bytes",
+                |a, v| a.maximum_message_size = Some(v),
+                [1_024, 1_048_576],
+            ),
+            (
+                "KMS data key reuse period",
+                |a, v| a.kms_data_key_reuse_period = seconds(v),
+                [60, 86_400],
+            ),
+            (
+                "redrive policy's maximum receive count",
+                |a, v| a.redrive_policy = Some(RedrivePolicy::new("arn", v)),
+                [1, 1_000],
+            ),
+            (
+                "number of source queues in the redrive allow policy",
+                |a, v| a.redrive_allow_policy = Some(RedriveAllowPolicy::by_queue((0..v).map(|i| i.to_string()))),
+                [0, 10],
+            ),
+        ];
+        for (what, set, [least, most]) in cases {
+            let check = |value| {
+                let mut attributes = QueueAttributes::default();
+                set(&mut attributes, value);
+                attributes.validate()
+            };
+            assert!(check(least).is_ok() && check(most).is_ok(), "{what}");
+            for outside in least.checked_sub(1).into_iter().chain([most + 1]) {
+                let error = check(outside).unwrap_err();
+                assert!(error.message().starts_with(&format!("the {what} is ")), "{error}");
+            }
+        }
     }
 
     #[test]

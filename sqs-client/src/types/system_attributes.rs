@@ -84,6 +84,18 @@ impl MessageSystemAttributes {
             .ok()
     }
 
+    /// Who sent the message: the id of an IAM user or role, or the IP address of an anonymous sender.
+    #[must_use]
+    pub fn sender_id(&self) -> Option<&str> {
+        self.get(&MessageSystemAttributeName::SenderId)
+    }
+
+    /// The ARN of the queue that the message was in before it became a dead letter.
+    #[must_use]
+    pub fn dead_letter_queue_source_arn(&self) -> Option<&str> {
+        self.get(&MessageSystemAttributeName::DeadLetterQueueSourceArn)
+    }
+
     /// The place that SQS gave the message in its FIFO queue: 20 digits.
     #[must_use]
     pub fn sequence_number(&self) -> Option<&str> {

@@ -29,6 +29,44 @@ pub(crate) mod seconds {
     }
 }
 
+/// A `Duration` that is always there, as a JSON integer of seconds.
+pub(crate) mod always_seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer, whole_seconds};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(whole_seconds(*value))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+/// `Option<SystemTime>` as a JSON integer of milliseconds since the Unix epoch.
+pub(crate) mod epoch_millis {
+    use super::{Deserialize, Deserializer, Duration, Serializer, SystemTime, custom};
+
+    #[allow(clippy::ref_option)]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(time) = value else {
+            return serializer.serialize_none();
+        };
+        let millis = time
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
+        serializer.serialize_u64(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+        let Some(millis) = Option::<u64>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+        time.map(Some).ok_or_else(|| custom(format!("no time: {millis}")))
+    }
+}
+
 /// `Option<Bytes>` as base64.
 pub(crate) mod blob {
     use base64::Engine as _;
@@ -98,6 +136,21 @@ impl AttributeText for SystemTime {
             .ok_or_else(|| format!("no time: {text:?}"))
     }
 }
+
+/// Implements [`AttributeText`] for an open enum: its text is its name.
+macro_rules! attribute_text_by_name {
+    ($($type:ty),*) => {$(
+        impl crate::types::text::AttributeText for $type {
+            fn to_text(&self) -> Result<String, serde_json::Error> {
+                Ok(self.as_str().to_owned())
+            }
+            fn from_text(text: &str) -> Result<Self, String> {
+                Ok(Self::from(text))
+            }
+        }
+    )*};
+}
+pub(crate) use attribute_text_by_name;
 
 /// Implements [`AttributeText`] for a type whose text is JSON.
 macro_rules! attribute_text_by_json {

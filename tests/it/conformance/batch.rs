@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use sqs_client::{
-    DeleteMessageBatchEntry, ErrorCode, ErrorKind, MessageAttributeValue, OutgoingMessage, SendMessageBatchEntry,
-    limits,
+    ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, ErrorCode, ErrorKind, MessageAttributeValue,
+    OutgoingMessage, SendMessageBatchEntry, limits,
 };
 
 use super::{cases, is_empty, receive_all};
@@ -11,6 +13,7 @@ cases! {
     one_entry_can_fail_alone,
     a_batch_is_checked_before_it_is_sent,
     a_full_batch_of_bytes_passes,
+    visibility_changes_entry_by_entry,
 }
 
 async fn ten_are_sent_and_deleted(context: Context) -> Outcome {
@@ -98,5 +101,41 @@ async fn a_full_batch_of_bytes_passes(context: Context) -> Outcome {
     assert_eq!((sent.successful.len(), sent.failed.len()), (10, 0));
     let messages = receive_all(&context, &queue, 10).await?;
     assert!(messages.iter().all(|message| message.body == body));
+    Ok(())
+}
+
+async fn visibility_changes_entry_by_entry(context: Context) -> Outcome {
+    let queue = context.queue().await?;
+    let entries = ["a", "b", "c"].map(|body| SendMessageBatchEntry::new(body, body));
+    context.client.send_message_batch(&queue, entries).await?;
+    let messages = receive_all(&context, &queue, 3).await?;
+    let timeout = |body: &str| Duration::from_secs(if body == "b" { 0 } else { 60 });
+    let mut entries: Vec<_> = messages
+        .iter()
+        .map(|m| ChangeMessageVisibilityBatchEntry::new(&m.body, &m.receipt_handle, timeout(&m.body)))
+        .collect();
+    entries.push(ChangeMessageVisibilityBatchEntry::new(
+        "bad",
+        "no-such-handle",
+        Duration::ZERO,
+    ));
+    let changed = context.client.change_message_visibility_batch(&queue, entries).await?;
+    let mut ids: Vec<&str> = changed.successful.iter().map(|entry| entry.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["a", "b", "c"]);
+    assert_eq!((changed.failed.len(), changed.failed[0].id.as_str()), (1, "bad"));
+    assert!(changed.failed[0].sender_fault);
+    assert_eq!(changed.failed[0].code, ErrorCode::ReceiptHandleIsInvalid);
+    // Only what was given back comes again.
+    let again = receive_all(&context, &queue, 1).await?;
+    assert_eq!(again[0].body, "b");
+    assert!(is_empty(&context, &queue).await?);
+    let long = ChangeMessageVisibilityBatchEntry::new("a", "h", Duration::from_secs(43_201));
+    let error = context
+        .client
+        .change_message_visibility_batch(&queue, [long])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     Ok(())
 }

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use sqs_client::{MessageSystemAttributeName, OutgoingMessage, QueueAttributes, SendMessageBatchEntry};
+use sqs_client::{
+    DeduplicationScope, FifoThroughputLimit, MessageSystemAttributeName, OutgoingMessage, QueueAttributeName,
+    QueueAttributes, SendMessageBatchEntry,
+};
 
 use super::{cases, is_empty, receive_all};
 use crate::bench::{Context, Outcome, Quirk};
@@ -10,6 +13,7 @@ cases! {
     a_repeated_id_is_dropped,
     a_repeated_body_is_dropped_where_the_queue_says_so,
     a_group_waits_for_its_message_in_flight,
+    high_throughput_deduplicates_by_group,
 }
 
 async fn fifo(context: &Context, content_based: bool) -> anyhow::Result<String> {
@@ -123,5 +127,24 @@ async fn a_group_waits_for_its_message_in_flight(context: Context) -> Outcome {
     assert!(is_empty(&context, &queue).await?);
     context.client.delete_message(&queue, first.receipt_handle).await?;
     assert_eq!(receive().await?.messages.remove(0).body, "a2");
+    Ok(())
+}
+
+async fn high_throughput_deduplicates_by_group(context: Context) -> Outcome {
+    let attributes = QueueAttributes::default().high_throughput_fifo();
+    let queue = context.queue_with(".fifo", attributes).await?;
+    let names = [QueueAttributeName::All];
+    let read = context.client.get_queue_attributes(&queue, names).await?.attributes;
+    if !context.backend.has(Quirk::ForgetsAttributes) {
+        assert_eq!(read.deduplication_scope, Some(DeduplicationScope::MessageGroup));
+        assert_eq!(read.fifo_throughput_limit, Some(FifoThroughputLimit::PerMessageGroupId));
+    }
+    for group in ["a", "b", "a"] {
+        let message = context.client.send_message(&queue, group).message_group_id(group);
+        message.message_deduplication_id("same").await?;
+    }
+    if !context.backend.has(Quirk::NoDeduplicationScope) {
+        receive_all(&context, &queue, 2).await?;
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sqs_client::{MessageSystemAttributeName, limits};
+use sqs_client::{ErrorKind, MessageSystemAttributeName, OutgoingMessage, limits};
 use tokio::time::{Instant, sleep};
 
 use super::{cases, is_empty, receive_one};
@@ -9,6 +9,7 @@ use crate::bench::{Context, Outcome, Quirk};
 cases! {
     sent_received_and_deleted,
     unicode_arrives_to_the_byte,
+    json_arrives_as_it_was,
     the_longest_message_passes,
     a_long_poll_ends_when_a_message_arrives,
     a_received_message_is_hidden_and_comes_back,
@@ -49,6 +50,22 @@ async fn unicode_arrives_to_the_byte(context: Context) -> Outcome {
         assert_eq!(message.body, body);
         context.client.delete_message(&queue, message.receipt_handle).await?;
     }
+    Ok(())
+}
+
+async fn json_arrives_as_it_was(context: Context) -> Outcome {
+    let queue = context.queue().await?;
+    let value = ("grüße \"\n", [1, 2], None::<u8>);
+    context
+        .client
+        .send_message(&queue, OutgoingMessage::json(&value)?)
+        .await?;
+    let message = receive_one(&context, &queue).await?;
+    assert_eq!(
+        message.json::<(String, [u8; 2], Option<u8>)>()?,
+        (value.0.to_owned(), value.1, value.2)
+    );
+    assert_eq!(message.json::<bool>().unwrap_err().kind(), ErrorKind::Response);
     Ok(())
 }
 

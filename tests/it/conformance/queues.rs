@@ -1,14 +1,18 @@
 use std::time::Duration;
 
-use sqs_client::{ErrorCode, QueueAttributeName, QueueAttributes};
+use sqs_client::{ErrorCode, ErrorKind, QueueAttributeName, QueueAttributes, RedrivePolicy};
 
+use super::moves::arn;
 use super::{cases, is_empty, receive_all};
-use crate::bench::{Backend, Context, Outcome, unique};
+use crate::bench::{Backend, Context, Outcome, Quirk, unique};
 
 cases! {
     created_found_and_deleted,
     created_twice_is_the_same_queue,
     attributes_are_kept,
+    attributes_are_changed,
+    a_redrive_policy_comes_and_goes,
+    attributes_out_of_their_range_are_not_sent,
     purge_empties,
 }
 
@@ -51,6 +55,76 @@ async fn attributes_are_kept(context: Context) -> Outcome {
         read.queue_arn
             .is_some_and(|arn| queue.ends_with(arn.rsplit(':').next().unwrap_or("?")))
     );
+    Ok(())
+}
+
+async fn attributes_are_changed(context: Context) -> Outcome {
+    let mut attributes = QueueAttributes::default();
+    attributes.visibility_timeout = Some(Duration::from_secs(77));
+    attributes.delay = Some(Duration::from_secs(1));
+    let queue = context.queue_with("", attributes).await?;
+    let client = &context.client;
+    let mut change = QueueAttributes::default();
+    change.visibility_timeout = Some(Duration::ZERO);
+    change.message_retention_period = Some(Duration::from_secs(3_600));
+    client.set_queue_attributes(&queue, change).await?;
+    let read = client
+        .get_queue_attributes(&queue, [QueueAttributeName::All])
+        .await?
+        .attributes;
+    assert_eq!(read.visibility_timeout, Some(Duration::ZERO));
+    if !context.backend.has(Quirk::ForgetsAttributes) {
+        assert_eq!(read.message_retention_period, Some(Duration::from_secs(3_600)));
+    }
+    assert_eq!(read.delay, Some(Duration::from_secs(1)));
+    if context.backend.has(Quirk::TakesAnyAttribute) {
+        return Ok(());
+    }
+    let mut unknown = QueueAttributes::default();
+    unknown.other.insert("Novel".to_owned(), "x".to_owned());
+    let error = client.set_queue_attributes(&queue, unknown).await.unwrap_err();
+    assert_eq!(error.code(), Some(&ErrorCode::InvalidAttributeName), "{error:?}");
+    Ok(())
+}
+
+async fn a_redrive_policy_comes_and_goes(context: Context) -> Outcome {
+    let queue = context.queue().await?;
+    let dead = context.queue().await?;
+    let client = &context.client;
+    let policy = || async {
+        let names = [QueueAttributeName::RedrivePolicy];
+        let read = client.get_queue_attributes(&queue, names).await?;
+        anyhow::Ok(read.attributes.redrive_policy)
+    };
+    assert_eq!(policy().await?, None);
+    let mut attributes = QueueAttributes::default();
+    attributes.redrive_policy = Some(RedrivePolicy::new(arn(&context, &dead).await?, 7));
+    client.set_queue_attributes(&queue, attributes.clone()).await?;
+    assert_eq!(policy().await?, attributes.redrive_policy);
+    if context.backend.has(Quirk::KeepsRedrivePolicies) {
+        return Ok(());
+    }
+    let attributes = attributes.clear(QueueAttributeName::RedrivePolicy);
+    client.set_queue_attributes(&queue, attributes).await?;
+    assert_eq!(policy().await?, None);
+    Ok(())
+}
+
+async fn attributes_out_of_their_range_are_not_sent(context: Context) -> Outcome {
+    let no_queue = "http://127.0.0.1:1/000000000000/none";
+    let client = &context.client;
+    let mut small = QueueAttributes::default();
+    small.maximum_message_size = Some(1_023);
+    for error in [
+        client.set_queue_attributes(no_queue, small.clone()).await.unwrap_err(),
+        client.create_queue("q").attributes(small).await.unwrap_err(),
+        client
+            .set_queue_attributes(no_queue, QueueAttributes::default())
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+    }
     Ok(())
 }
 

@@ -1,0 +1,62 @@
+use serde::{Deserialize, Serialize};
+
+use super::operation;
+use crate::types::{BatchOutput, ChangeMessageVisibilityBatchEntry};
+use crate::{Client, Error, Request, limits, validate};
+
+/// Changes how long up to 10 received messages stay hidden: the input of [`Client::change_message_visibility_batch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct ChangeMessageVisibilityBatch {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// The messages: 1 to 10.
+    pub entries: Vec<ChangeMessageVisibilityBatchEntry>,
+}
+
+/// The answer to [`ChangeMessageVisibilityBatch`]: every entry is in one of the two lists.
+pub type ChangeMessageVisibilityBatchOutput = BatchOutput;
+
+operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatchOutput {
+    fn validate(&self) -> Result<(), Error> {
+        validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
+        self.entries.iter().try_for_each(|entry| {
+            validate::no_longer_than("visibility timeout", entry.visibility_timeout, limits::MAX_VISIBILITY_TIMEOUT)
+        })
+    }
+});
+
+impl Client {
+    /// Hides 1 to 10 received messages for the time that each entry says, from now on; zero gives a message back to the
+    /// queue at once. An entry can fail alone: look at `failed`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use std::time::Duration;
+    /// use sqs_client::ChangeMessageVisibilityBatchEntry;
+    ///
+    /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
+    /// let entries = messages.iter().enumerate().map(|(i, message)| {
+    ///     ChangeMessageVisibilityBatchEntry::new(i.to_string(), &message.receipt_handle, Duration::from_secs(300))
+    /// });
+    /// let changed = client.change_message_visibility_batch(queue, entries).await?;
+    /// assert!(changed.failed.is_empty());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, unless there are 1 to 10 entries of distinct
+    /// well-formed ids, each of at most 12 hours.
+    pub fn change_message_visibility_batch(
+        &self,
+        queue_url: impl Into<String>,
+        entries: impl IntoIterator<Item = ChangeMessageVisibilityBatchEntry>,
+    ) -> Request<ChangeMessageVisibilityBatch> {
+        self.request(ChangeMessageVisibilityBatch {
+            queue_url: queue_url.into(),
+            entries: entries.into_iter().collect(),
+        })
+    }
+}

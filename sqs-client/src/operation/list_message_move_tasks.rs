@@ -1,0 +1,62 @@
+use serde::{Deserialize, Serialize};
+
+use super::operation;
+use crate::types::MessageMoveTask;
+use crate::{Client, Error, Request, validate};
+
+/// Lists the latest tasks that move a queue's messages: the input of [`Client::list_message_move_tasks`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct ListMessageMoveTasks {
+    /// ARN of the dead-letter queue.
+    pub source_arn: String,
+    /// At most so many tasks, 1–10; the server's default is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<u8>,
+}
+
+/// The answer to [`ListMessageMoveTasks`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[non_exhaustive]
+pub struct ListMessageMoveTasksOutput {
+    /// The tasks, the latest first.
+    pub results: Vec<MessageMoveTask>,
+}
+
+operation!(ListMessageMoveTasks => ListMessageMoveTasksOutput {
+    fn validate(&self) -> Result<(), Error> {
+        validate::within("number of tasks to list", self.max_results, 1..=10)
+    }
+});
+
+impl Request<ListMessageMoveTasks> {
+    /// Lists at most so many tasks: 1–10. Without it, servers list 1.
+    pub fn max_results(mut self, max_results: u8) -> Self {
+        self.input.max_results = Some(max_results);
+        self
+    }
+}
+
+impl Client {
+    /// Lists the latest tasks that move messages out of this dead-letter queue, named by its ARN.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {
+    /// for task in client.list_message_move_tasks(dead_letters_arn).max_results(10).await?.results {
+    ///     println!("{}: {} moved", task.status, task.approximate_number_of_messages_moved);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException) where there is no such queue.
+    pub fn list_message_move_tasks(&self, source_arn: impl Into<String>) -> Request<ListMessageMoveTasks> {
+        self.request(ListMessageMoveTasks {
+            source_arn: source_arn.into(),
+            max_results: None,
+        })
+    }
+}

@@ -1,0 +1,46 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::operation;
+use crate::{Client, Request};
+
+/// Lists a queue's tags: the input of [`Client::list_queue_tags`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct ListQueueTags {
+    /// The queue's URL.
+    pub queue_url: String,
+}
+
+/// The answer to [`ListQueueTags`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[non_exhaustive]
+pub struct ListQueueTagsOutput {
+    /// The tags, by key.
+    pub tags: BTreeMap<String, String>,
+}
+
+operation!(ListQueueTags of queue => ListQueueTagsOutput {});
+
+impl Client {
+    /// Lists all tags of the queue.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// let tags = client.list_queue_tags(queue).await?.tags;
+    /// println!("{:?}", tags.get("team"));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    pub fn list_queue_tags(&self, queue_url: impl Into<String>) -> Request<ListQueueTags> {
+        self.request(ListQueueTags {
+            queue_url: queue_url.into(),
+        })
+    }
+}

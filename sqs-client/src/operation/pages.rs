@@ -1,0 +1,167 @@
+//! Lists that come in pages, as one stream.
+
+use std::collections::HashSet;
+
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+
+use crate::error::Error;
+use crate::validate;
+
+/// Most items of a page. Only a request that sets a number is answered with a token for the rest.
+pub(super) const MAX_RESULTS: u16 = 1_000;
+
+/// A part of a list, and the token to ask for the next part with.
+pub(super) struct Page {
+    pub(super) items: Vec<String>,
+    pub(super) next_token: Option<String>,
+}
+
+pub(super) fn validate(max_results: Option<u16>) -> Result<(), Error> {
+    validate::within("number of queues in a page", max_results, 1..=MAX_RESULTS)
+}
+
+/// The items of all pages from `token` on. Ends after an error; a token that the server gave before is one, as the list
+/// would never end.
+pub(super) fn items<F, Answer>(
+    operation: &'static str,
+    token: Option<String>,
+    mut fetch: F,
+) -> BoxStream<'static, Result<String, Error>>
+where
+    F: FnMut(Option<String>) -> Answer + Send + 'static,
+    Answer: Future<Output = Result<Page, Error>> + Send + 'static,
+{
+    let used: HashSet<String> = token.iter().cloned().collect();
+    stream::try_unfold(Some((token, used)), move |state| {
+        let asked = state.map(|(token, used)| (fetch(token), used));
+        async move {
+            let Some((answer, mut used)) = asked else {
+                return Ok(None);
+            };
+            let page = answer.await?;
+            // Some servers say by an empty token that this was all.
+            let next = page.next_token.filter(|token| !token.is_empty());
+            if next.as_ref().is_some_and(|token| !used.insert(token.clone())) {
+                let reason = "the server answered a page token for the second time: the list would never end";
+                return Err(Error::response(reason).with_operation(operation));
+            }
+            let items = stream::iter(page.items).map(Ok);
+            Ok(Some((items, next.map(|token| (Some(token), used)))))
+        }
+    })
+    .try_flatten()
+    .boxed()
+}
+
+/// The setters and the stream of an action whose list of queue URLs comes in pages.
+macro_rules! pages {
+    ($operation:ident) => {
+        impl crate::Request<$operation> {
+            /// Asks for at most so many queues in a page: 1–1,000. Without it SQS answers the first 1,000, and no token
+            /// to go on with.
+            pub fn max_results(mut self, max_results: u16) -> Self {
+                self.input.max_results = Some(max_results);
+                self
+            }
+
+            /// Goes on after the page that this token came with.
+            pub fn next_token(mut self, token: impl Into<String>) -> Self {
+                self.input.next_token = Some(token.into());
+                self
+            }
+
+            /// The URLs of all queues; a page is asked for when the one before has been taken. Pages are of 1,000
+            /// unless [`max_results`](Self::max_results) says otherwise.
+            ///
+            /// After an error the stream ends. A server that answers the same page token again is an error of kind
+            /// [`Response`](crate::ErrorKind::Response).
+            pub fn into_stream(mut self) -> futures::stream::BoxStream<'static, Result<String, crate::Error>> {
+                self.input.max_results.get_or_insert(super::pages::MAX_RESULTS);
+                let first = self.input.next_token.take();
+                let name = <$operation as super::Operation>::NAME;
+                super::pages::items(name, first, move |token| {
+                    let mut request = self.clone();
+                    request.input.next_token = token;
+                    async move {
+                        let output = request.await?;
+                        Ok(super::pages::Page {
+                            items: output.queue_urls,
+                            next_token: output.next_token,
+                        })
+                    }
+                })
+            }
+        }
+    };
+}
+pub(super) use pages;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// The items and the token that a page has; `Err` for one that cannot be had.
+    type Scripted = Result<(&'static [&'static str], Option<&'static str>), ()>;
+
+    /// What the stream over these pages brings.
+    async fn list(pages: &'static [Scripted]) -> (Vec<String>, Option<Error>) {
+        let mut pages = pages.iter();
+        let mut expected = None;
+        let fetch = move |token: Option<String>| {
+            assert_eq!(token, expected);
+            let page = *pages.next().expect("no page is asked for after the last");
+            expected = page.ok().and_then(|(_, token)| token.map(str::to_owned));
+            std::future::ready(
+                page.map_err(|()| Error::transport("broken"))
+                    .map(|(items, token)| Page {
+                        items: items.iter().map(|&item| item.to_owned()).collect(),
+                        next_token: token.map(str::to_owned),
+                    }),
+            )
+        };
+        let (mut all, mut error) = (Vec::new(), None);
+        let mut items = items("ListQueues", None, fetch);
+        while let Some(item) = items.next().await {
+            assert!(error.is_none(), "nothing comes after an error");
+            match item {
+                Ok(item) => all.push(item),
+                Err(failed) => error = Some(failed),
+            }
+        }
+        (all, error)
+    }
+
+    #[tokio::test]
+    async fn pages_are_one_list() {
+        let (all, error) = list(&[Ok((&["a", "b"], Some("1"))), Ok((&[], Some("2"))), Ok((&["c"], None))]).await;
+        assert!(error.is_none() && all == ["a", "b", "c"], "{all:?} {error:?}");
+        let (all, error) = list(&[Ok((&["a"], Some("")))]).await;
+        assert!(error.is_none() && all == ["a"], "{all:?} {error:?}");
+    }
+
+    #[tokio::test]
+    async fn the_list_ends_after_an_error() {
+        let (all, error) = list(&[Ok((&["a"], Some("1"))), Err(())]).await;
+        assert_eq!(
+            (all.len(), error.map(|error| error.kind())),
+            (1, Some(ErrorKind::Transport))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_that_comes_again_ends_the_list() {
+        let (all, error) = list(&[
+            Ok((&["a"], Some("1"))),
+            Ok((&["b"], Some("2"))),
+            Ok((&["a"], Some("1"))),
+        ])
+        .await;
+        let error = error.unwrap();
+        assert_eq!(all, ["a", "b"]);
+        assert_eq!(
+            (error.kind(), error.operation()),
+            (ErrorKind::Response, Some("ListQueues"))
+        );
+    }
+}

@@ -1,0 +1,46 @@
+use serde::{Deserialize, Serialize};
+
+use super::{EmptyOutput, operation};
+use crate::{Client, Error, Request, validate};
+
+/// Takes a permission back: the input of [`Client::remove_permission`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct RemovePermission {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// The label that the permission was added with.
+    pub label: String,
+}
+
+operation!(RemovePermission of queue => EmptyOutput {
+    fn validate(&self) -> Result<(), Error> {
+        validate::label("label of the permission", &self.label)
+    }
+});
+
+impl Client {
+    /// Removes the statement of this label from the queue's access policy.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// client.remove_permission(queue, "shop-sends").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) where there is no such label,
+    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    pub fn remove_permission(
+        &self,
+        queue_url: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Request<RemovePermission> {
+        self.request(RemovePermission {
+            queue_url: queue_url.into(),
+            label: label.into(),
+        })
+    }
+}

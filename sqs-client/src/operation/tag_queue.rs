@@ -1,0 +1,55 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{EmptyOutput, operation};
+use crate::{Client, Error, Request, validate};
+
+/// Adds tags to a queue: the input of [`Client::tag_queue`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct TagQueue {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// Tags, by key: up to 50, with keys of 1–128 characters and values of up to 256.
+    pub tags: BTreeMap<String, String>,
+}
+
+operation!(TagQueue of queue => EmptyOutput {
+    fn validate(&self) -> Result<(), Error> {
+        validate::some("tag", self.tags.is_empty())?;
+        validate::tags(&self.tags)
+    }
+});
+
+impl Client {
+    /// Adds these tags to the queue's; one of the same key is replaced.
+    ///
+    /// A queue takes 50 tags, with keys of 1–128 characters and values of up to 256.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// client.tag_queue(queue, [("team", "shop"), ("stage", "test")]).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for no tag, more than 50, or one that is too
+    /// long; [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) where the queue would have more than
+    /// 50; [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    pub fn tag_queue<K: Into<String>, V: Into<String>>(
+        &self,
+        queue_url: impl Into<String>,
+        tags: impl IntoIterator<Item = (K, V)>,
+    ) -> Request<TagQueue> {
+        self.request(TagQueue {
+            queue_url: queue_url.into(),
+            tags: tags
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        })
+    }
+}

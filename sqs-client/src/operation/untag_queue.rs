@@ -1,0 +1,46 @@
+use serde::{Deserialize, Serialize};
+
+use super::{EmptyOutput, operation};
+use crate::{Client, Error, Request, validate};
+
+/// Removes tags from a queue: the input of [`Client::untag_queue`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[non_exhaustive]
+pub struct UntagQueue {
+    /// The queue's URL.
+    pub queue_url: String,
+    /// The tags' keys; case matters.
+    pub tag_keys: Vec<String>,
+}
+
+operation!(UntagQueue of queue => EmptyOutput {
+    fn validate(&self) -> Result<(), Error> {
+        validate::some("tag key", self.tag_keys.is_empty())
+    }
+});
+
+impl Client {
+    /// Removes the tags of these keys from the queue. A key that it does not have is no error.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// client.untag_queue(queue, ["team", "stage"]).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, where there is no key;
+    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    pub fn untag_queue(
+        &self,
+        queue_url: impl Into<String>,
+        tag_keys: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Request<UntagQueue> {
+        self.request(UntagQueue {
+            queue_url: queue_url.into(),
+            tag_keys: tag_keys.into_iter().map(Into::into).collect(),
+        })
+    }
+}
