@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::ambient::Ambient;
 use crate::client::{Client, Inner};
 use crate::credentials::{CredentialsCache, EnvironmentCredentials, ProvideCredentials};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::error::Error;
 use crate::protocol::Protocol;
 use crate::retry::{RetryPolicy, RetryQuota};
@@ -44,8 +44,7 @@ pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    region: Option<String>,
-    endpoint_url: Option<String>,
+    endpoint: EndpointConfig,
     credentials: Arc<dyn ProvideCredentials>,
     protocol: Protocol,
     retry: RetryPolicy,
@@ -60,8 +59,7 @@ pub struct ClientBuilder {
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
-            region: None,
-            endpoint_url: None,
+            endpoint: EndpointConfig::default(),
             credentials: Arc::new(EnvironmentCredentials::new()),
             protocol: Protocol::default(),
             retry: RetryPolicy::standard(),
@@ -77,7 +75,7 @@ impl Default for ClientBuilder {
 
 impl ClientBuilder {
     /// The environment's settings: `AWS_REGION` or `AWS_DEFAULT_REGION`; `AWS_ENDPOINT_URL_SQS` or
-    /// `AWS_ENDPOINT_URL`; credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. A
+    /// `AWS_ENDPOINT_URL`; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, `true` or not; credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. A
     /// variable that is empty is not set.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -90,9 +88,15 @@ impl ClientBuilder {
                 .filter_map(|name| variable(name).filter(|value| !value.is_empty()));
             set.next()
         };
-        Self {
+        let on = |name| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let endpoint = EndpointConfig {
             region: first(["AWS_REGION", "AWS_DEFAULT_REGION"]),
-            endpoint_url: first(["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]),
+            url: first(["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]),
+            fips: on("AWS_USE_FIPS_ENDPOINT"),
+            dual_stack: on("AWS_USE_DUALSTACK_ENDPOINT"),
+        };
+        Self {
+            endpoint,
             ..Self::default()
         }
     }
@@ -100,13 +104,25 @@ impl ClientBuilder {
     /// The AWS region, such as `eu-west-1`: where requests go unless an endpoint is given, and what they are signed
     /// for. With an endpoint and no region, `us-east-1` is signed for.
     pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.region = Some(region.into());
+        self.endpoint.region = Some(region.into());
         self
     }
 
     /// The server, such as `http://localhost:9324`. All requests go there, whatever host a queue's URL names.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
-        self.endpoint_url = Some(url.into());
+        self.endpoint.url = Some(url.into());
+        self
+    }
+
+    /// Whether to use AWS's FIPS 140 validated endpoint of the region; not together with an endpoint URL.
+    pub fn use_fips(mut self, fips: bool) -> Self {
+        self.endpoint.fips = fips;
+        self
+    }
+
+    /// Whether to use AWS's endpoint for IPv4 and IPv6 of the region; not together with an endpoint URL.
+    pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
+        self.endpoint.dual_stack = dual_stack;
         self
     }
 
@@ -178,7 +194,7 @@ impl ClientBuilder {
     /// [`Configuration`](crate::ErrorKind::Configuration) where neither region nor endpoint is set, one of them is
     /// not well-formed, or TLS cannot be set up.
     pub fn build(self) -> Result<Client, Error> {
-        let endpoint = Endpoint::resolve(self.region, self.endpoint_url.as_deref())?;
+        let endpoint = Endpoint::resolve(self.endpoint)?;
         let transport = Transport::new(&TransportConfig {
             connect_timeout: self.connect_timeout,
             max_response_bytes: self.max_response_bytes,
@@ -217,8 +233,8 @@ mod tests {
             };
             Some(value.to_owned())
         });
-        assert_eq!(builder.region.as_deref(), Some("eu-west-1"));
-        assert_eq!(builder.endpoint_url.as_deref(), Some("http://sqs"));
+        assert_eq!(builder.endpoint.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(builder.endpoint.url.as_deref(), Some("http://sqs"));
     }
 
     #[test]

@@ -8,6 +8,15 @@ use crate::protocol::Protocol;
 /// The region to sign for where a custom endpoint is given without one; compatible servers take any.
 const DEFAULT_SIGNING_REGION: &str = "us-east-1";
 
+/// What an endpoint is found by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndpointConfig {
+    pub(crate) region: Option<String>,
+    pub(crate) url: Option<String>,
+    pub(crate) fips: bool,
+    pub(crate) dual_stack: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     base: Url,
@@ -17,10 +26,15 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// The endpoint of this URL, or AWS's own of this region.
-    pub(crate) fn resolve(region: Option<String>, url: Option<&str>) -> Result<Self, Error> {
-        let base = match (url, &region) {
+    pub(crate) fn resolve(config: EndpointConfig) -> Result<Self, Error> {
+        let base = match (&config.url, &config.region) {
+            (Some(_), _) if config.fips || config.dual_stack => {
+                return Err(Error::configuration(
+                    "FIPS and dual-stack endpoints are AWS's own: they cannot be asked for together with an endpoint URL",
+                ));
+            }
             (Some(url), _) => custom(url)?,
-            (None, Some(region)) => of_region(region)?,
+            (None, Some(region)) => custom(&url_of_region(region, config.fips, config.dual_stack)?)?,
             (None, None) => {
                 return Err(Error::configuration(
                     "no region is set: call ClientBuilder::region, or set AWS_REGION",
@@ -31,7 +45,7 @@ impl Endpoint {
         Ok(Self {
             base,
             host,
-            region: region.unwrap_or_else(|| DEFAULT_SIGNING_REGION.to_owned()),
+            region: config.region.unwrap_or_else(|| DEFAULT_SIGNING_REGION.to_owned()),
         })
     }
 
@@ -81,17 +95,39 @@ fn custom(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-fn of_region(region: &str) -> Result<Url, Error> {
+/// The partitions of AWS by what their regions begin with: what their hosts end with, and those of dual stack where
+/// there are any. The last is for all other regions.
+const PARTITIONS: [(&str, &str, Option<&str>); 7] = [
+    ("cn-", "amazonaws.com.cn", Some("api.amazonwebservices.com.cn")),
+    ("us-iso-", "c2s.ic.gov", None),
+    ("us-isob-", "sc2s.sgov.gov", None),
+    ("us-isof-", "csp.hci.ic.gov", None),
+    ("eu-isoe-", "cloud.adc-e.uk", None),
+    ("eusc-", "amazonaws.eu", Some("api.amazonwebservices.eu")),
+    ("", "amazonaws.com", Some("api.aws")),
+];
+
+/// AWS's own endpoint, by the rules of its endpoint rule set for SQS.
+fn url_of_region(region: &str, fips: bool, dual_stack: bool) -> Result<String, Error> {
     let well_formed = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !well_formed {
         return Err(Error::configuration(format!("{region:?} is not an AWS region")));
     }
-    let suffix = if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
+    let partition = PARTITIONS.iter().find(|(prefix, ..)| region.starts_with(prefix));
+    let (plain, dual) = partition.map_or(("amazonaws.com", None), |(_, plain, dual)| (*plain, *dual));
+    let suffix = match (dual_stack, dual) {
+        (false, _) => plain,
+        (true, Some(dual)) => dual,
+        (true, None) => {
+            return Err(Error::configuration(format!(
+                "the region {region} has no dual-stack endpoints"
+            )));
+        }
     };
-    custom(&format!("https://sqs.{region}.{suffix}"))
+    // GovCloud's ordinary endpoints are validated.
+    let ordinary_is_fips = region.starts_with("us-gov-") && !dual_stack;
+    let service = if fips && !ordinary_is_fips { "sqs-fips" } else { "sqs" };
+    Ok(format!("https://{service}.{region}.{suffix}"))
 }
 
 /// The host as an HTTP client sends it: with the port unless it is the scheme's own.
@@ -108,10 +144,43 @@ fn host_header(url: &Url) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::json_vector;
+
+    fn resolve(region: Option<&str>, url: Option<&str>) -> Result<Endpoint, Error> {
+        Endpoint::resolve(EndpointConfig {
+            region: region.map(str::to_owned),
+            url: url.map(str::to_owned),
+            ..EndpointConfig::default()
+        })
+    }
 
     fn url(region: &str, custom: Option<&str>, protocol: Protocol, queue: &str) -> String {
-        let endpoint = Endpoint::resolve(Some(region.to_owned()), custom).unwrap();
+        let endpoint = resolve(Some(region), custom).unwrap();
         endpoint.url(protocol, Some(queue)).unwrap().to_string()
+    }
+
+    /// AWS's own test cases of its endpoint rules.
+    #[test]
+    fn endpoints_are_those_of_aws_rules() {
+        let Some(file) = json_vector("endpoints/endpoint-tests-1.json") else {
+            return;
+        };
+        let cases = file["testCases"].as_array().unwrap();
+        assert!(cases.len() >= 48);
+        for case in cases {
+            let params = &case["params"];
+            let text = |name: &str| params[name].as_str().map(str::to_owned);
+            let resolved = Endpoint::resolve(EndpointConfig {
+                region: text("Region"),
+                url: text("Endpoint"),
+                fips: params["UseFIPS"] == true,
+                dual_stack: params["UseDualStack"] == true,
+            });
+            match case["expect"]["endpoint"]["url"].as_str() {
+                Some(url) => assert_eq!(resolved.unwrap().base, Url::parse(url).unwrap(), "{case}"),
+                None => assert!(resolved.is_err(), "{case}"),
+            }
+        }
     }
 
     #[test]
@@ -134,22 +203,17 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_is_refused_with_a_reason() {
         for bad in ["localhost:9324", "ftp://h", "http://u:secret@h", "http://h/?q", "x"] {
-            let error = Endpoint::resolve(None, Some(bad)).unwrap_err();
+            let error = resolve(None, Some(bad)).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{bad}");
             assert!(!error.to_string().contains("secret"));
         }
-        assert!(Endpoint::resolve(Some("evil.com/".to_owned()), None).is_err());
-        assert!(
-            Endpoint::resolve(None, None)
-                .unwrap_err()
-                .to_string()
-                .contains("AWS_REGION")
-        );
+        assert!(resolve(Some("evil.com/"), None).is_err());
+        assert!(resolve(None, None).unwrap_err().to_string().contains("AWS_REGION"));
     }
 
     #[test]
     fn the_host_header_has_a_port_unless_it_is_the_default() {
-        let host = |url| Endpoint::resolve(None, Some(url)).unwrap().host().to_owned();
+        let host = |url| resolve(None, Some(url)).unwrap().host().to_owned();
         assert_eq!(host("http://h:80"), "h");
         assert_eq!(host("https://h:8443"), "h:8443");
         assert_eq!(host("http://[::1]:9324"), "[::1]:9324");

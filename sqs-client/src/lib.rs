@@ -41,6 +41,8 @@ mod protocol;
 mod request;
 mod retry;
 mod signer;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod types;
 mod validate;

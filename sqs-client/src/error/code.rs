@@ -70,7 +70,7 @@ error_codes! {
     /// The body has characters that SQS does not take.
     InvalidMessageContents,
     /// A parameter has a value that it cannot take.
-    InvalidParameterValue | "InvalidParameterCombination" | "ValidationError" | "ValidationException",
+    InvalidParameterValue | "InvalidParameterValueException" | "InvalidParameterCombination" | "ValidationError" | "ValidationException",
     /// The request was not over HTTPS or not signed by Signature Version 4.
     InvalidSecurity,
     /// The signature is not well-formed, or too old.

@@ -1,0 +1,18 @@
+//! What several modules' tests share.
+
+use std::path::Path;
+
+/// A file of the optional test data, which is in the folder that `SQS_TEST_VECTORS` names, or else beside the workspace;
+/// without it, `None`, and a word about it.
+pub(crate) fn vector(file: &str) -> Option<Vec<u8>> {
+    let folder = std::env::var("SQS_TEST_VECTORS").unwrap_or_else(|_| "../../shared/vectors".to_owned());
+    let read = std::fs::read(Path::new(&folder).join(file));
+    if read.is_err() {
+        eprintln!("skipped: there is no {file} in {folder}");
+    }
+    read.ok()
+}
+
+pub(crate) fn json_vector(file: &str) -> Option<serde_json::Value> {
+    vector(file).map(|content| serde_json::from_slice(&content).expect("JSON"))
+}
