@@ -84,6 +84,11 @@ impl Client {
         Request::new(self.clone(), input)
     }
 
+    /// The attempts of a request, or of a part of one, by the client's policy and quota.
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)
+    }
+
     /// The whole life of a request: checked and encoded once, then tried until it succeeds, fails for good, or
     /// attempts or time run out. What can fail or grow stale is within the loop.
     pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
@@ -97,7 +102,7 @@ impl Client {
             body,
             deadline: this.operation_timeout.map(|timeout| Instant::now() + timeout),
         };
-        let mut attempts = Attempts::new(&this.retry, &this.quota, &this.ambient);
+        let mut attempts = self.attempts();
         loop {
             let (error, credentials) = match this.attempt(&call).await {
                 Ok(output) => {

@@ -4,11 +4,14 @@ mod code;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::types::BatchResultErrorEntry;
 
 pub use code::ErrorCode;
 
-type Source = Box<dyn StdError + Send + Sync>;
+type Source = Arc<dyn StdError + Send + Sync>;
 
 /// What went wrong, and what can be done about it.
 ///
@@ -28,9 +31,10 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// }
 /// # Ok(()) }
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -135,8 +139,18 @@ impl Error {
         this
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+    /// What the server said of one entry of a batch.
+    pub(crate) fn entry(failed: &BatchResultErrorEntry) -> Self {
+        let message = failed.message.as_deref().unwrap_or("the entry failed");
+        let throttled = failed.code.is_throttling();
+        let mut this = Self::new(ErrorKind::Service, message).sent(!failed.sender_fault && !throttled);
+        this.0.code = Some(failed.code.clone());
+        this.0.sender_fault = failed.sender_fault;
+        this
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into().into());
         self
     }
 

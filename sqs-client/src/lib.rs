@@ -29,6 +29,7 @@
 //! * `aws-lc-rs`: TLS by rustls with aws-lc-rs instead.
 
 mod ambient;
+mod batch;
 mod checksum;
 mod client;
 mod config;
@@ -47,6 +48,7 @@ mod transport;
 mod types;
 mod validate;
 
+pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
 pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
 pub use credentials::{BoxFuture, Credentials, EnvironmentCredentials, ProvideCredentials};

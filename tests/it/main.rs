@@ -1,6 +1,7 @@
 //! The integration tests: one binary that owns the servers, so that they are shared by all tests and stopped after
 //! the last.
 
+mod batches;
 mod bench;
 mod conformance;
 mod extended;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let bench = Arc::new(Bench::new());
     let mut trials = conformance::trials(&bench);
+    trials.extend(batches::trials(&bench));
     trials.extend(extended::trials(&bench));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers stop here, before the process ends.

@@ -1,0 +1,270 @@
+//! Batches of any length: split as SQS counts, a bounded number under way, one result for each input.
+
+mod plan;
+mod run;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::operation::{
+    ChangeMessageVisibilityBatch, DeleteMessageBatch, Operation, SendMessageBatch, SendMessageOutput,
+};
+use crate::types::{
+    BatchOutput, BatchResultEntry, ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, OutgoingMessage,
+    SendMessageBatchEntry, SendMessageBatchResultEntry,
+};
+use crate::{limits, validate};
+
+/// How many requests of one call are under way at a time, unless set otherwise.
+pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
+
+/// A batch action, as far as splitting its inputs needs to know it. Only this crate's actions implement it.
+pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
+    /// What the caller gives, once for each entry.
+    type Item: Send + 'static;
+    /// What the caller gets for it.
+    type Result: Send + 'static;
+    #[doc(hidden)]
+    type Entry: Send + 'static;
+    #[doc(hidden)]
+    type Done: Send + 'static;
+
+    #[doc(hidden)]
+    fn new(queue_url: String, entries: Vec<Self::Entry>) -> Self;
+    #[doc(hidden)]
+    fn into_entries(self) -> Vec<Self::Entry>;
+    #[doc(hidden)]
+    fn entry(id: String, item: Self::Item) -> Self::Entry;
+    #[doc(hidden)]
+    fn id(entry: &Self::Entry) -> &str;
+    #[doc(hidden)]
+    fn done(done: Self::Done) -> (String, Self::Result);
+    /// What the item counts for in a batch's bytes.
+    #[doc(hidden)]
+    fn size(item: &Self::Item) -> usize;
+    #[doc(hidden)]
+    fn check(item: &Self::Item) -> Result<(), Error>;
+}
+
+/// What the three actions have in common: where their entries are, and what these are called.
+macro_rules! batch {
+    ($batch:ident of $entry:ty, done $done:ty => $($rest:tt)*) => {
+        impl Batch for $batch {
+            type Entry = $entry;
+            type Done = $done;
+
+            fn new(queue_url: String, entries: Vec<$entry>) -> Self {
+                Self { queue_url, entries }
+            }
+
+            fn into_entries(self) -> Vec<$entry> {
+                self.entries
+            }
+
+            fn id(entry: &$entry) -> &str {
+                &entry.id
+            }
+
+            $($rest)*
+        }
+    };
+}
+
+batch!(SendMessageBatch of SendMessageBatchEntry, done SendMessageBatchResultEntry =>
+    type Item = OutgoingMessage;
+    type Result = SendMessageOutput;
+
+    fn entry(id: String, message: OutgoingMessage) -> SendMessageBatchEntry {
+        SendMessageBatchEntry::new(id, message)
+    }
+
+    fn done(done: SendMessageBatchResultEntry) -> (String, SendMessageOutput) {
+        (done.id, done.output)
+    }
+
+    fn size(message: &OutgoingMessage) -> usize {
+        message.size()
+    }
+
+    fn check(message: &OutgoingMessage) -> Result<(), Error> {
+        message.validate()
+    }
+);
+
+batch!(DeleteMessageBatch of DeleteMessageBatchEntry, done BatchResultEntry =>
+    type Item = String;
+    type Result = ();
+
+    fn entry(id: String, receipt_handle: String) -> DeleteMessageBatchEntry {
+        DeleteMessageBatchEntry::new(id, receipt_handle)
+    }
+
+    fn done(done: BatchResultEntry) -> (String, ()) {
+        (done.id, ())
+    }
+
+    fn size(_: &String) -> usize {
+        0
+    }
+
+    fn check(_: &String) -> Result<(), Error> {
+        Ok(())
+    }
+);
+
+batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done BatchResultEntry =>
+    type Item = (String, Duration);
+    type Result = ();
+
+    fn entry(id: String, (receipt_handle, timeout): (String, Duration)) -> ChangeMessageVisibilityBatchEntry {
+        ChangeMessageVisibilityBatchEntry::new(id, receipt_handle, timeout)
+    }
+
+    fn done(done: BatchResultEntry) -> (String, ()) {
+        (done.id, ())
+    }
+
+    fn size(_: &(String, Duration)) -> usize {
+        0
+    }
+
+    fn check((_, timeout): &(String, Duration)) -> Result<(), Error> {
+        validate::no_longer_than("visibility timeout", *timeout, limits::MAX_VISIBILITY_TIMEOUT)
+    }
+);
+
+/// Inputs of any number for a batch action: `.await` sends them, and gives one result for each, in the order of the
+/// inputs.
+///
+/// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time;
+/// to a FIFO queue one, so that the order is kept. An entry that failed by the server's fault is tried again as the
+/// client's [`RetryPolicy`](crate::RetryPolicy) says, alone with others of its batch; not on a FIFO queue, where that
+/// would change the order. An input that no server takes fails alone, before any I/O.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the batches that were under way may be carried out or not, and no further one begins.
+#[must_use = "nothing is sent before it is awaited"]
+pub struct Batches<B: Batch> {
+    client: Client,
+    queue_url: String,
+    items: Box<dyn Iterator<Item = B::Item> + Send>,
+    concurrency: usize,
+}
+
+impl<B: Batch> Batches<B> {
+    fn new(
+        client: &Client,
+        queue_url: impl Into<String>,
+        items: impl Iterator<Item = B::Item> + Send + 'static,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            queue_url: queue_url.into(),
+            items: Box::new(items),
+            concurrency: DEFAULT_BATCH_CONCURRENCY,
+        }
+    }
+
+    /// How many requests are under way at a time, at least 1; [`DEFAULT_BATCH_CONCURRENCY`] unless set. One, whatever
+    /// is set, to a FIFO queue.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests.max(1);
+        self
+    }
+}
+
+impl<B: Batch> std::fmt::Debug for Batches<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches")
+            .field("operation", &B::NAME)
+            .field("queue_url", &self.queue_url)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Batch> IntoFuture for Batches<B> {
+    type Output = Vec<Result<B::Result, Error>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let fifo = self.queue_url.ends_with(".fifo");
+        let concurrency = if fifo { 1 } else { self.concurrency };
+        let batches = plan::Plan::<B>::new(self.items);
+        let (client, queue_url) = (self.client, self.queue_url);
+        let results = stream::iter(batches)
+            .map(move |batch| run::run::<B>(client.clone(), queue_url.clone(), batch, !fifo))
+            .buffered(concurrency)
+            .flat_map(stream::iter)
+            .collect();
+        Box::pin(results)
+    }
+}
+
+impl Client {
+    /// Sends messages of any number, in as few requests as they fit into: see [`Batches`].
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) {
+    /// let results = client.send_messages(queue, (0..1000).map(|i| format!("message {i}"))).await;
+    /// for (i, result) in results.iter().enumerate() {
+    ///     if let Err(error) = result {
+    ///         eprintln!("message {i}: {error}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn send_messages<I>(&self, queue_url: impl Into<String>, messages: I) -> Batches<SendMessageBatch>
+    where
+        I: IntoIterator<Item: Into<OutgoingMessage> + 'static, IntoIter: Send + 'static>,
+    {
+        Batches::new(self, queue_url, messages.into_iter().map(Into::into))
+    }
+
+    /// Deletes received messages of any number by their receipt handles, in as few requests as possible: see
+    /// [`Batches`].
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
+    /// let results = client.delete_messages(queue, messages.into_iter().map(|message| message.receipt_handle)).await;
+    /// assert!(results.iter().all(Result::is_ok));
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_messages<I>(&self, queue_url: impl Into<String>, receipt_handles: I) -> Batches<DeleteMessageBatch>
+    where
+        I: IntoIterator<Item: Into<String> + 'static, IntoIter: Send + 'static>,
+    {
+        Batches::new(self, queue_url, receipt_handles.into_iter().map(Into::into))
+    }
+
+    /// Hides received messages of any number for so long from now on, by their receipt handles, in as few requests as
+    /// possible: see [`Batches`]. Zero gives a message back to the queue at once.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
+    /// let back = messages.into_iter().map(|message| (message.receipt_handle, Duration::ZERO));
+    /// let results = client.change_visibilities(queue, back).await;
+    /// # Ok(()) }
+    /// ```
+    pub fn change_visibilities<I, H>(
+        &self,
+        queue_url: impl Into<String>,
+        timeouts: I,
+    ) -> Batches<ChangeMessageVisibilityBatch>
+    where
+        I: IntoIterator<Item = (H, Duration), IntoIter: Send + 'static>,
+        H: Into<String>,
+    {
+        let timeouts = timeouts.into_iter().map(|(handle, timeout)| (handle.into(), timeout));
+        Batches::new(self, queue_url, timeouts)
+    }
+}

@@ -1,0 +1,151 @@
+//! Batches of any length: one result for each input, whatever the server does to some entries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use libtest_mimic::Trial;
+use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes, RetryPolicy};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("batches::thousands_arrive_once_in_few_requests", bench, |_| {
+            Ok(Box::pin(thousands()))
+        }),
+        trial("batches::entries_that_the_server_failed_are_tried_again", bench, |_| {
+            Ok(Box::pin(failed_entries()))
+        }),
+        trial("batches::each_input_has_its_own_result", bench, |_| {
+            Ok(Box::pin(own_results()))
+        }),
+        trial("batches::a_fifo_queue_keeps_the_order", bench, |_| Ok(Box::pin(fifo()))),
+        trial("batches::a_request_that_fails_fails_its_own_inputs_only", bench, |_| {
+            Ok(Box::pin(failed_request()))
+        }),
+    ]
+}
+
+async fn server(attempts: u32) -> anyhow::Result<(EmbeddedServer, Client, String)> {
+    let server = EmbeddedServer::start().await?;
+    let retry = RetryPolicy::standard()
+        .max_attempts(attempts)
+        .base_delay(Duration::from_millis(1));
+    let client = client_of_embedded(&server).retry(retry).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    Ok((server, client, queue))
+}
+
+async fn thousands() -> Outcome {
+    let (server, client, queue) = server(3).await?;
+    let results = client.send_messages(&queue, (0..2_345).map(|i| format!("{i}"))).await;
+    ensure!(results.len() == 2_345 && results.iter().all(Result::is_ok));
+    assert_eq!(server.count(Action::SendMessageBatch), 235);
+
+    let mut handles = Vec::new();
+    while handles.len() < 2_345 {
+        let received = client.receive_message(&queue).max_messages(10).await?.messages;
+        handles.extend(received.into_iter().map(|message| message.receipt_handle));
+    }
+    let back: Vec<_> = handles
+        .iter()
+        .take(100)
+        .map(|handle| (handle.clone(), Duration::from_secs(60)))
+        .collect();
+    assert!(client.change_visibilities(&queue, back).await.iter().all(Result::is_ok));
+    let deleted = client.delete_messages(&queue, handles).concurrency(8).await;
+    ensure!(deleted.len() == 2_345 && deleted.iter().all(Result::is_ok));
+    assert!(server.queue("q").is_some_and(|queue| queue.is_empty()));
+    Ok(())
+}
+
+async fn failed_entries() -> Outcome {
+    let (server, client, queue) = server(5).await?;
+    server
+        .faults()
+        .add(Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(3)).times(2));
+    let results = client.send_messages(&queue, (0..10).map(|i| format!("{i}"))).await;
+    ensure!(results.iter().all(Result::is_ok), "{results:?}");
+    // Ten, the three that failed, and those of them that failed again; nothing that was sent is sent twice.
+    let requests = server.requests();
+    let batches = requests.iter().filter(|request| request.action == Some(Action::SendMessageBatch));
+    let entries: Vec<usize> = batches.map(|request| request.entries).collect();
+    assert_eq!(entries, [10, 3, 3]);
+    assert_eq!(server.queue("q").map(|queue| queue.len()), Some(10));
+    Ok(())
+}
+
+async fn own_results() -> Outcome {
+    let (server, client, queue) = server(1).await?;
+    server
+        .faults()
+        .add(Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(1)).times(1));
+    let bodies = ["a", "", "b\u{1}", "c"].map(OutgoingMessage::new);
+    let results = client.send_messages(&queue, bodies).await;
+    let kinds: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().err().map(sqs_client::Error::kind))
+        .collect();
+    assert_eq!(results.len(), 4);
+    assert_eq!(
+        kinds[1],
+        Some(ErrorKind::InvalidInput),
+        "an empty body is refused before it is sent"
+    );
+    let codes: Vec<_> = results
+        .iter()
+        .map(|result| result.as_ref().err().and_then(|error| error.code()))
+        .collect();
+    assert_eq!(codes[2], Some(&ErrorCode::InvalidMessageContents));
+    let failed = results.iter().flat_map(|result| result.as_ref().err());
+    let by_server: Vec<_> = failed
+        .filter(|error| error.code() == Some(&ErrorCode::InternalError))
+        .collect();
+    ensure!(
+        by_server.len() == 1 && by_server[0].may_have_been_sent() && by_server[0].is_retryable(),
+        "{by_server:?}"
+    );
+    Ok(())
+}
+
+async fn fifo() -> Outcome {
+    let (server, client, _) = server(3).await?;
+    let mut attributes = QueueAttributes::default();
+    attributes.content_based_deduplication = Some(true);
+    let queue = client.create_queue("q.fifo").attributes(attributes).await?.queue_url;
+    let messages = (0..95).map(|i| OutgoingMessage::new(format!("{i}")).message_group_id("g"));
+    let results = client.send_messages(&queue, messages).concurrency(8).await;
+    ensure!(results.iter().all(Result::is_ok));
+    let bodies: Vec<String> = server
+        .queue("q.fifo")
+        .into_iter()
+        .flat_map(|q| q.messages())
+        .map(|m| m.body)
+        .collect();
+    assert_eq!(bodies, (0..95).map(|i| format!("{i}")).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn failed_request() -> Outcome {
+    let (server, client, queue) = server(1).await?;
+    server.faults().add(
+        Fault::on(Action::SendMessageBatch, FaultKind::status(500))
+            .after(1)
+            .times(1),
+    );
+    let results = client
+        .send_messages(&queue, (0..30).map(|i| format!("{i}")))
+        .concurrency(1)
+        .await;
+    let failed: Vec<usize> = (0..30).filter(|i| results[*i].is_err()).collect();
+    assert_eq!(failed, (10..20).collect::<Vec<_>>());
+    let error = results[10].as_ref().err();
+    ensure!(
+        error.is_some_and(|error| error.may_have_been_sent() && error.status() == Some(500)),
+        "{error:?}"
+    );
+    assert_eq!(server.queue("q").map(|queue| queue.len()), Some(20));
+    Ok(())
+}
