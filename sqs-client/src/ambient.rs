@@ -42,6 +42,12 @@ impl Ambient {
     pub(crate) fn fraction(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
+
+    /// An id that no other call gives: 128 random bits in hexadecimal.
+    pub(crate) fn id(&self) -> String {
+        let bits = self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..);
+        format!("{bits:032x}")
+    }
 }
 
 impl fmt::Debug for Ambient {

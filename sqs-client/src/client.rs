@@ -84,6 +84,10 @@ impl Client {
         Request::new(self.clone(), input)
     }
 
+    pub(crate) fn new_id(&self) -> String {
+        self.inner.ambient.id()
+    }
+
     /// The attempts of a request, or of a part of one, by the client's policy and quota.
     pub(crate) fn attempts(&self) -> Attempts<'_> {
         Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)

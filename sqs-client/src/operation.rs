@@ -75,6 +75,12 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         None
     }
 
+    /// Fills in what must stay the same over all attempts.
+    #[doc(hidden)]
+    fn prepare(&mut self, new_id: &dyn Fn() -> String) {
+        let _ = new_id;
+    }
+
     /// What any server would refuse, refused before any I/O.
     #[doc(hidden)]
     fn validate(&self) -> Result<(), Error> {

@@ -32,8 +32,9 @@ impl<Op: Operation> IntoFuture for Request<Op> {
     type Output = Result<Op::Output, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
+    fn into_future(mut self) -> Self::IntoFuture {
         Box::pin(async move {
+            self.input.prepare(&|| self.client.new_id());
             let result = self.client.execute(&self.input).await;
             result.map_err(|error| error.with_operation(Op::NAME))
         })

@@ -70,7 +70,9 @@ async fn failed_entries() -> Outcome {
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
     // Ten, the three that failed, and those of them that failed again; nothing that was sent is sent twice.
     let requests = server.requests();
-    let batches = requests.iter().filter(|request| request.action == Some(Action::SendMessageBatch));
+    let batches = requests
+        .iter()
+        .filter(|request| request.action == Some(Action::SendMessageBatch));
     let entries: Vec<usize> = batches.map(|request| request.entries).collect();
     assert_eq!(entries, [10, 3, 3]);
     assert_eq!(server.queue("q").map(|queue| queue.len()), Some(10));

@@ -5,6 +5,7 @@ mod batches;
 mod bench;
 mod conformance;
 mod extended;
+mod faults;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let mut trials = conformance::trials(&bench);
     trials.extend(batches::trials(&bench));
     trials.extend(extended::trials(&bench));
+    trials.extend(faults::trials(&bench));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers stop here, before the process ends.
     drop(bench);

@@ -49,6 +49,13 @@ pub struct ReceiveMessageOutput {
 }
 
 operation!(ReceiveMessage of queue => ReceiveMessageOutput {
+    /// A retry after a lost answer brings the same messages again, which are hidden by then.
+    fn prepare(&mut self, new_id: &dyn Fn() -> String) {
+        if self.queue_url.ends_with(".fifo") {
+            self.receive_request_attempt_id.get_or_insert_with(new_id);
+        }
+    }
+
     fn validate(&self) -> Result<(), Error> {
         validate::within("number of messages to receive", self.max_messages, 1..=10)?;
         validate::no_longer_than("wait time", self.wait_time, limits::MAX_WAIT_TIME)?;
@@ -104,7 +111,7 @@ impl Request<ReceiveMessage> {
     }
 
     /// FIFO queues: names this receive, so that a retry within 5 minutes brings the same messages although they are
-    /// hidden. Up to 128 characters.
+    /// hidden. Up to 128 characters. Without it the client's own retries share an id of the client's.
     pub fn receive_request_attempt_id(mut self, id: impl Into<String>) -> Self {
         self.input.receive_request_attempt_id = Some(id.into());
         self

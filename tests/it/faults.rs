@@ -1,0 +1,295 @@
+//! What the client makes of a server or a network in trouble: the outcome and the number of attempts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::future::BoxFuture;
+use libtest_mimic::Trial;
+use sqs_client::{
+    BoxFuture as Provided, Client, ClientBuilder, Credentials, Error, ErrorKind, ProvideCredentials, QueueAttributes,
+    RetryPolicy,
+};
+use sqs_tests::embedded::{AccessKey, Action, EmbeddedServer, Fault, FaultKind, Reply};
+use tokio::time::Instant;
+
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+
+type Case = fn() -> BoxFuture<'static, Outcome>;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let cases: [(&str, Case); 11] = [
+        ("passing_faults_are_tried_again", || Box::pin(passing())),
+        ("lasting_faults_end_after_all_attempts", || Box::pin(lasting())),
+        ("refusals_are_not_tried_again", || Box::pin(refusals())),
+        ("retry_after_is_heeded", || Box::pin(retry_after())),
+        ("silence_ends_by_the_attempts_timeout", || Box::pin(silence())),
+        ("a_long_poll_is_no_silence", || Box::pin(long_poll())),
+        ("damage_is_found_by_md5", || Box::pin(damage())),
+        ("a_clock_that_is_off_is_corrected", || Box::pin(clock())),
+        ("a_token_that_expires_is_replaced", || Box::pin(token())),
+        ("nobody_there_is_certainly_not_sent", || Box::pin(nobody())),
+        ("a_fifo_receive_whose_answer_was_lost_brings_the_same", || {
+            Box::pin(lost_receive())
+        }),
+    ];
+    cases
+        .map(|(name, case)| trial(format!("faults::{name}"), bench, move |_| Ok(case())))
+        .into()
+}
+
+fn quick(attempts: u32) -> RetryPolicy {
+    let moment = Duration::from_millis(1);
+    RetryPolicy::standard()
+        .max_attempts(attempts)
+        .base_delay(moment)
+        .throttled_base_delay(moment)
+}
+
+async fn server_with(
+    settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> anyhow::Result<(EmbeddedServer, Client, String)> {
+    let server = EmbeddedServer::start().await?;
+    let client = settings(client_of_embedded(&server).retry(quick(3))).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    Ok((server, client, queue))
+}
+
+async fn send_under(server: &EmbeddedServer, client: &Client, queue: &str, fault: Fault) -> (Result<(), Error>, u64) {
+    let before = server.count(Action::SendMessage);
+    let fault = server.faults().add(fault);
+    let result = client.send_message(queue, "x").await;
+    server.faults().remove(fault);
+    (result.map(drop), server.count(Action::SendMessage) - before)
+}
+
+/// Every fault that passes, and whether the message is there although the attempt failed.
+fn faults() -> Vec<(FaultKind, bool)> {
+    vec![
+        (FaultKind::DropBefore, false),
+        (FaultKind::DropAfter, true),
+        (FaultKind::HalfAnswer, true),
+        (FaultKind::Throttle, false),
+        (FaultKind::ThrottlingException, false),
+        (FaultKind::status(500), true),
+        (FaultKind::status(503), true),
+        (FaultKind::status(429), false),
+        (FaultKind::Reply(Reply::new(502).body("<html>Bad Gateway</html>")), true),
+    ]
+}
+
+async fn passing() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    for (kind, _) in faults() {
+        let fault = Fault::on(Action::SendMessage, kind.clone()).times(2);
+        let (result, attempts) = send_under(&server, &client, &queue, fault).await;
+        result.with_context(|| format!("{kind:?}"))?;
+        ensure!(attempts == 3, "{kind:?}: {attempts} attempts");
+    }
+    Ok(())
+}
+
+async fn lasting() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    for (kind, sent) in faults() {
+        let fault = Fault::on(Action::SendMessage, kind.clone());
+        let (result, attempts) = send_under(&server, &client, &queue, fault).await;
+        let error = result.err().with_context(|| format!("{kind:?} passed"))?;
+        ensure!(
+            attempts == 3 && error.is_retryable(),
+            "{kind:?}: {attempts} attempts, {error:?}"
+        );
+        // A connection that breaks before the effect looks like one that breaks after it.
+        let looks_sent = sent || matches!(kind, FaultKind::DropBefore);
+        ensure!(error.may_have_been_sent() == looks_sent, "{kind:?}: {error:?}");
+        let throttled =
+            matches!(kind, FaultKind::Throttle | FaultKind::ThrottlingException) || error.status() == Some(429);
+        ensure!(error.is_throttled() == throttled, "{kind:?}: {error:?}");
+    }
+    Ok(())
+}
+
+async fn refusals() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    for status in [400, 403, 404, 413] {
+        let fault = Fault::on(Action::SendMessage, FaultKind::status(status));
+        let (result, attempts) = send_under(&server, &client, &queue, fault).await;
+        let error = result.err().context("passed")?;
+        ensure!(
+            attempts == 1 && !error.is_retryable() && !error.may_have_been_sent(),
+            "{status}: {error:?}"
+        );
+        assert_eq!(error.status(), Some(status));
+    }
+    Ok(())
+}
+
+async fn retry_after() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    let reply = Reply::new(503).header("retry-after", "1");
+    let begin = Instant::now();
+    let fault = Fault::on(Action::SendMessage, FaultKind::Reply(reply)).times(1);
+    send_under(&server, &client, &queue, fault).await.0?;
+    ensure!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    Ok(())
+}
+
+async fn silence() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(200))).await?;
+    let fault = Fault::on(Action::SendMessage, FaultKind::Delay(Duration::from_secs(3_600)));
+    let (result, attempts) = send_under(&server, &client, &queue, fault).await;
+    let error = result.err().context("passed")?;
+    ensure!(
+        error.kind() == ErrorKind::Timeout && error.may_have_been_sent() && attempts == 3,
+        "{error:?}"
+    );
+
+    let patient = server_with(|builder| builder.operation_timeout(Duration::from_millis(300)));
+    let (server, client, queue) = patient.await?;
+    let fault = Fault::on(Action::SendMessage, FaultKind::Delay(Duration::from_secs(3_600)));
+    let (result, attempts) = send_under(&server, &client, &queue, fault).await;
+    let error = result.err().context("passed")?;
+    ensure!(
+        error.kind() == ErrorKind::Timeout && attempts == 1,
+        "{attempts} attempts: {error:?}"
+    );
+    Ok(())
+}
+
+async fn long_poll() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(500))).await?;
+    let wait = Duration::from_secs(2);
+    ensure!(
+        client
+            .receive_message(&queue)
+            .wait_time(wait)
+            .await?
+            .messages
+            .is_empty()
+    );
+    assert_eq!(server.count(Action::ReceiveMessage), 1);
+    // A server that holds its answer longer than it was asked to is silent.
+    let fault = Fault::on(Action::ReceiveMessage, FaultKind::Delay(Duration::from_secs(3_600)));
+    server.faults().add(fault);
+    let begin = Instant::now();
+    let error = client
+        .receive_message(&queue)
+        .wait_time(Duration::from_secs(1))
+        .await
+        .err()
+        .context("passed")?;
+    ensure!(
+        error.kind() == ErrorKind::Timeout && begin.elapsed() >= Duration::from_secs(3),
+        "{error:?}"
+    );
+    assert_eq!(server.count(Action::ReceiveMessage), 4);
+    Ok(())
+}
+
+async fn damage() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    let fault = || Fault::on(Action::SendMessage, FaultKind::WrongMd5);
+    let (result, attempts) = send_under(&server, &client, &queue, fault()).await;
+    let error = result.err().context("passed")?;
+    ensure!(
+        error.kind() == ErrorKind::Checksum && error.may_have_been_sent() && attempts == 1,
+        "{error:?}"
+    );
+    server
+        .faults()
+        .add(Fault::on(Action::ReceiveMessage, FaultKind::WrongMd5).times(1));
+    let error = client.receive_message(&queue).await.err().context("passed")?;
+    ensure!(error.kind() == ErrorKind::Checksum, "{error:?}");
+
+    let (server, client, queue) = server_with(|builder| builder.verify_checksums(false)).await?;
+    send_under(&server, &client, &queue, fault()).await.0?;
+    Ok(())
+}
+
+async fn clock() -> Outcome {
+    for skew in [20 * 60, -20 * 60] {
+        let server = EmbeddedServer::start().await?;
+        server.clock().set_skew_seconds(skew);
+        let client = client_of_embedded(&server).retry(quick(3)).build()?;
+        client.create_queue("q").await?;
+        assert_eq!(server.count(Action::CreateQueue), 2, "one to learn the time, one by it");
+        client.create_queue("q2").await?;
+        assert_eq!(server.count(Action::CreateQueue), 3, "what was learnt is kept");
+    }
+    Ok(())
+}
+
+/// Gives out a new key each time it is asked.
+#[derive(Debug, Default)]
+struct Rotating(Arc<AtomicU32>);
+
+impl ProvideCredentials for Rotating {
+    fn provide_credentials(&self) -> Provided<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { Ok(Credentials::new(format!("key-{number}"), "secret").with_session_token("token")) })
+    }
+}
+
+async fn token() -> Outcome {
+    let mut builder = EmbeddedServer::builder();
+    for number in 0..3 {
+        builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));
+    }
+    let server = builder.start().await?;
+    let asked = Arc::new(AtomicU32::new(0));
+    let client = client_of_embedded(&server)
+        .retry(quick(3))
+        .credentials(Rotating(asked.clone()))
+        .build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    server.keys().expire("key-0");
+    let sends = (0..20).map(|_| client.send_message(&queue, "x").into_future());
+    for sent in futures::future::join_all(sends).await {
+        sent?;
+    }
+    // One replacement for all, by one call.
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+
+    for number in 1..3 {
+        server.keys().expire(&format!("key-{number}"));
+    }
+    let error = client.send_message(&queue, "x").await.err().context("passed")?;
+    ensure!(!error.may_have_been_sent() && error.status() == Some(403), "{error:?}");
+    Ok(())
+}
+
+async fn nobody() -> Outcome {
+    let refused = "http://127.0.0.1:1";
+    let unknown = "http://no-such-host.invalid";
+    for endpoint in [refused, unknown] {
+        let client = Client::builder()
+            .endpoint_url(endpoint)
+            .credentials(Credentials::new("test", "test"))
+            .retry(quick(3))
+            .build()?;
+        let error = client
+            .send_message(format!("{endpoint}/q"), "x")
+            .await
+            .err()
+            .context("passed")?;
+        ensure!(error.kind() == ErrorKind::Transport, "{error:?}");
+        ensure!(error.is_retryable() && !error.may_have_been_sent(), "{error:?}");
+    }
+    Ok(())
+}
+
+async fn lost_receive() -> Outcome {
+    let (server, client, _) = server_with(|builder| builder).await?;
+    let mut attributes = QueueAttributes::default();
+    attributes.content_based_deduplication = Some(true);
+    let queue = client.create_queue("q.fifo").attributes(attributes).await?.queue_url;
+    client.send_message(&queue, "once").message_group_id("g").await?;
+    server
+        .faults()
+        .add(Fault::on(Action::ReceiveMessage, FaultKind::DropAfter).times(1));
+    let received = client.receive_message(&queue).wait_time(Duration::ZERO).await?.messages;
+    assert_eq!(received.len(), 1, "the retry has the same attempt id");
+    assert_eq!(server.count(Action::ReceiveMessage), 2);
+    Ok(())
+}
