@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::ambient::Ambient;
 use crate::client::{Client, Inner};
-use crate::credentials::{CredentialsCache, EnvironmentCredentials, ProvideCredentials};
+use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredentials};
 use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::error::Error;
 use crate::protocol::Protocol;
@@ -25,7 +25,7 @@ pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Settings for a [`Client`].
 ///
-/// Required is a region or an endpoint. Credentials are the environment's unless given.
+/// Required is a region or an endpoint. Credentials are [`DefaultCredentials`] unless given.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,7 +60,7 @@ impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
             endpoint: EndpointConfig::default(),
-            credentials: Arc::new(EnvironmentCredentials::new()),
+            credentials: Arc::new(DefaultCredentials::new()),
             protocol: Protocol::default(),
             retry: RetryPolicy::standard(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -75,8 +75,8 @@ impl Default for ClientBuilder {
 
 impl ClientBuilder {
     /// The environment's settings: `AWS_REGION` or `AWS_DEFAULT_REGION`; `AWS_ENDPOINT_URL_SQS` or
-    /// `AWS_ENDPOINT_URL`; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, `true` or not; credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`. A
-    /// variable that is empty is not set.
+    /// `AWS_ENDPOINT_URL`; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, `true` or not; [`DefaultCredentials`].
+    /// A variable that is empty is not set.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }

@@ -1,7 +1,9 @@
 //! Access keys, where they come from, and the cache that all clones of a client share.
 
 mod cache;
+mod chain;
 mod environment;
+mod profile;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,7 +12,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use cache::CredentialsCache;
+pub use chain::DefaultCredentials;
 pub use environment::EnvironmentCredentials;
+pub use profile::ProfileFileCredentials;
 
 /// A boxed future, as the methods of [`ProvideCredentials`] return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

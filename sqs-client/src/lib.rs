@@ -51,7 +51,9 @@ mod validate;
 pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
 pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
-pub use credentials::{BoxFuture, Credentials, EnvironmentCredentials, ProvideCredentials};
+pub use credentials::{
+    BoxFuture, Credentials, DefaultCredentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials,
+};
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use protocol::Protocol;
 pub use request::Request;
