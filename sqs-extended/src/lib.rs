@@ -83,3 +83,8 @@ pub use receive::{ReceiveRequest, Rejected};
 pub use send::{SendOutput, SendRequest};
 #[cfg(feature = "s3")]
 pub use store::StoreConnector;
+
+/// Compiles the README's example.
+#[cfg(all(doctest, feature = "s3"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
