@@ -195,6 +195,10 @@ fn wrong_input_gets_one_line_and_exit_code_2() {
         &["--part-size", "1KiB"],
         &["--concurrency", "0"],
         &["--output", "/no/such/folder/file"],
+        &["--output", "/"],
+        &["--size", "1EiB"],
+        &["--s3-endpoint", "nonsense"],
+        &["--queue", "bad name!"],
         &missing,
     ] {
         let mut command = example();

@@ -104,7 +104,9 @@ impl Client {
             operation,
             url,
             body,
-            deadline: this.operation_timeout.map(|timeout| Instant::now() + timeout),
+            deadline: this
+                .operation_timeout
+                .and_then(|timeout| Instant::now().checked_add(timeout)),
         };
         let mut attempts = self.attempts();
         loop {
@@ -138,14 +140,20 @@ struct Call<'a, Op> {
 impl Inner {
     /// One attempt; on failure, with the credentials it used.
     async fn attempt<Op: Operation>(&self, call: &Call<'_, Op>) -> Result<Op::Output, (Error, Option<Credentials>)> {
-        let credentials = self
-            .credentials
-            .get(self.ambient.now())
-            .await
-            .map_err(|error| (error, None))?;
+        let credentials = self.credentials(call.deadline).await.map_err(|error| (error, None))?;
         self.signed_attempt(call, &credentials)
             .await
             .map_err(|error| (error, Some(credentials)))
+    }
+
+    /// The credentials to sign with, within the whole's deadline.
+    async fn credentials(&self, deadline: Option<Instant>) -> Result<Credentials, Error> {
+        let get = self.credentials.get(self.ambient.now());
+        let Some(deadline) = deadline else { return get.await };
+        let late = |_| Error::credentials("there were no credentials within the operation's time");
+        tokio::time::timeout_at(deadline, get)
+            .await
+            .unwrap_or_else(|elapsed| Err(late(elapsed)))
     }
 
     async fn signed_attempt<Op: Operation>(
@@ -180,7 +188,7 @@ impl Inner {
 
     /// What is left for an attempt: its own time and what the server was asked to wait, within the whole's deadline.
     fn timeout<Op: Operation>(&self, call: &Call<'_, Op>) -> Duration {
-        let timeout = self.attempt_timeout + call.operation.server_wait();
+        let timeout = self.attempt_timeout.saturating_add(call.operation.server_wait());
         match call.deadline {
             Some(deadline) => timeout.min(deadline.saturating_duration_since(Instant::now())),
             None => timeout,

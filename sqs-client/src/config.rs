@@ -109,6 +109,9 @@ impl ClientBuilder {
     }
 
     /// The server, such as `http://localhost:9324`. All requests go there, whatever host a queue's URL names.
+    ///
+    /// By way of a proxy where `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names one and `NO_PROXY` does not except the
+    /// server; to this machine itself never.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint.url = Some(url.into());
         self
@@ -199,6 +202,7 @@ impl ClientBuilder {
             connect_timeout: self.connect_timeout,
             max_response_bytes: self.max_response_bytes,
             tls: endpoint.is_https(),
+            loopback: endpoint.is_loopback(),
         })?;
         Ok(Client::new(Inner {
             signer: Signer::new(endpoint.region()),

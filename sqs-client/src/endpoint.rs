@@ -1,6 +1,6 @@
 //! Where requests go, and the region they are signed for.
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::error::Error;
 use crate::protocol::Protocol;
@@ -62,6 +62,15 @@ impl Endpoint {
         self.base.scheme() == "https"
     }
 
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.base.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
     /// Where to send a request about this queue.
     ///
     /// Always to this endpoint: a queue's URL names a host that may be out of reach, or a stranger's. The Query
@@ -78,16 +87,15 @@ impl Endpoint {
 }
 
 fn custom(text: &str) -> Result<Url, Error> {
+    if text.contains('@') {
+        // Not shown: what is before it may be a secret.
+        let why = "the endpoint URL has a user name or password; give credentials apart";
+        return Err(Error::configuration(why));
+    }
     let refuse = |why: &str| Error::configuration(format!("the endpoint URL {text:?} {why}"));
     let url = Url::parse(text).map_err(|error| refuse(&format!("is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refuse("begins with neither http:// nor https://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        // Not shown: the URL holds a secret.
-        return Err(Error::configuration(
-            "the endpoint URL has a user name or password; give credentials apart",
-        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refuse("has a query or fragment"));
@@ -202,13 +210,41 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_is_refused_with_a_reason() {
-        for bad in ["localhost:9324", "ftp://h", "http://u:secret@h", "http://h/?q", "x"] {
+        for bad in [
+            "localhost:9324",
+            "ftp://h",
+            "http://u:secret@h",
+            "ftp://u:secret@h",
+            "http://u:secret@h:99999",
+            "http://h/?q",
+            "x",
+        ] {
             let error = resolve(None, Some(bad)).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Configuration, "{bad}");
             assert!(!error.to_string().contains("secret"));
         }
         assert!(resolve(Some("evil.com/"), None).is_err());
         assert!(resolve(None, None).unwrap_err().to_string().contains("AWS_REGION"));
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses() {
+        let loopback = |url| resolve(None, Some(url)).unwrap().is_loopback();
+        for url in [
+            "http://localhost:1",
+            "http://127.0.0.1",
+            "http://127.9.9.9:80",
+            "http://[::1]",
+        ] {
+            assert!(loopback(url), "{url}");
+        }
+        for url in [
+            "http://localhost.example",
+            "http://10.0.0.1",
+            "https://sqs.us-east-1.amazonaws.com",
+        ] {
+            assert!(!loopback(url), "{url}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 for the one shape of request that SQS takes: a POST without a query string.
 //!
 //! The keys and HMACs are aws-sigv4's; the canonical request is written here, since with one method, one path and
-//! at most six headers it is a dozen lines, and the signing key is derived once a day and credential, not once a
+//! at most five signed headers it is a dozen lines, and the signing key is derived once a day and credential, not once a
 //! request.
 
 use std::sync::{Mutex, PoisonError};

@@ -26,6 +26,8 @@ pub(crate) struct TransportConfig {
     pub(crate) max_response_bytes: usize,
     /// Whether the endpoint is HTTPS; without it, no certificates are loaded.
     pub(crate) tls: bool,
+    /// Whether the endpoint is this machine, which no proxy leads to.
+    pub(crate) loopback: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +38,9 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(config: &TransportConfig) -> Result<Self, Error> {
-        let http = builder(config.tls)?
+        let builder = builder(config.tls)?;
+        let builder = if config.loopback { builder.no_proxy() } else { builder };
+        let http = builder
             // SQS speaks HTTP/1.1; retries and redirects are the client's own matter: each attempt is signed anew,
             // and a signed request goes to no other host.
             .http1_only()

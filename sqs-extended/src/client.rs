@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::digest::DigestAlgorithm;
 use crate::envelope::ReservedAttribute;
-use crate::error::Error;
+use crate::error::{Error, is_missing_object};
 use crate::offload::location::Location;
 use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::offload::upload::UploadSettings;
@@ -125,7 +125,7 @@ impl ExtendedClient {
     /// Deletes a stored payload. One that is gone already is as good as deleted.
     pub(crate) async fn delete_payload(&self, key: &Path) -> object_store::Result<()> {
         match self.0.store.delete(key).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) if is_missing_object(&error) => Ok(()),
             other => other,
         }
     }
@@ -231,6 +231,9 @@ impl ExtendedClientBuilder {
 
     /// How long received messages are hidden from other consumers, unless a receive says otherwise; up to 12 hours,
     /// [`DEFAULT_VISIBILITY_TIMEOUT`] unless set.
+    ///
+    /// It counts from before the receive is sent, so that it should be longer than the wait time: with one that is not,
+    /// a payload is always left to the sweep.
     ///
     /// It is sent with every receive, in place of the queue's own setting, because a payload may be deleted only while
     /// its message is known to be ours. The default is longer than SQS's 30 seconds as large payloads take their time;

@@ -96,7 +96,7 @@ impl Error {
     /// An error of reading a stored payload, where "not found" has a meaning of its own.
     pub(crate) fn fetch(source: object_store::Error) -> Self {
         match source {
-            object_store::Error::NotFound { .. } => Self::new(
+            source if is_missing_object(&source) => Self::new(
                 ErrorKind::MissingPayload,
                 "the store does not have the payload that the message points to",
                 Some(Source::Store(source)),
@@ -188,6 +188,19 @@ impl From<Error> for io::Error {
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
+    }
+}
+
+/// Whether the store says that it has no such object; that it has no such bucket is another matter, although it too is
+/// "not found".
+pub(crate) fn is_missing_object(error: &object_store::Error) -> bool {
+    const NO_BUCKET: [&str; 2] = ["<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>"];
+    match error {
+        object_store::Error::NotFound { source, .. } => {
+            let said = source.to_string();
+            !NO_BUCKET.iter().any(|code| said.contains(code))
+        }
+        _ => false,
     }
 }
 

@@ -22,10 +22,10 @@
 //! extended.send(&queue, "small enough for the queue").await?;
 //! extended.send(&queue, Payload::from_path("backup.tar").await?).await?;
 //!
-//! for received in extended.receive(&queue).max_messages(10).wait_time(Duration::from_secs(20)).await? {
+//! for received in extended.receive(&queue).wait_time(Duration::from_secs(20)).await? {
 //!     let delivery = received?;
 //!     if delivery.is_offloaded() {
-//!         delivery.download_to("restored.tar").await?; // Ok only after length and digest were found right
+//!         delivery.download_to(format!("{}.tar", delivery.message_id())).await?; // Ok only after length and digest were found right
 //!     } else {
 //!         println!("{}", delivery.text().await?);
 //!     }
@@ -42,7 +42,8 @@
 //! - **A payload is deleted only by its owner.** SQS confirms the deletion of a message even if another consumer has been
 //!   given it in the meantime; so [`Delivery::ack`] deletes the payload only within the visibility timeout, less
 //!   [`LEASE_MARGIN`].
-//! - **One bad message costs no other.** Each message of a receive is a result of its own.
+//! - **One bad pointer costs no other message.** Each message of a receive is a result of its own. A message that was damaged
+//!   on its way from the queue, by its MD5, is the one thing that fails a receive as a whole.
 //! - **Pointers are not trusted.** Only the configured bucket and prefix are ever fetched from or deleted from. Within
 //!   them senders are trusted: who may send to the queue can name any object under the prefix.
 //!

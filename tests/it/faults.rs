@@ -154,6 +154,11 @@ async fn silence() -> Outcome {
         error.kind() == ErrorKind::Timeout && attempts == 1,
         "{attempts} attempts: {error:?}"
     );
+
+    // No limit at all.
+    let endless = server_with(|builder| builder.operation_timeout(Duration::MAX).attempt_timeout(Duration::MAX));
+    let (_server, client, queue) = endless.await?;
+    client.receive_message(&queue).wait_time(Duration::ZERO).await?;
     Ok(())
 }
 

@@ -82,7 +82,10 @@ async fn main() -> anyhow::Result<()> {
 fn summary(direction: &str, mut ratios: Vec<f64>) {
     ratios.sort_by(f64::total_cmp);
     let (min, median, max) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
-    println!("{direction}: ours / raw object_store = {median:.3} (median of {}; {min:.3} to {max:.3})", ratios.len());
+    println!(
+        "{direction}: ours / raw object_store = {median:.3} (median of {}; {min:.3} to {max:.3})",
+        ratios.len()
+    );
 }
 
 fn bucket(minio: &Server) -> anyhow::Result<AmazonS3> {

@@ -33,7 +33,12 @@ impl CredentialsCache {
         if let Some(fresh) = self.fresh(now) {
             return Ok(fresh);
         }
-        let _one_at_a_time = self.refreshing.lock().await;
+        // While the old ones are valid, only one request waits for others.
+        let _one_at_a_time = match (self.refreshing.try_lock(), self.valid(now)) {
+            (Ok(lock), _) => lock,
+            (Err(_), Some(valid)) => return Ok(valid),
+            (Err(_), None) => self.refreshing.lock().await,
+        };
         if let Some(fresh) = self.fresh(now) {
             return Ok(fresh);
         }
@@ -132,5 +137,34 @@ mod tests {
         let second = cache.get(at_minute(0)).await.unwrap();
         cache.forget(&first);
         assert_eq!(cache.get(at_minute(0)).await.unwrap(), second);
+    }
+
+    /// Gives out credentials once, valid for an hour; then hangs.
+    #[derive(Debug, Default)]
+    struct Hanging(AtomicU32);
+
+    impl ProvideCredentials for Hanging {
+        fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
+            Box::pin(async {
+                if self.0.fetch_add(1, Ordering::SeqCst) > 0 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(Credentials::new("0", "s").with_expiry(at_minute(60)))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_hangs_holds_up_one_request_while_the_old_ones_are_valid() {
+        let cache = CredentialsCache::new(Arc::new(Hanging::default()));
+        assert_eq!(key_at(&cache, 0).await.unwrap(), "0");
+        let begin = tokio::time::Instant::now();
+        let all = futures::future::join_all((0..10).map(|_| key_at(&cache, 56))).await;
+        assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
+        assert_eq!(begin.elapsed(), PROVIDER_TIMEOUT);
+        assert_eq!(
+            key_at(&cache, 61).await.unwrap_err().kind(),
+            crate::ErrorKind::Credentials
+        );
     }
 }

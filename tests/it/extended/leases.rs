@@ -12,7 +12,14 @@ use super::store::{Counting, extended, keys};
 use crate::bench::{Backend, Bench, Context, Outcome, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = vec![trial(
+        "extended::leases::an_undeleted_payload_is_told",
+        bench,
+        |bench| {
+            let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
+            Ok(Box::pin(undeleted(context)))
+        },
+    )];
     for (name, backend) in [
         ("embedded", Backend::Embedded),
         ("elasticmq", Backend::ElasticMq),
@@ -89,5 +96,21 @@ async fn extended_lease(context: Context) -> Outcome {
     assert!(extended.receive(&queue).wait_time(Duration::ZERO).await?.is_empty());
     assert!(matches!(delivery.ack().await?, AckOutcome::PayloadDeleted));
     assert_eq!(keys(&store, "p").await?.len(), 0);
+    Ok(())
+}
+
+/// The message is dealt with; that its payload is left is no error of the acknowledgement.
+async fn undeleted(context: Context) -> Outcome {
+    let queue = context.queue().await?;
+    let mut store = Counting::default();
+    store.keeps = true;
+    let extended = extended(context.client.clone(), store.clone(), "p/");
+    extended.send(&queue, "z".repeat(300_000)).await?;
+    let outcome = receive(&extended, &queue, 60).await?.ack().await?;
+    assert!(
+        matches!(outcome, AckOutcome::PayloadKept(KeptReason::DeleteFailed(_))),
+        "{outcome:?}"
+    );
+    assert_eq!(keys(&store, "p").await?.len(), 1);
     Ok(())
 }

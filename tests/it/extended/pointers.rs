@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use sqs_client::{MessageAttributeValue, OutgoingMessage, Protocol, SendMessageBatchEntry};
 use sqs_extended::ErrorKind;
 
-use super::store::{BUCKET, Counting, extended};
+use super::store::{BUCKET, Counting, bucket_of, extended, missing_bucket};
 use crate::bench::{Backend, Bench, Context, Outcome, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -28,6 +29,17 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             |bench| {
                 let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
                 Ok(Box::pin(missing(context)))
+            },
+        ),
+        trial(
+            "extended::pointers::a_missing_bucket_is_no_missing_payload",
+            bench,
+            |bench| {
+                let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
+                let minio = bench.servers.minio().map_err(Clone::clone)?;
+                let right = bucket_of(minio).expect("a bucket");
+                let wrong = missing_bucket(minio).expect("settings that work");
+                Ok(Box::pin(missing_bucket_is_told(context, right, wrong)))
             },
         ),
     ]
@@ -123,6 +135,35 @@ async fn missing(context: Context) -> Outcome {
         }
     }
     assert_eq!((arrived, lost), (9, 1));
-    let _ = &store.list(None);
+    Ok(())
+}
+
+/// Who deals with a missing payload as consumed already would lose every message over a wrong setting.
+async fn missing_bucket_is_told(context: Context, right: AmazonS3, wrong: AmazonS3) -> Outcome {
+    let queue = context.queue().await?;
+    let sent = extended(context.client.clone(), right.clone(), "p/")
+        .send(&queue, "x".repeat(300_000))
+        .await?;
+    let misled = extended(context.client.clone(), wrong, "p/");
+    let delivery = misled
+        .receive(&queue)
+        .wait_time(Duration::from_secs(5))
+        .await?
+        .remove(0)?;
+    let error = delivery.text().await.unwrap_err();
+    assert!(
+        !error.is_missing_payload() && error.kind() == ErrorKind::Store,
+        "{error:?}"
+    );
+
+    right.delete(&Path::from(sent.pointer.expect("a pointer").key)).await?;
+    let delivery_elsewhere = extended(context.client.clone(), right, "p/");
+    delivery.release(Duration::ZERO).await?;
+    let delivery = delivery_elsewhere
+        .receive(&queue)
+        .wait_time(Duration::from_secs(5))
+        .await?
+        .remove(0)?;
+    assert!(delivery.text().await.unwrap_err().is_missing_payload());
     Ok(())
 }

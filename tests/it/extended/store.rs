@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -29,6 +29,15 @@ pub fn bucket_of(server: &Server) -> anyhow::Result<AmazonS3> {
 
 /// The same by another secret.
 pub fn bucket_with(server: &Server, secret: &str) -> anyhow::Result<AmazonS3> {
+    any_bucket(server, BUCKET, secret)
+}
+
+/// A bucket that does not exist.
+pub fn missing_bucket(server: &Server) -> anyhow::Result<AmazonS3> {
+    any_bucket(server, "no-such-bucket", server.secret_key())
+}
+
+fn any_bucket(server: &Server, bucket: &str, secret: &str) -> anyhow::Result<AmazonS3> {
     let builder = AmazonS3Builder::new()
         .with_http_connector(StoreConnector::new())
         .with_endpoint(server.endpoint())
@@ -36,7 +45,7 @@ pub fn bucket_with(server: &Server, secret: &str) -> anyhow::Result<AmazonS3> {
         .with_region(server.region())
         .with_access_key_id(server.access_key())
         .with_secret_access_key(secret)
-        .with_bucket_name(BUCKET);
+        .with_bucket_name(bucket);
     Ok(builder.build()?)
 }
 
@@ -58,6 +67,8 @@ pub async fn keys(store: &impl ObjectStore, prefix: &str) -> Result<Vec<String>>
 pub struct Counting {
     pub objects: Arc<InMemory>,
     calls: Arc<AtomicUsize>,
+    /// Whether deletes fail.
+    pub keeps: bool,
 }
 
 impl Counting {
@@ -92,6 +103,15 @@ impl ObjectStore for Counting {
     }
 
     fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        if self.keeps {
+            let refused = |_| {
+                Err(object_store::Error::NotImplemented {
+                    operation: "delete".to_owned(),
+                    implementer: "a store that keeps".to_owned(),
+                })
+            };
+            return keys.map(refused).boxed();
+        }
         self.called().delete_stream(keys)
     }
 

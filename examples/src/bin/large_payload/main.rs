@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use sqs_extended::{AckOutcome, Delivery, ExtendedClient, Payload};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
 use crate::generated::{Hashed, Source};
@@ -50,9 +50,12 @@ async fn main() -> ExitCode {
     };
     let outcome = tokio::select! {
         outcome = round_trip(&options, &places, source) => outcome,
-        _ = tokio::signal::ctrl_c() => {
-            eprintln!("\ninterrupted: clearing up");
-            places.clear_up().await;
+        () = told_to_stop() => {
+            eprintln!("\ninterrupted: clearing up; once more to leave it");
+            tokio::select! {
+                () = places.clear_up() => {}
+                () = told_to_stop() => {}
+            }
             return ExitCode::from(130);
         }
     };
@@ -60,15 +63,40 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Ctrl-C, or what asks a process to end.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler nothing can be waited for: the process just ends.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
     }
 }
 
 fn wrong(line: &str) -> ExitCode {
     eprintln!("error: {line}");
     ExitCode::from(2)
+}
+
+/// An error and its causes on one line; a store's cause is as long as its answer.
+fn chain(error: &anyhow::Error) -> String {
+    let causes: Vec<String> = error.chain().map(|cause| places::first_line(&cause)).collect();
+    causes.join(": ")
 }
 
 async fn round_trip(options: &Options, places: &Places, source: Source) -> anyhow::Result<()> {
@@ -150,13 +178,7 @@ async fn read(delivery: &Delivery, options: &Options, report: &mut Report) -> an
 
 async fn hash(reader: impl tokio::io::AsyncRead + Unpin) -> anyhow::Result<blake3::Hash> {
     let (mut hashed, digest) = Hashed::new(reader);
-    let mut sink = tokio::io::sink();
     let mut buffer = vec![0; 1024 * 1024];
-    loop {
-        let read = hashed.read(&mut buffer).await?;
-        if read == 0 {
-            return digest.get();
-        }
-        sink.write_all(buffer.get(..read).unwrap_or_default()).await?;
-    }
+    while hashed.read(&mut buffer).await? > 0 {}
+    digest.get()
 }

@@ -1,10 +1,13 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Parser;
 use clap::error::ErrorKind;
+
+/// The largest object of S3: 10,000 parts of 5 GiB.
+const MAX_SIZE: u64 = 10_000 * 5 * (1 << 30);
 
 /// Input that cannot be worked with, in one line.
 #[derive(Debug)]
@@ -79,12 +82,36 @@ impl Options {
 
     /// Finds out before gigabytes have been sent that they cannot be put there.
     fn checked(self) -> Result<Self, Wrong> {
-        let folder = self.output.as_deref().and_then(Path::parent);
-        match folder {
-            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                Err(Wrong(format!("{} is not a folder", folder.display())))
-            }
-            _ => Ok(self),
+        let refuse = |why: String| Err(Wrong(why));
+        if self.size.as_u64() > MAX_SIZE {
+            return refuse(format!(
+                "--size is more than {}, the most that S3 stores",
+                ByteSize::b(MAX_SIZE)
+            ));
         }
+        if let Some(output) = &self.output {
+            let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                return refuse(format!("{} is not a folder", folder.display()));
+            }
+            if output.is_dir() {
+                return refuse(format!("{} is a folder; --output names a file", output.display()));
+            }
+        }
+        if let Some(url) = &self.s3_endpoint
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            return refuse("--s3-endpoint begins with neither http:// nor https://".to_owned());
+        }
+        let of_a_queue = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if let Some(queue) = &self.queue
+            && (queue.is_empty() || queue.len() > 80 || !queue.chars().all(of_a_queue))
+        {
+            return refuse(format!(
+                "{queue:?} is no queue's name: up to 80 letters, digits, hyphens and underscores"
+            ));
+        }
+        Ok(self)
     }
 }

@@ -1,16 +1,17 @@
 //! The queue and the store that the payload goes through.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use sqs_client::{Client, ClientBuilder, Credentials, EnvironmentCredentials, ErrorCode, ProvideCredentials as _};
+use sqs_client::{
+    Client, ClientBuilder, Credentials, EnvironmentCredentials, ErrorCode, ProvideCredentials as _, QueueAttributeName,
+};
 use sqs_extended::{ExtendedClient, StoreConnector};
 use sqs_tests::embedded::EmbeddedServer;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -81,21 +82,42 @@ impl Places {
         url.await.cloned().context("the queue cannot be used")
     }
 
-    /// Fails if there is anything left of this run.
+    /// Fails if there is anything left of this run: in the store, and in a queue that is its own.
     pub(crate) async fn check_empty(&self, queue: &str) -> anyhow::Result<()> {
         if !self.keep_queue {
-            let received = self.client.receive_message(queue).wait_time(Duration::ZERO).await?;
-            ensure!(received.messages.is_empty(), "the queue is not empty");
+            let names = [
+                QueueAttributeName::ApproximateNumberOfMessages,
+                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            ];
+            let counts = self.client.get_queue_attributes(queue, names).await?.attributes;
+            let (visible, hidden) = (
+                counts.approximate_number_of_messages,
+                counts.approximate_number_of_messages_not_visible,
+            );
+            ensure!(
+                visible == Some(0) && hidden == Some(0),
+                "the queue is not empty: {visible:?} messages, {hidden:?} in flight"
+            );
         }
-        let prefix = Path::from(self.prefix.as_str());
-        let left = self.store.list_with_delimiter(Some(&prefix)).await?;
-        ensure!(left.objects.is_empty(), "the store is not empty: {:?}", left.objects);
+        let left = self.objects().await?;
+        ensure!(left.is_empty(), "the store is not empty: {left:?}");
         Ok(())
     }
 
-    /// Waits for uploads that were broken off to be aborted, and removes the queue that was made for this run.
+    /// What this run has in the store.
+    async fn objects(&self) -> object_store::Result<Vec<Path>> {
+        let prefix = Path::from(self.prefix.as_str());
+        let listed = self.store.list_with_delimiter(Some(&prefix)).await?;
+        Ok(listed.objects.into_iter().map(|object| object.location).collect())
+    }
+
+    /// Waits for uploads that were broken off to be aborted, and removes what was made for this run: its objects where
+    /// their message is gone too, with the queue that was its own.
     pub(crate) async fn clear_up(&self) {
         self.extended.settled().await;
+        if let Err(error) = self.remove_objects().await {
+            eprintln!("objects under {} may be left: {}", self.prefix, first_line(&error));
+        }
         if let (false, Some(queue)) = (self.keep_queue, self.queue.get()) {
             let deleted = self.client.delete_queue(queue).await;
             if let Err(error) = deleted {
@@ -103,6 +125,21 @@ impl Places {
             }
         }
     }
+
+    async fn remove_objects(&self) -> object_store::Result<()> {
+        // In a queue of others, a message of ours may still be there, and points to what it needs.
+        if self.keep_queue {
+            return Ok(());
+        }
+        let objects = self.objects().await?;
+        let deleted = self.store.delete_stream(stream::iter(objects).map(Ok).boxed());
+        deleted.map_ok(drop).try_collect().await
+    }
+}
+
+/// A store's error repeats its answer on several lines.
+pub(crate) fn first_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), Wrong> {
