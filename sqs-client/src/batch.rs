@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt as _};
 use crate::client::Client;
 use crate::error::Error;
 use crate::operation::{
-    ChangeMessageVisibilityBatch, DeleteMessageBatch, Operation, SendMessageBatch, SendMessageOutput,
+    ChangeMessageVisibilityBatch, DeleteMessageBatch, Operation, SendMessageBatch, SendMessageOutput, is_fifo,
 };
 use crate::types::{
     BatchOutput, BatchResultEntry, ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, OutgoingMessage,
@@ -193,7 +193,7 @@ impl<B: Batch> IntoFuture for Batches<B> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let fifo = self.queue_url.ends_with(".fifo");
+        let fifo = is_fifo(&self.queue_url);
         let concurrency = if fifo { 1 } else { self.concurrency };
         let batches = plan::Plan::<B>::new(self.items);
         let (client, queue_url) = (self.client, self.queue_url);

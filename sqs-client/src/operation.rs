@@ -105,6 +105,11 @@ mod sealed {
     pub trait Sealed {}
 }
 
+/// Whether a queue of this name or URL is a FIFO queue: the name's end says so.
+pub(crate) fn is_fifo(queue: &str) -> bool {
+    queue.ends_with(".fifo")
+}
+
 /// The answer to an action that returns nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

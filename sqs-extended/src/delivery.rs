@@ -254,7 +254,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// As for [`stream`](Self::stream) and its items, or the file cannot be written. What was at `path` is as it was.
+    /// As for [`stream`](Self::stream) and its items, or the file cannot be written, or `path` is something else than a
+    /// regular file. What was at `path` is as it was.
     ///
     /// # Cancel safety
     ///

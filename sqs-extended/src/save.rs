@@ -47,6 +47,7 @@ fn failed(error: io::Error) -> Error {
 }
 
 fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
+    check_replaceable(path)?;
     let mut prefix = OsString::from(".");
     prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
     let mut builder = tempfile::Builder::new();
@@ -55,6 +56,18 @@ fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder(path))
+}
+
+/// A file that takes the name of a device, a pipe or a socket would destroy it, and not be written to it.
+fn check_replaceable(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let why = "what is there is not a regular file; read the payload by its reader, and write it there";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Syncs the file before it is renamed, and its folder after, so that neither a crash nor a power cut leaves a file
@@ -137,5 +150,23 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::File);
         }
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_is_no_file_is_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let payload = PayloadStream::inline(bytes::Bytes::from_static(b"x"));
+        let error = save(payload, socket.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::File);
+        assert!(
+            std::fs::metadata(&socket).unwrap().file_type().is_socket(),
+            "it was replaced"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use super::{is_fifo, operation};
 use crate::types::QueueAttributes;
 use crate::{Client, Error, Request, validate};
 
@@ -42,7 +42,7 @@ impl CreateQueue {
 
     /// A FIFO queue must be asked for by name *and* attribute; the name is enough for us.
     fn with_attributes(mut self, mut attributes: QueueAttributes) -> Self {
-        if self.queue_name.ends_with(".fifo") {
+        if is_fifo(&self.queue_name) {
             attributes.fifo_queue.get_or_insert(true);
         }
         self.attributes = attributes;

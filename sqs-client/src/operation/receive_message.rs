@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use super::{is_fifo, operation};
 use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName};
 use crate::{Client, Error, Request, checksum, limits, validate};
@@ -51,7 +51,7 @@ pub struct ReceiveMessageOutput {
 operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     /// A retry after a lost answer brings the same messages again, which are hidden by then.
     fn prepare(&mut self, new_id: &dyn Fn() -> String) {
-        if self.queue_url.ends_with(".fifo") {
+        if is_fifo(&self.queue_url) {
             self.receive_request_attempt_id.get_or_insert_with(new_id);
         }
     }

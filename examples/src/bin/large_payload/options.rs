@@ -94,8 +94,8 @@ impl Options {
             if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
                 return refuse(format!("{} is not a folder", folder.display()));
             }
-            if output.is_dir() {
-                return refuse(format!("{} is a folder; --output names a file", output.display()));
+            if output.exists() && !output.is_file() {
+                return refuse(format!("{} is not a regular file", output.display()));
             }
         }
         if let Some(url) = &self.s3_endpoint
