@@ -31,8 +31,7 @@ pub const MIN_RETENTION: Duration = Duration::from_secs(60);
 /// Longest message retention: 1,209,600 seconds (14 days).
 pub const MAX_RETENTION: Duration = Duration::from_secs(1_209_600);
 
-/// Longest batch entry id, group id, deduplication id and receive attempt id: 80 characters for an entry id,
-/// 128 for the others.
+/// Longest group id, deduplication id and receive attempt id: 128 characters.
 pub const MAX_ID_CHARS: usize = 128;
 
 /// Longest batch entry id: 80 characters, of letters, digits, hyphens and underscores.
