@@ -6,7 +6,7 @@ mod run;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::client::Client;
 use crate::error::Error;

@@ -120,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn credentials_are_replaced_before_they_expire_by_one_call_for_all() {
         let cache = CredentialsCache::new(Arc::new(Numbered::default()));
-        let all = futures::future::join_all((0..10).map(|_| key_at(&cache, 0))).await;
+        let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 0))).await;
         assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
         assert_eq!(key_at(&cache, 54).await.unwrap(), "0");
         assert_eq!(key_at(&cache, 56).await.unwrap(), "1");
@@ -159,7 +159,7 @@ mod tests {
         let cache = CredentialsCache::new(Arc::new(Hanging::default()));
         assert_eq!(key_at(&cache, 0).await.unwrap(), "0");
         let begin = tokio::time::Instant::now();
-        let all = futures::future::join_all((0..10).map(|_| key_at(&cache, 56))).await;
+        let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 56))).await;
         assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
         assert_eq!(begin.elapsed(), PROVIDER_TIMEOUT);
         assert_eq!(

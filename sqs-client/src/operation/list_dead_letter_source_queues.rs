@@ -47,7 +47,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, dead_letters: &str) -> Result<(), sqs_client::Error> {
-    /// use futures::TryStreamExt;
+    /// use futures_util::TryStreamExt;
     ///
     /// let sources: Vec<String> = client.list_dead_letter_source_queues(dead_letters).into_stream().try_collect().await?;
     /// println!("{} queues", sources.len());

@@ -53,7 +53,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {
-    /// use futures::TryStreamExt;
+    /// use futures_util::TryStreamExt;
     ///
     /// let mut urls = client.list_queues().queue_name_prefix("orders-").into_stream();
     /// while let Some(url) = urls.try_next().await? {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::error::Error;
 use crate::validate;
@@ -75,7 +75,7 @@ macro_rules! pages {
             ///
             /// After an error the stream ends. A server that answers the same page token again is an error of kind
             /// [`Response`](crate::ErrorKind::Response).
-            pub fn into_stream(mut self) -> futures::stream::BoxStream<'static, Result<String, crate::Error>> {
+            pub fn into_stream(mut self) -> futures_util::stream::BoxStream<'static, Result<String, crate::Error>> {
                 self.input.max_results.get_or_insert(super::pages::MAX_RESULTS);
                 let first = self.input.next_token.take();
                 let name = <$operation as super::Operation>::NAME;
