@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::operation::Operation;
 use crate::protocol::{Answer, Protocol};
 use crate::request::Request;
-use crate::retry::{Attempts, RetryPolicy, RetryQuota};
+use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
 use crate::transport::Transport;
 
@@ -119,7 +119,17 @@ impl Client {
             };
             let refreshable = this.can_refresh(&error, credentials.as_ref());
             let retryable = error.is_retryable() || refreshable;
-            let (delay, error) = attempts.after(error, retryable)?;
+            let (delay, error) = match attempts.after(error, retryable) {
+                Next::Retry(delay, error) => (delay, error),
+                Next::NoQuota(delay, error) => {
+                    // A caller that polls in a loop would spin.
+                    if !operation.server_wait().is_zero() {
+                        tokio::time::sleep(call.within_deadline(delay)).await;
+                    }
+                    return Err(error);
+                }
+                Next::End(error) => return Err(error),
+            };
             if call.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
                 return Err(error);
             }
@@ -135,6 +145,16 @@ struct Call<'a, Op> {
     url: Url,
     body: Bytes,
     deadline: Option<Instant>,
+}
+
+impl<Op> Call<'_, Op> {
+    /// This time, or what is left of the whole's.
+    fn within_deadline(&self, time: Duration) -> Duration {
+        match self.deadline {
+            Some(deadline) => time.min(deadline.saturating_duration_since(Instant::now())),
+            None => time,
+        }
+    }
 }
 
 impl Inner {
@@ -188,11 +208,7 @@ impl Inner {
 
     /// What is left for an attempt: its own time and what the server was asked to wait, within the whole's deadline.
     fn timeout<Op: Operation>(&self, call: &Call<'_, Op>) -> Duration {
-        let timeout = self.attempt_timeout.saturating_add(call.operation.server_wait());
-        match call.deadline {
-            Some(deadline) => timeout.min(deadline.saturating_duration_since(Instant::now())),
-            None => timeout,
-        }
+        call.within_deadline(self.attempt_timeout.saturating_add(call.operation.server_wait()))
     }
 
     /// Our clock, corrected by what the server said of its own.

@@ -5,8 +5,8 @@ mod code;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::retry::RetryHint;
 use crate::types::BatchResultErrorEntry;
 
 pub use code::ErrorCode;
@@ -43,7 +43,7 @@ struct Inner {
     sender_fault: bool,
     status: Option<u16>,
     request_id: Option<String>,
-    retry_after: Option<Duration>,
+    retry_hint: Option<RetryHint>,
     may_have_been_sent: bool,
     source: Option<Source>,
 }
@@ -78,7 +78,7 @@ pub(crate) struct ServiceError {
     pub(crate) sender_fault: bool,
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
-    pub(crate) retry_after: Option<Duration>,
+    pub(crate) retry_hint: Option<RetryHint>,
 }
 
 impl Error {
@@ -91,7 +91,7 @@ impl Error {
             sender_fault: false,
             status: None,
             request_id: None,
-            retry_after: None,
+            retry_hint: None,
             may_have_been_sent: false,
             source: None,
         }))
@@ -135,7 +135,7 @@ impl Error {
         this.0.sender_fault = error.sender_fault;
         this.0.status = Some(error.status);
         this.0.request_id = error.request_id;
-        this.0.retry_after = error.retry_after;
+        this.0.retry_hint = error.retry_hint;
         this
     }
 
@@ -171,8 +171,8 @@ impl Error {
     }
 
     /// How long the server asked to wait before another try.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+    pub(crate) fn retry_hint(&self) -> Option<RetryHint> {
+        self.0.retry_hint
     }
 
     /// The layer that failed.
@@ -307,7 +307,7 @@ mod tests {
             sender_fault: status < 500,
             status,
             request_id: Some("id".to_owned()),
-            retry_after: None,
+            retry_hint: None,
         })
     }
 

@@ -44,7 +44,7 @@ pub(super) async fn run<B: Batch>(
             settle::<B>(&mut results, &id, Ok(result));
         }
         let pause = match output.failed.iter().find(|entry| retry && !entry.sender_fault) {
-            Some(entry) => attempts.after(Error::entry(entry), true).ok(),
+            Some(entry) => attempts.after(Error::entry(entry), true).pause(),
             None => None,
         };
         let again = |failed: &BatchResultErrorEntry| pause.is_some() && !failed.sender_fault;
@@ -58,8 +58,8 @@ pub(super) async fn run<B: Batch>(
                 .iter()
                 .any(|failed| failed.id == B::id(entry) && again(failed))
         });
-        if let Some((delay, _)) = pause {
-            tokio::time::sleep(delay).await;
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
         }
     }
     let unnamed = || Err(Error::response("the server's answer does not name this entry"));

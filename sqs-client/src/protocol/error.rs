@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Answer, xml};
 use crate::error::{ErrorCode, ServiceError};
+use crate::retry::RetryHint;
 
 /// Longest explanation that is kept of an answer that is not an SQS server's.
 const MAX_MESSAGE_CHARS: usize = 1_000;
@@ -50,7 +51,7 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
         sender_fault: said.sender_fault.or(legacy_fault).unwrap_or(answer.status < 500),
         status: answer.status,
         request_id: said.request_id.or_else(|| answer.request_id()),
-        retry_after: retry_after(answer),
+        retry_hint: retry_hint(answer),
     }
 }
 
@@ -121,14 +122,16 @@ fn unexplained(answer: &Answer) -> String {
     }
 }
 
-/// `Retry-After` in seconds; its other form, a date, is rare and not read.
-fn retry_after(answer: &Answer) -> Option<Duration> {
-    answer
-        .header("retry-after")?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
+/// `Retry-After` in seconds (its other form, a date, is rare and not read), or AWS's own header in milliseconds.
+fn retry_hint(answer: &Answer) -> Option<RetryHint> {
+    let number = |name| answer.header(name)?.trim().parse().ok();
+    let after = number("retry-after").map(Duration::from_secs).map(RetryHint::After);
+    let within = || {
+        number("x-amz-retry-after")
+            .map(Duration::from_millis)
+            .map(RetryHint::Within)
+    };
+    after.or_else(within)
 }
 
 #[cfg(test)]
@@ -197,7 +200,7 @@ mod tests {
     fn what_is_not_an_sqs_answer_has_a_code_by_its_status() {
         let error = read(503, &[("retry-after", "7")], "<html><body>Busy</body></html>");
         assert_eq!(error.code, ErrorCode::ServiceUnavailable);
-        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(error.retry_hint, Some(RetryHint::After(Duration::from_secs(7))));
         let error = read(502, &[], "");
         assert_eq!(error.code, ErrorCode::ServiceUnavailable);
         assert!(error.message.contains("502"));

@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// What the quota holds at most.
 const CAPACITY: u32 = 500;
 /// What a retry takes.
-const RETRY_COST: u32 = 5;
-/// What a retry after a timeout takes.
-const TIMEOUT_RETRY_COST: u32 = 10;
+const RETRY_COST: u32 = 14;
+/// What a retry after throttling takes.
+const THROTTLED_RETRY_COST: u32 = 5;
 /// What a request that succeeds at once gives.
 const SUCCESS_REFILL: u32 = 1;
 
@@ -21,8 +21,8 @@ impl Default for RetryQuota {
 
 impl RetryQuota {
     /// Takes what a retry costs, and says how much that was; `None` where there is not so much left.
-    pub(super) fn take(&self, after_timeout: bool) -> Option<u32> {
-        let cost = if after_timeout { TIMEOUT_RETRY_COST } else { RETRY_COST };
+    pub(super) fn take(&self, throttled: bool) -> Option<u32> {
+        let cost = if throttled { THROTTLED_RETRY_COST } else { RETRY_COST };
         let taken = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost));
