@@ -8,15 +8,14 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::Instant;
-use url::Url;
 
 use crate::ambient::Ambient;
 use crate::config::ClientBuilder;
 use crate::credentials::{Credentials, CredentialsCache};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Target};
 use crate::error::Error;
 use crate::operation::Operation;
-use crate::protocol::{Answer, Protocol};
+use crate::protocol::{Answer, Negotiation, Wire};
 use crate::request::Request;
 use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
@@ -46,7 +45,7 @@ pub struct Client {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) endpoint: Endpoint,
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: Negotiation,
     pub(crate) credentials: CredentialsCache,
     pub(crate) signer: Signer,
     pub(crate) transport: Transport,
@@ -98,25 +97,25 @@ impl Client {
     pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
         let this = &*self.inner;
         operation.validate()?;
-        let body = this.protocol.encode(operation)?;
-        let url = this.endpoint.url(this.protocol, operation.queue_url())?;
-        let call = Call {
-            operation,
-            url,
-            body,
-            deadline: this
-                .operation_timeout
-                .and_then(|timeout| Instant::now().checked_add(timeout)),
-        };
+        let deadline = this
+            .operation_timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut call = this.call(operation, this.protocol.wire(), deadline)?;
         let mut attempts = self.attempts();
         loop {
             let (error, credentials) = match this.attempt(&call).await {
                 Ok(output) => {
+                    this.protocol.succeeded(call.wire);
                     attempts.succeeded();
                     return Ok(output);
                 }
                 Err(failed) => failed,
             };
+            let instead = this.protocol.instead_of(call.wire, &error);
+            if let Some(wire) = instead.filter(|_| !attempts.may_have_been_sent()) {
+                call = this.call(operation, wire, deadline)?;
+                continue;
+            }
             let refreshable = this.can_refresh(&error, credentials.as_ref());
             let retryable = error.is_retryable() || refreshable;
             let (delay, error) = match attempts.after(error, retryable) {
@@ -130,7 +129,9 @@ impl Client {
                 }
                 Next::End(error) => return Err(error),
             };
-            if call.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
+            // Other credentials need no pause.
+            let delay = if refreshable { Duration::ZERO } else { delay };
+            if deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
                 return Err(error);
             }
             tracing::debug!(operation = Op::NAME, ?delay, %error, "retrying");
@@ -142,7 +143,8 @@ impl Client {
 /// A request that was checked and encoded.
 struct Call<'a, Op> {
     operation: &'a Op,
-    url: Url,
+    wire: Wire,
+    target: Target<'a>,
     body: Bytes,
     deadline: Option<Instant>,
 }
@@ -158,6 +160,21 @@ impl<Op> Call<'_, Op> {
 }
 
 impl Inner {
+    fn call<'a, Op: Operation>(
+        &'a self,
+        operation: &'a Op,
+        wire: Wire,
+        deadline: Option<Instant>,
+    ) -> Result<Call<'a, Op>, Error> {
+        Ok(Call {
+            operation,
+            wire,
+            target: self.endpoint.target(wire, operation.queue_url())?,
+            body: wire.encode(operation)?,
+            deadline,
+        })
+    }
+
     /// One attempt; on failure, with the credentials it used.
     async fn attempt<Op: Operation>(&self, call: &Call<'_, Op>) -> Result<Op::Output, (Error, Option<Credentials>)> {
         let credentials = self.credentials(call.deadline).await.map_err(|error| (error, None))?;
@@ -183,19 +200,19 @@ impl Inner {
     ) -> Result<Op::Output, Error> {
         let target = format!("AmazonSQS.{}", Op::NAME);
         let unsigned = Unsigned {
-            host: self.endpoint.host(),
-            path: call.url.path(),
-            content_type: self.protocol.content_type(),
-            target: (self.protocol == Protocol::Json).then_some(target.as_str()),
+            host: call.target.host,
+            path: call.target.url.path(),
+            content_type: call.wire.content_type(),
+            target: (call.wire == Wire::Json).then_some(target.as_str()),
             body: &call.body,
         };
         let headers = self.signer.sign(&unsigned, credentials, self.server_time())?;
         let timeout = self.timeout(call);
         let answer = self
             .transport
-            .post(call.url.clone(), headers, call.body.clone(), timeout)
+            .post(call.target.url.clone(), headers, call.body.clone(), timeout)
             .await?;
-        let output = self.protocol.decode::<Op>(&answer).inspect_err(|error| {
+        let output = call.wire.decode::<Op>(&answer).inspect_err(|error| {
             if error.is_clock_skew() {
                 self.correct_clock(&answer);
             }

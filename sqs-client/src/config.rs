@@ -9,10 +9,10 @@ use crate::client::{Client, Inner};
 use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredentials};
 use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::error::Error;
-use crate::protocol::Protocol;
+use crate::protocol::{Negotiation, Protocol};
 use crate::retry::{RetryPolicy, RetryQuota};
 use crate::signer::Signer;
-use crate::transport::{Transport, TransportConfig};
+use crate::transport::{HttpConfig, Proxy, Transport, TransportConfig};
 
 /// Longest that a connection may take to be made, unless set otherwise.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +49,9 @@ pub struct ClientBuilder {
     protocol: Protocol,
     retry: RetryPolicy,
     connect_timeout: Duration,
+    root_certificates: Vec<u8>,
+    proxy: Proxy,
+    http_client: Option<reqwest::Client>,
     attempt_timeout: Duration,
     operation_timeout: Option<Duration>,
     max_response_bytes: usize,
@@ -64,6 +67,9 @@ impl Default for ClientBuilder {
             protocol: Protocol::default(),
             retry: RetryPolicy::standard(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            root_certificates: Vec::new(),
+            proxy: Proxy::default(),
+            http_client: None,
             attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
             operation_timeout: None,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
@@ -94,6 +100,7 @@ impl ClientBuilder {
             url: first(["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]),
             fips: on("AWS_USE_FIPS_ENDPOINT"),
             dual_stack: on("AWS_USE_DUALSTACK_ENDPOINT"),
+            followed: Vec::new(),
         };
         Self {
             endpoint,
@@ -108,10 +115,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The server, such as `http://localhost:9324`. All requests go there, whatever host a queue's URL names.
-    ///
-    /// By way of a proxy where `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` names one and `NO_PROXY` does not except the
-    /// server; to this machine itself never.
+    /// The server, such as `http://localhost:9324`. All requests go there, whatever host a queue's URL names, unless
+    /// [`follow_queue_urls`](Self::follow_queue_urls) says otherwise. Plain HTTP is spoken only where this URL says so.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint.url = Some(url.into());
         self
@@ -126,6 +131,26 @@ impl ClientBuilder {
     /// Whether to use AWS's endpoint for IPv4 and IPv6 of the region; not together with an endpoint URL.
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
         self.endpoint.dual_stack = dual_stack;
+        self
+    }
+
+    /// Sends requests about a queue to the server that the queue's URL names, where that is the endpoint or one of
+    /// these, given as `https://host` or `http://host:port`. The signing region is the client's for all of them.
+    ///
+    /// Where this is set, a queue URL of any other server is an error of kind
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing is signed or sent. Not following is the default,
+    /// as servers can name hosts that cannot be reached, and a queue URL may come from a stranger.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sqs_client::Error> {
+    /// let client = sqs_client::Client::builder()
+    ///     .region("eu-west-1")
+    ///     .follow_queue_urls(["https://eu-west-1.queue.amazonaws.com"])
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn follow_queue_urls<U: Into<String>>(mut self, servers: impl IntoIterator<Item = U>) -> Self {
+        self.endpoint.followed = servers.into_iter().map(Into::into).collect();
         self
     }
 
@@ -150,6 +175,49 @@ impl ClientBuilder {
     /// Bounds the time to connect; [`DEFAULT_CONNECT_TIMEOUT`] unless set otherwise.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Trusts these certificates, one or more in PEM, beside the platform's: of a private certificate authority.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = pem.into();
+        self
+    }
+
+    /// Connects by way of the proxy of this URL, such as `http://user:password@proxy:3128`.
+    ///
+    /// Unless set, the proxy is that of `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY` where `NO_PROXY` does not except the
+    /// server; requests to this machine itself then go to none.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Proxy::Url(url.into());
+        self
+    }
+
+    /// Connects by way of no proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Proxy::None;
+        self
+    }
+
+    /// Makes requests by this HTTP client, whose own settings then hold in place of
+    /// [`connect_timeout`](Self::connect_timeout), [`proxy`](Self::proxy) and
+    /// [`root_certificates`](Self::root_certificates).
+    ///
+    /// It should neither follow redirects nor retry, as each attempt has to be signed anew, and keep idle connections
+    /// for less long than the server does: some 20 seconds.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let http = sqs_client::http_client_builder()?
+    ///     .redirect(reqwest::redirect::Policy::none())
+    ///     .retry(reqwest::retry::never())
+    ///     .pool_idle_timeout(std::time::Duration::from_secs(20))
+    ///     .build()?;
+    /// let client = sqs_client::Client::builder().region("eu-west-1").http_client(http).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http_client = Some(client);
         self
     }
 
@@ -194,20 +262,28 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) where neither region nor endpoint is set, one of them is
-    /// not well-formed, or TLS cannot be set up.
+    /// [`Configuration`](crate::ErrorKind::Configuration) where neither region nor endpoint is set; one of them, the
+    /// proxy or a certificate is not well-formed; or TLS cannot be set up.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = Endpoint::resolve(self.endpoint)?;
-        let transport = Transport::new(&TransportConfig {
-            connect_timeout: self.connect_timeout,
+        let http = match self.http_client {
+            Some(client) => HttpConfig::Given(client),
+            None => HttpConfig::Own {
+                connect_timeout: self.connect_timeout,
+                extra_roots: self.root_certificates,
+                proxy: self.proxy,
+            },
+        };
+        let transport = Transport::new(TransportConfig {
+            http,
             max_response_bytes: self.max_response_bytes,
-            tls: endpoint.is_https(),
+            https: endpoint.uses_https(),
             loopback: endpoint.is_loopback(),
         })?;
         Ok(Client::new(Inner {
             signer: Signer::new(endpoint.region()),
             endpoint,
-            protocol: self.protocol,
+            protocol: Negotiation::new(self.protocol),
             credentials: CredentialsCache::new(self.credentials),
             transport,
             retry: self.retry,

@@ -1,5 +1,7 @@
 //! Access keys, where they come from, and the cache that all clones of a client share.
 
+#[cfg(feature = "aws-config")]
+mod aws_config;
 mod cache;
 mod chain;
 mod environment;
@@ -11,6 +13,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+#[cfg(feature = "aws-config")]
+pub use aws_config::AwsConfigCredentials;
 pub(crate) use cache::CredentialsCache;
 pub use chain::DefaultCredentials;
 pub use environment::EnvironmentCredentials;

@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 use crate::error::Error;
-use crate::protocol::Protocol;
+use crate::protocol::Wire;
 
 /// The region to sign for where a custom endpoint is given without one; compatible servers take any.
 const DEFAULT_SIGNING_REGION: &str = "us-east-1";
@@ -15,36 +15,53 @@ pub(crate) struct EndpointConfig {
     pub(crate) url: Option<String>,
     pub(crate) fips: bool,
     pub(crate) dual_stack: bool,
+    /// Other servers that queue URLs are followed to.
+    pub(crate) followed: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
-    base: Url,
-    host: String,
+    own: Server,
+    followed: Vec<Server>,
     region: String,
+}
+
+/// A server that requests may be signed for.
+#[derive(Clone, Debug)]
+struct Server {
+    url: Url,
+    /// The `Host` header of requests.
+    host: String,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) url: Url,
+    pub(crate) host: &'a str,
 }
 
 impl Endpoint {
     /// The endpoint of this URL, or AWS's own of this region.
     pub(crate) fn resolve(config: EndpointConfig) -> Result<Self, Error> {
-        let base = match (&config.url, &config.region) {
+        let own = match (&config.url, &config.region) {
             (Some(_), _) if config.fips || config.dual_stack => {
                 return Err(Error::configuration(
                     "FIPS and dual-stack endpoints are AWS's own: they cannot be asked for together with an endpoint URL",
                 ));
             }
-            (Some(url), _) => custom(url)?,
-            (None, Some(region)) => custom(&url_of_region(region, config.fips, config.dual_stack)?)?,
+            (Some(url), _) => Server::at(url)?,
+            (None, Some(region)) => Server::at(&url_of_region(region, config.fips, config.dual_stack)?)?,
             (None, None) => {
                 return Err(Error::configuration(
                     "no region is set: call ClientBuilder::region, or set AWS_REGION",
                 ));
             }
         };
-        let host = host_header(&base)?;
+        let followed: Result<_, _> = config.followed.iter().map(|url| Server::at(url)).collect();
         Ok(Self {
-            base,
-            host,
+            own,
+            followed: followed?,
             region: config.region.unwrap_or_else(|| DEFAULT_SIGNING_REGION.to_owned()),
         })
     }
@@ -53,37 +70,77 @@ impl Endpoint {
         &self.region
     }
 
-    /// The `Host` header of every request.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
+    /// Whether any request goes by HTTPS.
+    pub(crate) fn uses_https(&self) -> bool {
+        self.servers().any(|server| server.url.scheme() == "https")
     }
 
-    pub(crate) fn is_https(&self) -> bool {
-        self.base.scheme() == "https"
-    }
-
+    /// Whether all requests stay on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
-        match self.base.host() {
+        self.servers().all(Server::is_loopback)
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Server> {
+        std::iter::once(&self.own).chain(&self.followed)
+    }
+
+    /// Where to send a request about this queue.
+    ///
+    /// To this endpoint, unless queue URLs are followed: a queue's URL names a host that may be out of reach, or a
+    /// stranger's. The Query protocol's requests go to the queue's path there, as servers of it expect.
+    pub(crate) fn target(&self, wire: Wire, queue_url: Option<&str>) -> Result<Target<'_>, Error> {
+        let needed = wire == Wire::Query || !self.followed.is_empty();
+        let queue = queue_url.filter(|_| needed).map(parse_queue_url).transpose()?;
+        let server = match &queue {
+            Some(queue) if !self.followed.is_empty() => self.server_of(queue)?,
+            _ => &self.own,
+        };
+        let mut url = server.url.clone();
+        if let (Wire::Query, Some(queue)) = (wire, queue) {
+            url.set_path(queue.path());
+        }
+        Ok(Target {
+            url,
+            host: &server.host,
+        })
+    }
+
+    /// The server that a queue's URL names; an error where it is none that requests may be signed for.
+    fn server_of(&self, queue: &Url) -> Result<&Server, Error> {
+        let named = queue.origin();
+        self.servers()
+            .find(|server| server.url.origin() == named)
+            .ok_or_else(|| {
+                Error::invalid_input(format!(
+                    "the queue's URL names the server {}, which is neither the endpoint nor one that \
+                 ClientBuilder::follow_queue_urls allows",
+                    named.ascii_serialization()
+                ))
+            })
+    }
+}
+
+impl Server {
+    fn at(url: &str) -> Result<Self, Error> {
+        let url = custom(url)?;
+        Ok(Self {
+            host: host_header(&url)?,
+            url,
+        })
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self.url.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         }
     }
+}
 
-    /// Where to send a request about this queue.
-    ///
-    /// Always to this endpoint: a queue's URL names a host that may be out of reach, or a stranger's. The Query
-    /// protocol's requests go to the queue's path there, as servers of it expect.
-    pub(crate) fn url(&self, protocol: Protocol, queue_url: Option<&str>) -> Result<Url, Error> {
-        let mut url = self.base.clone();
-        if let (Protocol::Query, Some(queue_url)) = (protocol, queue_url) {
-            let queue = Url::parse(queue_url)
-                .map_err(|error| Error::invalid_input(format!("the queue URL is not a URL: {error}: {queue_url:?}")))?;
-            url.set_path(queue.path());
-        }
-        Ok(url)
-    }
+fn parse_queue_url(text: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|error| Error::invalid_input(format!("the queue URL is not a URL: {error}: {text:?}")))
 }
 
 fn custom(text: &str) -> Result<Url, Error> {
@@ -162,9 +219,9 @@ mod tests {
         })
     }
 
-    fn url(region: &str, custom: Option<&str>, protocol: Protocol, queue: &str) -> String {
+    fn url(region: &str, custom: Option<&str>, wire: Wire, queue: &str) -> String {
         let endpoint = resolve(Some(region), custom).unwrap();
-        endpoint.url(protocol, Some(queue)).unwrap().to_string()
+        endpoint.target(wire, Some(queue)).unwrap().url.to_string()
     }
 
     /// AWS's own test cases of its endpoint rules.
@@ -183,9 +240,10 @@ mod tests {
                 url: text("Endpoint"),
                 fips: params["UseFIPS"] == true,
                 dual_stack: params["UseDualStack"] == true,
+                followed: Vec::new(),
             });
             match case["expect"]["endpoint"]["url"].as_str() {
-                Some(url) => assert_eq!(resolved.unwrap().base, Url::parse(url).unwrap(), "{case}"),
+                Some(url) => assert_eq!(resolved.unwrap().own.url, Url::parse(url).unwrap(), "{case}"),
                 None => assert!(resolved.is_err(), "{case}"),
             }
         }
@@ -195,17 +253,50 @@ mod tests {
     fn requests_go_to_the_endpoint_whatever_host_a_queue_url_names() {
         let queue = "http://elsewhere:1/000/q";
         assert_eq!(
-            url("eu-west-1", None, Protocol::Json, queue),
+            url("eu-west-1", None, Wire::Json, queue),
             "https://sqs.eu-west-1.amazonaws.com/"
         );
         assert_eq!(
-            url("cn-north-1", None, Protocol::Query, queue),
+            url("cn-north-1", None, Wire::Query, queue),
             "https://sqs.cn-north-1.amazonaws.com.cn/000/q"
         );
         assert_eq!(
-            url("x", Some("http://127.0.0.1:9324"), Protocol::Query, queue),
+            url("x", Some("http://127.0.0.1:9324"), Wire::Query, queue),
             "http://127.0.0.1:9324/000/q"
         );
+    }
+
+    #[test]
+    fn a_queue_url_is_followed_to_an_allowed_server_only() {
+        let endpoint = Endpoint::resolve(EndpointConfig {
+            url: Some("http://127.0.0.1:9324".to_owned()),
+            followed: vec!["https://other.example".to_owned()],
+            ..EndpointConfig::default()
+        })
+        .unwrap();
+        let to = |queue| {
+            endpoint
+                .target(Wire::Query, Some(queue))
+                .map(|to| (to.url.to_string(), to.host))
+        };
+        let other = "https://other.example/1/q";
+        assert_eq!(to(other).unwrap(), (other.to_owned(), "other.example"));
+        let own = "http://127.0.0.1:9324/1/q";
+        assert_eq!(to(own).unwrap(), (own.to_owned(), "127.0.0.1:9324"));
+        for stranger in [
+            "http://other.example/1/q",
+            "https://other.example:444/1/q",
+            "https://other.example.evil.com/1/q",
+            "https://other.example@evil.com/1/q",
+            "http://127.0.0.1/1/q",
+            "file:///1/q",
+        ] {
+            let error = to(stranger).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput, "{stranger}");
+        }
+        let json = endpoint.target(Wire::Json, Some(other)).unwrap();
+        assert_eq!(json.url.as_str(), "https://other.example/");
+        assert_eq!(endpoint.target(Wire::Json, None).unwrap().host, "127.0.0.1:9324");
     }
 
     #[test]
@@ -249,7 +340,7 @@ mod tests {
 
     #[test]
     fn the_host_header_has_a_port_unless_it_is_the_default() {
-        let host = |url| resolve(None, Some(url)).unwrap().host().to_owned();
+        let host = |url| resolve(None, Some(url)).unwrap().own.host;
         assert_eq!(host("http://h:80"), "h");
         assert_eq!(host("https://h:8443"), "h:8443");
         assert_eq!(host("http://[::1]:9324"), "[::1]:9324");

@@ -260,6 +260,16 @@ impl Error {
         }
     }
 
+    /// Whether the server said for certain that it does not understand the protocol, and so did nothing.
+    pub(crate) fn refuses_protocol(&self) -> bool {
+        let Some(code) = &self.0.code else { return false };
+        let refused = match self.0.status {
+            Some(400 | 404 | 405 | 406 | 415) => code.is_unnamed() || *code == ErrorCode::InvalidAction,
+            _ => false,
+        };
+        refused && !self.0.may_have_been_sent
+    }
+
     /// Whether other credentials, or the same refreshed, may be accepted.
     pub(crate) fn is_expired_credentials(&self) -> bool {
         matches!(self.0.code, Some(ErrorCode::ExpiredToken))

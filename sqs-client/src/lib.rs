@@ -27,6 +27,10 @@
 //!
 //! * `ring` (default): TLS by rustls with ring.
 //! * `aws-lc-rs`: TLS by rustls with aws-lc-rs instead.
+//! * `rustls`: TLS by rustls with the crypto provider that the program installs.
+//! * `native-tls`: TLS by the platform's own library instead.
+//! * `aws-config`: credentials of SSO, roles, web identities, containers and instances, and of any provider of AWS's
+//!   SDK.
 
 mod ambient;
 mod batch;
@@ -51,6 +55,8 @@ mod validate;
 pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
 pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
+#[cfg(feature = "aws-config")]
+pub use credentials::AwsConfigCredentials;
 pub use credentials::{
     BoxFuture, Credentials, DefaultCredentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials,
 };

@@ -5,6 +5,7 @@
 
 mod error;
 mod names;
+mod negotiation;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::operation::Operation;
 
+pub(crate) use negotiation::Negotiation;
+
 /// The wire protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -25,6 +28,20 @@ pub enum Protocol {
     #[default]
     Json,
     /// AWS Query with XML answers: what older servers speak.
+    Query,
+    /// Whichever the server speaks: JSON, unless the server refuses it for certain (it calls the action missing or
+    /// unknown, or answers 400, 404, 405, 406 or 415 without any error code); then the same request is made in
+    /// Query. The protocol of the first request that succeeds is the one from then on, for all clones of the client.
+    ///
+    /// A request that may have taken effect, such as one answered with status 500, is never made in the other
+    /// protocol. A server that answers so to JSON that it does not speak needs [`Protocol::Query`].
+    Auto,
+}
+
+/// How a request is written and its answer read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    Json,
     Query,
 }
 
@@ -46,7 +63,7 @@ impl Answer {
     }
 }
 
-impl Protocol {
+impl Wire {
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/x-amz-json-1.0",

@@ -147,6 +147,11 @@ impl<'a> Attempts<'a> {
         self.quota.give_back(self.taken);
     }
 
+    /// Whether any attempt so far may have taken effect.
+    pub(crate) fn may_have_been_sent(&self) -> bool {
+        self.sent
+    }
+
     /// What comes after this failure.
     pub(crate) fn after(&mut self, error: Error, retryable: bool) -> Next {
         self.failed += 1;

@@ -1,17 +1,18 @@
-//! HTTP: the only file that knows reqwest and rustls.
+//! HTTP: this file and its folder are the only ones that know reqwest and TLS libraries.
 
-use std::sync::Arc;
+mod tls;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use reqwest::redirect;
-use rustls::crypto::CryptoProvider;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use url::Url;
 
 use crate::error::Error;
 use crate::protocol::Answer;
+
+pub(crate) use tls::TlsConfig;
 
 /// How long an idle connection is kept: less than load balancers commonly do, so that it is ours to close.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,12 +23,47 @@ const TRUSTED_LENGTH: usize = 1024 * 1024;
 /// Settings of a [`Transport`].
 #[derive(Clone, Debug)]
 pub(crate) struct TransportConfig {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) http: HttpConfig,
     pub(crate) max_response_bytes: usize,
-    /// Whether the endpoint is HTTPS; without it, no certificates are loaded.
-    pub(crate) tls: bool,
-    /// Whether the endpoint is this machine, which no proxy leads to.
+    /// Whether any request goes by HTTPS.
+    pub(crate) https: bool,
+    /// Whether all requests stay on this machine, where no proxy leads to.
     pub(crate) loopback: bool,
+}
+
+/// How connections are made.
+#[derive(Clone, Debug)]
+pub(crate) enum HttpConfig {
+    /// By an HTTP client of ours.
+    Own {
+        connect_timeout: Duration,
+        extra_roots: Vec<u8>,
+        proxy: Proxy,
+    },
+    /// By the caller's.
+    Given(reqwest::Client),
+}
+
+/// By way of what connections are made.
+#[derive(Clone, Default)]
+pub(crate) enum Proxy {
+    /// What the environment says.
+    #[default]
+    Environment,
+    /// Of this URL.
+    Url(String),
+    None,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            // The URL may hold a password.
+            Self::Url(_) => "Url(_)",
+            Self::None => "None",
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -37,20 +73,28 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(config: &TransportConfig) -> Result<Self, Error> {
-        let builder = builder(config.tls)?;
-        let builder = if config.loopback { builder.no_proxy() } else { builder };
-        let http = builder
-            // SQS speaks HTTP/1.1; retries and redirects are the client's own matter: each attempt is signed anew,
-            // and a signed request goes to no other host.
-            .http1_only()
-            .retry(reqwest::retry::never())
-            .redirect(redirect::Policy::none())
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .user_agent(concat!("sqs-client/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::configuration("the HTTP client cannot be built").with_source(error))?;
+    pub(crate) fn new(config: TransportConfig) -> Result<Self, Error> {
+        let http = match config.http {
+            HttpConfig::Given(http) => http,
+            HttpConfig::Own {
+                connect_timeout,
+                extra_roots,
+                proxy,
+            } => {
+                let tls = TlsConfig {
+                    // The proxy, too, may be reached by HTTPS.
+                    needed: config.https || matches!(proxy, Proxy::Url(_)),
+                    extra_roots,
+                };
+                let builder = tls::client_builder(&tls)?;
+                let builder = match proxy {
+                    Proxy::Url(url) => builder.proxy(proxy_of(&url)?),
+                    Proxy::Environment if !config.loopback => builder,
+                    Proxy::Environment | Proxy::None => builder.no_proxy(),
+                };
+                own_client(builder, connect_timeout)?
+            }
+        };
         Ok(Self {
             http,
             max_response_bytes: config.max_response_bytes,
@@ -123,44 +167,43 @@ fn failed(error: reqwest::Error) -> Error {
     mapped.sent(!unsent).with_source(error.without_url())
 }
 
-/// A builder of HTTP clients with this crate's TLS: rustls with the platform's certificates and the crypto provider of
-/// the crate's features. For other connections of the same program, such as to an object store, so that it has one
-/// TLS stack.
+fn own_client(builder: reqwest::ClientBuilder, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
+    builder
+        // SQS speaks HTTP/1.1; retries and redirects are the client's own matter: each attempt is signed anew,
+        // and a signed request goes to no other host.
+        .http1_only()
+        .retry(reqwest::retry::never())
+        .redirect(redirect::Policy::none())
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .user_agent(concat!("sqs-client/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Error::configuration("the HTTP client cannot be built").with_source(error))
+}
+
+fn proxy_of(url: &str) -> Result<reqwest::Proxy, Error> {
+    // Neither the URL nor reqwest's error is shown: there may be a password in it.
+    reqwest::Proxy::all(url).map_err(|_| Error::configuration("the proxy's URL is not well-formed"))
+}
+
+/// A builder of HTTP clients with this crate's TLS: that of the crate's features, with the platform's certificates.
+/// For other connections of the same program, such as to an object store, so that it has one TLS stack.
 ///
 /// # Errors
 ///
 /// [`Configuration`](crate::ErrorKind::Configuration) where TLS cannot be set up.
 pub fn http_client_builder() -> Result<reqwest::ClientBuilder, Error> {
-    builder(true)
+    tls::client_builder(&TlsConfig {
+        needed: true,
+        ..TlsConfig::default()
+    })
 }
 
-fn builder(tls_needed: bool) -> Result<reqwest::ClientBuilder, Error> {
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls(tls_needed)?))
-}
-
-fn tls(needed: bool) -> Result<rustls::ClientConfig, Error> {
-    let unusable = |error| Error::configuration("TLS cannot be set up").with_source(error);
-    let builder = rustls::ClientConfig::builder_with_provider(crypto_provider()?)
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?;
-    let builder = if needed {
-        builder.with_platform_verifier().map_err(unusable)?
-    } else {
-        builder.with_root_certificates(rustls::RootCertStore::empty())
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-/// The provider of the crate's features, else the one that the process has installed. None is ever installed here.
-fn crypto_provider() -> Result<Arc<CryptoProvider>, Error> {
-    #[cfg(feature = "aws-lc-rs")]
-    return Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-    return Ok(Arc::new(rustls::crypto::ring::default_provider()));
-    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
-    return CryptoProvider::get_default().cloned().ok_or_else(|| {
-        Error::configuration(
-            "no crypto provider: turn on the feature `ring` or `aws-lc-rs`, or install one for the process",
-        )
-    });
+/// An HTTP client for sources of credentials.
+#[cfg(feature = "aws-config")]
+pub(crate) fn credentials_client(
+    settings: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, Error> {
+    const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+    own_client(settings(http_client_builder()?), CONNECT_TIMEOUT)
 }

@@ -4,6 +4,8 @@
 mod batches;
 mod bench;
 mod conformance;
+mod connections;
+mod credentials;
 mod extended;
 mod faults;
 
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
     let bench = Arc::new(Bench::new());
     let mut trials = conformance::trials(&bench);
     trials.extend(batches::trials(&bench));
+    trials.extend(connections::trials(&bench));
+    trials.extend(credentials::trials(&bench));
     trials.extend(extended::trials(&bench));
     trials.extend(faults::trials(&bench));
     let conclusion = libtest_mimic::run(&arguments, trials);

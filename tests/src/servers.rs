@@ -43,6 +43,7 @@ pub use server::Server;
 pub struct Servers {
     minio: Once<Server>,
     elasticmq: Once<Server>,
+    elasticmq_query_only: Once<Server>,
     moto: Once<Server>,
     moto_with_auth: Once<Server>,
     python: Once<PathBuf>,
@@ -64,6 +65,15 @@ impl Servers {
     /// ElasticMQ: SQS that takes any signature.
     pub fn elasticmq(&self) -> Result<&Server, &Unavailable> {
         shared(&self.elasticmq, "ElasticMQ", elasticmq::start)
+    }
+
+    /// An ElasticMQ of old that speaks the Query protocol only. Always started here.
+    pub fn elasticmq_query_only(&self) -> Result<&Server, &Unavailable> {
+        shared(
+            &self.elasticmq_query_only,
+            "ElasticMQ of the Query protocol",
+            elasticmq::start_query_only,
+        )
     }
 
     /// moto: SQS and S3 that take any signature.

@@ -2,10 +2,13 @@ use std::error::Error as StdError;
 
 use super::{BoxFuture, Credentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials};
 
-/// What a client uses unless told otherwise: [`EnvironmentCredentials`], else [`ProfileFileCredentials`].
+/// What a client uses unless told otherwise: [`EnvironmentCredentials`], else [`ProfileFileCredentials`], else, with
+/// the feature `aws-config`, whatever the default chain of AWS's SDKs finds.
 #[derive(Clone, Debug, Default)]
 pub struct DefaultCredentials {
     profile: ProfileFileCredentials,
+    #[cfg(feature = "aws-config")]
+    aws_config: super::AwsConfigCredentials,
 }
 
 impl DefaultCredentials {
@@ -19,16 +22,20 @@ impl DefaultCredentials {
 impl ProvideCredentials for DefaultCredentials {
     fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
         Box::pin(async {
-            let environment = EnvironmentCredentials::new();
-            let in_environment = match environment.provide_credentials().await {
-                Ok(credentials) => return Ok(credentials),
-                Err(error) => error,
-            };
-            let in_profile = match self.profile.provide_credentials().await {
-                Ok(credentials) => return Ok(credentials),
-                Err(error) => error,
-            };
-            Err(format!("{in_environment}; {in_profile}").into())
+            let sources: &[&dyn ProvideCredentials] = &[
+                &EnvironmentCredentials::new(),
+                &self.profile,
+                #[cfg(feature = "aws-config")]
+                &self.aws_config,
+            ];
+            let mut reasons = Vec::new();
+            for source in sources {
+                match source.provide_credentials().await {
+                    Ok(credentials) => return Ok(credentials),
+                    Err(reason) => reasons.push(reason.to_string()),
+                }
+            }
+            Err(reasons.join("; ").into())
         })
     }
 }

@@ -108,7 +108,9 @@ fn keys_of(text: &str, sections: &[&str]) -> Option<Credentials> {
         let of_name = settings.iter().rev().find(|(name, _)| name == wanted);
         of_name.map(|(_, value)| (*value).to_owned())
     };
-    from_names(setting).ok()
+    // Of a role, these keys are only what it is asked for with.
+    let is_role = setting("ROLE_ARN").is_some();
+    from_names(setting).ok().filter(|_| !is_role)
 }
 
 #[cfg(test)]
@@ -139,6 +141,11 @@ aws_secret_access_key = s3
 aws_access_key_id = WRONG
 [profile sso]
 sso_session = x
+[profile role]
+role_arn = arn:aws:iam::1:role/x
+source_profile = role
+aws_access_key_id = ROLE
+aws_secret_access_key = s4
 ";
 
     fn find(profile: &str) -> Option<Credentials> {
@@ -154,6 +161,7 @@ sso_session = x
         );
         assert_eq!(find("in-config"), Some(Credentials::new("CONF", "s3")));
         assert_eq!(find("sso"), None);
+        assert_eq!(find("role"), None);
         assert_eq!(find("missing"), None);
     }
 

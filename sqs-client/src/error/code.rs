@@ -53,8 +53,8 @@ error_codes! {
     ExpiredToken | "ExpiredTokenException",
     /// A fault of the server's own.
     InternalError | "InternalFailure" | "InternalServerError" | "InternalServiceError",
-    /// An action that the server does not know.
-    InvalidAction | "UnknownOperationException",
+    /// An action that the server does not know, or that it could not find in the request.
+    InvalidAction | "UnknownOperationException" | "MissingAction",
     /// The queue URL or account is not well-formed.
     InvalidAddress,
     /// An attribute that the server does not know.
@@ -131,7 +131,19 @@ error_codes! {
     UnsupportedOperation,
 }
 
+/// What stands before the status where the server gave no code.
+const UNNAMED: &str = "HTTP ";
+
 impl ErrorCode {
+    /// Stands in for the code of an answer that has none.
+    pub(crate) fn unnamed(status: u16) -> Self {
+        Self::Other(format!("{UNNAMED}{status}"))
+    }
+
+    pub(crate) fn is_unnamed(&self) -> bool {
+        matches!(self, Self::Other(code) if code.starts_with(UNNAMED))
+    }
+
     /// Whether it means: too many requests.
     pub(crate) fn is_throttling(&self) -> bool {
         matches!(

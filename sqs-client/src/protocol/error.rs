@@ -107,7 +107,7 @@ fn by_status(status: u16) -> ErrorCode {
         429 => ErrorCode::ThrottlingException,
         500 => ErrorCode::InternalError,
         502..=504 => ErrorCode::ServiceUnavailable,
-        other => ErrorCode::Other(format!("HTTP {other}")),
+        other => ErrorCode::unnamed(other),
     }
 }
 

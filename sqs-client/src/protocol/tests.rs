@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use super::{Answer, Protocol};
+use super::{Answer, Wire};
 use crate::operation::{
     CancelMessageMoveTask, ChangeMessageVisibilityBatch, ListDeadLetterSourceQueues, ListMessageMoveTasks,
     ListQueueTags, ListQueues, Operation, ReceiveMessage, StartMessageMoveTask, TagQueue,
@@ -34,10 +34,10 @@ fn client() -> Client {
 fn sends<Op: Operation + DeserializeOwned + PartialEq + Debug>(request: Request<Op>, form: &str) {
     let input = request.input();
     input.validate().unwrap();
-    let encoded = Protocol::Query.encode(input).unwrap();
+    let encoded = Wire::Query.encode(input).unwrap();
     let expected = format!("Action={}&Version=2012-11-05{form}", Op::NAME);
     assert_eq!(std::str::from_utf8(&encoded).unwrap(), expected);
-    let json = Protocol::Json.encode(input).unwrap();
+    let json = Wire::Json.encode(input).unwrap();
     assert_eq!(&serde_json::from_slice::<Op>(&json).unwrap(), input, "{json:?}");
 }
 
@@ -189,11 +189,11 @@ fn nothing_is_sent_that_is_not_set() {
     sends(c.start_message_move_task("a"), "&SourceArn=a");
     sends(c.list_message_move_tasks("a"), "&SourceArn=a");
     sends(c.list_dead_letter_source_queues("q"), "&QueueUrl=q");
-    let empty = Protocol::Json.encode(c.list_queues().input()).unwrap();
+    let empty = Wire::Json.encode(c.list_queues().input()).unwrap();
     assert_eq!(&empty[..], b"{}");
 }
 
-fn read<Op: Operation>(protocol: Protocol, body: String) -> Op::Output {
+fn read<Op: Operation>(protocol: Wire, body: String) -> Op::Output {
     let answer = Answer {
         status: 200,
         headers: HeaderMap::new(),
@@ -208,13 +208,13 @@ where
     Op::Output: PartialEq + Debug,
 {
     let name = Op::NAME;
-    let output = read::<Op>(Protocol::Json, json.to_owned());
+    let output = read::<Op>(Wire::Json, json.to_owned());
     let document = format!(
         "<?xml version=\"1.0\"?><{name}Response xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\">\
          <{name}Result>{xml}</{name}Result>\
          <ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{name}Response>"
     );
-    assert_eq!(read::<Op>(Protocol::Query, document), output, "{name}");
+    assert_eq!(read::<Op>(Wire::Query, document), output, "{name}");
     output
 }
 
@@ -282,7 +282,7 @@ fn a_move_task_is_read_in_both_protocols() {
     assert_eq!((&unknown.task_handle, &unknown.destination_arn), (&None, &None));
     // What was read can be written and read again.
     let json = serde_json::to_string(&output).unwrap();
-    assert_eq!(read::<ListMessageMoveTasks>(Protocol::Json, json), output);
+    assert_eq!(read::<ListMessageMoveTasks>(Wire::Json, json), output);
 }
 
 #[test]
@@ -301,19 +301,19 @@ fn an_answer_without_members_is_empty() {
 #[test]
 fn an_answer_that_cannot_be_read_is_not_quoted() {
     for (protocol, body) in [
-        (Protocol::Json, r#"{"Messages":"hidden"}"#),
+        (Wire::Json, r#"{"Messages":"hidden"}"#),
         (
-            Protocol::Json,
+            Wire::Json,
             r#"{"Messages":[{"ReceiptHandle":"h","Body":"hidden","Attributes":"hidden"}]}"#,
         ),
-        (Protocol::Json, "hidden"),
+        (Wire::Json, "hidden"),
         (
-            Protocol::Query,
+            Wire::Query,
             "<ReceiveMessageResponse><ReceiveMessageResult><Message><ReceiptHandle>h</ReceiptHandle><MessageAttribute>\
              <Name>n</Name><Value><DataType>Binary</DataType><BinaryValue>hidden!</BinaryValue></Value>\
              </MessageAttribute></Message></ReceiveMessageResult></ReceiveMessageResponse>",
         ),
-        (Protocol::Query, "<ReceiveMessageResponse>hidden"),
+        (Wire::Query, "<ReceiveMessageResponse>hidden"),
     ] {
         let answer = Answer {
             status: 200,

@@ -80,6 +80,7 @@ codes! { common COMMON:
     INVALID_PARAMETER = ("InvalidParameterValueException", "InvalidParameterValue", 400);
     MISSING_PARAMETER = ("MissingRequiredParameterException", "MissingParameter", 400);
     SERIALIZATION = ("SerializationException", "MalformedInput", 400);
+    MISSING_ACTION = ("UnknownOperationException", "MissingAction", 400);
     UNKNOWN_ACTION = ("UnknownOperationException", "InvalidAction", 400);
     UNKNOWN_VERSION = ("UnknownOperationException", "NoSuchVersion", 400);
     TOO_LARGE = ("RequestEntityTooLargeException", "RequestEntityTooLarge", 413);

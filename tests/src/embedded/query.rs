@@ -38,7 +38,7 @@ impl Form {
         let unknown = |message: String| Error::new(&error::UNKNOWN_ACTION, message);
         let Some(name) = self.0.get("Action") else {
             return Err(Error::new(
-                &error::MISSING_PARAMETER,
+                &error::MISSING_ACTION,
                 "The request must contain the parameter Action.",
             ));
         };

@@ -12,10 +12,13 @@ use super::server::{Kind, Server};
 
 const VERSION: &str = "1.7.1";
 
+/// The last version to be had that speaks the Query protocol only.
+const QUERY_ONLY_VERSION: &str = "1.3.9";
+
 const ELASTICMQ: Kind = Kind {
     name: "ElasticMQ",
     variable: "SQS_TEST_ELASTICMQ",
-    ready: "/health",
+    ready: "/?Action=ListQueues",
     access_key: "test",
     secret_key: "test",
 };
@@ -24,16 +27,23 @@ pub(super) fn start() -> Result<Server> {
     if let Some(given) = Server::given(&ELASTICMQ)? {
         return Ok(given);
     }
-    let not_given = "SQS_TEST_ELASTICMQ is not set";
-    let java = on_path("java").context("there is no java on PATH").context(not_given)?;
-    let jars = installed().context(not_given)?;
+    start_here(VERSION).context("SQS_TEST_ELASTICMQ is not set")
+}
+
+pub(super) fn start_query_only() -> Result<Server> {
+    start_here(QUERY_ONLY_VERSION)
+}
+
+fn start_here(version: &str) -> Result<Server> {
+    let java = on_path("java").context("there is no java on PATH")?;
+    let jars = installed(version)?;
     let process = Process::start(&ELASTICMQ, |port, data| {
         let settings = data.join("elasticmq.conf");
         fs::write(&settings, configuration(port))?;
         Ok(command(&java, &jars, &settings))
     })?;
     let log = process.log();
-    let version = version(&log).context("ElasticMQ's log has no version")?.to_owned();
+    let version = version_in(&log).context("ElasticMQ's log has no version")?.to_owned();
     Ok(Server::started(&ELASTICMQ, version, process))
 }
 
@@ -58,10 +68,10 @@ aws.region = "us-east-1"
     )
 }
 
-fn installed() -> Result<PathBuf> {
-    let folder = install(&format!("elasticmq-{VERSION}"), |folder| {
+fn installed(version: &str) -> Result<PathBuf> {
+    let folder = install(&format!("elasticmq-{version}"), |folder| {
         let maven = on_path("mvn").context("there is no mvn on PATH")?;
-        fs::write(folder.join("pom.xml"), project())?;
+        fs::write(folder.join("pom.xml"), project(version))?;
         let goal = "dependency:copy-dependencies";
         run(Command::new(maven).current_dir(folder).args([
             "--batch-mode",
@@ -76,7 +86,7 @@ fn installed() -> Result<PathBuf> {
 }
 
 /// A Maven project that is nothing but its dependency.
-fn project() -> String {
+fn project(version: &str) -> String {
     format!(
         r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -88,7 +98,7 @@ fn project() -> String {
     <dependency>
       <groupId>org.elasticmq</groupId>
       <artifactId>elasticmq-server_2.13</artifactId>
-      <version>{VERSION}</version>
+      <version>{version}</version>
     </dependency>
   </dependencies>
 </project>
@@ -97,7 +107,7 @@ fn project() -> String {
 }
 
 /// The version in `… Starting ElasticMQ server (1.7.1) ...`.
-fn version(log: &str) -> Option<&str> {
+fn version_in(log: &str) -> Option<&str> {
     Some(log.split_once("ElasticMQ server (")?.1.split_once(')')?.0)
 }
 
@@ -108,9 +118,9 @@ mod tests {
     #[test]
     fn the_version_is_read_from_the_log() {
         assert_eq!(
-            version("12:00 INFO Main$ - Starting ElasticMQ server (1.7.1) ...\n"),
+            version_in("12:00 INFO Main$ - Starting ElasticMQ server (1.7.1) ...\n"),
             Some("1.7.1")
         );
-        assert_eq!(version("Error: Could not find or load main class"), None);
+        assert_eq!(version_in("Error: Could not find or load main class"), None);
     }
 }

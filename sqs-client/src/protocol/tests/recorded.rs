@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderName;
 
-use super::{Answer, Protocol, read};
+use super::{Answer, Wire, read};
 use crate::operation::{
     CreateQueue, DeleteMessageBatch, DeleteQueue, GetQueueUrl, Operation, ReceiveMessage, SendMessage, SendMessageBatch,
 };
@@ -35,7 +35,7 @@ fn recorded_xml_answers_are_read() {
         let Some(expected) = json_vector(&format!("xml-responses/{name}.json")) else {
             return;
         };
-        let output = read::<Op>(Protocol::Query, String::from_utf8(xml).unwrap());
+        let output = read::<Op>(Wire::Query, String::from_utf8(xml).unwrap());
         let output = serde_json::to_value(output).unwrap();
         assert_eq!(without_empty(output), without_empty(expected), "{name}");
     }
@@ -49,7 +49,7 @@ fn recorded_xml_answers_are_read() {
     let Some(body) = vector("xml-responses/error-delete-queue.xml") else {
         return;
     };
-    let error = failed::<DeleteQueue>(Protocol::Query, 404, &[], body);
+    let error = failed::<DeleteQueue>(Wire::Query, 404, &[], body);
     assert_eq!(error.code(), Some(&ErrorCode::InvalidAddress));
     assert_eq!(error.message(), "The address foobar is not valid for this endpoint.");
     assert_eq!(error.request_id(), Some("9b06cd2c-b433-550f-bde2-8728ce9b1a93"));
@@ -58,7 +58,7 @@ fn recorded_xml_answers_are_read() {
 
 /// The error that such an answer is.
 fn failed<Op: Operation>(
-    protocol: Protocol,
+    protocol: Wire,
     status: u16,
     headers: &[(&'static str, String)],
     body: impl Into<Bytes>,
@@ -111,9 +111,9 @@ fn recorded_errors_are_the_same_in_both_protocols() {
             message.replace('&', "&amp;").replace('<', "&lt;")
         );
         let forms = [
-            failed::<SendMessage>(Protocol::Json, status, &[], json.to_string()),
-            failed::<SendMessage>(Protocol::Json, status, &[query_error], json.to_string()),
-            failed::<SendMessage>(Protocol::Query, status, &[], xml),
+            failed::<SendMessage>(Wire::Json, status, &[], json.to_string()),
+            failed::<SendMessage>(Wire::Json, status, &[query_error], json.to_string()),
+            failed::<SendMessage>(Wire::Query, status, &[], xml),
         ];
         for said in &forms {
             assert!(

@@ -1,0 +1,95 @@
+//! Which of the two protocols is spoken, and how that is found out.
+
+use std::sync::OnceLock;
+
+use super::{Protocol, Wire};
+use crate::error::Error;
+
+/// The protocol of a client: the one that was set, or with [`Protocol::Auto`] the first that succeeded.
+#[derive(Debug)]
+pub(crate) struct Negotiation(OnceLock<Wire>);
+
+impl Negotiation {
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        Self(match protocol {
+            Protocol::Json => Wire::Json.into(),
+            Protocol::Query => Wire::Query.into(),
+            Protocol::Auto => OnceLock::new(),
+        })
+    }
+
+    /// What to speak now.
+    pub(crate) fn wire(&self) -> Wire {
+        self.0.get().copied().unwrap_or(Wire::Json)
+    }
+
+    /// A request succeeded.
+    pub(crate) fn succeeded(&self, wire: Wire) {
+        // Another request may have succeeded before; if so, its protocol stays.
+        let _ = self.0.set(wire);
+    }
+
+    /// What to speak after this failure: another protocol, if the server refused this one and no request has
+    /// succeeded yet.
+    pub(crate) fn instead_of(&self, wire: Wire, error: &Error) -> Option<Wire> {
+        let refused = wire == Wire::Json && error.refuses_protocol();
+        match self.0.get() {
+            None if refused => Some(Wire::Query),
+            // It was found out while this request was under way.
+            Some(known) if refused && *known != wire => Some(*known),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{ErrorCode, ServiceError};
+
+    fn answered(status: u16, code: ErrorCode) -> Error {
+        Error::service(ServiceError {
+            code,
+            message: String::new(),
+            sender_fault: status < 500,
+            status,
+            request_id: None,
+            retry_hint: None,
+        })
+    }
+
+    #[test]
+    fn only_a_definite_refusal_of_the_protocol_changes_it() {
+        let auto = Negotiation::new(Protocol::Auto);
+        for (status, code) in [(400, ErrorCode::InvalidAction), (415, ErrorCode::unnamed(415))] {
+            assert_eq!(auto.instead_of(Wire::Json, &answered(status, code)), Some(Wire::Query));
+        }
+        for (status, code) in [
+            (403, ErrorCode::AccessDenied),
+            (400, ErrorCode::QueueDoesNotExist),
+            (400, ErrorCode::Other("Novel".to_owned())),
+            (410, ErrorCode::unnamed(410)),
+            (500, ErrorCode::InvalidAction),
+            (501, ErrorCode::unnamed(501)),
+        ] {
+            assert_eq!(auto.instead_of(Wire::Json, &answered(status, code)), None);
+        }
+        let after_reset = answered(404, ErrorCode::unnamed(404)).sent(true);
+        assert_eq!(auto.instead_of(Wire::Json, &after_reset), None);
+        assert_eq!(auto.instead_of(Wire::Json, &Error::transport("x")), None);
+    }
+
+    #[test]
+    fn the_first_success_decides() {
+        let refusal = answered(400, ErrorCode::InvalidAction);
+        let auto = Negotiation::new(Protocol::Auto);
+        assert_eq!(auto.wire(), Wire::Json);
+        auto.succeeded(Wire::Query);
+        auto.succeeded(Wire::Json);
+        assert_eq!(auto.wire(), Wire::Query);
+        assert_eq!(auto.instead_of(Wire::Query, &refusal), None);
+        assert_eq!(auto.instead_of(Wire::Json, &refusal), Some(Wire::Query));
+        let json = Negotiation::new(Protocol::Json);
+        assert_eq!(json.instead_of(Wire::Json, &refusal), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! TLS of the crate's features, given to reqwest ready made. Nothing is ever installed for the process.
+
+use crate::error::Error;
+
+/// What TLS is needed for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsConfig {
+    /// Whether there is any HTTPS; without it, no certificates are loaded.
+    pub(crate) needed: bool,
+    /// Certificates to trust beside the platform's, in PEM.
+    pub(crate) extra_roots: Vec<u8>,
+}
+
+/// A builder of HTTP clients with this TLS.
+pub(crate) fn client_builder(config: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
+    backend::set_up(reqwest::Client::builder(), config)
+}
+
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::configuration("TLS cannot be set up").with_source(error)
+}
+
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
+fn no_certificates() -> Error {
+    Error::configuration("there is no PEM certificate in what root_certificates was given")
+}
+
+#[cfg(feature = "native-tls")]
+mod backend {
+    use super::{Error, TlsConfig, no_certificates, unusable};
+
+    pub(super) fn set_up(builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
+        let builder = builder.tls_backend_native();
+        if config.extra_roots.is_empty() {
+            return Ok(builder);
+        }
+        let roots = reqwest::Certificate::from_pem_bundle(&config.extra_roots).map_err(unusable)?;
+        if roots.is_empty() {
+            return Err(no_certificates());
+        }
+        Ok(builder.tls_certs_merge(roots))
+    }
+}
+
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
+mod backend {
+    use std::sync::Arc;
+
+    use rustls::crypto::CryptoProvider;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls_platform_verifier::Verifier;
+
+    use super::{Error, TlsConfig, no_certificates, unusable};
+
+    pub(super) fn set_up(builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
+        Ok(builder.tls_backend_preconfigured(tls(config)?))
+    }
+
+    fn tls(config: &TlsConfig) -> Result<rustls::ClientConfig, Error> {
+        let provider = crypto_provider()?;
+        let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?;
+        let builder = if config.needed {
+            let verifier = Verifier::new_with_extra_roots(extra_roots(config)?, provider).map_err(unusable)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        } else {
+            builder.with_root_certificates(rustls::RootCertStore::empty())
+        };
+        Ok(builder.with_no_client_auth())
+    }
+
+    fn extra_roots(config: &TlsConfig) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&config.extra_roots).collect();
+        let roots = roots.map_err(unusable)?;
+        if roots.is_empty() && !config.extra_roots.is_empty() {
+            return Err(no_certificates());
+        }
+        Ok(roots)
+    }
+
+    /// The provider of the crate's features, else the one that the process has installed.
+    fn crypto_provider() -> Result<Arc<CryptoProvider>, Error> {
+        #[cfg(feature = "aws-lc-rs")]
+        return Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+        #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+        return Ok(Arc::new(rustls::crypto::ring::default_provider()));
+        #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+        return CryptoProvider::get_default().cloned().ok_or_else(|| {
+            Error::configuration(
+                "no crypto provider: turn on the feature `ring` or `aws-lc-rs`, or install one for the process",
+            )
+        });
+    }
+}
+
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
+mod backend {
+    use super::{Error, TlsConfig};
+
+    pub(super) fn set_up(builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
+        if config.needed || !config.extra_roots.is_empty() {
+            let why = "no TLS: turn on the feature `ring`, `aws-lc-rs` or `native-tls`, or use an http:// endpoint";
+            return Err(Error::configuration(why));
+        }
+        Ok(builder)
+    }
+}

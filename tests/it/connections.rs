@@ -1,0 +1,247 @@
+//! Which server is asked, over what connection, in which protocol.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::{Client, Credentials, ErrorKind, Protocol, RetryPolicy};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Protocol as Spoken, Reply};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls;
+
+use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let name = |name: &str| format!("connections::{name}");
+    vec![
+        trial(name("auto_finds_out_what_a_server_speaks"), bench, |_| {
+            Ok(Box::pin(auto()))
+        }),
+        trial(name("auto_never_repeats_what_may_have_been_sent"), bench, |_| {
+            Ok(Box::pin(auto_after_faults()))
+        }),
+        trial(name("auto_finds_out_an_old_elasticmq"), bench, |bench| {
+            let client = client_of(bench.servers.elasticmq_query_only().map_err(Clone::clone)?);
+            Ok(Box::pin(async move {
+                let client = client.protocol(Protocol::Auto).retry(RetryPolicy::never()).build()?;
+                there_and_back(&client).await
+            }))
+        }),
+        trial(name("a_queue_url_is_followed_where_that_is_allowed"), bench, |_| {
+            Ok(Box::pin(followed()))
+        }),
+        trial(name("a_proxy_is_gone_through"), bench, |_| Ok(Box::pin(proxy()))),
+        trial(name("a_private_certificate_authority_is_trusted"), bench, |_| {
+            Ok(Box::pin(private_authority()))
+        }),
+        trial(name("a_client_of_the_callers_own_is_used"), bench, |_| {
+            Ok(Box::pin(own_http_client()))
+        }),
+    ]
+}
+
+async fn there_and_back(client: &Client) -> Outcome {
+    let queue = client.create_queue(unique("connections")).await?.queue_url;
+    client.send_message(&queue, "hello").message_attribute("a", "b").await?;
+    let received = client.receive_message(&queue).message_attribute_names(["All"]).await?;
+    let message = received.messages.into_iter().next().context("a message")?;
+    ensure!(message.body == "hello" && message.message_attributes.len() == 1);
+    client.delete_message(&queue, message.receipt_handle).await?;
+    Ok(())
+}
+
+fn spoken(server: &EmbeddedServer) -> Vec<Spoken> {
+    let requests = server.requests();
+    requests
+        .iter()
+        .map(|request| {
+            let content_type = request
+                .headers
+                .get("content-type")
+                .and_then(|value| value.to_str().ok());
+            match content_type.is_some_and(|value| value.contains("json")) {
+                true => Spoken::Json,
+                false => Spoken::Query,
+            }
+        })
+        .collect()
+}
+
+async fn auto() -> Outcome {
+    for (only, expected) in [
+        (
+            Some(Spoken::Query),
+            vec![Spoken::Json, Spoken::Query, Spoken::Query, Spoken::Query, Spoken::Query],
+        ),
+        (Some(Spoken::Json), vec![Spoken::Json; 4]),
+        (None, vec![Spoken::Json; 4]),
+    ] {
+        let builder = EmbeddedServer::builder();
+        let builder = match only {
+            Some(protocol) => builder.only(protocol),
+            None => builder,
+        };
+        let server = builder.start().await?;
+        let client = client_of_embedded(&server).protocol(Protocol::Auto).build()?;
+        there_and_back(&client).await.with_context(|| format!("{only:?}"))?;
+        assert_eq!(spoken(&server), expected, "{only:?}");
+    }
+    Ok(())
+}
+
+async fn auto_after_faults() -> Outcome {
+    let unclear = [
+        FaultKind::status(500),
+        FaultKind::DropBefore,
+        FaultKind::Reply(Reply::new(403).body("<html>Forbidden</html>")),
+    ];
+    for fault in unclear {
+        let server = EmbeddedServer::start().await?;
+        let builder = client_of_embedded(&server).protocol(Protocol::Auto);
+        let client = builder.retry(RetryPolicy::never()).build()?;
+        server.faults().add(Fault::any(fault.clone()).times(1));
+        ensure!(client.create_queue("q").await.is_err(), "{fault:?}");
+        assert_eq!(spoken(&server), [Spoken::Json], "{fault:?}");
+    }
+    // What broke off once may have had its effect, whatever is said of its repetition.
+    let server = EmbeddedServer::start().await?;
+    let client = client_of_embedded(&server).protocol(Protocol::Auto).build()?;
+    server.faults().add(Fault::any(FaultKind::DropBefore).times(1));
+    let refusal = FaultKind::Reply(Reply::new(415));
+    server.faults().add(Fault::any(refusal).after(1));
+    let error = client
+        .create_queue("q")
+        .await
+        .err()
+        .context("made in the other protocol")?;
+    ensure!(error.status() == Some(415) && error.may_have_been_sent(), "{error:?}");
+    assert_eq!(spoken(&server), [Spoken::Json; 2]);
+    Ok(())
+}
+
+async fn followed() -> Outcome {
+    let (own, other) = (EmbeddedServer::start().await?, EmbeddedServer::start().await?);
+    let queue = client_of_embedded(&other)
+        .build()?
+        .create_queue("there")
+        .await?
+        .queue_url;
+    for protocol in [Protocol::Json, Protocol::Query] {
+        let builder = client_of_embedded(&own).protocol(protocol);
+        let following = builder.clone().follow_queue_urls([other.endpoint()]).build()?;
+        following.send_message(&queue, "x").await?;
+        let stranger = "http://127.0.0.1:9/000000000000/there";
+        let error = following.send_message(stranger, "x").await.err().context("sent")?;
+        ensure!(error.kind() == ErrorKind::InvalidInput, "{error:?}");
+        // By default the same URL is a queue of the endpoint's.
+        ensure!(builder.build()?.send_message(&queue, "x").await.is_err());
+    }
+    assert_eq!(other.count(Action::SendMessage), 2);
+    assert_eq!(own.count(Action::SendMessage), 2);
+    Ok(())
+}
+
+/// Accepts one connection, sees a request's head, and answers as a proxy that refuses.
+async fn proxy() -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://user:hidden@{}", listener.local_addr()?);
+    let client = Client::builder()
+        .endpoint_url("http://queue.invalid:8080")
+        .credentials(Credentials::new("test", "test"))
+        .retry(RetryPolicy::never())
+        .proxy(url)
+        .build()?;
+    ensure!(!format!("{client:?}").contains("hidden"));
+    let request = tokio::spawn(client.list_queues().into_future());
+    let (mut connection, _) = listener.accept().await?;
+    let mut head = vec![0; 4096];
+    let length = connection.read(&mut head).await?;
+    let head = String::from_utf8_lossy(&head[..length]).into_owned();
+    ensure!(
+        head.starts_with("POST http://queue.invalid:8080/ HTTP/1.1\r\n"),
+        "{head}"
+    );
+    ensure!(head.to_lowercase().contains("proxy-authorization: basic "), "{head}");
+    connection
+        .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        .await?;
+    let error = request.await?.err().context("passed")?;
+    ensure!(error.status() == Some(407), "{error:?}");
+
+    let bad = Client::builder()
+        .region("us-east-1")
+        .proxy("http://user:hidden@:99999/");
+    let error = bad.build().err().context("built")?;
+    ensure!(error.kind() == ErrorKind::Configuration && !format!("{error:?}").contains("hidden"));
+    Ok(())
+}
+
+/// A server with a certificate of its own authority, in front of the embedded one.
+async fn private_authority() -> Outcome {
+    let server = EmbeddedServer::start().await?;
+    let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let key = rustls::pki_types::PrivateKeyDer::try_from(generated.signing_key.serialize_der())
+        .map_err(anyhow::Error::msg)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![generated.cert.der().clone()], key)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
+    let (acceptor, behind) = (TlsAcceptor::from(Arc::new(tls)), server.address());
+    let front = tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut inside = TcpStream::connect(behind).await?;
+                let mut outside = acceptor.accept(connection).await?;
+                tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+            });
+        }
+    });
+
+    let builder = client_of_embedded(&server)
+        .endpoint_url(endpoint)
+        .retry(RetryPolicy::never());
+    let trusting = builder.clone().root_certificates(generated.cert.pem()).build()?;
+    there_and_back(&trusting).await?;
+    let error = builder
+        .clone()
+        .build()?
+        .list_queues()
+        .await
+        .err()
+        .context("trusted a stranger")?;
+    ensure!(
+        error.kind() == ErrorKind::Transport && !error.may_have_been_sent(),
+        "{error:?}"
+    );
+    let error = builder
+        .root_certificates("no certificate")
+        .build()
+        .err()
+        .context("built")?;
+    ensure!(error.kind() == ErrorKind::Configuration, "{error:?}");
+    front.abort();
+    Ok(())
+}
+
+async fn own_http_client() -> Outcome {
+    let server = EmbeddedServer::start().await?;
+    let http = sqs_client::http_client_builder()?.user_agent("of-the-caller").build()?;
+    let client = client_of_embedded(&server).http_client(http).build()?;
+    there_and_back(&client).await?;
+    let agents: Vec<_> = server
+        .requests()
+        .into_iter()
+        .filter_map(|r| r.headers.get("user-agent").cloned())
+        .collect();
+    ensure!(
+        agents.iter().all(|agent| agent == "of-the-caller") && agents.len() == 4,
+        "{agents:?}"
+    );
+    Ok(())
+}
