@@ -66,9 +66,9 @@ pub use request::Request;
 pub use retry::RetryPolicy;
 pub use transport::http_client_builder;
 pub use types::{
-    BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry, DeduplicationScope,
-    DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,
-    MessageMoveTaskStatus, MessageSystemAttributeName, MessageSystemAttributes, OutgoingMessage, QueueAttributeName,
-    QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy, SendMessageBatchEntry,
-    SendMessageBatchResultEntry,
+    AccessPolicy, BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry,
+    DeduplicationScope, DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,
+    MessageMoveTaskStatus, MessageSystemAttributeName, MessageSystemAttributes, OutgoingMessage, PolicyEffect,
+    PolicyStatement, QueueAttributeName, QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy,
+    SendMessageBatchEntry, SendMessageBatchResultEntry,
 };

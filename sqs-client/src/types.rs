@@ -3,6 +3,7 @@
 //! Each is written once, with its members' names as the service model gives them; [`crate::protocol`] turns them
 //! into either wire format.
 
+mod access_policy;
 mod attribute_value;
 mod batch;
 mod fifo;
@@ -16,6 +17,7 @@ mod queue_attributes;
 mod system_attributes;
 pub(crate) mod text;
 
+pub use access_policy::{AccessPolicy, PolicyEffect, PolicyStatement};
 pub use attribute_value::MessageAttributeValue;
 pub use batch::{
     BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry,

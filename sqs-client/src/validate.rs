@@ -82,10 +82,18 @@ pub(crate) fn label(what: &str, label: &str) -> Result<(), Error> {
 
 /// The rules of a queue's tags: up to 50, with keys of 1–128 characters and values of up to 256.
 pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
-    at_most("number of tags", tags.len(), 50)?;
+    at_most("number of tags", tags.len(), limits::MAX_TAGS)?;
     for (key, value) in tags {
-        within("length of a tag's key", Some(key.chars().count()), 1..=128)?;
-        at_most("length of a tag's value", value.chars().count(), 256)?;
+        within(
+            "length of a tag's key",
+            Some(key.chars().count()),
+            1..=limits::MAX_TAG_KEY_CHARS,
+        )?;
+        at_most(
+            "length of a tag's value",
+            value.chars().count(),
+            limits::MAX_TAG_VALUE_CHARS,
+        )?;
     }
     Ok(())
 }

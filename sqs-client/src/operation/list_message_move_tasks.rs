@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation;
 use crate::types::MessageMoveTask;
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, Request, limits, validate};
 
 /// Lists the latest tasks that move a queue's messages: the input of [`Client::list_message_move_tasks`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct ListMessageMoveTasksOutput {
 
 operation!(ListMessageMoveTasks => ListMessageMoveTasksOutput {
     fn validate(&self) -> Result<(), Error> {
-        validate::within("number of tasks to list", self.max_results, 1..=10)
+        validate::within("number of tasks to list", self.max_results, 1..=limits::MAX_MOVE_TASKS)
     }
 });
 

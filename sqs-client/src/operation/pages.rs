@@ -5,10 +5,8 @@ use std::collections::HashSet;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use crate::error::Error;
+use crate::limits;
 use crate::validate;
-
-/// Most items of a page. Only a request that sets a number is answered with a token for the rest.
-pub(super) const MAX_RESULTS: u16 = 1_000;
 
 /// A part of a list, and the token to ask for the next part with.
 pub(super) struct Page {
@@ -17,7 +15,7 @@ pub(super) struct Page {
 }
 
 pub(super) fn validate(max_results: Option<u16>) -> Result<(), Error> {
-    validate::within("number of queues in a page", max_results, 1..=MAX_RESULTS)
+    validate::within("number of queues in a page", max_results, 1..=limits::MAX_PAGE_RESULTS)
 }
 
 /// The items of all pages from `token` on. Ends after an error; a token that the server gave before is one, as the list
@@ -76,7 +74,9 @@ macro_rules! pages {
             /// After an error the stream ends. A server that answers the same page token again is an error of kind
             /// [`Response`](crate::ErrorKind::Response).
             pub fn into_stream(mut self) -> futures_util::stream::BoxStream<'static, Result<String, crate::Error>> {
-                self.input.max_results.get_or_insert(super::pages::MAX_RESULTS);
+                self.input
+                    .max_results
+                    .get_or_insert(crate::limits::MAX_PAGE_RESULTS);
                 let first = self.input.next_token.take();
                 let name = <$operation as super::Operation>::NAME;
                 super::pages::items(name, first, move |token| {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, Request, limits, validate};
 
 /// Begins to move a dead-letter queue's messages: the input of [`Client::start_message_move_task`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct StartMessageMoveTaskOutput {
 operation!(StartMessageMoveTask => StartMessageMoveTaskOutput {
     fn validate(&self) -> Result<(), Error> {
         let rate = self.max_number_of_messages_per_second;
-        validate::within("number of messages to move per second", rate, 1..=500)
+        validate::within("number of messages to move per second", rate, 1..=limits::MAX_MOVE_RATE)
     }
 });
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::open_enum;
 use super::text::{attribute_text_by_json, lenient_u32};
 use crate::error::Error;
+use crate::limits;
 use crate::validate;
 
 /// Where messages go that were received too often: the queue attribute `RedrivePolicy`.
@@ -38,7 +39,7 @@ impl RedrivePolicy {
         validate::within(
             "redrive policy's maximum receive count",
             Some(self.max_receive_count),
-            1..=1_000,
+            1..=limits::MAX_RECEIVE_COUNT,
         )
     }
 }
@@ -79,7 +80,7 @@ impl RedriveAllowPolicy {
         validate::at_most(
             "number of source queues in the redrive allow policy",
             self.source_queue_arns.len(),
-            10,
+            limits::MAX_REDRIVE_SOURCES,
         )
     }
 }

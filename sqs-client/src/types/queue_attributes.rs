@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum};
+use super::{AccessPolicy, DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum};
 use crate::error::Error;
 use crate::limits;
 use crate::validate;
@@ -85,8 +85,8 @@ queue_attributes! {
     receive_message_wait_time: Duration = ReceiveMessageWaitTimeSeconds "ReceiveMessageWaitTimeSeconds",
     /// How long a received message stays hidden: 0–12 h.
     visibility_timeout: Duration = VisibilityTimeout "VisibilityTimeout",
-    /// The access policy, JSON as AWS IAM writes it.
-    policy: String = Policy "Policy",
+    /// Who may do what with the queue.
+    policy: AccessPolicy = Policy "Policy",
     /// Where messages go that were received too often.
     redrive_policy: RedrivePolicy = RedrivePolicy "RedrivePolicy",
     /// Which queues may use this one for their dead letters.
@@ -159,12 +159,12 @@ impl QueueAttributes {
         validate::within(
             "maximum message size in bytes",
             self.maximum_message_size,
-            1_024..=1_048_576,
+            limits::MIN_MAXIMUM_MESSAGE_BYTES..=limits::MAX_MAXIMUM_MESSAGE_BYTES,
         )?;
         validate::within(
             "KMS data key reuse period",
             self.kms_data_key_reuse_period,
-            Duration::from_secs(60)..=Duration::from_secs(86_400),
+            limits::MIN_KMS_DATA_KEY_REUSE..=limits::MAX_KMS_DATA_KEY_REUSE,
         )?;
         self.redrive_policy.iter().try_for_each(RedrivePolicy::validate)?;
         self.redrive_allow_policy

@@ -1,5 +1,5 @@
 use anyhow::Context as _;
-use sqs_client::{ErrorCode, ErrorKind, QueueAttributeName, QueueAttributes};
+use sqs_client::{AccessPolicy, ErrorCode, ErrorKind, PolicyStatement, QueueAttributeName, QueueAttributes};
 
 use super::cases;
 use crate::bench::{Context, Outcome, Quirk};
@@ -8,6 +8,7 @@ cases! {
     a_permission_is_added_and_removed,
     a_label_is_unique,
     a_policy_can_be_set_and_taken_away,
+    a_policy_is_written_and_read_as_statements,
     a_permission_is_checked_before_it_is_sent,
 }
 
@@ -21,7 +22,7 @@ async fn policy(context: &Context, queue: &str) -> anyhow::Result<Option<serde_j
         .await?
         .attributes
         .policy;
-    let policy = policy.map(|policy| serde_json::from_str(&policy)).transpose();
+    let policy = policy.map(|policy| serde_json::from_str(policy.as_json())).transpose();
     policy.context("the policy is JSON")
 }
 
@@ -81,7 +82,7 @@ async fn a_policy_can_be_set_and_taken_away(context: Context) -> Outcome {
         }],
     });
     let mut attributes = QueueAttributes::default();
-    attributes.policy = Some(sent.to_string());
+    attributes.policy = Some(AccessPolicy::from_json(sent.to_string()));
     context.client.set_queue_attributes(&queue, attributes).await?;
     if !context.backend.has(Quirk::ForgetsAttributes) {
         assert_eq!(policy(&context, &queue).await?, Some(sent));
@@ -89,6 +90,25 @@ async fn a_policy_can_be_set_and_taken_away(context: Context) -> Outcome {
     let none = QueueAttributes::default().clear(QueueAttributeName::Policy);
     context.client.set_queue_attributes(&queue, none).await?;
     assert_eq!(policy(&context, &queue).await?, None);
+    Ok(())
+}
+
+async fn a_policy_is_written_and_read_as_statements(context: Context) -> Outcome {
+    let queue = context.queue().await?;
+    let statement = PolicyStatement::allow("sqs:SendMessage", "arn:aws:sqs:us-east-1:000000000000:q")
+        .service("sns.amazonaws.com")
+        .condition("ArnEquals", "aws:SourceArn", "arn:aws:sns:us-east-1:000000000000:t");
+    let mut attributes = QueueAttributes::default();
+    attributes.policy = Some(AccessPolicy::of([statement.clone()]));
+    context.client.set_queue_attributes(&queue, attributes).await?;
+    if !context.backend.has(Quirk::ForgetsAttributes) {
+        let read = context
+            .client
+            .get_queue_attributes(&queue, [QueueAttributeName::Policy])
+            .await?;
+        let policy = read.attributes.policy.context("a policy")?;
+        assert_eq!(policy.statements()?, [statement]);
+    }
     Ok(())
 }
 
