@@ -19,6 +19,7 @@ use crate::protocol::{Answer, Negotiation, Wire};
 use crate::request::Request;
 use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
+use crate::telemetry;
 use crate::transport::Transport;
 
 /// An SQS client: a method for each action of the service.
@@ -92,9 +93,14 @@ impl Client {
         Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)
     }
 
+    /// A request, within its span.
+    pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
+        telemetry::request(operation, self.life(operation)).await
+    }
+
     /// The whole life of a request: checked and encoded once, then tried until it succeeds, fails for good, or
     /// attempts or time run out. What can fail or grow stale is within the loop.
-    pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
+    async fn life<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
         let this = &*self.inner;
         operation.validate()?;
         let deadline = this
@@ -134,7 +140,7 @@ impl Client {
             if deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
                 return Err(error);
             }
-            tracing::debug!(operation = Op::NAME, ?delay, %error, "retrying");
+            telemetry::retried(operation, delay, &error);
             tokio::time::sleep(delay).await;
         }
     }

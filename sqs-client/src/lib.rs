@@ -31,6 +31,7 @@
 //! * `native-tls`: TLS by the platform's own library instead.
 //! * `aws-config`: credentials of SSO, roles, web identities, containers and instances, and of any provider of AWS's
 //!   SDK.
+//! * `metrics`: figures of what goes on, by the `metrics` facade.
 
 mod ambient;
 mod batch;
@@ -46,6 +47,7 @@ mod protocol;
 mod request;
 mod retry;
 mod signer;
+mod telemetry;
 #[cfg(test)]
 mod testing;
 mod transport;

@@ -34,6 +34,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::telemetry::Purpose;
 
 pub use add_permission::AddPermission;
 pub use cancel_message_move_task::{CancelMessageMoveTask, CancelMessageMoveTaskOutput};
@@ -66,6 +67,9 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     /// The action's name, such as `SendMessage`.
     const NAME: &'static str;
 
+    #[doc(hidden)]
+    const PURPOSE: Purpose = Purpose::Manage;
+
     /// What the server answers.
     type Output: DeserializeOwned + Send + 'static;
 
@@ -91,6 +95,13 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     #[doc(hidden)]
     fn server_wait(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// How many messages it sent, brought or settled.
+    #[doc(hidden)]
+    fn messages(&self, output: &Self::Output) -> usize {
+        let _ = output;
+        1
     }
 
     /// Compares the server's MD5s with what was sent or arrived.

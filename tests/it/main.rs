@@ -8,6 +8,7 @@ mod connections;
 mod credentials;
 mod extended;
 mod faults;
+mod telemetry;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     trials.extend(credentials::trials(&bench));
     trials.extend(extended::trials(&bench));
     trials.extend(faults::trials(&bench));
+    trials.extend(telemetry::trials(&bench));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers stop here, before the process ends.
     drop(bench);

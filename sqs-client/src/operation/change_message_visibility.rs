@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{EmptyOutput, operation};
+use crate::telemetry::Purpose;
 use crate::types::text::always_seconds;
 use crate::{Client, Error, Request, limits, validate};
 
@@ -21,6 +22,8 @@ pub struct ChangeMessageVisibility {
 }
 
 operation!(ChangeMessageVisibility of queue => EmptyOutput {
+    const PURPOSE: Purpose = Purpose::Settle;
+
     fn validate(&self) -> Result<(), Error> {
         validate::no_longer_than("visibility timeout", self.visibility_timeout, limits::MAX_VISIBILITY_TIMEOUT)
     }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
+use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, ChangeMessageVisibilityBatchEntry};
 use crate::{Client, Error, Request, limits, validate};
 
@@ -19,6 +20,12 @@ pub struct ChangeMessageVisibilityBatch {
 pub type ChangeMessageVisibilityBatchOutput = BatchOutput;
 
 operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatchOutput {
+    const PURPOSE: Purpose = Purpose::Settle;
+
+    fn messages(&self, output: &ChangeMessageVisibilityBatchOutput) -> usize {
+        output.successful.len()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
         self.entries.iter().try_for_each(|entry| {

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EmptyOutput, operation};
+use crate::telemetry::Purpose;
 use crate::{Client, Request};
 
 /// Deletes a received message: the input of [`Client::delete_message`].
@@ -14,7 +15,9 @@ pub struct DeleteMessage {
     pub receipt_handle: String,
 }
 
-operation!(DeleteMessage of queue => EmptyOutput {});
+operation!(DeleteMessage of queue => EmptyOutput {
+    const PURPOSE: Purpose = Purpose::Acknowledge;
+});
 
 impl Client {
     /// Deletes a received message, by the handle of its latest receipt.

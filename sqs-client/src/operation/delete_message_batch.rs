@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
+use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, DeleteMessageBatchEntry};
 use crate::{Client, Error, Request, validate};
 
@@ -19,6 +20,12 @@ pub struct DeleteMessageBatch {
 pub type DeleteMessageBatchOutput = BatchOutput;
 
 operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
+    const PURPOSE: Purpose = Purpose::Acknowledge;
+
+    fn messages(&self, output: &DeleteMessageBatchOutput) -> usize {
+        output.successful.len()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))
     }

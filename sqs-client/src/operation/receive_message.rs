@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{is_fifo, operation};
+use crate::telemetry::Purpose;
 use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName};
 use crate::{Client, Error, Request, checksum, limits, validate};
@@ -49,6 +50,12 @@ pub struct ReceiveMessageOutput {
 }
 
 operation!(ReceiveMessage of queue => ReceiveMessageOutput {
+    const PURPOSE: Purpose = Purpose::Receive;
+
+    fn messages(&self, output: &ReceiveMessageOutput) -> usize {
+        output.messages.len()
+    }
+
     /// A retry after a lost answer brings the same messages again, which are hidden by then.
     fn prepare(&mut self, new_id: &dyn Fn() -> String) {
         if is_fifo(&self.queue_url) {

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation;
 use crate::checksum;
+use crate::telemetry::Purpose;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error, Request};
 
@@ -43,6 +44,8 @@ pub struct SendMessageOutput {
 }
 
 operation!(SendMessage of queue => SendMessageOutput {
+    const PURPOSE: Purpose = Purpose::Send;
+
     fn validate(&self) -> Result<(), Error> {
         self.message.validate()
     }

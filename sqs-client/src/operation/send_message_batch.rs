@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
+use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry};
 use crate::{Client, Error, Request, checksum, limits, validate};
 
@@ -28,6 +29,12 @@ impl SendMessageBatch {
 }
 
 operation!(SendMessageBatch of queue => SendMessageBatchOutput {
+    const PURPOSE: Purpose = Purpose::Send;
+
+    fn messages(&self, output: &SendMessageBatchOutput) -> usize {
+        output.successful.len()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
         let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();

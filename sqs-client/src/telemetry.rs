@@ -1,0 +1,120 @@
+//! What can be seen from outside: a `tracing` span for each request and, with the feature `metrics`, figures of what
+//! goes on. Names are those of OpenTelemetry's semantic conventions for messaging where it has one. Nothing secret
+//! and no message body is ever recorded.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
+
+use crate::error::Error;
+use crate::operation::Operation;
+
+/// What an action does to messages: `messaging.operation.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Sends them.
+    Send,
+    /// Receives them.
+    Receive,
+    /// Deletes them: they were handled.
+    Acknowledge,
+    /// Says when others may receive them.
+    Settle,
+    /// Nothing: it is about queues.
+    Manage,
+}
+
+impl Purpose {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Receive => "receive",
+            Self::Acknowledge | Self::Settle => "settle",
+            Self::Manage => "manage",
+        }
+    }
+
+    /// What counts the messages.
+    fn counter(self) -> Option<&'static str> {
+        match self {
+            Self::Send => Some("messaging.client.sent.messages"),
+            Self::Receive => Some("messaging.client.consumed.messages"),
+            Self::Acknowledge => Some("sqs.acknowledged.messages"),
+            Self::Settle => Some("sqs.visibility.changes"),
+            Self::Manage => None,
+        }
+    }
+}
+
+/// A request within its span, counted and timed.
+pub(crate) async fn request<Op: Operation>(
+    operation: &Op,
+    life: impl Future<Output = Result<Op::Output, Error>>,
+) -> Result<Op::Output, Error> {
+    let queue = queue_name(operation.queue_url());
+    let span = tracing::info_span!(
+        "request",
+        otel.name = Op::NAME,
+        otel.kind = if Op::PURPOSE == Purpose::Send { "producer" } else { "client" },
+        messaging.system = "aws_sqs",
+        messaging.operation.name = Op::NAME,
+        messaging.operation.type = Op::PURPOSE.as_str(),
+        messaging.destination.name = queue,
+        messaging.batch.message_count = Empty,
+        error.type = Empty,
+    );
+    let begin = Instant::now();
+    let result = life.instrument(span.clone()).await;
+    record(
+        "messaging.client.operation.duration",
+        queue,
+        begin.elapsed().as_secs_f64(),
+    );
+    match &result {
+        Ok(output) => {
+            let messages = operation.messages(output);
+            if let Some(counter) = Op::PURPOSE.counter() {
+                span.record("messaging.batch.message_count", messages);
+                count(counter, queue, messages);
+            }
+        }
+        Err(error) => {
+            let kind = format!("{:?}", error.kind());
+            span.record("error.type", error.code().map_or(kind.as_str(), |code| code.as_str()));
+            count("sqs.request.failures", queue, 1);
+        }
+    }
+    result
+}
+
+/// A request is tried again after this pause.
+pub(crate) fn retried<Op: Operation>(operation: &Op, pause: Duration, error: &Error) {
+    tracing::debug!(?pause, %error, "retrying");
+    count("sqs.request.retries", queue_name(operation.queue_url()), 1);
+}
+
+/// The last part of a queue's URL: `messaging.destination.name`.
+pub(crate) fn queue_name(url: Option<&str>) -> &str {
+    url.and_then(|url| url.rsplit('/').next()).unwrap_or_default()
+}
+
+/// Adds to a counter of this queue.
+pub(crate) fn count(name: &'static str, queue: &str, by: usize) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(name, QUEUE => queue.to_owned()).increment(u64::try_from(by).unwrap_or(u64::MAX));
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, queue, by);
+}
+
+/// Adds a value to a histogram of this queue.
+pub(crate) fn record(name: &'static str, queue: &str, value: f64) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!(name, QUEUE => queue.to_owned()).record(value);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, queue, value);
+}
+
+#[cfg(feature = "metrics")]
+const QUEUE: &str = "messaging.destination.name";

@@ -1,0 +1,115 @@
+//! What can be seen from outside, and what cannot.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use sqs_client::{Credentials, SendMessageBatchEntry};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![trial(
+        "telemetry::requests_are_seen_without_what_is_in_them",
+        bench,
+        |_| Ok(Box::pin(async { tokio::task::spawn_blocking(requests).await? })),
+    )]
+}
+
+/// What a test wrote to the log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The counters, and how many values the histograms have, by name and queue.
+type Figures = BTreeMap<(String, String), u64>;
+
+/// Runs this on a runtime of this thread, where nothing but it is observed.
+fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, Figures)> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tracing::subscriber::with_default(subscriber, || {
+        metrics::with_local_recorder(&recorder, || runtime.block_on(test))
+    })?;
+    let log = String::from_utf8(log.0.lock().expect("the log").clone())?;
+    let figures = snapshotter.snapshot().into_vec().into_iter().map(|(key, _, _, value)| {
+        let key = key.key();
+        let queue = key.labels().next().map(|label| label.value().to_owned());
+        let value = match value {
+            DebugValue::Counter(count) => count,
+            DebugValue::Histogram(values) => values.len() as u64,
+            DebugValue::Gauge(value) => value.into_inner() as u64,
+        };
+        ((key.name().to_owned(), queue.unwrap_or_default()), value)
+    });
+    Ok((log, figures.collect()))
+}
+
+fn requests() -> Outcome {
+    let (log, figures) = observe(async {
+        let server = EmbeddedServer::start().await?;
+        let secret = Credentials::new("test", "test").with_session_token("a-session-token");
+        let client = client_of_embedded(&server).build()?;
+        let queue = client.create_queue("orders").await?.queue_url;
+        server
+            .faults()
+            .add(Fault::on(Action::SendMessage, FaultKind::DropAfter).times(1));
+        client.send_message(&queue, "a-secret-body").await?;
+        let entries = ["a", "b"].map(|id| SendMessageBatchEntry::new(id, "a-secret-body"));
+        client.send_message_batch(&queue, entries).await?;
+        let received = client.receive_message(&queue).max_messages(1).await?.messages;
+        let message = received.first().context("a message")?;
+        client.delete_message(&queue, &message.receipt_handle).await?;
+        let strange = client_of_embedded(&server).credentials(secret).build()?;
+        ensure!(strange.send_message(&queue, "a-secret-body").await.is_err());
+        Ok(())
+    })?;
+    for shown in [
+        "messaging.system=\"aws_sqs\"",
+        "messaging.operation.name=\"SendMessageBatch\"",
+        "messaging.operation.type=\"receive\"",
+        "messaging.destination.name=\"orders\"",
+        "messaging.batch.message_count=2",
+        "error.type=",
+        "retrying",
+    ] {
+        ensure!(log.contains(shown), "{shown} is not in {log}");
+    }
+    for hidden in ["a-secret-body", "a-session-token", "AWS4-HMAC"] {
+        ensure!(!log.contains(hidden), "{hidden} is in {log}");
+    }
+    let figure = |name: &str, queue: &str| figures.get(&(name.to_owned(), queue.to_owned())).copied();
+    assert_eq!(
+        figure("messaging.client.sent.messages", "orders"),
+        Some(3),
+        "{figures:?}"
+    );
+    assert_eq!(figure("messaging.client.consumed.messages", "orders"), Some(1));
+    assert_eq!(figure("sqs.acknowledged.messages", "orders"), Some(1));
+    assert_eq!(figure("sqs.request.retries", "orders"), Some(1));
+    assert_eq!(figure("sqs.request.failures", "orders"), Some(1));
+    assert_eq!(figure("messaging.client.operation.duration", "orders"), Some(5));
+    Ok(())
+}
