@@ -204,12 +204,11 @@ impl Inner {
         call: &Call<'_, Op>,
         credentials: &Credentials,
     ) -> Result<Op::Output, Error> {
-        let target = format!("AmazonSQS.{}", Op::NAME);
         let unsigned = Unsigned {
             host: call.target.host,
             path: call.target.url.path(),
             content_type: call.wire.content_type(),
-            target: (call.wire == Wire::Json).then_some(target.as_str()),
+            target: (call.wire == Wire::Json).then_some(Op::TARGET),
             body: &call.body,
         };
         let headers = self.signer.sign(&unsigned, credentials, self.server_time())?;

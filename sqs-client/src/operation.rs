@@ -67,6 +67,10 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     /// The action's name, such as `SendMessage`.
     const NAME: &'static str;
 
+    /// `X-Amz-Target` of the JSON protocol.
+    #[doc(hidden)]
+    const TARGET: &'static str;
+
     #[doc(hidden)]
     const PURPOSE: Purpose = Purpose::Manage;
 
@@ -89,6 +93,12 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     #[doc(hidden)]
     fn validate(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// About how many bytes it is when encoded, so that the encoder need not grow.
+    #[doc(hidden)]
+    fn encoded_size(&self) -> usize {
+        512
     }
 
     /// How long the server may hold its answer back because the caller asked it to.
@@ -142,6 +152,7 @@ macro_rules! operation {
 
         impl crate::operation::Operation for $operation {
             const NAME: &'static str = stringify!($operation);
+            const TARGET: &'static str = concat!("AmazonSQS.", stringify!($operation));
             type Output = $output;
             $($item)*
         }

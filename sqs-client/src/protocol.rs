@@ -74,7 +74,12 @@ impl Wire {
     /// The request body. It is encoded once for all attempts.
     pub(crate) fn encode<Op: Operation>(self, operation: &Op) -> Result<Bytes, Error> {
         let encoded = match self {
-            Self::Json => serde_json::to_vec(operation).map_err(|e| e.to_string()),
+            Self::Json => {
+                let mut body = Vec::with_capacity(operation.encoded_size());
+                serde_json::to_writer(&mut body, operation)
+                    .map(|()| body)
+                    .map_err(|e| e.to_string())
+            }
             Self::Query => query::encode(Op::NAME, operation).map_err(|e| e.to_string()),
         };
         encoded

@@ -1,13 +1,12 @@
 //! AWS Signature Version 4 for the one shape of request that SQS takes: a POST without a query string.
 //!
-//! The keys and HMACs are aws-sigv4's; the canonical request is written here, since with one method, one path and
-//! at most five signed headers it is a dozen lines, and the signing key is derived once a day and credential, not once a
-//! request.
+//! With one method, no query string and at most five signed headers the canonical request is a dozen lines, and what is
+//! left of a general signer are five HMACs. Four of them make the key, once a day and credential, not once a request.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
@@ -33,7 +32,7 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) path: &'a str,
     pub(crate) content_type: &'static str,
     /// `X-Amz-Target`, for the JSON protocol.
-    pub(crate) target: Option<&'a str>,
+    pub(crate) target: Option<&'static str>,
     pub(crate) body: &'a [u8],
 }
 
@@ -43,11 +42,11 @@ pub(crate) struct Signer {
     key: Mutex<Option<SigningKey>>,
 }
 
-/// The key of a day and a credential.
+/// The key of a day and a credential, ready to sign with.
 struct SigningKey {
     credentials: Credentials,
     day: String,
-    key: Vec<u8>,
+    mac: Hmac<Sha256>,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -76,69 +75,90 @@ impl Signer {
         let timestamp = timestamp(time);
         let day = timestamp.split('T').next().unwrap_or_default();
         let token = credentials.session_token();
-        let mut signed_headers = vec![
-            ("content-type", request.content_type),
-            ("host", request.host),
-            ("x-amz-date", timestamp.as_str()),
+        let signed_headers = [
+            Some(("content-type", request.content_type)),
+            Some(("host", request.host)),
+            Some(("x-amz-date", timestamp.as_str())),
+            token.map(|token| ("x-amz-security-token", token)),
+            request.target.map(|target| ("x-amz-target", target)),
         ];
-        signed_headers.extend(token.map(|token| ("x-amz-security-token", token)));
-        signed_headers.extend(request.target.map(|target| ("x-amz-target", target)));
+        let names = join(signed_headers.iter().flatten().map(|(name, _)| *name), ";");
+        let scope = [day, "/", &self.region, "/", SERVICE, "/aws4_request"].concat();
+        let canonical = canonical_digest(request, signed_headers.iter().flatten(), &names);
+        let string_to_sign = ["AWS4-HMAC-SHA256\n", &timestamp, "\n", &scope, "\n", &hex(&canonical)].concat();
+        let mac = self.mac(credentials, day)?.chain_update(string_to_sign);
+        let authorization = [
+            "AWS4-HMAC-SHA256 Credential=",
+            credentials.access_key_id(),
+            "/",
+            &scope,
+            ", SignedHeaders=",
+            &names,
+            ", Signature=",
+            &hex(&mac.finalize().into_bytes()),
+        ];
 
-        let names = join(signed_headers.iter().map(|(name, _)| *name), ";");
-        let scope = format!("{day}/{}/{SERVICE}/aws4_request", self.region);
-        let canonical = canonical_request(request, &signed_headers, &names);
-        let string_to_sign = format!(
-            "AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{}",
-            sha256_hex(canonical.as_bytes())
-        );
-        let signature = self.signature(credentials, time, day, string_to_sign.as_bytes());
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
-            credentials.access_key_id()
-        );
-
-        let mut headers = HeaderMap::with_capacity(signed_headers.len() + 1);
-        for (name, value) in signed_headers {
-            if name != "host" {
-                headers.insert(HeaderName::from_static(name), header_value(value)?);
-            }
+        let mut headers = HeaderMap::with_capacity(signed_headers.len());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+        headers.insert(header::AUTHORIZATION, secret(authorization.concat())?);
+        if let Some(token) = token {
+            let name = HeaderName::from_static("x-amz-security-token");
+            headers.insert(name, secret(token.to_owned())?);
         }
-        headers.insert(header::AUTHORIZATION, header_value(&authorization)?);
-        for secret in ["authorization", "x-amz-security-token"] {
-            if let Some(value) = headers.get_mut(secret) {
-                value.set_sensitive(true);
-            }
+        if let Some(target) = request.target {
+            let name = HeaderName::from_static("x-amz-target");
+            headers.insert(name, HeaderValue::from_static(target));
         }
+        headers.insert(HeaderName::from_static("x-amz-date"), header_value(timestamp)?);
         Ok(headers)
     }
 
-    fn signature(&self, credentials: &Credentials, time: SystemTime, day: &str, string_to_sign: &[u8]) -> String {
+    /// What signs with this credential on this day.
+    fn mac(&self, credentials: &Credentials, day: &str) -> Result<Hmac<Sha256>, Error> {
         let mut cached = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = match cached.take() {
-            Some(key) if key.day == day && key.credentials == *credentials => key,
-            _ => SigningKey {
-                credentials: credentials.clone(),
-                day: day.to_owned(),
-                key: generate_signing_key(credentials.secret_access_key(), time, &self.region, SERVICE)
-                    .as_ref()
-                    .to_vec(),
-            },
-        };
-        calculate_signature(&cached.insert(key).key, string_to_sign)
+        let current = |key: &&SigningKey| key.day == day && key.credentials == *credentials;
+        if let Some(key) = cached.as_ref().filter(current) {
+            return Ok(key.mac.clone());
+        }
+        let mut mac = keyed(format!("AWS4{}", credentials.secret_access_key()).as_bytes())?;
+        for part in [day, &self.region, SERVICE, "aws4_request"] {
+            mac = keyed(&mac.chain_update(part).finalize().into_bytes())?;
+        }
+        *cached = Some(SigningKey {
+            credentials: credentials.clone(),
+            day: day.to_owned(),
+            mac: mac.clone(),
+        });
+        Ok(mac)
     }
 }
 
-fn canonical_request(request: &Unsigned<'_>, headers: &[(&str, &str)], names: &str) -> String {
-    let mut canonical = String::with_capacity(512);
-    canonical.push_str("POST\n");
-    canonical.extend(utf8_percent_encode(request.path, PATH));
-    // No query string.
-    canonical.push_str("\n\n");
-    for (name, value) in headers {
-        canonical.extend([name, ":", value.trim(), "\n"]);
+fn keyed(key: &[u8]) -> Result<Hmac<Sha256>, Error> {
+    Hmac::new_from_slice(key).map_err(|_| Error::credentials("the secret access key cannot be signed with"))
+}
+
+/// SHA-256 of the canonical request, which is never put together.
+fn canonical_digest<'a>(
+    request: &Unsigned<'_>,
+    headers: impl Iterator<Item = &'a (&'a str, &'a str)>,
+    names: &str,
+) -> [u8; 32] {
+    let mut canonical = Sha256::new();
+    canonical.update("POST\n");
+    for part in utf8_percent_encode(request.path, PATH) {
+        canonical.update(part);
     }
-    canonical.extend(["\n", names, "\n", &sha256_hex(request.body)]);
-    canonical
+    // No query string.
+    canonical.update("\n\n");
+    for (name, value) in headers {
+        for part in [name, ":", value.trim(), "\n"] {
+            canonical.update(part);
+        }
+    }
+    for part in ["\n", names, "\n", &hex(&Sha256::digest(request.body))] {
+        canonical.update(part);
+    }
+    canonical.finalize().into()
 }
 
 fn join<'a>(parts: impl Iterator<Item = &'a str>, separator: &str) -> String {
@@ -152,14 +172,12 @@ fn join<'a>(parts: impl Iterator<Item = &'a str>, separator: &str) -> String {
     joined
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    let digest = Sha256::digest(bytes);
-    digest
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    text
 }
 
 /// `20261121T235113Z`.
@@ -176,8 +194,15 @@ fn timestamp(time: SystemTime) -> String {
     )
 }
 
-fn header_value(value: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(value)
+/// A value that is not shown.
+fn secret(value: String) -> Result<HeaderValue, Error> {
+    let mut value = header_value(value)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn header_value(value: String) -> Result<HeaderValue, Error> {
+    HeaderValue::try_from(value)
         .map_err(|_| Error::credentials("the access key id or session token has characters that no header can carry"))
 }
 

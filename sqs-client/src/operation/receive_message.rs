@@ -76,7 +76,7 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     }
 
     fn verify(&self, output: &ReceiveMessageOutput) -> Result<(), Error> {
-        output.messages.iter().try_for_each(checksum::verify_received)
+        checksum::verify_received(&output.messages)
     }
 });
 

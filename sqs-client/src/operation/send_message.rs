@@ -50,8 +50,12 @@ operation!(SendMessage of queue => SendMessageOutput {
         self.message.validate()
     }
 
+    fn encoded_size(&self) -> usize {
+        self.message.encoded_size()
+    }
+
     fn verify(&self, output: &SendMessageOutput) -> Result<(), Error> {
-        checksum::verify_sent(&self.message, output)
+        checksum::verify_sent(&[(&self.message, output)])
     }
 });
 

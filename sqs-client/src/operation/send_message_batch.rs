@@ -42,13 +42,17 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         self.entries.iter().try_for_each(|entry| entry.message.validate())
     }
 
+    fn encoded_size(&self) -> usize {
+        self.entries.iter().map(|entry| entry.message.encoded_size()).sum()
+    }
+
     fn verify(&self, output: &SendMessageBatchOutput) -> Result<(), Error> {
-        output.successful.iter().try_for_each(|sent| {
-            match self.entries.iter().find(|entry| entry.id == sent.id) {
-                Some(entry) => checksum::verify_sent(&entry.message, &sent.output),
-                None => Err(Error::response(format!("the answer names an entry {:?} that was not sent", sent.id))),
-            }
-        })
+        let pairs = output.successful.iter().map(|SendMessageBatchResultEntry { id, output }| {
+            let entry = self.entries.iter().find(|entry| entry.id == *id);
+            let entry = entry.ok_or_else(|| Error::response(format!("the answer names an entry {id:?} that was not sent")))?;
+            Ok((&entry.message, output))
+        });
+        checksum::verify_sent(&pairs.collect::<Result<Vec<_>, Error>>()?)
     }
 });
 

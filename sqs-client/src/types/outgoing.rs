@@ -126,6 +126,11 @@ impl OutgoingMessage {
         self.body.len() + attributes
     }
 
+    /// About what it takes up in a request; characters that are escaped come on top.
+    pub(crate) fn encoded_size(&self) -> usize {
+        self.size() + 512
+    }
+
     /// What any server would refuse.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if self.body.is_empty() {
