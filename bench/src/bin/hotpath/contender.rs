@@ -1,0 +1,43 @@
+//! Who is compared.
+
+mod floor;
+mod ours;
+mod sdk;
+
+pub(crate) use floor::Floor;
+pub(crate) use ours::Ours;
+pub(crate) use sdk::Sdk;
+
+use crate::workload::Workload;
+
+const REGION: &str = "us-east-1";
+const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
+const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Name {
+    Ours,
+    AwsSdkSqs,
+    ByHand,
+}
+
+impl Name {
+    /// Ours first: the others are what it is compared with.
+    pub(crate) const ALL: [Self; 3] = [Self::Ours, Self::AwsSdkSqs, Self::ByHand];
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Ours => "ours",
+            Self::AwsSdkSqs => "aws-sdk-sqs",
+            Self::ByHand => "by-hand",
+        })
+    }
+}
+
+/// A client with the bodies that it sends.
+pub(crate) trait Contender: Send + Sync + 'static {
+    /// One request of the workload, from values that a program has to values that it can use.
+    fn request(&self, workload: Workload) -> impl Future<Output = anyhow::Result<()>> + Send;
+}

@@ -1,0 +1,46 @@
+use sqs_client::{Client, Credentials, SendMessageBatchEntry};
+
+use super::{ACCESS_KEY_ID, Contender, REGION, SECRET_ACCESS_KEY};
+use crate::workload::{QUEUE_URL, Workload, entry_id};
+
+/// sqs-client as it comes: MD5s are verified.
+pub(crate) struct Ours {
+    client: Client,
+    bodies: Vec<String>,
+}
+
+impl Ours {
+    pub(crate) fn new(address: &str, workload: Workload) -> anyhow::Result<Self> {
+        let client = Client::builder()
+            .region(REGION)
+            .endpoint_url(address)
+            .credentials(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY))
+            .build()?;
+        Ok(Self {
+            client,
+            bodies: workload.bodies(),
+        })
+    }
+}
+
+impl Contender for Ours {
+    async fn request(&self, workload: Workload) -> anyhow::Result<()> {
+        match workload {
+            Workload::Send => {
+                let sent = self.client.send_message(QUEUE_URL, self.bodies[0].clone()).await?;
+                anyhow::ensure!(!sent.message_id.is_empty());
+            }
+            Workload::Batch => {
+                let entry = |(index, body): (usize, &String)| SendMessageBatchEntry::new(entry_id(index), body.clone());
+                let entries = self.bodies.iter().enumerate().map(entry);
+                let sent = self.client.send_message_batch(QUEUE_URL, entries).await?;
+                anyhow::ensure!(sent.successful.len() == self.bodies.len());
+            }
+            Workload::Receive | Workload::ReceiveJson => {
+                let received = self.client.receive_message(QUEUE_URL).max_messages(10).await?;
+                anyhow::ensure!(received.messages.len() == self.bodies.len());
+            }
+        }
+        Ok(())
+    }
+}

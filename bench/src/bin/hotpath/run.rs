@@ -1,0 +1,96 @@
+//! One turn of one contender.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::allocations;
+use crate::contender::{Contender, Floor, Name, Ours, Sdk};
+use crate::workload::Workload;
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    cpu: Duration,
+    requests: usize,
+    pub(crate) requests_per_second: f64,
+    /// A request, one at a time.
+    pub(crate) allocations: f64,
+}
+
+impl Figures {
+    pub(crate) fn cpu_micros(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.requests as f64
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    workload: Workload,
+    contender: Name,
+    address: String,
+    requests: usize,
+    tasks: usize,
+}
+
+/// Runs, and prints the figures.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let figures = match options.contender {
+        Name::Ours => measure(Ours::new(&options.address, options.workload)?, &options).await,
+        Name::AwsSdkSqs => measure(Sdk::new(&options.address, options.workload), &options).await,
+        Name::ByHand => measure(Floor::new(&options.address, options.workload)?, &options).await,
+    }?;
+    println!("{}", serde_json::to_string(&figures)?);
+    Ok(())
+}
+
+async fn measure<C: Contender>(contender: C, options: &Options) -> anyhow::Result<Figures> {
+    let contender = Arc::new(contender);
+    // Connects and warms up.
+    requests(&contender, options.requests / 10, options).await?;
+
+    let (cpu, begin) = (cpu_time()?, Instant::now());
+    requests(&contender, options.requests, options).await?;
+    let (cpu, elapsed) = (cpu_time()? - cpu, begin.elapsed());
+
+    let counted = 100;
+    let (allocations, result) = allocations::during(async {
+        for _ in 0..counted {
+            contender.request(options.workload).await?;
+        }
+        anyhow::Ok(())
+    })
+    .await;
+    result?;
+    Ok(Figures {
+        cpu,
+        requests: options.requests,
+        requests_per_second: options.requests as f64 / elapsed.as_secs_f64(),
+        allocations: allocations as f64 / f64::from(counted),
+    })
+}
+
+/// So many requests, as many at a time as there are tasks.
+async fn requests<C: Contender>(contender: &Arc<C>, count: usize, options: &Options) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for task in 0..options.tasks {
+        let (contender, workload) = (contender.clone(), options.workload);
+        let share = (task..count).step_by(options.tasks).len();
+        tasks.spawn(async move {
+            for _ in 0..share {
+                contender.request(workload).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    tasks.join_all().await.into_iter().collect()
+}
+
+/// User and system time of the process.
+fn cpu_time() -> anyhow::Result<Duration> {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
+}
