@@ -149,7 +149,7 @@ impl Client {
     ///
     /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist); [`OverLimit`](crate::ErrorCode::OverLimit) with
     /// 120,000 messages in flight; [`Checksum`](crate::ErrorKind::Checksum) where a message is not what the server
-    /// says it sent: none is then returned, and all come again after their visibility timeout.
+    /// says it sent: the error names it, none is returned, and all come again after their visibility timeout.
     pub fn receive_message(&self, queue_url: impl Into<String>) -> Request<ReceiveMessage> {
         self.request(ReceiveMessage {
             queue_url: queue_url.into(),
