@@ -19,6 +19,9 @@ use crate::types::{
 };
 use crate::{limits, validate};
 
+pub(crate) use plan::Fill;
+pub(crate) use run::run;
+
 /// How many requests of one call are under way at a time, unless set otherwise.
 pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
 
@@ -32,6 +35,9 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     type Entry: Send + 'static;
     #[doc(hidden)]
     type Done: Send + 'static;
+    /// Whether a FIFO queue keeps the order in which the items arrive.
+    #[doc(hidden)]
+    const ORDERED: bool = false;
 
     #[doc(hidden)]
     fn new(queue_url: String, entries: Vec<Self::Entry>) -> Self;
@@ -45,9 +51,26 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     fn done(done: Self::Done) -> (String, Self::Result);
     /// What the item counts for in a batch's bytes.
     #[doc(hidden)]
-    fn size(item: &Self::Item) -> usize;
+    fn size(item: &Self::Item) -> usize {
+        let _ = item;
+        0
+    }
+    /// The message group that the item must keep its place in, on a FIFO queue.
     #[doc(hidden)]
-    fn check(item: &Self::Item) -> Result<(), Error>;
+    fn group(item: &Self::Item) -> Option<&str> {
+        let _ = item;
+        None
+    }
+    #[doc(hidden)]
+    fn check(item: &Self::Item) -> Result<(), Error> {
+        let _ = item;
+        Ok(())
+    }
+}
+
+/// Whether the order of these items at this queue means something: no later one may overtake one that is tried again.
+pub(crate) fn keeps_order<B: Batch>(queue_url: &str) -> bool {
+    B::ORDERED && is_fifo(queue_url)
 }
 
 /// What the three actions have in common: where their entries are, and what these are called.
@@ -77,6 +100,7 @@ macro_rules! batch {
 batch!(SendMessageBatch of SendMessageBatchEntry, done SendMessageBatchResultEntry =>
     type Item = OutgoingMessage;
     type Result = SendMessageOutput;
+    const ORDERED: bool = true;
 
     fn entry(id: String, message: OutgoingMessage) -> SendMessageBatchEntry {
         SendMessageBatchEntry::new(id, message)
@@ -88,6 +112,10 @@ batch!(SendMessageBatch of SendMessageBatchEntry, done SendMessageBatchResultEnt
 
     fn size(message: &OutgoingMessage) -> usize {
         message.size()
+    }
+
+    fn group(message: &OutgoingMessage) -> Option<&str> {
+        message.message_group_id.as_deref()
     }
 
     fn check(message: &OutgoingMessage) -> Result<(), Error> {
@@ -106,14 +134,6 @@ batch!(DeleteMessageBatch of DeleteMessageBatchEntry, done BatchResultEntry =>
     fn done(done: BatchResultEntry) -> (String, ()) {
         (done.id, ())
     }
-
-    fn size(_: &String) -> usize {
-        0
-    }
-
-    fn check(_: &String) -> Result<(), Error> {
-        Ok(())
-    }
 );
 
 batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done BatchResultEntry =>
@@ -128,10 +148,6 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
         (done.id, ())
     }
 
-    fn size(_: &(String, Duration)) -> usize {
-        0
-    }
-
     fn check((_, timeout): &(String, Duration)) -> Result<(), Error> {
         validate::no_longer_than("visibility timeout", *timeout, limits::MAX_VISIBILITY_TIMEOUT)
     }
@@ -141,9 +157,9 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
 /// inputs.
 ///
 /// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time;
-/// to a FIFO queue one, so that the order is kept. An entry that failed by the server's fault is tried again as the
-/// client's [`RetryPolicy`](crate::RetryPolicy) says, alone with others of its batch; not on a FIFO queue, where that
-/// would change the order. An input that no server takes fails alone, before any I/O.
+/// one where messages go to a FIFO queue, so that the order is kept. An entry that failed by the server's fault is tried
+/// again as the client's [`RetryPolicy`](crate::RetryPolicy) says, alone with others of its batch; not a message to a
+/// FIFO queue, as that would change the order. An input that no server takes fails alone, before any I/O.
 ///
 /// # Cancel safety
 ///
@@ -171,7 +187,7 @@ impl<B: Batch> Batches<B> {
     }
 
     /// How many requests are under way at a time, at least 1; [`DEFAULT_BATCH_CONCURRENCY`] unless set. One, whatever
-    /// is set, to a FIFO queue.
+    /// is set, where messages go to a FIFO queue.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
@@ -193,12 +209,12 @@ impl<B: Batch> IntoFuture for Batches<B> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let fifo = is_fifo(&self.queue_url);
-        let concurrency = if fifo { 1 } else { self.concurrency };
+        let ordered = keeps_order::<B>(&self.queue_url);
+        let concurrency = if ordered { 1 } else { self.concurrency };
         let batches = plan::Plan::<B>::new(self.items);
         let (client, queue_url) = (self.client, self.queue_url);
         let results = stream::iter(batches)
-            .map(move |batch| run::run::<B>(client.clone(), queue_url.clone(), batch, !fifo))
+            .map(move |batch| run::run::<B>(client.clone(), queue_url.clone(), batch, !ordered))
             .buffered(concurrency)
             .flat_map(stream::iter)
             .collect();

@@ -68,6 +68,8 @@ pub enum ErrorKind {
     Response,
     /// The server's MD5 of what it stored or delivered is not that of what was sent or arrived.
     Checksum,
+    /// The [`Batcher`](crate::Batcher) takes no more calls, or ended before it had the answer to this one.
+    Closed,
 }
 
 /// What a server's error answer says, whichever protocol it was said in.
@@ -125,6 +127,11 @@ impl Error {
     /// A digest that does not match: the request took effect.
     pub(crate) fn checksum(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Checksum, message).sent(true)
+    }
+
+    /// A batcher's end; whether it sent the call is to be added.
+    pub(crate) fn closed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Closed, message)
     }
 
     pub(crate) fn service(error: ServiceError) -> Self {

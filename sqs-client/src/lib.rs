@@ -35,6 +35,7 @@
 
 mod ambient;
 mod batch;
+mod batcher;
 mod checksum;
 mod client;
 mod config;
@@ -55,6 +56,10 @@ mod types;
 mod validate;
 
 pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
+pub use batcher::{
+    BATCHER_PLACE_BYTES, Batcher, BatcherBuilder, DEFAULT_BATCHER_CAPACITY, DEFAULT_BATCHER_CONCURRENCY,
+    DEFAULT_BATCHER_LINGER,
+};
 pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
 #[cfg(feature = "aws-config")]

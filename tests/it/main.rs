@@ -1,6 +1,7 @@
 //! The integration tests: one binary that owns the servers, so that they are shared by all tests and stopped after
 //! the last.
 
+mod batcher;
 mod batches;
 mod bench;
 mod conformance;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let bench = Arc::new(Bench::new());
     let mut trials = conformance::trials(&bench);
+    trials.extend(batcher::trials(&bench));
     trials.extend(batches::trials(&bench));
     trials.extend(connections::trials(&bench));
     trials.extend(credentials::trials(&bench));

@@ -7,7 +7,30 @@ use crate::error::Error;
 use crate::limits;
 
 /// An input as its batch sends it, or why no server takes it: those ride along, so that results stay in order.
-pub(super) type Planned<B> = Result<<B as Batch>::Item, Error>;
+pub(crate) type Planned<B> = Result<<B as Batch>::Item, Error>;
+
+/// How full a batch is, as SQS counts.
+#[derive(Debug, Default)]
+pub(crate) struct Fill {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Fill {
+    /// Adds an entry of so many bytes, if there is room for it; says whether there was.
+    pub(crate) fn add(&mut self, bytes: usize) -> bool {
+        let room = !self.is_full() && bytes <= limits::MAX_MESSAGE_BYTES.saturating_sub(self.bytes);
+        if room {
+            self.entries += 1;
+            self.bytes += bytes;
+        }
+        room
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries >= limits::MAX_BATCH_ENTRIES || self.bytes >= limits::MAX_MESSAGE_BYTES
+    }
+}
 
 /// Takes from the inputs as many as fit into a batch, whenever one is asked for.
 pub(super) struct Plan<B: Batch> {
@@ -27,15 +50,11 @@ impl<B: Batch> Iterator for Plan<B> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut batch = Vec::new();
-        let mut bytes = 0;
-        while batch.len() < limits::MAX_BATCH_ENTRIES {
-            let fits = |item: &B::Item| B::check(item).is_err() || bytes + B::size(item) <= limits::MAX_MESSAGE_BYTES;
-            let Some(item) = self.items.next_if(fits) else { break };
+        let mut fill = Fill::default();
+        let fits = |fill: &mut Fill, item: &B::Item| fill.add(B::check(item).map_or(0, |()| B::size(item)));
+        while let Some(item) = self.items.next_if(|item| fits(&mut fill, item)) {
             batch.push(match B::check(&item) {
-                Ok(()) => {
-                    bytes += B::size(&item);
-                    Ok(item)
-                }
+                Ok(()) => Ok(item),
                 Err(error) => Err(error.with_operation(B::NAME)),
             });
         }

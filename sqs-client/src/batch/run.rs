@@ -10,7 +10,7 @@ use crate::types::BatchResultErrorEntry;
 type Results<B> = Vec<Option<Result<<B as Batch>::Result, Error>>>;
 
 /// Sends the batch, and again what failed by the server's fault if `retry`.
-pub(super) async fn run<B: Batch>(
+pub(crate) async fn run<B: Batch>(
     client: Client,
     queue_url: String,
     batch: Vec<Planned<B>>,

@@ -1,0 +1,290 @@
+//! The coalescing batcher: single calls of many tasks, sent as full batches.
+
+mod driver;
+mod lane;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future;
+
+use crate::batch::{self, Batch};
+use crate::client::Client;
+use crate::error::Error;
+use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, SendMessageOutput};
+use crate::types::OutgoingMessage;
+use lane::{Lane, SendBatch};
+
+/// How long a [`Batcher`] waits for a batch to fill, unless set otherwise: 5 ms.
+pub const DEFAULT_BATCHER_LINGER: Duration = Duration::from_millis(5);
+
+/// How many requests of each kind a [`Batcher`] has under way at a time, unless set otherwise.
+pub const DEFAULT_BATCHER_CONCURRENCY: usize = 8;
+
+/// How many calls of each kind a [`Batcher`] holds at a time, unless set otherwise.
+pub const DEFAULT_BATCHER_CAPACITY: usize = 1000;
+
+/// The bytes that one place of a [`Batcher`]'s capacity stands for: 32 KiB, so that the default capacity holds 32 MiB of
+/// messages at most.
+pub const BATCHER_PLACE_BYTES: usize = 32 * 1024;
+
+/// Sends, deletes and changes the visibility of single messages of one queue, for any number of tasks, in as few
+/// requests as they fit into.
+///
+/// Calls are gathered into batches of up to 10 entries and 1 MiB, as SQS counts it. A batch goes out when it is full, or
+/// once its first entry has waited for the [`linger`](BatcherBuilder::linger) time, and always only while fewer than
+/// [`concurrency`](BatcherBuilder::concurrency) requests are under way; until then it fills further. While another batch
+/// that was not full is under way, the next such waits for its answer, at most ten times the linger time: so batches are
+/// full under load, and single calls still quick. Each caller gets the result of its own entry.
+///
+/// Sends, deletes and changes do not wait for each other: the settings hold for each of these kinds.
+///
+/// What fails by the fault of the network or the server is tried again as the client's
+/// [`RetryPolicy`](crate::RetryPolicy) says: a request as a whole, or the entries that failed. The latter is not done
+/// for messages to a FIFO queue, as it would change their order.
+///
+/// ```no_run
+/// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+/// let batcher = client.batcher(queue).build();
+/// for task in 0..64 {
+///     let batcher = batcher.clone();
+///     tokio::spawn(async move { batcher.send(format!("from task {task}")).await });
+/// }
+/// batcher.shutdown().await;
+/// # Ok(()) }
+/// ```
+///
+/// # Order
+///
+/// To a FIFO queue, the messages of a group are sent in the order in which their calls were first polled: no batch is
+/// under way while an earlier one holds a message of the same group. Different groups are sent side by side.
+///
+/// # Memory
+///
+/// A call holds one place of the [`capacity`](BatcherBuilder::capacity), and one more for each [`BATCHER_PLACE_BYTES`]
+/// of its message, until it is answered; while all are taken, further calls wait. A message that is larger than all
+/// places together takes all of them.
+///
+/// # Runtime
+///
+/// The work is done by a task for each kind of call, spawned at the first call on the tokio runtime which that is made
+/// on; building needs no runtime. It ends when all clones are dropped, after what is queued was sent. If that runtime
+/// is shut down, calls get an error of kind [`Closed`](crate::ErrorKind::Closed).
+///
+/// # Cancel safety
+///
+/// If the future of a call is dropped while it waits for a place, or before it was polled, its entry is certainly not
+/// sent. From then on the entry is sent all the same, and only its result is lost.
+#[derive(Clone)]
+pub struct Batcher {
+    lanes: Arc<Lanes>,
+}
+
+struct Lanes {
+    queue_url: String,
+    sends: Lane<SendMessageBatch>,
+    deletes: Lane<DeleteMessageBatch>,
+    changes: Lane<ChangeMessageVisibilityBatch>,
+}
+
+impl Batcher {
+    /// Sends a message of up to 1 MiB.
+    ///
+    /// ```no_run
+    /// # async fn f(batcher: sqs_client::Batcher) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::OutgoingMessage;
+    ///
+    /// let sent = batcher.send(OutgoingMessage::new("hello").message_attribute("lang", "en")).await?;
+    /// println!("{}", sent.message_id);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::send_message`], and [`Closed`](crate::ErrorKind::Closed) after a [`shutdown`](Self::shutdown)
+    /// or the end of the runtime; [`may_have_been_sent`](Error::may_have_been_sent) tells in all cases whether the
+    /// message is certainly not sent. What no server takes fails at once and alone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for a place: not sent. Dropped later: sent all the same.
+    pub async fn send(&self, message: impl Into<OutgoingMessage>) -> Result<SendMessageOutput, Error> {
+        self.lanes.sends.call(message.into()).await
+    }
+
+    /// Deletes a received message by its receipt handle.
+    ///
+    /// ```no_run
+    /// # async fn f(batcher: sqs_client::Batcher, message: sqs_client::Message) -> Result<(), sqs_client::Error> {
+    /// batcher.delete(message.receipt_handle).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::delete_message`], and [`Closed`](crate::ErrorKind::Closed) as of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for a place: not deleted. Dropped later: deleted all the same.
+    pub async fn delete(&self, receipt_handle: impl Into<String>) -> Result<(), Error> {
+        self.lanes.deletes.call(receipt_handle.into()).await
+    }
+
+    /// Hides a received message for so long, up to 12 hours from when SQS is told; zero gives it back to the queue.
+    ///
+    /// ```no_run
+    /// # async fn f(batcher: sqs_client::Batcher, message: sqs_client::Message) -> Result<(), sqs_client::Error> {
+    /// batcher.change_visibility(message.receipt_handle, std::time::Duration::from_secs(300)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::change_message_visibility`], and [`Closed`](crate::ErrorKind::Closed) as of
+    /// [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for a place: not changed. Dropped later: changed all the same.
+    pub async fn change_visibility(&self, receipt_handle: impl Into<String>, timeout: Duration) -> Result<(), Error> {
+        self.lanes.changes.call((receipt_handle.into(), timeout)).await
+    }
+
+    /// Sends what is queued without lingering, and returns when all calls from before this one are answered. Calls that
+    /// are made meanwhile wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, what is queued is sent as without it.
+    pub async fn flush(&self) {
+        let Lanes {
+            sends,
+            deletes,
+            changes,
+            ..
+        } = &*self.lanes;
+        future::join3(sends.flush(), deletes.flush(), changes.flush()).await;
+    }
+
+    /// Takes no more calls, sends what is queued without lingering, and returns when all is answered. It loses nothing:
+    /// calls that still waited for a place, and later ones on any clone, get an error of kind
+    /// [`Closed`](crate::ErrorKind::Closed) and are certainly not sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped after it was polled, no more calls are taken all the same, and what is queued is sent while the
+    /// runtime lives.
+    pub async fn shutdown(&self) {
+        let Lanes {
+            sends,
+            deletes,
+            changes,
+            ..
+        } = &*self.lanes;
+        future::join3(sends.shutdown(), deletes.shutdown(), changes.shutdown()).await;
+    }
+}
+
+impl fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher")
+            .field("queue_url", &self.lanes.queue_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Batcher`], from [`Client::batcher`].
+#[derive(Clone, Debug)]
+#[must_use = "a batcher has to be built"]
+pub struct BatcherBuilder {
+    client: Client,
+    queue_url: String,
+    settings: Settings,
+}
+
+/// What holds for each kind of call.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    linger: Duration,
+    concurrency: usize,
+    capacity: usize,
+}
+
+impl BatcherBuilder {
+    /// How long a call waits for others to fill its batch, ten times that while another batch that was not full is under
+    /// way; [`DEFAULT_BATCHER_LINGER`] unless set. With zero, a batch is whatever is queued when a request can be made.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.settings.linger = linger;
+        self
+    }
+
+    /// How many requests of each kind are under way at a time, at least 1; [`DEFAULT_BATCHER_CONCURRENCY`] unless set.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.settings.concurrency = requests.max(1);
+        self
+    }
+
+    /// How many calls of each kind are held at a time, queued or under way, at least 1; [`DEFAULT_BATCHER_CAPACITY`]
+    /// unless set. A message counts once more for each [`BATCHER_PLACE_BYTES`] that it is large.
+    pub fn capacity(mut self, calls: usize) -> Self {
+        self.settings.capacity = calls.max(1);
+        self
+    }
+
+    /// The batcher. Nothing runs before its first call.
+    #[must_use]
+    pub fn build(self) -> Batcher {
+        let Self {
+            client,
+            queue_url,
+            settings,
+        } = self;
+        let lanes = Lanes {
+            sends: lane(&client, &queue_url, settings),
+            deletes: lane(&client, &queue_url, settings),
+            changes: lane(&client, &queue_url, settings),
+            queue_url,
+        };
+        Batcher { lanes: Arc::new(lanes) }
+    }
+}
+
+fn lane<B: Batch>(client: &Client, queue_url: &str, settings: Settings) -> Lane<B> {
+    let ordered = batch::keeps_order::<B>(queue_url);
+    let (client, queue_url) = (client.clone(), queue_url.to_owned());
+    let send: SendBatch<B> = Arc::new(move |items| {
+        let planned = items.into_iter().map(Ok).collect();
+        Box::pin(batch::run::<B>(client.clone(), queue_url.clone(), planned, !ordered))
+    });
+    Lane::new(settings, ordered, send)
+}
+
+impl Client {
+    /// Settings of a [`Batcher`] for this queue, which gathers single calls into batches.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let batcher = client.batcher(queue).linger(Duration::from_millis(2)).build();
+    /// batcher.send("hello").await?;
+    /// batcher.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn batcher(&self, queue_url: impl Into<String>) -> BatcherBuilder {
+        BatcherBuilder {
+            client: self.clone(),
+            queue_url: queue_url.into(),
+            settings: Settings {
+                linger: DEFAULT_BATCHER_LINGER,
+                concurrency: DEFAULT_BATCHER_CONCURRENCY,
+                capacity: DEFAULT_BATCHER_CAPACITY,
+            },
+        }
+    }
+}

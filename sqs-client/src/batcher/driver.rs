@@ -1,0 +1,166 @@
+//! The task of a lane: it gathers calls, and decides when a batch goes out.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+use super::Settings;
+use super::lane::SendBatch;
+use super::queue::{Call, Queue, Reply};
+use crate::batch::Batch;
+
+/// How many times the linger time a batch that is not full waits while another such is under way.
+///
+/// Under load, callers come back with the answers of a batch. If each small batch went out when its time is over, few
+/// that came back together would stay together: 64 callers of a server that answers within 40 ms would fill 8 entries of
+/// 10. So the next waits for the former's answer, which brings more, within this bound.
+const PATIENCE: u32 = 10;
+
+/// What a driver is told. Calls are bounded by the places that each holds, the rest by the tasks that tell it.
+pub(super) enum Event<B: Batch> {
+    Call(Call<B>),
+    /// Somebody waits for all that is queued.
+    Hurry,
+    /// And waits no more.
+    Calm,
+    /// A batch is through.
+    Ended(Sent),
+    /// No call will follow.
+    Close,
+}
+
+/// What a driver keeps in mind of a batch while it is under way.
+pub(super) struct Sent {
+    /// These are free again when it is through.
+    groups: Vec<String>,
+    full: bool,
+}
+
+pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
+
+pub(super) struct Driver<B: Batch> {
+    settings: Settings,
+    send: SendBatch<B>,
+    events: UnboundedReceiver<Event<B>>,
+    mailbox: Mailbox<B>,
+    queue: Queue<B>,
+    /// Batches under way, and those of them that were not full.
+    running: usize,
+    not_full: usize,
+    /// How many wait for all that is queued.
+    hurry: usize,
+    closed: bool,
+}
+
+impl<B: Batch> Driver<B> {
+    pub(super) fn new(settings: Settings, ordered: bool, send: SendBatch<B>) -> (Self, Mailbox<B>) {
+        let (mailbox, events) = unbounded_channel();
+        let this = Self {
+            settings,
+            send,
+            events,
+            mailbox: mailbox.clone(),
+            queue: Queue::new(ordered),
+            running: 0,
+            not_full: 0,
+            hurry: 0,
+            closed: false,
+        };
+        (this, mailbox)
+    }
+
+    /// Sends until it is told that no call will follow, and all are answered.
+    pub(super) async fn run(mut self) {
+        while !self.closed || !self.queue.is_empty() || self.running > 0 {
+            if let Some(event) = self.next_event().await {
+                self.handle(event);
+            }
+            // All that is there already, so that a batch is not sent beside what it has room for.
+            while let Ok(event) = self.events.try_recv() {
+                self.handle(event);
+            }
+            while self.may_send() && self.is_due() {
+                self.send_batch();
+            }
+        }
+    }
+
+    /// The next event, or `None` when the next batch has lingered for its time.
+    async fn next_event(&mut self) -> Option<Event<B>> {
+        let age = if self.may_send() { self.queue.age() } else { None };
+        match age {
+            Some(age) => {
+                let left = self.patience().saturating_sub(age);
+                timeout(left, self.events.recv()).await.ok().flatten()
+            }
+            None => self.events.recv().await,
+        }
+    }
+
+    fn handle(&mut self, event: Event<B>) {
+        match event {
+            Event::Call(call) => self.queue.push(call),
+            Event::Hurry => self.hurry += 1,
+            Event::Calm => self.hurry = self.hurry.saturating_sub(1),
+            Event::Ended(sent) => {
+                self.running = self.running.saturating_sub(1);
+                self.not_full = self.not_full.saturating_sub(usize::from(!sent.full));
+                self.queue.release(&sent.groups);
+            }
+            Event::Close => self.closed = true,
+        }
+    }
+
+    fn may_send(&self) -> bool {
+        self.running < self.settings.concurrency
+    }
+
+    fn is_due(&self) -> bool {
+        let hurry = self.hurry > 0 || self.closed;
+        let age = self.queue.age();
+        self.queue.is_full() || age.is_some_and(|age| hurry || age >= self.patience())
+    }
+
+    /// How long a batch that is not full waits.
+    fn patience(&self) -> Duration {
+        let times = if self.not_full > 0 { PATIENCE } else { 1 };
+        self.settings.linger.saturating_mul(times)
+    }
+
+    /// The one place where a batch is sent.
+    fn send_batch(&mut self) {
+        let full = self.queue.is_full();
+        let (calls, groups) = self.queue.take();
+        let (items, replies): (_, Vec<Reply<B>>) = calls.into_iter().map(|call| (call.item, call.reply)).unzip();
+        let results = (self.send)(items);
+        let ended = Ended {
+            sent: Some(Sent { groups, full }),
+            mailbox: self.mailbox.clone(),
+        };
+        self.running += 1;
+        self.not_full += usize::from(!full);
+        // A task of its own: batches are encoded on all cores, and a panic is the batch's own.
+        tokio::spawn(async move {
+            let _ended = ended;
+            for (reply, result) in replies.into_iter().zip(results.await) {
+                reply.give(result);
+            }
+        });
+    }
+}
+
+/// Says that a batch is through, however its task ended.
+struct Ended<B: Batch> {
+    sent: Option<Sent>,
+    mailbox: Mailbox<B>,
+}
+
+impl<B: Batch> Drop for Ended<B> {
+    fn drop(&mut self) {
+        if let Some(sent) = self.sent.take() {
+            // Without a driver nobody waits for it.
+            let _ = self.mailbox.send(Event::Ended(sent));
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The batcher on real requests: full batches, each caller's own result, order, and what faults come to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::future::{self, BoxFuture};
+use futures::stream::{self, StreamExt as _};
+use libtest_mimic::Trial;
+use sqs_client::{
+    Batcher, Client, Error, ErrorCode, ErrorKind, Message, OutgoingMessage, Protocol, QueueAttributes, RetryPolicy,
+    limits,
+};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use tokio::time::timeout;
+
+use crate::bench::{Backend, Bench, Context, Outcome, client_of_embedded, trial};
+
+type Case = fn() -> BoxFuture<'static, Outcome>;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let cases: [(&str, Case); 7] = [
+        ("sixty_four_tasks_fill_nine_entries_of_ten", || Box::pin(fill())),
+        ("adversarial_sizes_are_never_too_much_for_the_server", || {
+            Box::pin(sizes())
+        }),
+        ("under_faults_nothing_is_lost", || Box::pin(faults())),
+        ("under_faults_a_fifo_queue_keeps_the_order_of_each_group", || {
+            Box::pin(fifo())
+        }),
+        ("each_caller_has_its_own_result", || Box::pin(own_results())),
+        ("kinds_of_calls_do_not_wait_for_each_other", || Box::pin(kinds())),
+        ("a_shutdown_under_load_loses_nothing", || Box::pin(shutdown())),
+    ];
+    let mut trials: Vec<Trial> = cases
+        .map(|(name, case)| trial(format!("batcher::{name}"), bench, move |_| Ok(case())))
+        .into();
+    let backends = [
+        ("embedded", Backend::Embedded),
+        ("elasticmq", Backend::ElasticMq),
+        ("moto", Backend::Moto),
+    ];
+    for (name, backend) in backends {
+        trials.push(trial(
+            format!("batcher::{name}::sends_changes_and_deletes_arrive"),
+            bench,
+            move |bench| Ok(Box::pin(round(Context::new(&bench, backend, Protocol::Json)?))),
+        ));
+        trials.push(trial(
+            format!("batcher::{name}::groups_keep_their_order"),
+            bench,
+            move |bench| Ok(Box::pin(groups(Context::new(&bench, backend, Protocol::Query)?))),
+        ));
+    }
+    trials
+}
+
+/// A server that remembers all requests, and a patient client.
+async fn server() -> anyhow::Result<(EmbeddedServer, Client)> {
+    let server = EmbeddedServer::builder().journal_capacity(100_000).start().await?;
+    let moment = Duration::from_millis(1);
+    let retry = RetryPolicy::standard()
+        .max_attempts(20)
+        .base_delay(moment)
+        .throttled_base_delay(moment);
+    let client = client_of_embedded(&server).retry(retry).build()?;
+    Ok((server, client))
+}
+
+async fn queue(client: &Client) -> anyhow::Result<String> {
+    Ok(client.create_queue("q").await?.queue_url)
+}
+
+fn fifo_attributes() -> QueueAttributes {
+    let mut attributes = QueueAttributes::default();
+    attributes.fifo_queue = Some(true);
+    attributes.content_based_deduplication = Some(true);
+    attributes
+}
+
+/// The lengths of the batches that the server was sent.
+fn lengths(server: &EmbeddedServer, action: Action) -> Vec<usize> {
+    let requests = server.requests().into_iter();
+    requests
+        .filter(|request| request.action == Some(action))
+        .map(|request| request.entries)
+        .collect()
+}
+
+/// The bodies in a queue of the server, in their order.
+fn bodies(server: &EmbeddedServer, queue: &str) -> Vec<String> {
+    let messages = server.queue(queue).into_iter().flat_map(|queue| queue.messages());
+    messages.map(|message| message.body).collect()
+}
+
+/// So many tasks, each with a clone of the batcher; the results of all.
+async fn tasks<T, F>(batcher: &Batcher, count: usize, task: impl Fn(Batcher, usize) -> F) -> anyhow::Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = anyhow::Result<T>> + Send + 'static,
+{
+    let tasks = (0..count).map(|i| tokio::spawn(task(batcher.clone(), i)));
+    let ended = future::join_all(tasks.collect::<Vec<_>>()).await;
+    ended.into_iter().map(|ended| ended?).collect()
+}
+
+async fn fill() -> Outcome {
+    const MESSAGES: usize = 64 * 50;
+    let (server, client) = server().await?;
+    let batcher = client.batcher(queue(&client).await?).build();
+    tasks(&batcher, 64, async |batcher: Batcher, task| {
+        for i in 0..50 {
+            batcher.send(format!("{:1024}", task * 50 + i)).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let lengths = lengths(&server, Action::SendMessageBatch);
+    assert_eq!(lengths.iter().sum::<usize>(), MESSAGES);
+    ensure!(lengths.iter().all(|length| *length <= limits::MAX_BATCH_ENTRIES));
+    // Nine entries of ten, and so an eighth of the requests that single sends would be.
+    ensure!(lengths.len() * 9 <= MESSAGES, "{} requests", lengths.len());
+    let mut arrived: Vec<usize> = Vec::new();
+    for body in bodies(&server, "q") {
+        arrived.push(body.trim().parse()?);
+    }
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..MESSAGES).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// The server refuses a batch that is over the limit, so that no error means that none was.
+async fn sizes() -> Outcome {
+    const LIMIT: usize = limits::MAX_MESSAGE_BYTES;
+    const SIZES: [usize; 9] = [
+        1,
+        LIMIT / 2,
+        LIMIT / 2 + 1,
+        LIMIT,
+        LIMIT - 1,
+        LIMIT / 10,
+        LIMIT / 10 + 1,
+        300_000,
+        LIMIT / 3,
+    ];
+    let (server, client) = server().await?;
+    let batcher = client.batcher(queue(&client).await?).capacity(200).build();
+    tasks(&batcher, 36, async |batcher: Batcher, task| {
+        let size = SIZES[task % SIZES.len()];
+        // Half of them are made of an attribute mostly.
+        let message = if task % 2 == 0 || size < 100 {
+            OutgoingMessage::new("x".repeat(size))
+        } else {
+            let rest = size - "body".len() - "name".len() - "String".len();
+            OutgoingMessage::new("body").message_attribute("name", "x".repeat(rest))
+        };
+        ensure!(message.size() == size);
+        batcher.send(message).await?;
+        let error = batcher.send("x".repeat(LIMIT + 1)).await.err().context("too large")?;
+        ensure!(error.kind() == ErrorKind::InvalidInput, "{error:?}");
+        Ok(())
+    })
+    .await?;
+    let lengths = lengths(&server, Action::SendMessageBatch);
+    ensure!(lengths.iter().all(|length| *length <= limits::MAX_BATCH_ENTRIES));
+    assert_eq!(lengths.iter().sum::<usize>(), 36);
+    ensure!(lengths.len() < 36, "some shared a batch");
+    Ok(())
+}
+
+fn add_faults(server: &EmbeddedServer, action: Action, kinds: &[FaultKind]) {
+    for kind in kinds {
+        server.faults().add(Fault::on(action, kind.clone()).probability(0.05));
+    }
+}
+
+async fn faults() -> Outcome {
+    let (server, client) = server().await?;
+    let queue = queue(&client).await?;
+    let batcher = client.batcher(&queue).build();
+    let actions = [
+        Action::SendMessageBatch,
+        Action::ChangeMessageVisibilityBatch,
+        Action::DeleteMessageBatch,
+    ];
+    for action in actions {
+        let kinds = [
+            FaultKind::Throttle,
+            FaultKind::DropBefore,
+            FaultKind::DropAfter,
+            FaultKind::status(500),
+            FaultKind::FailEntries(3),
+        ];
+        add_faults(&server, action, &kinds);
+    }
+    tasks(&batcher, 32, async |batcher: Batcher, task| {
+        for i in 0..30 {
+            batcher.send(format!("{}", task * 30 + i)).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let mut arrived: Vec<usize> = bodies(&server, "q").iter().flat_map(|body| body.parse()).collect();
+    arrived.sort_unstable();
+    arrived.dedup();
+    assert_eq!(arrived, (0..32 * 30).collect::<Vec<_>>(), "each at least once");
+
+    tasks(&batcher, 32, move |batcher, _| {
+        let (client, queue) = (client.clone(), queue.clone());
+        async move {
+            loop {
+                let received = client.receive_message(&queue).max_messages(10).await?.messages;
+                if received.is_empty() {
+                    return Ok(());
+                }
+                let acks = received.into_iter().map(async |message| {
+                    batcher
+                        .change_visibility(&message.receipt_handle, Duration::from_secs(600))
+                        .await?;
+                    batcher.delete(message.receipt_handle).await
+                });
+                future::try_join_all(acks).await?;
+            }
+        }
+    })
+    .await?;
+    ensure!(server.queue("q").is_some_and(|queue| queue.is_empty()));
+    Ok(())
+}
+
+async fn fifo() -> Outcome {
+    let (server, client) = server().await?;
+    let queue = client
+        .create_queue("q.fifo")
+        .attributes(fifo_attributes())
+        .await?
+        .queue_url;
+    let kinds = [
+        FaultKind::Throttle,
+        FaultKind::DropBefore,
+        FaultKind::DropAfter,
+        FaultKind::status(503),
+    ];
+    add_faults(&server, Action::SendMessageBatch, &kinds);
+    let batcher = client.batcher(&queue).build();
+    tasks(&batcher, 7, async |batcher: Batcher, group| {
+        send_group(&batcher, group, 150).await
+    })
+    .await?;
+    let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for message in server.queue("q.fifo").context("the queue")?.messages() {
+        groups.entry(message.group).or_default().push(message.body);
+    }
+    assert_eq!(groups.len(), 7);
+    for (group, bodies) in groups {
+        ensure!(bodies.is_sorted(), "group {group:?}: {bodies:?}");
+        assert_eq!(bodies.len(), 150);
+    }
+    ensure!(
+        lengths(&server, Action::SendMessageBatch)
+            .into_iter()
+            .any(|length| length == 10)
+    );
+    Ok(())
+}
+
+/// Sends numbered messages of a group, fifty calls at a time.
+async fn send_group(batcher: &Batcher, group: usize, count: usize) -> Outcome {
+    let messages =
+        (0..count).map(|i| OutgoingMessage::new(format!("{group}-{i:04}")).message_group_id(group.to_string()));
+    let mut sent = stream::iter(messages).map(|message| batcher.send(message)).buffered(50);
+    while let Some(result) = sent.next().await {
+        result?;
+    }
+    Ok(())
+}
+
+async fn own_results() -> Outcome {
+    let server = EmbeddedServer::start().await?;
+    let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
+    let batcher = client.batcher(queue(&client).await?).build();
+    server
+        .faults()
+        .add(Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(1)).times(1));
+    let messages = ["a", "b\u{1}", "c", "d"].map(|body| batcher.send(body));
+    let results = future::join_all(messages).await;
+    assert_eq!(server.count(Action::SendMessageBatch), 1);
+    let code = |result: &Result<_, Error>| result.as_ref().err().and_then(|error| error.code().cloned());
+    assert_eq!(code(&results[1]), Some(ErrorCode::InvalidMessageContents));
+    let failed = results
+        .iter()
+        .filter(|result| code(result) == Some(ErrorCode::InternalError));
+    assert_eq!(failed.count(), 1);
+    for (body, result) in ["a", "b", "c", "d"].into_iter().zip(results) {
+        let messages = server.queue("q").context("the queue")?.messages();
+        let there = messages.iter().find(|message| message.body == body);
+        assert_eq!(
+            there.map(|message| &message.id),
+            result.ok().map(|sent| sent.message_id).as_ref()
+        );
+    }
+    let error = batcher.delete("no handle").await.err().context("no such handle")?;
+    assert_eq!(
+        (error.code(), error.operation()),
+        (Some(&ErrorCode::ReceiptHandleIsInvalid), Some("DeleteMessageBatch"))
+    );
+    Ok(())
+}
+
+async fn kinds() -> Outcome {
+    let (server, client) = server().await?;
+    let queue = queue(&client).await?;
+    client.send_message(&queue, "x").await?;
+    let message = client
+        .receive_message(&queue)
+        .await?
+        .messages
+        .pop()
+        .context("a message")?;
+    let batcher = client.batcher(&queue).concurrency(1).capacity(1).build();
+    let delay = FaultKind::Delay(Duration::from_secs(5));
+    server.faults().add(Fault::on(Action::SendMessageBatch, delay));
+    let mut sending = Box::pin(batcher.send("y"));
+    ensure!(timeout(Duration::from_millis(50), &mut sending).await.is_err());
+    // The only place and the only request for sends are taken.
+    batcher
+        .change_visibility(&message.receipt_handle, Duration::from_secs(60))
+        .await?;
+    batcher.delete(message.receipt_handle).await?;
+    ensure!(futures::poll!(&mut sending).is_pending());
+    Ok(())
+}
+
+async fn shutdown() -> Outcome {
+    let (server, client) = server().await?;
+    add_faults(
+        &server,
+        Action::SendMessageBatch,
+        &[FaultKind::Throttle, FaultKind::FailEntries(2)],
+    );
+    let batcher = client
+        .batcher(queue(&client).await?)
+        .capacity(40)
+        .linger(Duration::from_secs(60))
+        .build();
+    let sending = tasks(&batcher, 64, async |batcher: Batcher, _| {
+        let mut sent = 0;
+        loop {
+            match batcher.send("x").await {
+                Ok(_) => sent += 1,
+                Err(error) => {
+                    ensure!(
+                        error.kind() == ErrorKind::Closed && !error.may_have_been_sent(),
+                        "{error:?}"
+                    );
+                    return Ok(sent);
+                }
+            }
+        }
+    });
+    let shutting = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        batcher.shutdown().await;
+        server.queue("q").map_or(0, |queue| queue.len())
+    };
+    let (sent, there) = future::join(sending, shutting).await;
+    assert_eq!(
+        sent?.into_iter().sum::<usize>(),
+        there,
+        "all was there when the shutdown had ended"
+    );
+    ensure!(there > 64);
+    assert_eq!(server.queue("q").map(|queue| queue.len()), Some(there));
+    Ok(())
+}
+
+/// Some messages, of which there must be one at least.
+async fn receive(context: &Context, queue: &str) -> anyhow::Result<Vec<Message>> {
+    let receive = context.client.receive_message(queue).max_messages(10);
+    let messages = receive.wait_time(Duration::from_secs(5)).await?.messages;
+    ensure!(!messages.is_empty(), "nothing is left");
+    Ok(messages)
+}
+
+async fn round(context: Context) -> Outcome {
+    let queue = context.queue().await?;
+    let batcher = context.client.batcher(&queue).build();
+    let sent = future::try_join_all((0..95).map(|i| batcher.send(format!("{i}")))).await?;
+    let mut ids: Vec<String> = sent.into_iter().map(|sent| sent.message_id).collect();
+    let mut messages = Vec::new();
+    while messages.len() < 95 {
+        messages.extend(receive(&context, &queue).await?);
+    }
+    let mut received: Vec<String> = messages.iter().map(|message| message.message_id.clone()).collect();
+    ids.sort_unstable();
+    received.sort_unstable();
+    assert_eq!(ids, received);
+    // The first is given back, the rest deleted.
+    let mut handles = messages.into_iter().map(|message| message.receipt_handle);
+    let back = handles.next().context("a message")?;
+    let deletes = future::try_join_all(handles.map(|handle| batcher.delete(handle)));
+    future::try_join(batcher.change_visibility(back, Duration::ZERO), deletes).await?;
+    batcher.shutdown().await;
+    assert_eq!(receive(&context, &queue).await?.len(), 1);
+    Ok(())
+}
+
+async fn groups(context: Context) -> Outcome {
+    let queue = context.queue_with(".fifo", fifo_attributes()).await?;
+    let batcher = context.client.batcher(&queue).build();
+    future::try_join_all((0..3).map(|group| send_group(&batcher, group, 40))).await?;
+    let mut groups: BTreeMap<char, Vec<String>> = BTreeMap::new();
+    let mut count = 0;
+    while count < 120 {
+        let received = receive(&context, &queue).await?;
+        count += received.len();
+        for message in received {
+            let group = message.body.chars().next().context("a body")?;
+            groups.entry(group).or_default().push(message.body);
+            batcher.delete(message.receipt_handle).await?;
+        }
+    }
+    assert_eq!(groups.values().map(Vec::len).collect::<Vec<_>>(), [40, 40, 40]);
+    ensure!(groups.values().all(|bodies| bodies.is_sorted()), "{groups:?}");
+    Ok(())
+}
