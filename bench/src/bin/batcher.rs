@@ -1,0 +1,159 @@
+//! The batcher beside single sends of aws-sdk-sqs: the same number of tasks send the same messages to the same server,
+//! in pairs that take turns. The server is the embedded one, on a runtime of its own, without checking signatures, so
+//! that it is as little of the time as it can be.
+//!
+//! ```sh
+//! cd bench && cargo run --release --bin batcher -- --messages 20000 --pairs 5
+//! ```
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials as SdkCredentials, Region};
+use clap::Parser;
+use futures::future;
+use sqs_client::{Client, Credentials};
+use sqs_tests::embedded::{Action, EmbeddedServer};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+#[derive(Clone, Copy, Parser)]
+struct Options {
+    #[arg(long, default_value_t = 20_000)]
+    messages: usize,
+    #[arg(long, default_value_t = 64)]
+    tasks: usize,
+    #[arg(long, default_value_t = 1024)]
+    bytes: usize,
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+}
+
+/// What one side did with all messages.
+struct Run {
+    time: Duration,
+    requests: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let of_server = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let server = EmbeddedServer::builder().verify_signatures(false).journal_capacity(0);
+    let server = of_server.block_on(server.start())?;
+    Runtime::new()?.block_on(compare(&server, options))
+}
+
+async fn compare(server: &EmbeddedServer, options: Options) -> anyhow::Result<()> {
+    let client = Client::builder()
+        .endpoint_url(server.endpoint())
+        .region("us-east-1")
+        .credentials(Credentials::new("test", "test"))
+        .build()?;
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(server.endpoint())
+        .credentials_provider(SdkCredentials::new("test", "test", None, None, "static"))
+        .build();
+    let sdk = aws_sdk_sqs::Client::from_conf(config);
+
+    let (mut rates, mut requests, mut fills) = (Vec::new(), Vec::new(), Vec::new());
+    // The first pair warms up.
+    for pair in 0..=options.pairs {
+        let theirs = singles(server, &client, &sdk, options).await?;
+        let ours = batched(server, &client, options).await?;
+        let rate = |run: &Run| options.messages as f64 / run.time.as_secs_f64();
+        let fill = options.messages as f64 / ours.requests as f64;
+        println!(
+            "pair {pair}: aws-sdk-sqs {:.0} messages/s in {} requests, batcher {:.0} in {} ({fill:.2} a batch){}",
+            rate(&theirs),
+            theirs.requests,
+            rate(&ours),
+            ours.requests,
+            if pair == 0 { " (not counted)" } else { "" }
+        );
+        if pair > 0 {
+            rates.push(rate(&ours) / rate(&theirs));
+            requests.push(theirs.requests as f64 / ours.requests as f64);
+            fills.push(fill);
+        }
+    }
+    summary("messages/s, batcher / aws-sdk-sqs", rates)?;
+    summary("requests, aws-sdk-sqs / batcher", requests)?;
+    summary("entries a batch", fills)
+}
+
+fn summary(what: &str, mut values: Vec<f64>) -> anyhow::Result<()> {
+    values.sort_by(f64::total_cmp);
+    let count = values.len();
+    let (min, max) = (values.first().context("a pair")?, values.last().context("a pair")?);
+    println!(
+        "{what} = {:.2} (median of {count}; {min:.2} to {max:.2})",
+        values[count / 2]
+    );
+    Ok(())
+}
+
+async fn singles(
+    server: &EmbeddedServer,
+    client: &Client,
+    sdk: &aws_sdk_sqs::Client,
+    options: Options,
+) -> anyhow::Result<Run> {
+    let sdk = sdk.clone();
+    run(server, client, Action::SendMessage, options, move |queue, body| {
+        let sdk = sdk.clone();
+        async move {
+            let sent = sdk.send_message().queue_url(queue).message_body(body).send().await?;
+            anyhow::ensure!(sent.message_id().is_some());
+            Ok(())
+        }
+    })
+    .await
+}
+
+async fn batched(server: &EmbeddedServer, client: &Client, options: Options) -> anyhow::Result<Run> {
+    let batcher = client.batcher(server.queue_url("bench")).build();
+    run(server, client, Action::SendMessageBatch, options, move |_, body| {
+        let batcher = batcher.clone();
+        async move {
+            batcher.send(body).await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// All tasks send their share, each a message at a time, to a queue of this run.
+async fn run<F>(
+    server: &EmbeddedServer,
+    client: &Client,
+    action: Action,
+    options: Options,
+    send: impl Fn(String, String) -> F + Clone + Send + 'static,
+) -> anyhow::Result<Run>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let queue = client.create_queue("bench").await?.queue_url;
+    server.forget_requests();
+    let begin = Instant::now();
+    let tasks = (0..options.tasks).map(|task| {
+        let (send, queue) = (send.clone(), queue.clone());
+        tokio::spawn(async move {
+            for _ in (task..options.messages).step_by(options.tasks) {
+                send(queue.clone(), "x".repeat(options.bytes)).await?;
+            }
+            anyhow::Ok(())
+        })
+    });
+    for ended in future::join_all(tasks.collect::<Vec<_>>()).await {
+        ended??;
+    }
+    let time = begin.elapsed();
+    let arrived = server.queue("bench").map(|queue| queue.len());
+    anyhow::ensure!(arrived == Some(options.messages), "{arrived:?} messages arrived");
+    client.delete_queue(queue).await?;
+    let requests = server.count(action);
+    Ok(Run { time, requests })
+}
