@@ -69,6 +69,10 @@ pub use credentials::{
 };
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use protocol::Protocol;
+/// What the fuzz targets call: not a part of the API, and there for them only.
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub use protocol::fuzzing;
 pub use request::Request;
 pub use retry::RetryPolicy;
 pub use transport::http_client_builder;

@@ -4,6 +4,8 @@
 //! protocol calls its lists and maps.
 
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod names;
 mod negotiation;
 mod query;

@@ -1,5 +1,6 @@
 //! Every action's wire forms, held against bodies that were written by hand from the names of the service model.
 
+mod corpus;
 mod recorded;
 
 use std::fmt::Debug;
@@ -314,6 +315,8 @@ fn an_answer_that_cannot_be_read_is_not_quoted() {
              </MessageAttribute></Message></ReceiveMessageResult></ReceiveMessageResponse>",
         ),
         (Wire::Query, "<ReceiveMessageResponse>hidden"),
+        (Wire::Query, "<ReceiveMessageResponse><hidden></ReceiveMessageResponse>"),
+        (Wire::Query, "<ReceiveMessageResponse>&hidden;</ReceiveMessageResponse>"),
     ] {
         let answer = Answer {
             status: 200,

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::OutgoingMessage;
+use super::members::of_text_members;
 use super::text::always_seconds;
 use crate::error::ErrorCode;
 use crate::operation::SendMessageOutput;
@@ -115,7 +116,7 @@ pub struct BatchResultEntry {
 
 /// An entry of a batch that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct SendMessageBatchResultEntry {
     /// The entry's id, as the caller gave it.
@@ -124,6 +125,8 @@ pub struct SendMessageBatchResultEntry {
     #[serde(flatten)]
     pub output: SendMessageOutput,
 }
+
+of_text_members!(SendMessageBatchResultEntry);
 
 /// An entry of a batch that the server refused or could not carry out; the others are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::members::of_text_members;
 use super::{AccessPolicy, DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum};
 use crate::error::Error;
 use crate::limits;
@@ -32,6 +33,7 @@ macro_rules! queue_attributes {
         /// attributes.content_based_deduplication = Some(true);
         /// ```
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(remote = "Self")]
         #[non_exhaustive]
         pub struct QueueAttributes {
             $(
@@ -48,6 +50,8 @@ macro_rules! queue_attributes {
             #[serde(flatten)]
             pub other: BTreeMap<String, String>,
         }
+
+        of_text_members!(QueueAttributes);
 
         impl QueueAttributes {
             /// Takes this attribute away from the queue that the attributes are set on: it goes out as an empty value,

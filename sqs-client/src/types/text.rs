@@ -152,6 +152,10 @@ macro_rules! attribute_text_by_name {
 }
 pub(crate) use attribute_text_by_name;
 
+/// Longest text of JSON that is read. SQS's own policies have at most some 1,000 bytes; what a server adds to one is
+/// kept, and takes up to 128 times its length.
+pub(crate) const MAX_JSON_TEXT: usize = 64 * 1024;
+
 /// Implements [`AttributeText`] for a type whose text is JSON.
 macro_rules! attribute_text_by_json {
     ($($type:ty),*) => {$(
@@ -160,6 +164,9 @@ macro_rules! attribute_text_by_json {
                 serde_json::to_string(self)
             }
             fn from_text(text: &str) -> Result<Self, String> {
+                if text.len() > crate::types::text::MAX_JSON_TEXT {
+                    return Err(format!("{} bytes are too long for a policy", text.len()));
+                }
                 serde_json::from_str(text).map_err(|error| error.to_string())
             }
         }

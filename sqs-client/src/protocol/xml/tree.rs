@@ -60,7 +60,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Node<'_>, Error> {
     let mut around = Vec::new();
     let mut current = Node::default();
     loop {
-        let event = reader.read_event().map_err(|error| Error(error.to_string()))?;
+        // quick-xml quotes names that do not match, which may be a message; the place says enough.
+        let event = reader
+            .read_event()
+            .map_err(|_| Error(format!("not well-formed at byte {}", reader.error_position())))?;
         match event {
             Event::Start(start) => {
                 if around.len() == MAX_DEPTH {
