@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, ensure};
 use futures::future::BoxFuture;
@@ -19,12 +19,14 @@ use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 type Case = fn() -> BoxFuture<'static, Outcome>;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 11] = [
+    let cases: [(&str, Case); 13] = [
         ("passing_faults_are_tried_again", || Box::pin(passing())),
         ("lasting_faults_end_after_all_attempts", || Box::pin(lasting())),
         ("refusals_are_not_tried_again", || Box::pin(refusals())),
         ("retry_after_is_heeded", || Box::pin(retry_after())),
         ("silence_ends_by_the_attempts_timeout", || Box::pin(silence())),
+        ("a_trickle_ends_by_the_attempts_timeout", || Box::pin(trickle())),
+        ("an_answer_that_is_slow_is_an_answer", || Box::pin(slow())),
         ("a_long_poll_is_no_silence", || Box::pin(long_poll())),
         ("damage_is_found_by_md5", || Box::pin(damage())),
         ("a_clock_that_is_off_is_corrected", || Box::pin(clock())),
@@ -69,6 +71,7 @@ fn faults() -> Vec<(FaultKind, bool)> {
     vec![
         (FaultKind::DropBefore, false),
         (FaultKind::DropAfter, true),
+        (FaultKind::Reset, true),
         (FaultKind::HalfAnswer, true),
         (FaultKind::Throttle, false),
         (FaultKind::ThrottlingException, false),
@@ -159,6 +162,42 @@ async fn silence() -> Outcome {
     let endless = server_with(|builder| builder.operation_timeout(Duration::MAX).attempt_timeout(Duration::MAX));
     let (_server, client, queue) = endless.await?;
     client.receive_message(&queue).wait_time(Duration::ZERO).await?;
+    Ok(())
+}
+
+/// A server that is never silent for long, and never done.
+async fn trickle() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(400))).await?;
+    let within_headers = FaultKind::Trickle(Duration::from_millis(100));
+    let (result, attempts) = send_under(&server, &client, &queue, Fault::on(Action::SendMessage, within_headers)).await;
+    let error = result.err().context("passed")?;
+    ensure!(
+        error.kind() == ErrorKind::Timeout && error.may_have_been_sent() && error.is_retryable() && attempts == 3,
+        "{attempts} attempts: {error:?}"
+    );
+
+    // Some 200 bytes of headers come within the time, the body does not.
+    let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_secs(2))).await?;
+    client.send_message(&queue, "x".repeat(100_000)).await?;
+    let within_body = FaultKind::Trickle(Duration::from_millis(1));
+    server
+        .faults()
+        .add(Fault::on(Action::ReceiveMessage, within_body).times(1));
+    let receive = client
+        .receive_message(&queue)
+        .visibility_timeout(Duration::ZERO)
+        .wait_time(Duration::ZERO);
+    let received = receive.await?.messages;
+    assert_eq!((received.len(), server.count(Action::ReceiveMessage)), (1, 2));
+    Ok(())
+}
+
+async fn slow() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    let fault = Fault::on(Action::SendMessage, FaultKind::Trickle(Duration::from_millis(1)));
+    let (result, attempts) = send_under(&server, &client, &queue, fault).await;
+    result?;
+    assert_eq!(attempts, 1);
     Ok(())
 }
 
@@ -264,13 +303,25 @@ async fn token() -> Outcome {
     Ok(())
 }
 
+/// Gives out a key that has expired already, so that every attempt asks for one, and counts them.
+#[derive(Debug, Default)]
+struct Counting(Arc<AtomicU32>);
+
+impl ProvideCredentials for Counting {
+    fn provide_credentials(&self) -> Provided<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async { Ok(Credentials::new("test", "test").with_expiry(SystemTime::UNIX_EPOCH)) })
+    }
+}
+
 async fn nobody() -> Outcome {
     let refused = "http://127.0.0.1:1";
     let unknown = "http://no-such-host.invalid";
     for endpoint in [refused, unknown] {
+        let attempts = Arc::new(AtomicU32::new(0));
         let client = Client::builder()
             .endpoint_url(endpoint)
-            .credentials(Credentials::new("test", "test"))
+            .credentials(Counting(attempts.clone()))
             .retry(quick(3))
             .build()?;
         let error = client
@@ -280,6 +331,7 @@ async fn nobody() -> Outcome {
             .context("passed")?;
         ensure!(error.kind() == ErrorKind::Transport, "{error:?}");
         ensure!(error.is_retryable() && !error.may_have_been_sent(), "{error:?}");
+        assert_eq!(attempts.load(Ordering::SeqCst), 3, "{endpoint}");
     }
     Ok(())
 }

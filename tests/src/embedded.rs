@@ -47,6 +47,7 @@ mod service;
 mod settings;
 mod sigv4;
 mod store;
+mod wire;
 mod xml;
 
 #[cfg(test)]
@@ -93,6 +94,7 @@ pub struct Builder {
     only: Option<Protocol>,
     seed: u64,
     journal_capacity: usize,
+    keep_inputs: bool,
     limits: Limits,
 }
 
@@ -107,6 +109,7 @@ impl Default for Builder {
             only: None,
             seed: 0,
             journal_capacity: 1000,
+            keep_inputs: false,
             limits: Limits {
                 in_flight_standard: 120_000,
                 in_flight_fifo: 20_000,
@@ -174,6 +177,13 @@ impl Builder {
         self
     }
 
+    /// Whether [`EmbeddedServer::requests`] remembers what each asked for, message bodies included (default: no).
+    #[must_use]
+    pub fn keep_inputs(mut self, keep: bool) -> Self {
+        self.keep_inputs = keep;
+        self
+    }
+
     /// How many messages may be in flight (default 120,000 on a standard and 20,000 on a FIFO queue).
     #[must_use]
     pub fn in_flight_limits(mut self, standard: usize, fifo: usize) -> Self {
@@ -217,6 +227,7 @@ impl Builder {
             // Apart from the service's own, so that rules do not change the ids of messages.
             faults: Faults::new(self.seed.wrapping_add(1)),
             journal: Journal::new(self.journal_capacity),
+            keep_inputs: self.keep_inputs,
         });
         let task = tokio::spawn(http::serve(listener, shared.clone()));
         Ok(EmbeddedServer { shared, address, task })

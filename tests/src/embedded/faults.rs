@@ -21,8 +21,12 @@ pub enum FaultKind {
     DropBefore,
     /// The request has its effect, and the connection is closed without an answer.
     DropAfter,
+    /// The request has its effect, and the connection is reset without an answer.
+    Reset,
     /// The request has its effect, and the connection is closed in the middle of the answer's body.
     HalfAnswer,
+    /// The request has its effect, and its answer comes a byte at a time, headers and all, with this long between two.
+    Trickle(Duration),
     /// What a standard queue sends or delivers is there a second time. FIFO queues never duplicate.
     Duplicate,
     /// A standard queue delivers any of its messages, not the oldest.
@@ -228,7 +232,9 @@ pub(crate) struct Plan {
     pub(crate) effects: Effects,
     pub(crate) wrong_md5: bool,
     pub(crate) drop_after: bool,
+    pub(crate) reset: bool,
     pub(crate) half_answer: bool,
+    pub(crate) trickle: Option<Duration>,
 }
 
 impl Plan {
@@ -243,7 +249,9 @@ impl Plan {
             FaultKind::DropBefore => instead(Instead::Drop),
             FaultKind::Delay(delay) => self.delay += *delay,
             FaultKind::DropAfter => self.drop_after = true,
+            FaultKind::Reset => self.reset = true,
             FaultKind::HalfAnswer => self.half_answer = true,
+            FaultKind::Trickle(pause) => self.trickle = Some(*pause),
             FaultKind::Duplicate => self.effects.duplicate = true,
             FaultKind::Reorder => self.effects.reorder = true,
             FaultKind::WrongMd5 => self.wrong_md5 = true,

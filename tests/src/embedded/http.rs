@@ -26,6 +26,7 @@ use super::query::Form;
 use super::schema::Action;
 use super::service::Service;
 use super::sigv4::Signed;
+use super::wire::{Line, Wire};
 use super::{json as json_codec, xml};
 
 /// A batch of 1 MiB, all of it escaped.
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) only: Option<Protocol>,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
+    /// Whether the journal has what requests ask for.
+    pub(crate) keep_inputs: bool,
 }
 
 /// Accepts connections until its task is aborted, and theirs with it.
@@ -69,15 +72,17 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
+    let line = Line::default();
+    let wire = Wire::new(stream, line.clone());
     let service = service_fn(move |request| {
-        let shared = shared.clone();
-        async move { shared.answer(request).await }
+        let (shared, line) = (shared.clone(), line.clone());
+        async move { shared.answer(request, &line).await }
     });
     let mut http = http1::Builder::new();
     // Idle connections stay open: a close is a fault, and faults happen on demand only.
     http.header_read_timeout(None).max_buf_size(1024 * 1024);
     // It ends with an error when the client goes away, and when a fault breaks it.
-    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+    let _ = http.serve_connection(TokioIo::new(wire), service).await;
 }
 
 /// A request that was read and understood, as far as it can be.
@@ -91,7 +96,7 @@ struct Call {
 
 impl Shared {
     /// The life of a request. An `Err` closes the connection without an answer.
-    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Answer>> {
+    async fn answer(&self, request: Request<Incoming>, line: &Line) -> io::Result<Response<Answer>> {
         let request_id = self.service.rng.uuid().to_string();
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, MAX_BODY).collect().await {
@@ -117,7 +122,8 @@ impl Shared {
             return self.replace(instead, protocol, &request_id);
         }
         let result = self.service.perform(action, input, &plan.effects).await;
-        if plan.drop_after {
+        line.set(plan.trickle, plan.reset);
+        if plan.drop_after || plan.reset {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(match result {
@@ -159,6 +165,12 @@ impl Shared {
             headers: call.head.headers.clone(),
             body_bytes: call.body.len(),
             entries: call.input.as_ref().map_or(1, Input::entry_count),
+            input: call
+                .input
+                .as_ref()
+                .ok()
+                .filter(|_| self.keep_inputs)
+                .map(Input::to_value),
         });
     }
 

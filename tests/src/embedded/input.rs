@@ -95,8 +95,8 @@ impl Input {
         self.0.entry(name).or_insert_with(|| Value::from(value));
     }
 
-    #[cfg(test)]
-    pub(crate) fn into_value(self) -> Value {
-        Value::Object(self.0)
+    /// All members, by their names in JSON.
+    pub(crate) fn to_value(&self) -> Value {
+        Value::Object(self.0.clone())
     }
 }

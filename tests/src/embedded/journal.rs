@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hyper::HeaderMap;
+use serde_json::Value;
 
 use super::http::Protocol;
 use super::schema::Action;
@@ -23,6 +24,9 @@ pub struct Recorded {
     pub body_bytes: usize,
     /// How many entries its batch has; 1 if it is none.
     pub entries: usize,
+    /// Its members as the server read them, by their names in JSON whichever protocol it spoke; only where
+    /// [`Builder::keep_inputs`](super::Builder::keep_inputs) asks for it, and the request could be read.
+    pub input: Option<Value>,
 }
 
 #[derive(Debug)]

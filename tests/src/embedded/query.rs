@@ -153,7 +153,7 @@ mod tests {
     fn read(form: &str) -> Result<Value> {
         let form = Form::parse(form.as_bytes())?;
         let action = form.action()?;
-        Ok(form.decode(action.shape().input)?.into_value())
+        Ok(form.decode(action.shape().input)?.to_value())
     }
 
     #[test]
