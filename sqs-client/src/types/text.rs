@@ -91,7 +91,8 @@ pub(crate) mod blob {
     }
 }
 
-/// A value that travels as the text of a queue attribute: attributes are a map of strings on the wire.
+/// A value that travels as the text of a queue attribute: attributes are a map of strings on the wire. The errors quote
+/// nothing of it.
 pub(crate) trait AttributeText: Sized {
     fn to_text(&self) -> Result<String, serde_json::Error>;
     fn from_text(text: &str) -> Result<Self, String>;
@@ -105,7 +106,7 @@ macro_rules! attribute_text_by_display {
                 Ok(self.to_string())
             }
             fn from_text(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|error| format!("{error}: {text:?}"))
+                text.parse().map_err(|error| format!("{error}"))
             }
         }
     )*};
@@ -133,7 +134,7 @@ impl AttributeText for SystemTime {
         let seconds = text.split('.').next().unwrap_or_default();
         Self::UNIX_EPOCH
             .checked_add(Duration::from_text(seconds)?)
-            .ok_or_else(|| format!("no time: {text:?}"))
+            .ok_or_else(|| "no time that this machine knows".to_owned())
     }
 }
 
@@ -167,7 +168,10 @@ macro_rules! attribute_text_by_json {
                 if text.len() > crate::types::text::MAX_JSON_TEXT {
                     return Err(format!("{} bytes are too long for a policy", text.len()));
                 }
-                serde_json::from_str(text).map_err(|error| error.to_string())
+                serde_json::from_str(text).map_err(|error| {
+                    let (what, line, column) = (error.classify(), error.line(), error.column());
+                    format!("{what:?} error at line {line}, column {column} of a policy")
+                })
             }
         }
     )*};

@@ -126,18 +126,9 @@ fn a_mebibyte_of_xml_takes_bounded_memory() {
         let body = filled(&begin, unit, &format!("</{name}Result></{name}Response>"));
         bounded::<Op>(Wire::Query, 200, body);
     }
-    for unit in [
-        "<a/>",
-        "<QueueUrl/>",
-        "<a>&lt;</a>",
-        "&lt;",
-        "<a><a/><a/><a/><a/><a/></a>",
-        "<![CDATA[]]>x",
-    ] {
-        read::<ListQueues>(unit);
-    }
+    read::<ListQueues>("<a/>");
+    read::<ListQueues>("<a>&lt;</a>");
     read::<ListQueues>(&nested("<a>", "</a>", 14));
-    read::<ListQueueTags>("<Tag><Key/><Value/></Tag>");
     read::<GetQueueAttributes>("<Attribute><Name>x</Name><Value/></Attribute>");
     read::<ReceiveMessage>("<Message><ReceiptHandle/></Message>");
     read::<SendMessageBatch>("<SendMessageBatchResultEntry><Id/><MessageId/></SendMessageBatchResultEntry>");
