@@ -45,13 +45,13 @@ const SUITE: &[(&str, &[(&str, Case)])] = &[
     ("tags", tags::CASES),
 ];
 
-const BACKENDS: [(&str, Backend); 3] = [
+pub const BACKENDS: [(&str, Backend); 3] = [
     ("embedded", Backend::Embedded),
     ("elasticmq", Backend::ElasticMq),
     ("moto", Backend::Moto),
 ];
 
-const PROTOCOLS: [(&str, Protocol); 2] = [("json", Protocol::Json), ("query", Protocol::Query)];
+pub const PROTOCOLS: [(&str, Protocol); 2] = [("json", Protocol::Json), ("query", Protocol::Query)];
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let mut trials = Vec::new();

@@ -2,6 +2,7 @@
 //! the last.
 
 mod batcher;
+mod actions;
 mod batches;
 mod bench;
 mod conformance;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let bench = Arc::new(Bench::new());
     let mut trials = conformance::trials(&bench);
     trials.extend(batcher::trials(&bench));
+    trials.extend(actions::trials(&bench));
     trials.extend(batches::trials(&bench));
     trials.extend(connections::trials(&bench));
     trials.extend(credentials::trials(&bench));
