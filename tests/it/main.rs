@@ -10,6 +10,7 @@ mod connections;
 mod credentials;
 mod extended;
 mod faults;
+mod roundtrip;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     trials.extend(credentials::trials(&bench));
     trials.extend(extended::trials(&bench));
     trials.extend(faults::trials(&bench));
+    trials.extend(roundtrip::trials(&bench));
     trials.extend(telemetry::trials(&bench));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers stop here, before the process ends.

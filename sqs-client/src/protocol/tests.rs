@@ -1,6 +1,7 @@
 //! Every action's wire forms, held against bodies that were written by hand from the names of the service model.
 
 mod corpus;
+mod model;
 mod recorded;
 
 use std::fmt::Debug;
@@ -40,6 +41,12 @@ fn sends<Op: Operation + DeserializeOwned + PartialEq + Debug>(request: Request<
     assert_eq!(std::str::from_utf8(&encoded).unwrap(), expected);
     let json = Wire::Json.encode(input).unwrap();
     assert_eq!(&serde_json::from_slice::<Op>(&json).unwrap(), input, "{json:?}");
+}
+
+/// As [`sends`], of a request that has every member that there is.
+fn sends_all<Op: Operation + DeserializeOwned + PartialEq + Debug>(request: Request<Op>, form: &str) {
+    model::has_every_member(Op::NAME, &serde_json::to_value(request.input()).unwrap());
+    sends(request, form);
 }
 
 fn message() -> OutgoingMessage {
@@ -84,17 +91,17 @@ fn every_action_has_its_form() {
     let arn = "arn%3Aaws%3Asqs%3Ar%3A1%3Aq";
     let of_queue = |rest: &str| format!("{queue}{rest}");
     let minute = Duration::from_secs(60);
-    sends(
+    sends_all(
         c.add_permission(QUEUE, "l", ["111122223333", "2"], ["SendMessage", "*"]),
         &of_queue("&Label=l&AWSAccountId.1=111122223333&AWSAccountId.2=2&ActionName.1=SendMessage&ActionName.2=*"),
     );
-    sends(c.cancel_message_move_task("h="), "&TaskHandle=h%3D");
-    sends(
+    sends_all(c.cancel_message_move_task("h="), "&TaskHandle=h%3D");
+    sends_all(
         c.change_message_visibility(QUEUE, "h", Duration::ZERO),
         &of_queue("&ReceiptHandle=h&VisibilityTimeout=0"),
     );
     let entries = [("a", minute), ("b", Duration::ZERO)];
-    sends(
+    sends_all(
         c.change_message_visibility_batch(
             QUEUE,
             entries.map(|(id, timeout)| ChangeMessageVisibilityBatchEntry::new(id, "h", timeout)),
@@ -108,42 +115,42 @@ fn every_action_has_its_form() {
              &ChangeMessageVisibilityBatchRequestEntry.2.VisibilityTimeout=0",
         ),
     );
-    sends(
+    sends_all(
         c.create_queue("q").attributes(attributes()).tag("k", "v"),
         &format!("&QueueName=q{ATTRIBUTES_FORM}&Tag.1.Key=k&Tag.1.Value=v"),
     );
-    sends(c.delete_message(QUEUE, "h"), &of_queue("&ReceiptHandle=h"));
-    sends(
+    sends_all(c.delete_message(QUEUE, "h"), &of_queue("&ReceiptHandle=h"));
+    sends_all(
         c.delete_message_batch(QUEUE, [DeleteMessageBatchEntry::new("a", "h")]),
         &of_queue("&DeleteMessageBatchRequestEntry.1.Id=a&DeleteMessageBatchRequestEntry.1.ReceiptHandle=h"),
     );
-    sends(c.delete_queue(QUEUE), queue);
-    sends(
+    sends_all(c.delete_queue(QUEUE), queue);
+    sends_all(
         c.get_queue_attributes(QUEUE, [QueueAttributeName::All, QueueAttributeName::QueueArn]),
         &of_queue("&AttributeName.1=All&AttributeName.2=QueueArn"),
     );
-    sends(
+    sends_all(
         c.get_queue_url("q").queue_owner_aws_account_id("1"),
         "&QueueName=q&QueueOwnerAWSAccountId=1",
     );
-    sends(
+    sends_all(
         c.list_dead_letter_source_queues(QUEUE).next_token("t").max_results(5),
         &of_queue("&NextToken=t&MaxResults=5"),
     );
-    sends(
+    sends_all(
         c.list_message_move_tasks(ARN).max_results(10),
         &format!("&SourceArn={arn}&MaxResults=10"),
     );
-    sends(c.list_queue_tags(QUEUE), queue);
-    sends(
+    sends_all(c.list_queue_tags(QUEUE), queue);
+    sends_all(
         c.list_queues()
             .queue_name_prefix("p")
             .next_token("t")
             .max_results(1_000),
         "&QueueNamePrefix=p&NextToken=t&MaxResults=1000",
     );
-    sends(c.purge_queue(QUEUE), queue);
-    sends(
+    sends_all(c.purge_queue(QUEUE), queue);
+    sends_all(
         c.receive_message(QUEUE)
             .message_system_attribute_names([MessageSystemAttributeName::SenderId])
             .message_attribute_names(["a", "b.*"])
@@ -156,8 +163,8 @@ fn every_action_has_its_form() {
              &MaxNumberOfMessages=10&VisibilityTimeout=0&WaitTimeSeconds=20&ReceiveRequestAttemptId=r",
         ),
     );
-    sends(c.remove_permission(QUEUE, "l"), &of_queue("&Label=l"));
-    sends(
+    sends_all(c.remove_permission(QUEUE, "l"), &of_queue("&Label=l"));
+    sends_all(
         c.send_message(QUEUE, message()),
         &of_queue(&format!("&{}", MESSAGE_FORM.join("&"))),
     );
@@ -165,22 +172,22 @@ fn every_action_has_its_form() {
     let members = MESSAGE_FORM
         .join(entry)
         .replace("&MessageGroupId", &format!("{entry}MessageGroupId"));
-    sends(
+    sends_all(
         c.send_message_batch(QUEUE, [SendMessageBatchEntry::new("a", message())]),
         &of_queue(&format!("{entry}Id=a{entry}{members}")),
     );
-    sends(c.set_queue_attributes(QUEUE, attributes()), &of_queue(ATTRIBUTES_FORM));
-    sends(
+    sends_all(c.set_queue_attributes(QUEUE, attributes()), &of_queue(ATTRIBUTES_FORM));
+    sends_all(
         c.start_message_move_task(ARN)
             .destination_arn(ARN)
             .max_number_of_messages_per_second(500),
         &format!("&SourceArn={arn}&DestinationArn={arn}&MaxNumberOfMessagesPerSecond=500"),
     );
-    sends(
+    sends_all(
         c.tag_queue(QUEUE, [("k", "v"), ("l", "")]),
         &of_queue("&Tag.1.Key=k&Tag.1.Value=v&Tag.2.Key=l&Tag.2.Value="),
     );
-    sends(c.untag_queue(QUEUE, ["k", "l"]), &of_queue("&TagKey.1=k&TagKey.2=l"));
+    sends_all(c.untag_queue(QUEUE, ["k", "l"]), &of_queue("&TagKey.1=k&TagKey.2=l"));
 }
 
 #[test]

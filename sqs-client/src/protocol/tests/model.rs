@@ -1,0 +1,129 @@
+//! Held against AWS's service model: the optional test data.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use super::super::names::{Collection, collection};
+use super::recorded::{Said, is_said_alike};
+use crate::testing::json_vector;
+
+const NAMESPACE: &str = "com.amazonaws.sqs#";
+
+/// The model's shapes.
+pub(super) fn shapes() -> Option<&'static Value> {
+    static SHAPES: OnceLock<Option<Value>> = OnceLock::new();
+    let read = || Some(json_vector("sqs-smithy-model.json")?["shapes"].take());
+    SHAPES.get_or_init(read).as_ref()
+}
+
+/// The Query protocol's name of a member, or of a map's key or value.
+fn xml_name(member: &Value) -> &str {
+    member["traits"]["smithy.api#xmlName"].as_str().unwrap_or_default()
+}
+
+/// The members of a structure, with the shape that each is of.
+fn members<'a>(shapes: &'a Value, structure: &Value) -> impl Iterator<Item = (&'a String, &'a Value, &'a Value)> {
+    let target = structure.as_str().unwrap();
+    let members = shapes[target]["members"].as_object().into_iter().flatten();
+    members.map(|(name, member)| (name, member, &shapes[member["target"].as_str().unwrap()]))
+}
+
+#[test]
+fn lists_and_maps_go_by_the_models_names() {
+    let Some(shapes) = shapes() else { return };
+    let operations = shapes.as_object().unwrap().iter();
+    let operations = operations.filter(|(_, shape)| shape["type"] == "operation");
+    let mut checked = 0;
+    for (name, operation) in operations {
+        let action: &'static str = name.strip_prefix(NAMESPACE).unwrap();
+        for side in ["input", "output"] {
+            checked += check_names(shapes, action, &operation[side]["target"]);
+        }
+    }
+    assert!(checked > 100, "{checked} members");
+}
+
+/// Checks the structure's members and what is in them, and counts them.
+fn check_names(shapes: &Value, action: &'static str, structure: &Value) -> usize {
+    let mut checked = 0;
+    for (name, member, shape) in members(shapes, structure) {
+        // SQS knows their names and nothing more: "Not implemented. Reserved for future use."
+        if ["StringListValues", "BinaryListValues"].contains(&name.as_str()) {
+            continue;
+        }
+        checked += 1;
+        let found = collection(name);
+        let flattened = !member["traits"]["smithy.api#xmlFlattened"].is_null();
+        let inner = match (shape["type"].as_str().unwrap_or_default(), found) {
+            ("list", Some(Collection::List(element))) => {
+                assert!(flattened && element.is(action, xml_name(member)), "{action}: {name}");
+                &shape["member"]["target"]
+            }
+            ("map", Some(Collection::Map { element, key, value })) => {
+                assert!(flattened && element.is(action, xml_name(member)), "{action}: {name}");
+                assert_eq!((key, value), (xml_name(&shape["key"]), xml_name(&shape["value"])));
+                &shape["value"]["target"]
+            }
+            ("list" | "map", found) => panic!("{action}: {name} is {found:?}"),
+            (_, found) => {
+                assert!(found.is_none() && xml_name(member).is_empty(), "{action}: {name}");
+                &member["target"]
+            }
+        };
+        checked += check_names(shapes, action, inner);
+    }
+    checked
+}
+
+/// The input has every member of the action's, and of its entries.
+pub(super) fn has_every_member(action: &str, input: &Value) {
+    let Some(shapes) = shapes() else { return };
+    let operation = &shapes[format!("{NAMESPACE}{action}")];
+    check_members(shapes, &operation["input"]["target"], input);
+}
+
+fn check_members(shapes: &Value, structure: &Value, input: &Value) {
+    let in_model = members(shapes, structure).filter_map(|(name, member, _)| {
+        let is_deprecated = !member["traits"]["smithy.api#deprecated"].is_null();
+        (!is_deprecated).then_some(name)
+    });
+    let sent = input.as_object().unwrap();
+    assert_eq!(
+        in_model.collect::<BTreeSet<_>>(),
+        sent.keys().collect::<BTreeSet<_>>(),
+        "{structure}"
+    );
+    for (name, _, shape) in members(shapes, structure) {
+        let of = &shape["member"]["target"];
+        if shape["type"] == "list" && shapes[of.as_str().unwrap()]["type"] == "structure" {
+            check_members(shapes, of, &sent[name][0]);
+        }
+    }
+}
+
+#[test]
+fn every_error_of_the_model_is_known() {
+    let Some(shapes) = shapes() else { return };
+    let mut errors = 0;
+    for (name, shape) in shapes.as_object().unwrap() {
+        let traits = &shape["traits"];
+        let Some(fault) = traits["smithy.api#error"].as_str() else {
+            continue;
+        };
+        errors += 1;
+        let name = name.strip_prefix(NAMESPACE).unwrap();
+        let query = &traits["aws.protocols#awsQueryError"];
+        let status = query["httpResponseCode"].as_u64().unwrap_or(400);
+        is_said_alike(&Said {
+            json: name,
+            query: query["code"].as_str().unwrap_or(name),
+            code: name,
+            sender_fault: fault == "client",
+            status: u16::try_from(status).unwrap(),
+            message: "why",
+        });
+    }
+    assert!(errors >= 25, "{errors} errors");
+}
