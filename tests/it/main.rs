@@ -1,8 +1,8 @@
 //! The integration tests: one binary that owns the servers, so that they are shared by all tests and stopped after
 //! the last.
 
-mod batcher;
 mod actions;
+mod batcher;
 mod batches;
 mod bench;
 mod conformance;

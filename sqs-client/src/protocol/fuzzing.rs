@@ -68,9 +68,7 @@ fn success(protocol: Wire, body: &[u8]) {
         StartMessageMoveTask
     }
     if let Some(received) = read::<ReceiveMessage>(protocol, &answer) {
-        for message in &received.messages {
-            let _ = checksum::verify_received(message);
-        }
+        let _ = checksum::verify_received(&received.messages);
     }
 }
 
