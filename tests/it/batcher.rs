@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -106,14 +107,22 @@ where
 }
 
 async fn fill() -> Outcome {
-    const MESSAGES: usize = 64 * 50;
+    const MESSAGES: usize = 6400;
     let (server, client) = server().await?;
     let batcher = client.batcher(queue(&client).await?).build();
-    tasks(&batcher, 64, async |batcher: Batcher, task| {
-        for i in 0..50 {
-            batcher.send(format!("{:1024}", task * 50 + i)).await?;
+    // Whoever is free sends the next, so that all tasks are busy until the end.
+    let next = Arc::new(AtomicUsize::new(0));
+    tasks(&batcher, 64, move |batcher, _| {
+        let next = next.clone();
+        async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= MESSAGES {
+                    return Ok(());
+                }
+                batcher.send(format!("{number:1024}")).await?;
+            }
         }
-        Ok(())
     })
     .await?;
     let lengths = lengths(&server, Action::SendMessageBatch);
