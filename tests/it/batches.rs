@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes, RetryPolicy};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
@@ -21,6 +21,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         trial("batches::each_input_has_its_own_result", bench, |_| {
             Ok(Box::pin(own_results()))
         }),
+        trial(
+            "batches::what_an_earlier_attempt_may_have_sent_is_not_forgotten",
+            bench,
+            |_| Ok(Box::pin(refused_when_tried_again())),
+        ),
         trial("batches::a_fifo_queue_keeps_the_order", bench, |_| Ok(Box::pin(fifo()))),
         trial("batches::a_request_that_fails_fails_its_own_inputs_only", bench, |_| {
             Ok(Box::pin(failed_request()))
@@ -108,6 +113,24 @@ async fn own_results() -> Outcome {
     ensure!(
         by_server.len() == 1 && by_server[0].may_have_been_sent() && by_server[0].is_retryable(),
         "{by_server:?}"
+    );
+    Ok(())
+}
+
+async fn refused_when_tried_again() -> Outcome {
+    let (server, client, queue) = server(3).await?;
+    let faults = server.faults();
+    faults.add(Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(1)).times(1));
+    faults.add(Fault::on(Action::SendMessageBatch, FaultKind::status(403)).after(1));
+    let results = client.send_messages(&queue, ["x"]).await;
+    let error = results
+        .first()
+        .and_then(|result| result.as_ref().err())
+        .context("sent")?;
+    assert_eq!(error.status(), Some(403));
+    ensure!(
+        error.may_have_been_sent(),
+        "the first attempt may have had its effect: {error:?}"
     );
     Ok(())
 }

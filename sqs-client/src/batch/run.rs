@@ -48,7 +48,7 @@ pub(crate) async fn run<B: Batch>(
             None => None,
         };
         let again = |failed: &BatchResultErrorEntry| pause.is_some() && !failed.sender_fault;
-        for failed in output.failed.iter().filter(|failed| !again(failed)) {
+        for failed in &output.failed {
             settle::<B>(&mut results, &failed.id, Err(Error::entry(failed)));
         }
         entries = operation.into_entries();
@@ -69,10 +69,16 @@ pub(crate) async fn run<B: Batch>(
         .collect()
 }
 
-/// An id that is none of ours has no place, and is passed over.
+/// The entry's result, or the latest of its errors so far, which may have been sent if any of them may. An id that is
+/// none of ours has no place, and is passed over.
 fn settle<B: Batch>(results: &mut Results<B>, id: &str, result: Result<B::Result, Error>) {
     let place = id.parse().ok().and_then(|place: usize| results.get_mut(place));
     if let Some(place) = place {
-        *place = Some(result);
+        let sent = |error: &Error| error.may_have_been_sent();
+        let before = matches!(place, Some(Err(error)) if sent(error));
+        *place = Some(result.map_err(|error| {
+            let sent = before || sent(&error);
+            error.sent(sent)
+        }));
     }
 }
