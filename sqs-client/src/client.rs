@@ -88,6 +88,10 @@ impl Client {
         self.inner.ambient.id()
     }
 
+    pub(crate) fn ambient(&self) -> &Ambient {
+        &self.inner.ambient
+    }
+
     /// The attempts of a request, or of a part of one, by the client's policy and quota.
     pub(crate) fn attempts(&self) -> Attempts<'_> {
         Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)

@@ -17,6 +17,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Programs that only consume have [`Client::consumer`] do all that: see [`Consumer`].
+//!
 //! * Requests are signed by AWS Signature Version 4, and tried again as [`RetryPolicy`] says.
 //! * Both wire protocols, AWS JSON 1.0 and AWS Query, are spoken from the same types: [`Protocol`].
 //! * MD5s of bodies and attributes are verified.
@@ -39,6 +41,7 @@ mod batcher;
 mod checksum;
 mod client;
 mod config;
+mod consumer;
 mod credentials;
 mod endpoint;
 mod error;
@@ -62,6 +65,10 @@ pub use batcher::{
 };
 pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
+pub use consumer::{
+    AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,
+    DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, MAX_REFUSED_POLLS,
+};
 #[cfg(feature = "aws-config")]
 pub use credentials::AwsConfigCredentials;
 pub use credentials::{

@@ -103,13 +103,18 @@ impl RetryPolicy {
         } else {
             self.base_delay
         };
-        let doubled = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
-        let own = doubled.min(self.max_delay).mul_f64(ambient.fraction());
+        let own = full_jitter(base, self.max_delay, attempt, ambient.fraction());
         match hint {
             Some(RetryHint::Within(asked)) => asked.clamp(own, own.saturating_add(MAX_STRETCH)),
             _ => own,
         }
     }
+}
+
+/// A random part of a bound that is `base` at the first attempt and doubles with each, up to `max`.
+pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, fraction: f64) -> Duration {
+    let doubled = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
+    doubled.min(max).mul_f64(fraction)
 }
 
 impl Default for RetryPolicy {

@@ -61,6 +61,8 @@ pub enum Quirk {
     NoDeduplicationScope,
     /// A message move task that was cancelled is no longer listed.
     ForgetsCancelledTasks,
+    /// What was given back can be overtaken by a later message of its group, in a receive at the same time.
+    OvertakesInGroups,
 }
 
 impl Backend {
@@ -88,6 +90,7 @@ impl Backend {
                 Quirk::NoDeadLetterSource,
                 Quirk::TakesAnyAttribute,
                 Quirk::NoDeduplicationScope,
+                Quirk::OvertakesInGroups,
             ],
         };
         quirks.contains(&quirk)

@@ -7,6 +7,7 @@ mod batches;
 mod bench;
 mod conformance;
 mod connections;
+mod consumer;
 mod credentials;
 mod extended;
 mod faults;
@@ -21,6 +22,15 @@ use libtest_mimic::Arguments;
 use crate::bench::Bench;
 
 fn main() -> ExitCode {
+    if let Some(ended) = consumer::child::run_if_ordered() {
+        return ended.map_or_else(
+            |error| {
+                eprintln!("consumer: {error:?}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     let arguments = Arguments::from_args();
     let bench = Arc::new(Bench::new());
     let mut trials = conformance::trials(&bench);
@@ -29,6 +39,7 @@ fn main() -> ExitCode {
     trials.extend(batches::trials(&bench));
     trials.extend(connections::trials(&bench));
     trials.extend(credentials::trials(&bench));
+    trials.extend(consumer::trials(&bench));
     trials.extend(extended::trials(&bench));
     trials.extend(faults::trials(&bench));
     trials.extend(roundtrip::trials(&bench));

@@ -1,0 +1,329 @@
+//! A consumer: receives, holds and settles messages, with a bound on how many at a time.
+//!
+//! `state` says what is held and what there is room for, `lease`, `backlog` and `pace` decide; they do no I/O. Two tasks
+//! do: the poller fills the state, and the keeper extends and gives back what it holds. The stream of deliveries takes
+//! from it, and `run` is a loop over the stream.
+
+mod backlog;
+mod deliveries;
+mod delivery;
+mod keeper;
+mod lease;
+mod pace;
+mod poison;
+mod poller;
+mod run;
+mod shared;
+mod state;
+
+use std::time::Duration;
+
+use self::poison::Poison;
+use crate::client::Client;
+use crate::error::Error;
+use crate::operation::is_fifo;
+use crate::types::MessageSystemAttributeName;
+use crate::{limits, validate};
+
+pub use deliveries::Deliveries;
+pub use delivery::{AckOutcome, Delivery};
+pub use pace::MAX_REFUSED_POLLS;
+
+/// How many messages a consumer handles at a time, unless set otherwise.
+pub const DEFAULT_CONSUMER_CONCURRENCY: usize = 10;
+/// For how long a consumer hides messages with each receive and extension, unless set otherwise.
+pub const DEFAULT_CONSUMER_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a consumer has to come to its end, unless set otherwise.
+pub const DEFAULT_CONSUMER_GRACE: Duration = Duration::from_secs(30);
+/// How long an acknowledgement waits for others to share its request, unless set otherwise.
+pub const DEFAULT_CONSUMER_ACK_LINGER: Duration = Duration::from_millis(5);
+/// How long a message stays hidden after its first failure at most, and after any, unless set otherwise.
+pub const DEFAULT_CONSUMER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// Most polls that a consumer has under way, unless set otherwise.
+const MAX_DEFAULT_POLLERS: usize = 8;
+
+/// A consumer of a queue that is being put together: see [`Client::consumer`].
+///
+/// # What it does
+///
+/// At most [`concurrency`](Self::concurrency) messages are handled at a time, and at most [`prefetch`](Self::prefetch)
+/// wait beside them; a poll asks for at most what is free, so nothing is received that cannot be held. More than one
+/// poll is under way only while their answers are full. The visibility of all that is held is extended in time until it
+/// is settled; see [`Delivery`] on leases. Acknowledgements, extensions and returns of many messages share requests.
+///
+/// * **Order.** On a FIFO queue messages of a group are handled one at a time, in order, and groups in parallel. After
+///   a failure the rest of the group that is held goes back to the queue, and all of it comes again in order.
+/// * **Poll errors.** After a failed poll the next waits, for longer each time, up to 20 seconds. Only
+///   [`MAX_REFUSED_POLLS`] refusals one after the other that repeating does not mend end the consumer with the error: no
+///   such queue, no permission, no credentials.
+/// * **Empty answers** that come before the wait was over are followed by a pause of up to 1 second.
+///
+/// ```no_run
+/// # async fn handle(_: &str) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+/// use std::time::Duration;
+///
+/// client
+///     .consumer(queue)
+///     .concurrency(16)
+///     .handler_timeout(Duration::from_secs(300))
+///     .poison_queue(5, "https://sqs.eu-west-1.amazonaws.com/123456789012/poison")
+///     .run(tokio::signal::ctrl_c(), |delivery| async move { handle(&delivery.message().body).await })
+///     .await
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a consumer does nothing before it is run"]
+pub struct Consumer {
+    client: Client,
+    queue_url: String,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    ordered: bool,
+    concurrency: usize,
+    prefetch: Option<usize>,
+    pollers: Option<usize>,
+    visibility_timeout: Duration,
+    wait_time: Duration,
+    handler_timeout: Duration,
+    grace: Duration,
+    ack_linger: Duration,
+    backoff: (Duration, Duration),
+    message_attribute_names: Vec<String>,
+    system_attribute_names: Vec<MessageSystemAttributeName>,
+    poison: Option<Poison>,
+}
+
+impl Settings {
+    fn prefetch(&self) -> usize {
+        // A FIFO receive brings as many of one group as it can: with these, all handlers have a group of their own.
+        let behind = if self.ordered { limits::MAX_BATCH_ENTRIES - 1 } else { 1 };
+        self.prefetch.unwrap_or(self.concurrency.saturating_mul(behind))
+    }
+
+    fn pollers(&self) -> usize {
+        let in_flight = self.concurrency.saturating_add(self.prefetch());
+        let to_fill = in_flight.div_ceil(limits::MAX_BATCH_ENTRIES);
+        self.pollers.unwrap_or(to_fill.clamp(1, MAX_DEFAULT_POLLERS))
+    }
+}
+
+impl Consumer {
+    fn new(client: Client, queue_url: String) -> Self {
+        Self {
+            client,
+            settings: Settings {
+                ordered: is_fifo(&queue_url),
+                concurrency: DEFAULT_CONSUMER_CONCURRENCY,
+                prefetch: None,
+                pollers: None,
+                visibility_timeout: DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
+                wait_time: limits::MAX_WAIT_TIME,
+                handler_timeout: limits::MAX_VISIBILITY_TIMEOUT,
+                grace: DEFAULT_CONSUMER_GRACE,
+                ack_linger: DEFAULT_CONSUMER_ACK_LINGER,
+                backoff: DEFAULT_CONSUMER_BACKOFF,
+                message_attribute_names: vec!["All".to_owned()],
+                system_attribute_names: Vec::new(),
+                poison: None,
+            },
+            queue_url,
+        }
+    }
+
+    /// How many messages are handled at a time, at least 1; [`DEFAULT_CONSUMER_CONCURRENCY`] unless set.
+    pub fn concurrency(mut self, messages: usize) -> Self {
+        self.settings.concurrency = messages.max(1);
+        self
+    }
+
+    /// How many messages may wait for a handler, so that none idles while a poll is on its way; unless set as many as are
+    /// handled at a time, and 9 times as many where groups are kept in order, as a receive brings up to 10 of one. Fewer wait where handling takes long: no more than are handled within half of a visibility
+    /// timeout, by the average so far.
+    ///
+    /// Handled, waiting and being settled, no more messages are held than this and the concurrency together.
+    pub fn prefetch(mut self, messages: usize) -> Self {
+        self.settings.prefetch = Some(messages);
+        self
+    }
+
+    /// Most polls that are under way at a time, at least 1; unless set as many as fill what can be held with 10 messages
+    /// each, and at most 8.
+    pub fn pollers(mut self, polls: usize) -> Self {
+        self.settings.pollers = Some(polls.max(1));
+        self
+    }
+
+    /// For how long each receive and each extension hides a message: 1 s–12 h, in whole seconds (a fraction counts as
+    /// one); [`DEFAULT_CONSUMER_VISIBILITY_TIMEOUT`] unless set. So long it takes until another consumer gets what this
+    /// one held when it was killed.
+    pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.visibility_timeout = timeout;
+        self
+    }
+
+    /// How long a poll waits for a message: 0–20 s, in whole seconds; 20 s unless set. At most 7 tenths of the
+    /// visibility timeout are used, as a lease counts from before the poll was sent.
+    pub fn wait_time(mut self, time: Duration) -> Self {
+        self.settings.wait_time = time;
+        self
+    }
+
+    /// How long a handler may take before it is dropped and the message given back; 12 hours unless set, as no message
+    /// can be held for longer.
+    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.handler_timeout = timeout;
+        self
+    }
+
+    /// How long [`run`](Self::run) may take to come to its end; [`DEFAULT_CONSUMER_GRACE`] unless set.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// How long an acknowledgement waits for others to share its request, while there are fewer than 10;
+    /// [`DEFAULT_CONSUMER_ACK_LINGER`] unless set.
+    pub fn ack_linger(mut self, linger: Duration) -> Self {
+        self.settings.ack_linger = linger;
+        self
+    }
+
+    /// How long a message stays hidden after its handling failed: a random part of a bound that is `base` at first and
+    /// doubles with every receive, up to `max`; [`DEFAULT_CONSUMER_BACKOFF`] unless set. Zero shows it again at once.
+    pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
+        self.settings.backoff = (base, max);
+        self
+    }
+
+    /// Whether messages of a group are handled one at a time, in the order in which they came; on FIFO queues unless
+    /// set. Without it, what is to be gathered from one group can be held at the same time.
+    pub fn ordered(mut self, ordered: bool) -> Self {
+        self.settings.ordered = ordered;
+        self
+    }
+
+    /// Asks for the message attributes of these names only; `prefix.*` stands for all that begin so. All unless set.
+    pub fn message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.message_attribute_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Asks for these system attributes too, besides `ApproximateReceiveCount`, `SentTimestamp`, `MessageGroupId`,
+    /// `MessageDeduplicationId` and `AWSTraceHeader`.
+    pub fn message_system_attribute_names(
+        mut self,
+        names: impl IntoIterator<Item = MessageSystemAttributeName>,
+    ) -> Self {
+        self.settings.system_attribute_names = names.into_iter().collect();
+        self
+    }
+
+    /// Messages that were received more than so many times go to this queue instead of the handler: they are sent
+    /// there, and deleted once that is confirmed. Body, message attributes, group and trace header stay; a FIFO queue
+    /// gets the message's id as deduplication id.
+    ///
+    /// For [`run`](Self::run) only. A redrive policy of the queue does the same without the consumer.
+    pub fn poison_queue(mut self, max_receives: u32, queue_url: impl Into<String>) -> Self {
+        self.settings.poison = Some(Poison::queue(max_receives, self.client.clone(), queue_url.into()));
+        self
+    }
+
+    /// Messages that were received more than so many times go to this handler instead of the other: by `Ok` they are
+    /// deleted, by `Err` given back. For [`run`](Self::run) only.
+    pub fn poison_hook<H, F, E>(mut self, max_receives: u32, hook: H) -> Self
+    where
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Send + 'static,
+    {
+        self.settings.poison = Some(Poison::hook(max_receives, hook));
+        self
+    }
+
+    /// Handles messages until `shutdown` ends. A handler's `Ok` acknowledges the message; its `Err`, a panic, or a
+    /// handler that took too long gives it back by the [backoff](Self::backoff). A handler may settle its delivery
+    /// itself; then its result means nothing. Errors are not logged, as they may say what is in the message.
+    ///
+    /// # The end
+    ///
+    /// After `shutdown` no poll begins, and what waits for a handler is given back. Handlers, their acknowledgements and
+    /// the poll that is under way have the [grace](Self::grace) to end, less up to a second that is kept for giving back
+    /// what handlers held that were aborted. What the last poll brings is given back. All this ends within the grace;
+    /// a grace below the wait time may strand what one poll brings for one visibility timeout.
+    ///
+    /// # Errors
+    ///
+    /// The settings cannot work, or polls were refused [`MAX_REFUSED_POLLS`] times one after the other in a way that
+    /// repeating does not mend; the handlers that ran have ended as said above.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, handlers are aborted, and all that was held is given back in the background, as long as
+    /// the runtime lives.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime. Panics of handlers are contained, unless panics abort the process.
+    pub async fn run<S, H, F, E>(self, shutdown: S, handler: H) -> Result<(), Error>
+    where
+        S: Future,
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Send + 'static,
+    {
+        run::run(self, shutdown, handler).await
+    }
+
+    /// What the queue brings, as a stream for a loop of one's own, which settles each [`Delivery`] itself. The first
+    /// poll begins when the stream is polled, which must be within a tokio runtime.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use futures_util::TryStreamExt;
+    ///
+    /// let mut deliveries = client.consumer(queue).deliveries();
+    /// while let Some(delivery) = deliveries.try_next().await? {
+    ///     println!("{}", delivery.message().body);
+    ///     delivery.ack().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn deliveries(self) -> Deliveries {
+        Deliveries::new(self)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let settings = &self.settings;
+        let range = Duration::from_secs(1)..=limits::MAX_VISIBILITY_TIMEOUT;
+        validate::within(
+            "visibility timeout of a consumer",
+            Some(settings.visibility_timeout),
+            range,
+        )?;
+        validate::no_longer_than("wait time", settings.wait_time, limits::MAX_WAIT_TIME)
+    }
+}
+
+impl Client {
+    /// A consumer of a queue: it receives, holds and settles messages, many at a time within bounds. Set it up, and
+    /// [`run`](Consumer::run) it.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// client
+    ///     .consumer(queue)
+    ///     .run(tokio::signal::ctrl_c(), |delivery| async move {
+    ///         println!("{}", delivery.message().body);
+    ///         Ok::<(), std::io::Error>(())
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn consumer(&self, queue_url: impl Into<String>) -> Consumer {
+        Consumer::new(self.clone(), queue_url.into())
+    }
+}

@@ -1,0 +1,179 @@
+//! The task that polls: several receives at a time where one cannot fill the slots, each into slots that it reserved.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::lease;
+use super::pace::{Pace, Polled};
+use super::shared::{Shared, woken};
+use crate::error::Error;
+use crate::operation::ReceiveMessage;
+use crate::request::Request;
+use crate::types::{Message, MessageSystemAttributeName};
+
+/// What the consumer itself, its users' handlers and their traces need to know of every message.
+const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
+    MessageSystemAttributeName::ApproximateReceiveCount,
+    MessageSystemAttributeName::SentTimestamp,
+    MessageSystemAttributeName::MessageGroupId,
+    MessageSystemAttributeName::MessageDeduplicationId,
+    MessageSystemAttributeName::AwsTraceHeader,
+];
+
+/// Polls until the consumer is stopped, or polls were refused too often. Polls that are under way then are awaited, and
+/// what they bring is given back.
+pub(super) async fn poll(shared: Arc<Shared>) {
+    let mut polls = JoinSet::new();
+    let ended = poll_into(&shared, &mut polls).await;
+    if let Err(error) = ended {
+        shared.look(|state| state.error = Some(error));
+    }
+    while polls.join_next().await.is_some() {}
+    shared.update(|state| state.polling = false);
+}
+
+async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<(), Error> {
+    let mut pace = Pace::new(shared.settings.pollers(), Instant::now());
+    while !shared.look(|state| state.is_stopping()) {
+        let may_begin = polls.len() < pace.polls();
+        let pausing = Instant::now() < pace.resume();
+        let reservation = match may_begin && !pausing {
+            true => Reservation::make(shared),
+            false => None,
+        };
+        if let Some(reservation) = reservation {
+            polls.spawn(reservation.fill());
+            continue;
+        }
+        let answered = pin!(async {
+            match polls.is_empty() {
+                true => std::future::pending().await,
+                false => polls.join_next().await,
+            }
+        });
+        let changed = pin!(woken(&shared.poller, pausing.then(|| pace.resume())));
+        if let Either::Left((Some(polled), _)) = select(answered, changed).await {
+            // A poll does not panic by itself; a runtime that shuts down ends it.
+            let Ok(polled) = polled else { return Ok(()) };
+            pace.note(polled, Instant::now(), shared.client.ambient().fraction())?;
+        }
+    }
+    Ok(())
+}
+
+/// Slots that a poll may fill; given back when it is over.
+struct Reservation {
+    shared: Arc<Shared>,
+    slots: usize,
+}
+
+impl Reservation {
+    fn make(shared: &Arc<Shared>) -> Option<Self> {
+        let slots = shared.update(|state| state.reserve())?;
+        Some(Self {
+            shared: shared.clone(),
+            slots,
+        })
+    }
+
+    async fn fill(mut self) -> Polled {
+        let wait = wait_time(self.shared.settings.wait_time, self.shared.settings.visibility_timeout);
+        let asked = Instant::now();
+        let received = receive(&self.shared, self.slots, wait).await;
+        let messages = match received {
+            Ok(messages) => messages,
+            Err(error) => return Polled::Failed(error),
+        };
+        let polled = match messages.len() {
+            0 => Polled::Nothing {
+                early: asked.elapsed() < wait || wait.is_zero(),
+            },
+            some if some < self.slots => Polled::Some,
+            _ => Polled::Full,
+        };
+        let (asked, messages) = confirmed(&self.shared, asked, messages).await;
+        let reserved = std::mem::take(&mut self.slots);
+        self.shared.update(|state| {
+            state.unreserve(reserved);
+            state.arrive(messages, asked, Instant::now());
+        });
+        polled
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.slots > 0 {
+            self.shared.update(|state| state.unreserve(self.slots));
+        }
+    }
+}
+
+/// A lease counts from before the receive was sent, so the wait must leave most of it: at most 7 tenths, in whole
+/// seconds.
+fn wait_time(wait: Duration, visibility: Duration) -> Duration {
+    let longest = lease::usable(visibility).mul_f64(0.7);
+    Duration::from_secs(wait.min(longest).as_secs())
+}
+
+async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Vec<Message>, Error> {
+    let settings = &shared.settings;
+    let request: Request<ReceiveMessage> = shared
+        .client
+        .receive_message(shared.queue_url.as_str())
+        .max_messages(u8::try_from(slots).unwrap_or(u8::MAX))
+        .wait_time(wait)
+        .visibility_timeout(settings.visibility_timeout)
+        .message_attribute_names(settings.message_attribute_names.iter().map(String::as_str))
+        .message_system_attribute_names(
+            SYSTEM_ATTRIBUTES
+                .into_iter()
+                .chain(settings.system_attribute_names.clone()),
+        );
+    Ok(request.await?.messages)
+}
+
+/// The messages, where their lease lasts. After a receive that took long, as it was tried again, it may not: then they
+/// are kept only if the server confirms for all that they are still hidden. Those that are not kept come again.
+async fn confirmed(shared: &Shared, asked: Instant, messages: Vec<Message>) -> (Instant, Vec<Message>) {
+    let visibility = shared.settings.visibility_timeout;
+    if messages.is_empty() || asked.elapsed() < lease::usable(visibility).mul_f64(0.9) {
+        return (asked, messages);
+    }
+    let asked = Instant::now();
+    let handles = messages.iter().map(|message| message.receipt_handle.as_str());
+    let extensions = handles.map(|handle| shared.batcher.change_visibility(handle, visibility));
+    match futures_util::future::try_join_all(extensions).await {
+        Ok(_) => (asked, messages),
+        Err(error) => {
+            tracing::warn!(%error, messages = messages.len(), "received too late to be held");
+            (asked, Vec::new())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_leaves_a_part_of_the_lease() {
+        let second = Duration::from_secs(1);
+        for (wait, visibility, expected) in [
+            (20, 30, 20),
+            (20, 20, 13),
+            (20, 2, 1),
+            (20, 1, 0),
+            (5, 30, 5),
+            (0, 30, 0),
+        ] {
+            let shortened = wait_time(wait * second, visibility * second);
+            assert_eq!(shortened, expected * second, "{wait} {visibility}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The state that a consumer's tasks share, and how they wake each other.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Settings;
+use super::state::State;
+use crate::batcher::Batcher;
+use crate::client::Client;
+use crate::retry::full_jitter;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) queue_url: String,
+    pub(super) settings: Settings,
+    pub(super) batcher: Batcher,
+    state: Mutex<State>,
+    pub(super) stream: AtomicWaker,
+    pub(super) poller: Notify,
+    pub(super) keeper: Notify,
+    pub(super) rest: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(client: Client, queue_url: String, settings: Settings) -> Self {
+        let in_flight = settings.concurrency.saturating_add(settings.prefetch());
+        let batcher = client
+            .batcher(&queue_url)
+            .linger(settings.ack_linger)
+            .capacity(in_flight)
+            .build();
+        Self {
+            state: Mutex::new(State::new(&settings)),
+            client,
+            queue_url,
+            settings,
+            batcher,
+            stream: AtomicWaker::new(),
+            poller: Notify::new(),
+            keeper: Notify::new(),
+            rest: Notify::new(),
+        }
+    }
+
+    /// Changes the state, and wakes who has something to do then.
+    pub(super) fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let (result, wakes) = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let result = change(&mut state);
+            (result, state.wakes())
+        };
+        if wakes.stream {
+            self.stream.wake();
+        }
+        if wakes.poller {
+            self.poller.notify_one();
+        }
+        if wakes.keeper {
+            self.keeper.notify_one();
+        }
+        if wakes.rest {
+            self.keeper.notify_one();
+            self.rest.notify_one();
+        }
+        result
+    }
+
+    pub(super) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// No more polls; what waits is given back.
+    pub(super) fn stop(&self) {
+        self.update(|state| state.stop(Instant::now()));
+        self.poller.notify_one();
+        self.keeper.notify_one();
+    }
+
+    /// How long a message that was received so often is to stay hidden after a failure.
+    pub(super) fn backoff(&self, receive_count: u32) -> Duration {
+        let (base, max) = self.settings.backoff;
+        full_jitter(base, max, receive_count, self.client.ambient().fraction())
+    }
+}
+
+/// Waits until someone notifies, or the time comes where there is one.
+pub(super) async fn woken(notify: &Notify, at: Option<Instant>) {
+    match at {
+        // Whichever it was, there may be something to do.
+        Some(at) => drop(tokio::time::timeout_at(at, notify.notified()).await),
+        None => notify.notified().await,
+    }
+}

@@ -1,0 +1,179 @@
+use super::*;
+use crate::types::{MessageSystemAttributeName, MessageSystemAttributes};
+use crate::{Client, Credentials};
+
+fn state(set: impl FnOnce(crate::Consumer) -> crate::Consumer, ordered: bool) -> State {
+    let client = Client::builder()
+        .region("us-east-1")
+        .credentials(Credentials::new("x", "x"))
+        .build()
+        .unwrap();
+    let mut state = State::new(&set(client.consumer("q").ordered(ordered)).settings);
+    state.polling = true;
+    state
+}
+
+fn message(group: &str, body: &str) -> Message {
+    let group = (MessageSystemAttributeName::MessageGroupId, group.to_owned());
+    let mut message: Message = serde_json::from_str(r#"{"ReceiptHandle": "r"}"#).unwrap();
+    message.body = body.to_owned();
+    message.attributes = MessageSystemAttributes::from_iter([group]);
+    message
+}
+
+fn arrive(state: &mut State, messages: &[(&str, &str)], now: Instant) {
+    let messages = messages.iter().map(|(group, body)| message(group, body)).collect();
+    state.arrive(messages, now, now);
+}
+
+fn bodies<'a>(entries: impl IntoIterator<Item = &'a Arc<Entry>>) -> Vec<&'a str> {
+    entries.into_iter().map(|entry| entry.message.body.as_str()).collect()
+}
+
+fn take_all(state: &mut State, now: Instant) -> Vec<Arc<Entry>> {
+    std::iter::from_fn(|| state.next(now)).collect()
+}
+
+#[test]
+fn what_polls_may_bring_and_what_is_held_never_pass_the_bound() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(12).prefetch(6), false);
+    assert_eq!(state.reserve(), Some(10));
+    assert_eq!(
+        state.reserve(),
+        Some(2),
+        "nothing is prefetched before it is known how long handling takes"
+    );
+    assert_eq!(state.reserve(), None);
+    state.unreserve(10);
+    arrive(&mut state, &[("", "m"); 10], now);
+    let out = take_all(&mut state, now);
+    state.settling(&out[0], now + Duration::from_millis(1));
+    // 6 more may wait, and polls are for half of them at least.
+    assert_eq!(state.reserve(), Some(6));
+    state.unreserve(8);
+    state.finish(&out[0], true, now);
+    assert_eq!(state.reserve(), Some(9));
+}
+
+#[test]
+fn fewer_wait_the_longer_handling_takes() {
+    let now = Instant::now();
+    for (seconds, expected) in [(1, 100), (5, 20), (14, 10), (15, 0)] {
+        let mut state = state(|consumer| consumer.concurrency(10).prefetch(100), false);
+        arrive(&mut state, &[("", "m")], now);
+        let out = state.next(now).unwrap();
+        state.settling(&out, now + Duration::from_secs(seconds));
+        assert_eq!(state.prefetch, expected, "{seconds} s");
+    }
+}
+
+#[test]
+fn no_more_are_given_out_than_are_handled_at_a_time() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(2), false);
+    arrive(&mut state, &[("", "1"), ("", "2"), ("", "3")], now);
+    let out = take_all(&mut state, now);
+    assert_eq!(bodies(&out), ["1", "2"]);
+    assert!(!state.wakes().stream);
+    state.settling(&out[1], now);
+    assert!(state.wakes().stream, "its acknowledgement takes no handler's place");
+    assert_eq!(bodies(&take_all(&mut state, now)), ["3"]);
+}
+
+#[test]
+fn a_failure_gives_the_rest_of_the_group_back_and_only_that() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer, true);
+    arrive(
+        &mut state,
+        &[("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3"), ("b", "b2")],
+        now,
+    );
+    let out = take_all(&mut state, now);
+    assert_eq!(bodies(&out), ["a1", "b1"]);
+    state.finish(&out[0], false, now);
+    state.finish(&out[1], true, now);
+    let round = state.round(now);
+    assert_eq!(bodies(&round.release), ["a2", "a3"]);
+    assert_eq!(bodies(&take_all(&mut state, now)), ["b2"]);
+
+    // The group comes again while its rest is still being given back.
+    arrive(&mut state, &[("a", "a1"), ("a", "a2")], now);
+    let again = take_all(&mut state, now);
+    assert_eq!(bodies(&again), ["a1"]);
+    round.release.iter().for_each(|entry| state.finish(entry, false, now));
+    assert!(state.next(now).is_none(), "a1 is being handled");
+    state.finish(&again[0], true, now);
+    assert_eq!(bodies(&take_all(&mut state, now)), ["a2"]);
+}
+
+#[test]
+fn a_waiting_message_whose_lease_is_lost_is_not_handled_nor_what_is_behind_it() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer, true);
+    arrive(&mut state, &[("a", "a1"), ("a", "a2"), ("a", "a3")], now);
+    let first = state.next(now).unwrap();
+    let second = state
+        .held
+        .values()
+        .find(|slot| slot.entry.message.body == "a2")
+        .unwrap();
+    second.entry.refused();
+    state.finish(&first, true, now);
+    assert!(state.next(now).is_none());
+    assert_eq!(bodies(&state.round(now).release), ["a3"]);
+}
+
+#[test]
+fn all_that_is_held_is_extended_in_one_round() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.visibility_timeout(Duration::from_secs(30)), false);
+    arrive(&mut state, &[("", "1"), ("", "2"), ("", "3")], now);
+    let out = state.next(now).unwrap();
+    let settling = state.next(now).unwrap();
+    state.settling(&settling, now);
+    let first = state.round(now);
+    assert!(first.extend.is_empty() && !first.over);
+    let next = first.next.unwrap();
+    assert!(next > now && next < now + Duration::from_secs(15), "{:?}", next - now);
+    let later = state.round(now + Duration::from_secs(14));
+    assert_eq!(later.extend.len(), 3);
+    state.give_back(&out, now);
+    assert_eq!(state.round(now + Duration::from_secs(20)).release.len(), 1);
+}
+
+#[test]
+fn a_message_that_cannot_be_given_back_counts_until_it_is_visible_by_itself() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(1).prefetch(0), false);
+    arrive(&mut state, &[("", "m")], now);
+    let out = state.next(now).unwrap();
+    state.give_back(&out, now);
+    state.abandon(&out, now);
+    assert_eq!(state.reserve(), None);
+    state.round(now + Duration::from_secs(30));
+    assert_eq!(state.reserve(), None);
+    state.round(now + Duration::from_secs(60));
+    assert_eq!(state.reserve(), Some(1));
+}
+
+#[test]
+fn a_stop_gives_back_what_waits_and_what_still_comes() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(1), true);
+    arrive(&mut state, &[("a", "1"), ("a", "2"), ("b", "3")], now);
+    let out = state.next(now).unwrap();
+    state.stop(now);
+    arrive(&mut state, &[("c", "4")], now);
+    let round = state.round(now);
+    let mut released = bodies(&round.release);
+    released.sort_unstable();
+    assert_eq!(released, ["2", "3", "4"]);
+    assert!(state.next(now).is_none() && state.reserve().is_none() && state.is_exhausted());
+    round.release.iter().for_each(|entry| state.finish(entry, false, now));
+    state.polling = false;
+    assert!(!state.is_at_rest(), "one is out");
+    state.finish(&out, true, now);
+    assert!(state.is_at_rest() && state.round(now).over);
+}

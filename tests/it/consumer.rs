@@ -1,0 +1,120 @@
+//! The consumer, on every server: what it handles, holds, gives back, and how it ends.
+
+pub mod child;
+mod ending;
+mod handling;
+mod killed;
+mod leases;
+mod polling;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::bail;
+use libtest_mimic::Trial;
+use sqs_client::{Client, Consumer, OutgoingMessage, RetryPolicy};
+use sqs_tests::embedded::{EmbeddedServer, QueueView};
+use tokio::time::Instant;
+
+use crate::bench::{Bench, client_of_embedded};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let mut trials = handling::trials(bench);
+    trials.extend(leases::trials(bench));
+    trials.extend(polling::trials(bench));
+    trials.extend(ending::trials(bench));
+    trials.extend(killed::trials(bench));
+    trials
+}
+
+/// An embedded server with a queue, and a client whose retries do not wait long.
+async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
+    let server = EmbeddedServer::start().await?;
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    Ok((server, client, queue))
+}
+
+fn quick() -> RetryPolicy {
+    let moment = Duration::from_millis(10);
+    RetryPolicy::standard()
+        .max_attempts(6)
+        .base_delay(moment)
+        .throttled_base_delay(moment)
+}
+
+/// A consumer with short times, that shows what failed again at once.
+fn brisk(client: &Client, queue: &str) -> Consumer {
+    client
+        .consumer(queue)
+        .visibility_timeout(Duration::from_secs(4))
+        .wait_time(Duration::from_secs(1))
+        .grace(Duration::from_secs(5))
+        .backoff(Duration::ZERO, Duration::ZERO)
+}
+
+async fn send(client: &Client, queue: &str, messages: Vec<OutgoingMessage>) -> anyhow::Result<()> {
+    for result in client.send_messages(queue, messages).await {
+        result?;
+    }
+    Ok(())
+}
+
+fn numbered(count: usize) -> Vec<OutgoingMessage> {
+    (0..count)
+        .map(|number| OutgoingMessage::new(number.to_string()))
+        .collect()
+}
+
+/// Messages of a FIFO queue: the body is the number within its group.
+fn grouped(groups: usize, each: usize) -> Vec<OutgoingMessage> {
+    let of_group = |group: usize| {
+        (0..each).map(move |number| {
+            OutgoingMessage::new(number.to_string())
+                .message_group_id(format!("group-{group}"))
+                .message_deduplication_id(format!("{group}-{number}"))
+        })
+    };
+    // All first ones, then all second ones, and so on.
+    let mut messages: Vec<_> = (0..groups).flat_map(|group| of_group(group).enumerate()).collect();
+    messages.sort_by_key(|(number, _)| *number);
+    messages.into_iter().map(|(_, message)| message).collect()
+}
+
+/// Ends when `done` is true.
+async fn until(done: impl Fn() -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        if Instant::now() > deadline {
+            bail!("it does not come to pass");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+fn view(server: &EmbeddedServer, name: &str) -> QueueView {
+    server.queue(name).expect("the queue was created")
+}
+
+/// What handlers saw, by key.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<BTreeMap<String, Vec<String>>>>);
+
+impl Seen {
+    fn note(&self, key: &str, value: &str) {
+        let mut seen = self.0.lock().expect("no handler panics here");
+        seen.entry(key.to_owned()).or_default().push(value.to_owned());
+    }
+
+    /// How many keys there are, and how many values.
+    fn counts(&self) -> (usize, usize) {
+        let seen = self.0.lock().expect("no handler panics here");
+        (seen.len(), seen.values().map(Vec::len).sum())
+    }
+
+    fn all(&self) -> BTreeMap<String, Vec<String>> {
+        self.0.lock().expect("no handler panics here").clone()
+    }
+}

@@ -1,0 +1,147 @@
+//! The end of a consumer: within the grace, and with nothing unhandled left hidden.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use libtest_mimic::Trial;
+use sqs_client::Delivery;
+use sqs_tests::embedded::{Action, Fault, FaultKind};
+use tokio::time::Instant;
+
+use super::{Seen, brisk, embedded, numbered, send, until, view};
+use crate::bench::{Bench, Outcome, trial};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("consumer::it_ends_under_load_within_the_grace", bench, |_| {
+            Ok(Box::pin(load()))
+        }),
+        trial("consumer::handlers_over_the_grace_are_aborted", bench, |_| {
+            Ok(Box::pin(endless()))
+        }),
+        trial("consumer::what_the_last_poll_brings_is_given_back", bench, |_| {
+            Ok(Box::pin(last_poll()))
+        }),
+        trial(
+            "consumer::it_ends_within_the_grace_though_nobody_answers",
+            bench,
+            |_| Ok(Box::pin(silence())),
+        ),
+    ]
+}
+
+const LONG: Duration = Duration::from_secs(600);
+
+async fn load() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    for kind in [
+        FaultKind::Throttle,
+        FaultKind::DropBefore,
+        FaultKind::Delay(Duration::from_millis(20)),
+    ] {
+        server.faults().add(Fault::any(kind).probability(0.05));
+    }
+    send(&client, &queue, numbered(2_000)).await?;
+    let (begun, handled) = (Seen::default(), Seen::default());
+    let handler = {
+        let (begun, handled) = (begun.clone(), handled.clone());
+        move |delivery: Delivery| {
+            let (begun, handled) = (begun.clone(), handled.clone());
+            async move {
+                begun.note(&delivery.message().body, "");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                handled.note(&delivery.message().body, "");
+                Ok::<_, ()>(())
+            }
+        }
+    };
+    let enough = async { until(|| handled.counts().0 > 300).await.expect("some are handled") };
+    let grace = Duration::from_secs(5);
+    let consumer = brisk(&client, &queue)
+        .visibility_timeout(LONG)
+        .concurrency(64)
+        .grace(grace);
+    let ended = async {
+        enough.await;
+        Instant::now()
+    };
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let shutdown = async { sender.send(ended.await).expect("it is waited for") };
+    consumer.run(shutdown, handler).await?;
+    let took = receiver.await?.elapsed();
+    ensure!(took < grace, "{took:?}");
+    assert_eq!(begun.counts(), handled.counts(), "what was begun was ended");
+    let counts = view(&server, "q").counts();
+    assert_eq!((counts.in_flight, counts.visible), (0, 2_000 - handled.counts().0));
+    Ok(())
+}
+
+async fn endless() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(30)).await?;
+    let queue_view = view(&server, "q");
+    let held = queue_view.clone();
+    let shutdown = async move { until(|| held.counts().in_flight >= 10).await.expect("ten are handled") };
+    let grace = Duration::from_secs(3);
+    let consumer = brisk(&client, &queue).visibility_timeout(LONG).grace(grace);
+    let begin = Instant::now();
+    consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;
+    ensure!(begin.elapsed() < grace + Duration::from_secs(1));
+    let counts = queue_view.counts();
+    assert_eq!((counts.in_flight, counts.visible), (0, 30));
+    Ok(())
+}
+
+async fn last_poll() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            seen.note(&delivery.message().body, "");
+            pending::<Result<(), ()>>()
+        }
+    };
+    let consumer = brisk(&client, &queue)
+        .visibility_timeout(LONG)
+        .wait_time(Duration::from_secs(3));
+    let poll_is_under_way = async {
+        until(|| server.count(Action::ReceiveMessage) == 1)
+            .await
+            .expect("a poll");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        client.send_message(&queue, "late").await.expect("it is sent");
+    };
+    let (ended, ()) = futures::future::join(consumer.run(poll_is_under_way, handler), late).await;
+    ended?;
+    let queue_view = view(&server, "q");
+    assert_eq!((queue_view.counts().visible, seen.counts().0), (1, 0));
+    assert_eq!(queue_view.messages()[0].receives, 1, "the poll had it");
+    Ok(())
+}
+
+async fn silence() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(30)).await?;
+    let grace = Duration::from_secs(2);
+    let shutdown = async {
+        until(|| view(&server, "q").counts().in_flight >= 10)
+            .await
+            .expect("ten are handled");
+        server.faults().add(Fault::any(FaultKind::Delay(LONG)));
+    };
+    let begin = Instant::now();
+    let consumer = brisk(&client, &queue).visibility_timeout(LONG).grace(grace);
+    consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;
+    ensure!(
+        begin.elapsed() < grace + Duration::from_secs(1),
+        "{:?}",
+        begin.elapsed()
+    );
+    Ok(())
+}

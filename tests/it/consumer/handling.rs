@@ -1,0 +1,281 @@
+//! What becomes of messages by what their handler does, on every server.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::TryStreamExt as _;
+use futures::future::BoxFuture;
+use libtest_mimic::Trial;
+use sqs_client::{AckOutcome, Delivery, OutgoingMessage, Protocol, QueueAttributes};
+
+use super::{Seen, brisk, grouped, numbered, send, until};
+use crate::bench::{Backend, Bench, Context, Outcome, Quirk, trial};
+
+type Case = fn(Context) -> BoxFuture<'static, Outcome>;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let cases: [(&str, Case); 6] = [
+        ("every_message_is_handled_and_deleted", |c| Box::pin(all(c))),
+        ("failures_of_all_kinds_bring_the_message_again", |c| {
+            Box::pin(failures(c))
+        }),
+        ("poison_goes_to_its_queue", |c| Box::pin(poison(c))),
+        ("a_group_is_handled_in_order_though_handlers_fail", |c| {
+            Box::pin(order(c))
+        }),
+        ("a_handler_that_takes_three_timeouts_is_alone", |c| Box::pin(slow(c))),
+        ("a_stream_holds_what_its_loop_holds", |c| Box::pin(stream(c))),
+    ];
+    let backends = [Backend::Embedded, Backend::ElasticMq, Backend::Moto];
+    let all = backends
+        .into_iter()
+        .flat_map(|backend| cases.map(|case| (backend, case)));
+    all.map(|(backend, (name, case))| {
+        trial(format!("consumer::{name}::{backend:?}"), bench, move |bench| {
+            let context = Context::new(&bench, backend, Protocol::Json)?;
+            Ok(case(context))
+        })
+    })
+    .collect()
+}
+
+fn body(delivery: &Delivery) -> String {
+    delivery.message().body.clone()
+}
+
+/// How many messages the queue says it has, hidden ones included.
+async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
+    let names = [
+        sqs_client::QueueAttributeName::ApproximateNumberOfMessages,
+        sqs_client::QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let attributes = c.client.get_queue_attributes(queue, names).await?.attributes;
+    let visible = attributes.approximate_number_of_messages.unwrap_or(0);
+    Ok(visible + attributes.approximate_number_of_messages_not_visible.unwrap_or(0))
+}
+
+async fn all(c: Context) -> Outcome {
+    let queue = c.queue().await?;
+    send(&c.client, &queue, numbered(200)).await?;
+    let (seen, at_once, most) = (
+        Seen::default(),
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let handler = {
+        let (seen, most) = (seen.clone(), most.clone());
+        move |delivery: Delivery| {
+            let (seen, at_once, most) = (seen.clone(), at_once.clone(), most.clone());
+            async move {
+                most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                at_once.fetch_sub(1, Ordering::SeqCst);
+                seen.note(&body(&delivery), "");
+                Ok::<_, ()>(())
+            }
+        }
+    };
+    let done = async { until(|| seen.counts().0 == 200).await.expect("all are handled") };
+    brisk(&c.client, &queue).concurrency(7).run(done, handler).await?;
+    assert_eq!(seen.counts(), (200, 200));
+    ensure!((2..=7).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+    assert_eq!(left(&c, &queue).await?, 0);
+    Ok(())
+}
+
+async fn failures(c: Context) -> Outcome {
+    let queue = c.queue().await?;
+    let kinds = ["ok", "error", "panic", "slow", "nack", "ack and error"];
+    send(&c.client, &queue, kinds.map(OutgoingMessage::new).to_vec()).await?;
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            let seen = seen.clone();
+            async move {
+                let body = body(&delivery);
+                seen.note(&body, &delivery.receive_count().to_string());
+                if delivery.receive_count() > 1 {
+                    return Ok(());
+                }
+                match body.as_str() {
+                    "error" => Err(()),
+                    "panic" => panic!("as asked"),
+                    "slow" => pending().await,
+                    "nack" => delivery.nack(Duration::ZERO).await.map_err(drop),
+                    "ack and error" => {
+                        delivery.ack().await.map_err(drop)?;
+                        Err(())
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    };
+    let done = async { until(|| seen.counts() == (6, 10)).await.expect("all are handled") };
+    let consumer = brisk(&c.client, &queue).handler_timeout(Duration::from_millis(500));
+    consumer.run(done, handler).await?;
+    for (body, receives) in seen.all() {
+        let once = body.starts_with("ok") || body.starts_with("ack");
+        let expected: &[&str] = if once { &["1"] } else { &["1", "2"] };
+        assert_eq!(receives, expected, "{body}");
+    }
+    assert_eq!(left(&c, &queue).await?, 0);
+    Ok(())
+}
+
+async fn poison(c: Context) -> Outcome {
+    let (queue, poison) = (c.queue().await?, c.queue().await?);
+    let message = OutgoingMessage::new("bad").message_attribute("lang", "en");
+    send(&c.client, &queue, vec![message, OutgoingMessage::new("good")]).await?;
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            seen.note(&body(&delivery), "");
+            let good = body(&delivery) == "good";
+            async move { good.then_some(()).ok_or(()) }
+        }
+    };
+    let moved = async {
+        while left(&c, &poison).await.expect("an answer") == 0 || left(&c, &queue).await.expect("an answer") > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let consumer = brisk(&c.client, &queue).poison_queue(2, &poison);
+    tokio::time::timeout(Duration::from_secs(30), consumer.run(moved, handler)).await??;
+    assert_eq!(seen.counts(), (2, 3), "the bad one twice");
+    let moved = c
+        .client
+        .receive_message(&poison)
+        .message_attribute_names(["All"])
+        .await?;
+    let moved = moved.messages.first().context("a message")?;
+    ensure!(
+        moved.body == "bad" && moved.message_attributes.contains_key("lang"),
+        "{moved:?}"
+    );
+    Ok(())
+}
+
+async fn order(c: Context) -> Outcome {
+    let mut attributes = QueueAttributes::default();
+    attributes.fifo_queue = Some(true);
+    let queue = c.queue_with(".fifo", attributes).await?;
+    let (groups, each) = (5, 12);
+    send(&c.client, &queue, grouped(groups, each)).await?;
+    let (seen, busy) = (Seen::default(), Seen::default());
+    let handler = {
+        let (seen, busy) = (seen.clone(), busy.clone());
+        move |delivery: Delivery| {
+            let (seen, busy) = (seen.clone(), busy.clone());
+            async move {
+                let group = delivery
+                    .message()
+                    .attributes
+                    .message_group_id()
+                    .unwrap_or_default()
+                    .to_owned();
+                busy.note(&group, "begin");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                busy.note(&group, "end");
+                // A third fails the first time.
+                let number: u32 = body(&delivery).parse().map_err(drop)?;
+                if number % 3 == 1 && delivery.receive_count() == 1 {
+                    return Err(());
+                }
+                seen.note(&group, &body(&delivery));
+                Ok(())
+            }
+        }
+    };
+    let done = async {
+        until(|| seen.counts().1 >= groups * each)
+            .await
+            .expect("all are handled")
+    };
+    brisk(&c.client, &queue).run(done, handler).await?;
+    let expected: Vec<String> = (0..each).map(|number| number.to_string()).collect();
+    for (group, mut numbers) in seen.all() {
+        if c.backend.has(Quirk::OvertakesInGroups) {
+            numbers.sort_by_key(|number| number.parse::<usize>().ok());
+        }
+        assert_eq!(numbers, expected, "{group}");
+    }
+    for (group, turns) in busy.all() {
+        ensure!(
+            turns.chunks(2).all(|turn| turn == ["begin", "end"]),
+            "{group}: two at a time"
+        );
+    }
+    assert_eq!(left(&c, &queue).await?, 0);
+    Ok(())
+}
+
+async fn slow(c: Context) -> Outcome {
+    let queue = c.queue().await?;
+    send(&c.client, &queue, numbered(3)).await?;
+    let visibility = Duration::from_secs(2);
+    let (begun, seen) = (Seen::default(), Seen::default());
+    let handler = {
+        let (begun, seen) = (begun.clone(), seen.clone());
+        move |delivery: Delivery| {
+            let (begun, seen) = (begun.clone(), seen.clone());
+            async move {
+                begun.note(&body(&delivery), "");
+                tokio::time::sleep(visibility * 3).await;
+                let outcome = delivery.ack().await.map_err(drop)?;
+                seen.note(&body(&delivery), &format!("{outcome:?}"));
+                Ok::<_, ()>(())
+            }
+        }
+    };
+    let done = async { until(|| seen.counts().1 == 3).await.expect("all are handled") };
+    let consumer = brisk(&c.client, &queue).visibility_timeout(visibility);
+    // A second one would get what is not kept hidden.
+    let second = brisk(&c.client, &queue).visibility_timeout(visibility);
+    let (first, second) = futures::future::join(
+        consumer.grace(visibility * 4).run(done, handler.clone()),
+        second
+            .grace(visibility * 4)
+            .run(tokio::time::sleep(visibility * 4), handler),
+    )
+    .await;
+    first.and(second)?;
+    assert_eq!(begun.counts(), (3, 3), "none came twice");
+    for (body, outcomes) in seen.all() {
+        assert_eq!(outcomes, [format!("{:?}", AckOutcome::Deleted)], "{body}");
+    }
+    Ok(())
+}
+
+async fn stream(c: Context) -> Outcome {
+    let queue = c.queue().await?;
+    send(&c.client, &queue, numbered(20)).await?;
+    let mut deliveries = brisk(&c.client, &queue).concurrency(5).prefetch(3).deliveries();
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(deliveries.try_next().await?.context("a delivery")?);
+    }
+    let sixth = tokio::time::timeout(Duration::from_millis(500), deliveries.try_next()).await;
+    ensure!(sixth.is_err(), "five are held");
+    assert_eq!(held[0].ack().await?, AckOutcome::Deleted);
+    assert_eq!(held[0].ack().await?, AckOutcome::Deleted, "once more is as good");
+    ensure!(held[0].nack(Duration::ZERO).await.is_err());
+    held[1].nack(Duration::ZERO).await?;
+    held.truncate(2);
+    // Three were dropped, one given back: all but the first are there.
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 19 {
+        let delivery = deliveries.try_next().await?.context("a delivery")?;
+        delivery.ack().await?;
+        seen.insert(body(&delivery));
+    }
+    ensure!(!seen.contains(&body(&held[0])));
+    ensure!(deliveries.shutdown(Duration::from_secs(5)).await, "nothing is held");
+    assert_eq!(left(&c, &queue).await?, 0);
+    Ok(())
+}

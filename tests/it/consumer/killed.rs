@@ -1,0 +1,266 @@
+//! A consumer that is killed and started again, on a server in trouble: nothing is lost, and groups stay in order.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::{Client, QueueAttributeName, QueueAttributes};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use super::child::{CONCURRENCY, Orders, PREFETCH, VISIBILITY_TIMEOUT};
+use super::{grouped, numbered, quick, send};
+use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
+
+/// The variable that says how many messages each of these tests sends to a standard and to a FIFO queue together.
+const MESSAGES: &str = "SQS_TEST_CONSUMER_MESSAGES";
+const KILLS: usize = 5;
+const GROUPS: usize = 100;
+/// No message is handled for so long: something is stuck.
+const STUCK: Duration = Duration::from_secs(60);
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("consumer::killed_five_times_it_loses_nothing::Embedded", bench, |_| {
+            Ok(Box::pin(embedded()))
+        }),
+        trial(
+            "consumer::killed_five_times_it_loses_nothing::ElasticMq",
+            bench,
+            |bench| {
+                let server = bench.servers.elasticmq().map_err(Clone::clone)?;
+                let client = client_of(server).build().expect("a client");
+                let endpoint = server.endpoint().to_owned();
+                Ok(Box::pin(killed(client, endpoint, messages(1_000))))
+            },
+        ),
+    ]
+}
+
+fn messages(default: usize) -> usize {
+    let set = std::env::var(MESSAGES).ok().and_then(|messages| messages.parse().ok());
+    set.unwrap_or(default)
+}
+
+async fn embedded() -> Outcome {
+    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    // A receive whose answer is lost hides messages that nobody holds: of those, connections break before.
+    let lost_after = [Action::DeleteMessageBatch, Action::ChangeMessageVisibilityBatch];
+    let faults = lost_after
+        .map(|action| Fault::on(action, FaultKind::DropAfter))
+        .into_iter()
+        .chain(lost_after.map(|action| Fault::on(action, FaultKind::Throttle)))
+        .chain(
+            [FaultKind::DropBefore, FaultKind::Throttle, FaultKind::Duplicate]
+                .map(|kind| Fault::on(Action::ReceiveMessage, kind)),
+        );
+    for fault in faults {
+        server.faults().add(fault.probability(0.05));
+    }
+    killed(client, server.endpoint(), messages(5_000)).await
+}
+
+async fn killed(client: Client, endpoint: String, messages: usize) -> Outcome {
+    let standard = client.create_queue(unique("killed")).await?.queue_url;
+    let mut attributes = QueueAttributes::default();
+    attributes.fifo_queue = Some(true);
+    let name = format!("{}.fifo", unique("killed"));
+    let fifo = client.create_queue(name).attributes(attributes).await?.queue_url;
+    let each = messages / 2 / GROUPS;
+    let total = 2 * each * GROUPS;
+    send(&client, &standard, numbered(total / 2)).await?;
+    send(&client, &fifo, grouped(GROUPS, each)).await?;
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let orders = Orders {
+        endpoint,
+        report_to: listener.local_addr()?.to_string(),
+        queues: vec![standard, fifo],
+    };
+    let mut ledger = Ledger::default();
+    let mut flight = Flight::default();
+    let mut kills = 0;
+    let begin = Instant::now();
+    while kills <= KILLS {
+        let last = kills == KILLS;
+        let goal = if last { total } else { total * (kills + 1) / (KILLS + 1) };
+        let mut child = Killed(orders.start()?);
+        let (connection, _) = tokio::time::timeout(STUCK, listener.accept()).await??;
+        let mut lines = BufReader::new(connection).lines();
+        let mut open = HashMap::new();
+        while ledger.handled() < goal {
+            let line = tokio::time::timeout(STUCK, lines.next_line()).await??;
+            ledger.note(&line.context("the child ended by itself")?, &mut open)?;
+            flight.look(&client, &orders.queues).await?;
+        }
+        if last {
+            empty(&client, &orders.queues, &mut lines).await?;
+        }
+        child.kill()?;
+        flight.killed();
+        // What it told before its end counts.
+        while let Ok(Some(line)) = lines.next_line().await {
+            ledger.note(&line, &mut open)?;
+        }
+        kills += 1;
+    }
+    ledger.check(total / 2, each)?;
+    eprintln!(
+        "{total} messages handled {} times in {:?}; at most {} of {} in flight while no kill was near",
+        ledger.times,
+        begin.elapsed(),
+        flight.most,
+        CONCURRENCY + PREFETCH,
+    );
+    Ok(())
+}
+
+/// Waits until the queues are empty; what the child tells meanwhile is read, so that it can go on.
+async fn empty(client: &Client, queues: &[String], lines: &mut Lines<BufReader<TcpStream>>) -> Outcome {
+    let told = async { while let Ok(Some(_)) = lines.next_line().await {} };
+    let emptied = async {
+        for queue in queues {
+            while in_queue(client, queue).await?.iter().sum::<u64>() > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        () = told => anyhow::bail!("the child ended by itself"),
+        emptied = tokio::time::timeout(STUCK, emptied) => emptied.context("messages stay")?,
+    }
+}
+
+/// Visible and in flight.
+async fn in_queue(client: &Client, queue: &str) -> anyhow::Result<[u64; 2]> {
+    let names = [
+        QueueAttributeName::ApproximateNumberOfMessages,
+        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let attributes = client.get_queue_attributes(queue, names).await?.attributes;
+    let count = |count: Option<u64>| count.context("a count");
+    Ok([
+        count(attributes.approximate_number_of_messages)?,
+        count(attributes.approximate_number_of_messages_not_visible)?,
+    ])
+}
+
+/// A child process, killed at the latest when this is dropped.
+struct Killed(Child);
+
+impl Killed {
+    /// By SIGKILL.
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// How many messages are in flight, looked at from the server's side.
+#[derive(Default)]
+struct Flight {
+    kills: Vec<Instant>,
+    looked: Option<Instant>,
+    /// While no killed consumer's messages were hidden.
+    most: u64,
+}
+
+impl Flight {
+    fn killed(&mut self) {
+        self.kills.push(Instant::now());
+    }
+
+    /// At most every 10 ms.
+    async fn look(&mut self, client: &Client, queues: &[String]) -> Outcome {
+        if self
+            .looked
+            .is_some_and(|looked| looked.elapsed() < Duration::from_millis(10))
+        {
+            return Ok(());
+        }
+        // What a killed one held stays hidden for the visibility timeout from its last extension.
+        let hidden = VISIBILITY_TIMEOUT + Duration::from_secs(1);
+        let ghosts = self.kills.iter().filter(|kill| kill.elapsed() < hidden).count();
+        for queue in queues {
+            let [_, in_flight] = in_queue(client, queue).await?;
+            let bound = (CONCURRENCY + PREFETCH) * (1 + ghosts);
+            ensure!(
+                in_flight <= bound as u64,
+                "{in_flight} in flight, {ghosts} killed ones' among them"
+            );
+            if ghosts == 0 {
+                self.most = self.most.max(in_flight);
+            }
+        }
+        self.looked = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// What the children handled.
+#[derive(Default)]
+struct Ledger {
+    /// How often, by queue, group and body.
+    handled: HashMap<(usize, String, usize), u32>,
+    times: u32,
+    /// Of each group, how many were handled from the first on.
+    groups: HashMap<String, usize>,
+}
+
+impl Ledger {
+    fn handled(&self) -> usize {
+        self.handled.len()
+    }
+
+    /// `open` has the groups of which this child is handling a message.
+    fn note(&mut self, line: &str, open: &mut HashMap<String, usize>) -> Outcome {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [step, queue, group, number] = words[..] else {
+            // The kill cut it off.
+            return Ok(());
+        };
+        let (queue, number): (usize, usize) = (queue.parse()?, number.parse()?);
+        let in_order = queue == 1;
+        if in_order && step == "b" {
+            let other = open.insert(group.to_owned(), number);
+            ensure!(other.is_none(), "{group}: {number} began during {other:?}");
+        } else if in_order {
+            ensure!(
+                open.remove(group) == Some(number),
+                "{group}: {number} ended before it began"
+            );
+        }
+        if step == "h" {
+            self.times += 1;
+            *self.handled.entry((queue, group.to_owned(), number)).or_default() += 1;
+        }
+        if in_order && step == "h" {
+            let next = self.groups.entry(group.to_owned()).or_default();
+            ensure!(number <= *next, "{group}: {number} was handled when {next} was next");
+            *next = (*next).max(number + 1);
+        }
+        Ok(())
+    }
+
+    fn check(&self, standard: usize, each: usize) -> Outcome {
+        let of_standard = self.handled.keys().filter(|(queue, ..)| *queue == 0).count();
+        ensure!(of_standard == standard, "{of_standard} of {standard}");
+        ensure!(self.groups.len() == GROUPS && self.groups.values().all(|handled| *handled == each));
+        Ok(())
+    }
+}

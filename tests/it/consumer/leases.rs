@@ -1,0 +1,145 @@
+//! Leases: kept up through faults, and told when they are lost.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::TryStreamExt as _;
+use libtest_mimic::Trial;
+use sqs_client::{AckOutcome, Delivery};
+use sqs_tests::embedded::{Action, Fault, FaultKind, Place};
+
+use super::{Seen, brisk, embedded, numbered, send, until, view};
+use crate::bench::{Bench, Outcome, trial};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("consumer::extensions_survive_faults_and_share_requests", bench, |_| {
+            Ok(Box::pin(faults()))
+        }),
+        trial("consumer::a_lost_lease_is_told_to_handler_and_ack", bench, |_| {
+            Ok(Box::pin(lost()))
+        }),
+        trial("consumer::a_message_taken_away_is_lost_at_once", bench, |_| {
+            Ok(Box::pin(taken()))
+        }),
+        trial("consumer::what_is_dropped_is_back_at_once", bench, |_| {
+            Ok(Box::pin(dropped()))
+        }),
+        trial("consumer::backoff_hides_what_failed", bench, |_| {
+            Ok(Box::pin(backoff()))
+        }),
+    ]
+}
+
+async fn faults() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(40)).await?;
+    for kind in [
+        FaultKind::Throttle,
+        FaultKind::DropBefore,
+        FaultKind::DropAfter,
+        FaultKind::FailEntries(2),
+    ] {
+        server
+            .faults()
+            .add(Fault::on(Action::ChangeMessageVisibilityBatch, kind).probability(0.2));
+    }
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            let seen = seen.clone();
+            async move {
+                tokio::time::sleep(Duration::from_secs(8)).await;
+                seen.note(&delivery.message().body, &delivery.receive_count().to_string());
+                Ok::<_, ()>(())
+            }
+        }
+    };
+    let done = async { until(|| seen.counts().1 >= 40).await.expect("all are handled") };
+    brisk(&client, &queue).concurrency(40).run(done, handler).await?;
+    ensure!(
+        seen.all().values().all(|receives| receives == &["1"]),
+        "{:?}",
+        seen.all()
+    );
+    // Each of the 40 is extended every 1.5 s or so.
+    let requests = server.count(Action::ChangeMessageVisibilityBatch);
+    ensure!(requests < 80, "{requests} requests for some 200 extensions");
+    ensure!(view(&server, "q").is_empty());
+    Ok(())
+}
+
+async fn lost() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(1)).await?;
+    server
+        .faults()
+        .add(Fault::on(Action::ChangeMessageVisibilityBatch, FaultKind::Throttle));
+    let mut deliveries = brisk(&client, &queue).prefetch(0).concurrency(1).deliveries();
+    let delivery = deliveries.try_next().await?.context("a delivery")?;
+    ensure!(!delivery.lease_remaining().is_zero());
+    tokio::time::timeout(Duration::from_secs(6), delivery.lease_lost()).await?;
+    ensure!(delivery.lease_remaining().is_zero());
+    assert_eq!(delivery.ack().await?, AckOutcome::LeaseLost);
+    Ok(())
+}
+
+async fn taken() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(1)).await?;
+    let mut deliveries = brisk(&client, &queue).prefetch(0).concurrency(1).deliveries();
+    let delivery = deliveries.try_next().await?.context("a delivery")?;
+    client
+        .delete_message(&queue, &delivery.message().receipt_handle)
+        .await?;
+    ensure!(view(&server, "q").is_empty());
+    let half = Duration::from_millis(2500);
+    tokio::time::timeout(half, delivery.lease_lost())
+        .await
+        .context("not told by the first extension")?;
+    Ok(())
+}
+
+async fn dropped() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    let queue_view = view(&server, "q");
+    let visible = || queue_view.counts().visible == 30;
+    let consumer = || brisk(&client, &queue).visibility_timeout(Duration::from_secs(600));
+
+    // A stream and its deliveries.
+    send(&client, &queue, numbered(30)).await?;
+    let mut deliveries = consumer().deliveries();
+    let first = deliveries.try_next().await?.context("a delivery")?;
+    drop(deliveries);
+    until(|| queue_view.counts().in_flight == 1).await?;
+    drop(first);
+    until(visible).await?;
+
+    // The future of `run`, and with it the handlers.
+    let running = consumer().run(pending::<()>(), |_| pending::<Result<(), ()>>());
+    let ended = tokio::time::timeout(Duration::from_secs(1), running).await;
+    ensure!(ended.is_err());
+    until(visible).await?;
+    Ok(())
+}
+
+async fn backoff() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(1)).await?;
+    let mut deliveries = brisk(&client, &queue)
+        .backoff(Duration::from_secs(1000), Duration::from_secs(1000))
+        .deliveries();
+    let delivery = deliveries.try_next().await?.context("a delivery")?;
+    delivery.nack_with_backoff().await?;
+    let messages = view(&server, "q").messages();
+    let hidden = messages.first().map(|message| message.place);
+    // A random part of the bound.
+    ensure!(
+        matches!(hidden, Some(Place::InFlight(time)) if time <= Duration::from_secs(1000)),
+        "{hidden:?}"
+    );
+    Ok(())
+}

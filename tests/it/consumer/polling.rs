@@ -1,0 +1,141 @@
+//! Polls: bounded by what can be held, paced by what they bring, ended by what lasts.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::{Delivery, ErrorCode, ErrorKind, MAX_REFUSED_POLLS};
+use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
+
+use super::{Seen, brisk, embedded, numbered, send, until, view};
+use crate::bench::{Bench, Outcome, trial};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("consumer::no_more_is_received_than_can_be_held", bench, |_| {
+            Ok(Box::pin(bound()))
+        }),
+        trial("consumer::failing_polls_do_not_spin_and_pass", bench, |_| {
+            Ok(Box::pin(failing()))
+        }),
+        trial("consumer::empty_answers_do_not_spin", bench, |_| Ok(Box::pin(empty()))),
+        trial("consumer::a_queue_that_is_gone_ends_it", bench, |_| {
+            Ok(Box::pin(gone()))
+        }),
+        trial("consumer::settings_that_cannot_work_are_refused", bench, |_| {
+            Ok(Box::pin(settings()))
+        }),
+    ]
+}
+
+async fn bound() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(300)).await?;
+    let queue_view = view(&server, "q");
+    let seen = Seen::default();
+    let handler = {
+        let (seen, queue_view) = (seen.clone(), queue_view.clone());
+        move |delivery: Delivery| {
+            let (seen, queue_view) = (seen.clone(), queue_view.clone());
+            async move {
+                seen.note("in flight", &queue_view.counts().in_flight.to_string());
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                seen.note(&delivery.message().body, "");
+                Ok::<_, ()>(())
+            }
+        }
+    };
+    let done = async { until(|| queue_view.is_empty()).await.expect("all are handled") };
+    let consumer = brisk(&client, &queue).concurrency(8).prefetch(15).pollers(5);
+    consumer.run(done, handler).await?;
+    let most = seen.all()["in flight"]
+        .iter()
+        .filter_map(|count| count.parse::<usize>().ok())
+        .max();
+    ensure!(most.is_some_and(|most| (9..=23).contains(&most)), "{most:?}");
+    Ok(())
+}
+
+async fn failing() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    let kinds = [
+        FaultKind::Throttle,
+        FaultKind::DropBefore,
+        FaultKind::Reply(Reply::new(503)),
+    ];
+    let faults = kinds.map(|kind| server.faults().add(Fault::on(Action::ReceiveMessage, kind)));
+    send(&client, &queue, numbered(1)).await?;
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            seen.note(&delivery.message().body, "");
+            async { Ok::<_, ()>(()) }
+        }
+    };
+    let passes = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let polls = server.count(Action::ReceiveMessage);
+        faults.iter().for_each(|fault| server.faults().remove(*fault));
+        until(|| seen.counts().0 == 1).await.expect("it is handled");
+        assert!(
+            (6..120).contains(&polls),
+            "{polls} polls in 3 s, each of up to 6 attempts"
+        );
+    };
+    brisk(&client, &queue).run(passes, handler).await?;
+    Ok(())
+}
+
+async fn empty() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    for (wait, answers) in [(0, None), (20, Some("{}"))] {
+        let before = server.count(Action::ReceiveMessage);
+        if let Some(body) = answers {
+            // A server that does not know long polls.
+            let reply = Reply::new(200)
+                .header("content-type", "application/x-amz-json-1.0")
+                .body(body);
+            server
+                .faults()
+                .add(Fault::on(Action::ReceiveMessage, FaultKind::Reply(reply)));
+        }
+        let consumer = brisk(&client, &queue).wait_time(Duration::from_secs(wait));
+        let run = consumer.run(tokio::time::sleep(Duration::from_secs(3)), |_| {
+            pending::<Result<(), ()>>()
+        });
+        run.await?;
+        let polls = server.count(Action::ReceiveMessage) - before;
+        ensure!((3..20).contains(&polls), "{polls} polls in 3 s with a wait of {wait} s");
+    }
+    Ok(())
+}
+
+async fn gone() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    client.delete_queue(&queue).await?;
+    let run = brisk(&client, &queue).run(pending::<()>(), |_| pending::<Result<(), ()>>());
+    let error = run.await.err().context("it ends with an error")?;
+    assert_eq!(error.code(), Some(&ErrorCode::QueueDoesNotExist));
+    assert_eq!(server.count(Action::ReceiveMessage), u64::from(MAX_REFUSED_POLLS));
+    Ok(())
+}
+
+async fn settings() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    let hours = Duration::from_secs(3600);
+    let wrong = [
+        brisk(&client, &queue).visibility_timeout(Duration::ZERO),
+        brisk(&client, &queue).visibility_timeout(13 * hours),
+        brisk(&client, &queue).wait_time(Duration::from_secs(21)),
+    ];
+    for consumer in wrong {
+        let run = consumer.run(pending::<()>(), |_| pending::<Result<(), ()>>());
+        let error = run.await.err().context("it is refused")?;
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(server.count(Action::ReceiveMessage), 0);
+    Ok(())
+}
