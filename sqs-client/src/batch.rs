@@ -239,7 +239,16 @@ impl Client {
     where
         I: IntoIterator<Item: Into<OutgoingMessage> + 'static, IntoIter: Send + 'static>,
     {
-        Batches::new(self, queue_url, messages.into_iter().map(Into::into))
+        let (client, queue_url) = (self.clone(), queue_url.into());
+        let hooked = {
+            let queue_url = queue_url.clone();
+            move |message: I::Item| {
+                let mut message = message.into();
+                client.before_send(&queue_url, &mut message);
+                message
+            }
+        };
+        Batches::new(self, queue_url, messages.into_iter().map(hooked))
     }
 
     /// Deletes received messages of any number by their receipt handles, in as few requests as possible: see

@@ -16,6 +16,7 @@ use crate::batch::{self, Batch};
 use crate::client::Client;
 use crate::error::Error;
 use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, SendMessageOutput};
+use crate::telemetry;
 use crate::types::OutgoingMessage;
 use lane::{Lane, SendBatch};
 
@@ -85,6 +86,7 @@ pub struct Batcher {
 }
 
 struct Lanes {
+    client: Client,
     queue_url: String,
     sends: Lane<SendMessageBatch>,
     deletes: Lane<DeleteMessageBatch>,
@@ -113,7 +115,9 @@ impl Batcher {
     ///
     /// Dropped while it waits for a place: not sent. Dropped later: sent all the same.
     pub async fn send(&self, message: impl Into<OutgoingMessage>) -> Result<SendMessageOutput, Error> {
-        self.lanes.sends.call(message.into()).await
+        let mut message = message.into();
+        self.lanes.client.before_send(&self.lanes.queue_url, &mut message);
+        self.lanes.sends.call(message).await
     }
 
     /// Deletes a received message by its receipt handle.
@@ -248,6 +252,7 @@ impl BatcherBuilder {
             sends: lane(&client, &queue_url, settings),
             deletes: lane(&client, &queue_url, settings),
             changes: lane(&client, &queue_url, settings),
+            client,
             queue_url,
         };
         Batcher { lanes: Arc::new(lanes) }
@@ -258,6 +263,11 @@ fn lane<B: Batch>(client: &Client, queue_url: &str, settings: Settings) -> Lane<
     let ordered = batch::keeps_order::<B>(queue_url);
     let (client, queue_url) = (client.clone(), queue_url.to_owned());
     let send: SendBatch<B> = Arc::new(move |items| {
+        telemetry::record(
+            telemetry::BATCH_FILL,
+            telemetry::queue_name(Some(&queue_url)),
+            items.len() as f64,
+        );
         let planned = items.into_iter().map(Ok).collect();
         Box::pin(batch::run::<B>(client.clone(), queue_url.clone(), planned, !ordered))
     });

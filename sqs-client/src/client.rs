@@ -14,6 +14,7 @@ use crate::config::ClientBuilder;
 use crate::credentials::{Credentials, CredentialsCache};
 use crate::endpoint::{Endpoint, Target};
 use crate::error::Error;
+use crate::hooks::SendHooks;
 use crate::operation::Operation;
 use crate::protocol::{Answer, Negotiation, Wire};
 use crate::request::Request;
@@ -21,6 +22,7 @@ use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
 use crate::telemetry;
 use crate::transport::Transport;
+use crate::types::OutgoingMessage;
 
 /// An SQS client: a method for each action of the service.
 ///
@@ -58,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) attempt_timeout: Duration,
     pub(crate) operation_timeout: Option<Duration>,
     pub(crate) verify_checksums: bool,
+    pub(crate) send_hooks: SendHooks,
 }
 
 impl Client {
@@ -82,6 +85,11 @@ impl Client {
 
     pub(crate) fn request<Op: Operation>(&self, input: Op) -> Request<Op> {
         Request::new(self.clone(), input)
+    }
+
+    /// Lets the caller's hooks at a message that is about to be sent.
+    pub(crate) fn before_send(&self, queue_url: &str, message: &mut OutgoingMessage) {
+        self.inner.send_hooks.apply(queue_url, message);
     }
 
     pub(crate) fn new_id(&self) -> String {

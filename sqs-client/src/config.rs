@@ -9,10 +9,12 @@ use crate::client::{Client, Inner};
 use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredentials};
 use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::error::Error;
+use crate::hooks::{SendHooks, TraceCarrier};
 use crate::protocol::{Negotiation, Protocol};
 use crate::retry::{RetryPolicy, RetryQuota};
 use crate::signer::Signer;
 use crate::transport::{HttpConfig, Proxy, Transport, TransportConfig};
+use crate::types::OutgoingMessage;
 
 /// Longest that a connection may take to be made, unless set otherwise.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -56,6 +58,7 @@ pub struct ClientBuilder {
     operation_timeout: Option<Duration>,
     max_response_bytes: usize,
     verify_checksums: bool,
+    send_hooks: SendHooks,
     ambient: Ambient,
 }
 
@@ -74,6 +77,7 @@ impl Default for ClientBuilder {
             operation_timeout: None,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
             verify_checksums: true,
+            send_hooks: SendHooks::default(),
             ambient: Ambient::real(),
         }
     }
@@ -246,6 +250,49 @@ impl ClientBuilder {
         self
     }
 
+    /// Calls this with every message before it is sent, alone or in a batch, and the queue's URL: to add an attribute,
+    /// for one. What it leaves is checked and sent. Hooks are called in the order in which they were added.
+    ///
+    /// What should be around the handling of messages goes to [`Consumer::around`](crate::Consumer::around).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sqs_client::Error> {
+    /// let client = sqs_client::Client::builder()
+    ///     .region("eu-west-1")
+    ///     .on_send(|_queue_url, message| {
+    ///         message.message_attributes.insert("tenant".to_owned(), "a".into());
+    ///     })
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn on_send(mut self, hook: impl Fn(&str, &mut OutgoingMessage) + Send + Sync + 'static) -> Self {
+        self.send_hooks.add(hook);
+        self
+    }
+
+    /// Names the current trace in every message that is sent: `current` is asked for it, in the carrier's form.
+    ///
+    /// ```
+    /// # fn current_traceparent() -> Option<String> { None }
+    /// # fn main() -> Result<(), sqs_client::Error> {
+    /// use sqs_client::{Client, TraceCarrier};
+    ///
+    /// let carrier = TraceCarrier::MessageAttribute("traceparent".into());
+    /// let client = Client::builder().region("eu-west-1").propagate_trace(carrier, current_traceparent).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn propagate_trace(
+        self,
+        carrier: TraceCarrier,
+        current: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_send(move |_, message| {
+            if let Some(context) = current() {
+                carrier.inject(message, context);
+            }
+        })
+    }
+
     /// The wall clock to sign by, for simulations; the system's unless set otherwise.
     pub fn time_source(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.ambient = self.ambient.with_clock(now);
@@ -293,6 +340,7 @@ impl ClientBuilder {
             attempt_timeout: self.attempt_timeout,
             operation_timeout: self.operation_timeout,
             verify_checksums: self.verify_checksums,
+            send_hooks: self.send_hooks,
         }))
     }
 }

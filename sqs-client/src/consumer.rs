@@ -4,6 +4,7 @@
 //! do: the poller fills the state, and the keeper extends and gives back what it holds. The stream of deliveries takes
 //! from it, and `run` is a loop over the stream.
 
+mod around;
 mod backlog;
 mod deliveries;
 mod delivery;
@@ -18,6 +19,7 @@ mod state;
 
 use std::time::Duration;
 
+use self::around::Around;
 use self::poison::Poison;
 use crate::client::Client;
 use crate::error::Error;
@@ -25,6 +27,7 @@ use crate::operation::is_fifo;
 use crate::types::MessageSystemAttributeName;
 use crate::{limits, validate};
 
+pub use around::{Handled, Handling};
 pub use deliveries::Deliveries;
 pub use delivery::{AckOutcome, Delivery};
 pub use pace::MAX_REFUSED_POLLS;
@@ -95,6 +98,7 @@ struct Settings {
     message_attribute_names: Vec<String>,
     system_attribute_names: Vec<MessageSystemAttributeName>,
     poison: Option<Poison>,
+    around: Around,
 }
 
 impl Settings {
@@ -129,6 +133,7 @@ impl Consumer {
                 message_attribute_names: vec!["All".to_owned()],
                 system_attribute_names: Vec::new(),
                 poison: None,
+                around: Around::default(),
             },
             queue_url,
         }
@@ -241,6 +246,32 @@ impl Consumer {
         E: Send + 'static,
     {
         self.settings.poison = Some(Poison::hook(max_receives, hook));
+        self
+    }
+
+    /// Puts this around the handling of every message: it is given the delivery and the handling, awaits the latter, and
+    /// says how it ended. The first that is added is the outermost. For [`run`](Self::run) only.
+    ///
+    /// What should be done to every message that is sent goes to [`on_send`](crate::ClientBuilder::on_send).
+    ///
+    /// ```no_run
+    /// # async fn f(consumer: sqs_client::Consumer) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::TraceCarrier;
+    ///
+    /// let consumer = consumer.around(|delivery, handling| async move {
+    ///     if let Some(trace) = TraceCarrier::AwsTraceHeader.extract(delivery.message()) {
+    ///         println!("part of the trace {trace}");
+    ///     }
+    ///     handling.await
+    /// });
+    /// # Ok(()) }
+    /// ```
+    pub fn around<H, F>(mut self, hook: H) -> Self
+    where
+        H: Fn(Delivery, Handling) -> F + Send + Sync + 'static,
+        F: Future<Output = Handled> + Send + 'static,
+    {
+        self.settings.around.add(hook);
         self
     }
 

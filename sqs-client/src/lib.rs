@@ -45,6 +45,7 @@ mod consumer;
 mod credentials;
 mod endpoint;
 mod error;
+mod hooks;
 pub mod limits;
 pub mod operation;
 mod protocol;
@@ -67,7 +68,8 @@ pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
 pub use consumer::{
     AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,
-    DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, MAX_REFUSED_POLLS,
+    DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, Handled, Handling,
+    MAX_REFUSED_POLLS,
 };
 #[cfg(feature = "aws-config")]
 pub use credentials::AwsConfigCredentials;
@@ -75,6 +77,7 @@ pub use credentials::{
     BoxFuture, Credentials, DefaultCredentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials,
 };
 pub use error::{Error, ErrorCode, ErrorKind};
+pub use hooks::TraceCarrier;
 pub use protocol::Protocol;
 /// What the fuzz targets call: not a part of the API, and there for them only.
 #[cfg(any(fuzzing, test))]

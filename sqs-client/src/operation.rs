@@ -33,6 +33,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::telemetry::Purpose;
 
@@ -83,10 +84,10 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         None
     }
 
-    /// Fills in what must stay the same over all attempts.
+    /// Fills in what must stay the same over all attempts, and lets the caller's hooks at what is sent.
     #[doc(hidden)]
-    fn prepare(&mut self, new_id: &dyn Fn() -> String) {
-        let _ = new_id;
+    fn prepare(&mut self, client: &Client) {
+        let _ = client;
     }
 
     /// What any server would refuse, refused before any I/O.

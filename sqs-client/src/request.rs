@@ -34,7 +34,7 @@ impl<Op: Operation> IntoFuture for Request<Op> {
 
     fn into_future(mut self) -> Self::IntoFuture {
         Box::pin(async move {
-            self.input.prepare(&|| self.client.new_id());
+            self.input.prepare(&self.client);
             let result = self.client.execute(&self.input).await;
             result.map_err(|error| error.with_operation(Op::NAME))
         })

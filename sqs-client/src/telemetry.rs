@@ -10,6 +10,7 @@ use tracing::field::Empty;
 
 use crate::error::Error;
 use crate::operation::Operation;
+use crate::types::Message;
 
 /// What an action does to messages: `messaging.operation.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,43 @@ pub(crate) fn queue_name(url: Option<&str>) -> &str {
     url.and_then(|url| url.rsplit('/').next()).unwrap_or_default()
 }
 
+/// How many entries the batches of a `Batcher` have.
+pub(crate) const BATCH_FILL: &str = "sqs.batch.entries";
+/// How many messages a consumer holds.
+pub(crate) const IN_FLIGHT: &str = "sqs.consumer.in_flight";
+/// How old messages are when a consumer receives them, in seconds.
+pub(crate) const AGE: &str = "sqs.message.age";
+/// Extensions of visibility that failed, and leases that were lost.
+pub(crate) const HEARTBEAT_FAILURES: &str = "sqs.heartbeat.failures";
+
+/// The handling of a message, within its span and timed; `failed` says what went wrong, if anything did.
+pub(crate) async fn process<T>(
+    queue_url: &str,
+    message: &Message,
+    handling: impl Future<Output = T>,
+    failed: impl FnOnce(&T) -> Option<&'static str>,
+) -> T {
+    let queue = queue_name(Some(queue_url));
+    let span = tracing::info_span!(
+        "process",
+        otel.name = "process",
+        otel.kind = "consumer",
+        messaging.system = "aws_sqs",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = queue,
+        messaging.message.id = message.message_id,
+        error.type = Empty,
+    );
+    let begin = Instant::now();
+    let handled = handling.instrument(span.clone()).await;
+    record("messaging.process.duration", queue, begin.elapsed().as_secs_f64());
+    if let Some(why) = failed(&handled) {
+        span.record("error.type", why);
+    }
+    handled
+}
+
 /// Adds to a counter of this queue.
 pub(crate) fn count(name: &'static str, queue: &str, by: usize) {
     #[cfg(feature = "metrics")]
@@ -112,6 +150,14 @@ pub(crate) fn count(name: &'static str, queue: &str, by: usize) {
 pub(crate) fn record(name: &'static str, queue: &str, value: f64) {
     #[cfg(feature = "metrics")]
     metrics::histogram!(name, QUEUE => queue.to_owned()).record(value);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, queue, value);
+}
+
+/// Sets a gauge of this queue.
+pub(crate) fn set(name: &'static str, queue: &str, value: usize) {
+    #[cfg(feature = "metrics")]
+    metrics::gauge!(name, QUEUE => queue.to_owned()).set(value as f64);
     #[cfg(not(feature = "metrics"))]
     let _ = (name, queue, value);
 }

@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use sqs_client::{Credentials, SendMessageBatchEntry};
+use sqs_client::{Credentials, Handled, SendMessageBatchEntry, TraceCarrier};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    vec![trial(
-        "telemetry::requests_are_seen_without_what_is_in_them",
-        bench,
-        |_| Ok(Box::pin(async { tokio::task::spawn_blocking(requests).await? })),
-    )]
+    let blocking = |name: &str, test: fn() -> Outcome| {
+        trial(format!("telemetry::{name}"), bench, move |_| {
+            Ok(Box::pin(async move { tokio::task::spawn_blocking(test).await? }))
+        })
+    };
+    vec![
+        blocking("requests_are_seen_without_what_is_in_them", requests),
+        blocking("a_trace_goes_with_a_message_to_what_is_around_its_handler", traced),
+    ]
 }
 
 /// What a test wrote to the log.
@@ -111,5 +116,75 @@ fn requests() -> Outcome {
     assert_eq!(figure("sqs.request.retries", "orders"), Some(1));
     assert_eq!(figure("sqs.request.failures", "orders"), Some(1));
     assert_eq!(figure("messaging.client.operation.duration", "orders"), Some(5));
+    Ok(())
+}
+
+fn traced() -> Outcome {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (log, figures) = observe(async {
+        let server = EmbeddedServer::start().await?;
+        let carrier = TraceCarrier::MessageAttribute("traceparent".to_owned());
+        let client = client_of_embedded(&server)
+            .propagate_trace(carrier.clone(), || Some(TRACE.to_owned()))
+            .build()?;
+        let queue = client.create_queue("traced").await?.queue_url;
+        let batcher = client.batcher(&queue).build();
+        batcher.send("through a batcher").await?;
+        batcher.shutdown().await;
+        client.send_message(&queue, "alone").await?;
+        client
+            .send_message_batch(&queue, [SendMessageBatchEntry::new("a", "in a batch")])
+            .await?;
+        ensure!(
+            client
+                .send_messages(&queue, ["of many", "fails"])
+                .await
+                .iter()
+                .all(Result::is_ok)
+        );
+
+        let (seen, mut handled) = tokio::sync::mpsc::unbounded_channel();
+        let mut ends = Vec::new();
+        let consumer = client.consumer(&queue).backoff(Duration::ZERO, Duration::ZERO);
+        let consumer = consumer.around(move |delivery, handling| {
+            let (seen, carrier) = (seen.clone(), carrier.clone());
+            async move {
+                let ended = handling.await;
+                let trace = carrier.extract(delivery.message()).map(str::to_owned);
+                let _ = seen.send((trace, ended));
+                ended
+            }
+        });
+        let six = async {
+            while ends.len() < 6 {
+                ends.extend(handled.recv().await);
+            }
+        };
+        let ended = consumer.run(six, |delivery| async move {
+            let first = delivery.receive_count() == 1;
+            if delivery.message().body == "fails" && first {
+                Err(())
+            } else {
+                Ok(())
+            }
+        });
+        ended.await?;
+        let (traces, ends): (Vec<Option<String>>, Vec<Handled>) = ends.into_iter().unzip();
+        ensure!(traces.iter().all(|trace| trace.as_deref() == Some(TRACE)), "{traces:?}");
+        assert_eq!(
+            ends.iter().filter(|end| **end == Handled::Failed).count(),
+            1,
+            "{ends:?}"
+        );
+        Ok(())
+    })?;
+    ensure!(log.contains("messaging.operation.type=\"process\"") && log.contains("messaging.message.id="));
+    ensure!(!log.contains("through a batcher"), "{log}");
+    let figure = |name: &str| figures.get(&(name.to_owned(), "traced".to_owned())).copied();
+    assert_eq!(figure("messaging.process.duration"), Some(6), "{figures:?}");
+    assert_eq!(figure("sqs.message.age"), Some(6));
+    ensure!(figure("sqs.batch.entries").is_some());
+    assert_eq!(figure("sqs.acknowledged.messages"), Some(5));
+    assert_eq!(figure("sqs.consumer.in_flight"), Some(0), "nothing is held in the end");
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::delivery::{change_visibility, is_stale};
 use super::shared::{Shared, woken};
 use super::state::Entry;
+use crate::telemetry;
 
 /// Runs until a stopped consumer holds nothing.
 pub(super) async fn keep(shared: Arc<Shared>) {
@@ -56,11 +57,13 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
             // A message that was deleted meanwhile has no lease to lose.
             if shared.look(|state| state.is_kept(entry)) {
                 tracing::warn!(message_id = %entry.message.message_id, %error, "the lease is lost");
+                shared.count(telemetry::HEARTBEAT_FAILURES);
             }
             entry.refused();
         }
         Err(error) => {
             tracing::warn!(message_id = %entry.message.message_id, %error, "the visibility could not be extended");
+            shared.count(telemetry::HEARTBEAT_FAILURES);
             let jitter = shared.client.ambient().fraction();
             entry.lease().not_extended(Instant::now(), jitter);
         }

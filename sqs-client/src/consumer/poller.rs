@@ -14,6 +14,7 @@ use super::shared::{Shared, woken};
 use crate::error::Error;
 use crate::operation::ReceiveMessage;
 use crate::request::Request;
+use crate::telemetry;
 use crate::types::{Message, MessageSystemAttributeName};
 
 /// What the consumer itself, its users' handlers and their traces need to know of every message.
@@ -96,6 +97,7 @@ impl Reservation {
             some if some < self.slots => Polled::Some,
             _ => Polled::Full,
         };
+        self.note_ages(&messages);
         let (asked, messages) = confirmed(&self.shared, asked, messages).await;
         let reserved = std::mem::take(&mut self.slots);
         self.shared.update(|state| {
@@ -103,6 +105,21 @@ impl Reservation {
             state.arrive(messages, asked, Instant::now());
         });
         polled
+    }
+}
+
+impl Reservation {
+    fn note_ages(&self, messages: &[Message]) {
+        let (now, queue) = (
+            self.shared.client.ambient().now(),
+            telemetry::queue_name(Some(&self.shared.queue_url)),
+        );
+        let sent = messages
+            .iter()
+            .filter_map(|message| message.attributes.sent_timestamp());
+        for age in sent.filter_map(|sent| now.duration_since(sent).ok()) {
+            telemetry::record(telemetry::AGE, queue, age.as_secs_f64());
+        }
     }
 }
 

@@ -13,9 +13,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::around::Handled;
 use super::delivery::{AckOutcome, Delivery};
 use super::{Consumer, Settings};
 use crate::error::Error;
+use crate::telemetry;
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
 const ACK_ATTEMPTS: u32 = 3;
@@ -99,37 +101,50 @@ where
 /// handler drops its own.
 async fn handle<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<Settings>)
 where
-    H: Fn(Delivery) -> F,
-    F: Future<Output = Result<(), E>>,
+    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Send + 'static,
 {
-    let own = delivery.clone();
-    let poison = settings.poison.as_ref().filter(|poison| poison.is(&delivery));
-    let handling = async move {
-        match poison {
-            Some(poison) => poison.take(own).await,
-            None => handler(own).await.map_err(drop),
-        }
-    };
-    let contained = AssertUnwindSafe(handling).catch_unwind();
-    let done = match tokio::time::timeout(settings.handler_timeout, contained).await {
-        Ok(Ok(done)) => done.is_ok(),
-        Ok(Err(_panic)) => {
-            tracing::error!(message_id = %delivery.message().message_id, "the handler panicked");
-            false
-        }
-        Err(_elapsed) => {
-            tracing::warn!(message_id = %delivery.message().message_id, "the handler took too long");
-            false
-        }
-    };
+    let contained = contained(delivery.clone(), handler, settings.clone());
+    let around = settings.around.wrap(&delivery, contained);
+    let message = delivery.message();
+    let handled = telemetry::process(delivery.queue_url(), message, around, |handled| handled.error()).await;
     if delivery.is_settled() {
         return;
     }
-    if done {
+    if handled == Handled::Done {
         acknowledge(&delivery).await;
     } else if let Err(error) = delivery.nack_with_backoff().await {
         // Dropping it gives it back once more.
-        tracing::warn!(message_id = %delivery.message().message_id, %error, "the message could not be given back");
+        tracing::warn!(message_id = %message.message_id, %error, "the message could not be given back");
+    }
+}
+
+/// The handler, which can neither take the consumer down nor take for ever.
+async fn contained<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<Settings>) -> Handled
+where
+    H: Fn(Delivery) -> F,
+    F: Future<Output = Result<(), E>>,
+{
+    let poison = settings.poison.as_ref().filter(|poison| poison.is(&delivery));
+    let handling = async {
+        match poison {
+            Some(poison) => poison.take(delivery).await,
+            None => handler(delivery).await.map_err(drop),
+        }
+    };
+    let handling = AssertUnwindSafe(handling).catch_unwind();
+    match tokio::time::timeout(settings.handler_timeout, handling).await {
+        Ok(Ok(Ok(()))) => Handled::Done,
+        Ok(Ok(Err(()))) => Handled::Failed,
+        Ok(Err(_panic)) => {
+            tracing::error!("the handler panicked");
+            Handled::Panicked
+        }
+        Err(_elapsed) => {
+            tracing::warn!("the handler took too long");
+            Handled::TimedOut
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::state::State;
 use crate::batcher::Batcher;
 use crate::client::Client;
 use crate::retry::full_jitter;
+use crate::telemetry;
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -51,7 +52,15 @@ impl Shared {
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, wakes) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = state.held();
             let result = change(&mut state);
+            if state.held() != before {
+                telemetry::set(
+                    telemetry::IN_FLIGHT,
+                    telemetry::queue_name(Some(&self.queue_url)),
+                    state.held(),
+                );
+            }
             (result, state.wakes())
         };
         if wakes.stream {
@@ -79,6 +88,11 @@ impl Shared {
         self.update(|state| state.stop(Instant::now()));
         self.poller.notify_one();
         self.keeper.notify_one();
+    }
+
+    /// Counts one more of these.
+    pub(super) fn count(&self, what: &'static str) {
+        telemetry::count(what, telemetry::queue_name(Some(&self.queue_url)), 1);
     }
 
     /// How long a message that was received so often is to stay hidden after a failure.

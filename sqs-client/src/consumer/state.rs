@@ -155,6 +155,11 @@ impl State {
         }
     }
 
+    /// How many messages are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// How often the keeper looks at what is held.
     fn tick(&self) -> Duration {
         lease::usable(self.visibility) / 8

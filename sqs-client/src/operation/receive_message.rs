@@ -57,9 +57,9 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     }
 
     /// A retry after a lost answer brings the same messages again, which are hidden by then.
-    fn prepare(&mut self, new_id: &dyn Fn() -> String) {
+    fn prepare(&mut self, client: &Client) {
         if is_fifo(&self.queue_url) {
-            self.receive_request_attempt_id.get_or_insert_with(new_id);
+            self.receive_request_attempt_id.get_or_insert_with(|| client.new_id());
         }
     }
 

@@ -46,6 +46,10 @@ pub struct SendMessageOutput {
 operation!(SendMessage of queue => SendMessageOutput {
     const PURPOSE: Purpose = Purpose::Send;
 
+    fn prepare(&mut self, client: &Client) {
+        client.before_send(&self.queue_url, &mut self.message);
+    }
+
     fn validate(&self) -> Result<(), Error> {
         self.message.validate()
     }

@@ -31,6 +31,12 @@ impl SendMessageBatch {
 operation!(SendMessageBatch of queue => SendMessageBatchOutput {
     const PURPOSE: Purpose = Purpose::Send;
 
+    fn prepare(&mut self, client: &Client) {
+        for entry in &mut self.entries {
+            client.before_send(&self.queue_url, &mut entry.message);
+        }
+    }
+
     fn messages(&self, output: &SendMessageBatchOutput) -> usize {
         output.successful.len()
     }

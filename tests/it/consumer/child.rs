@@ -94,7 +94,7 @@ async fn handle(queue: usize, delivery: Delivery, report: Report) -> Result<(), 
     tokio::time::sleep(Duration::from_millis(1)).await;
     let mut hasher = DefaultHasher::new();
     (&delivery.message().receipt_handle, delivery.receive_count()).hash(&mut hasher);
-    let fails = hasher.finish() % 20 == 0;
+    let fails = hasher.finish().is_multiple_of(20);
     report.tell(if fails { 'f' } else { 'h' }, queue, &delivery);
     if fails { Err(()) } else { Ok(()) }
 }
