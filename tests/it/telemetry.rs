@@ -145,7 +145,10 @@ fn traced() -> Outcome {
 
         let (seen, mut handled) = tokio::sync::mpsc::unbounded_channel();
         let mut ends = Vec::new();
-        let consumer = client.consumer(&queue).backoff(Duration::ZERO, Duration::ZERO);
+        let consumer = client
+            .consumer(&queue)
+            .backoff(Duration::ZERO, Duration::ZERO)
+            .wait_time(Duration::from_secs(1));
         let consumer = consumer.around(move |delivery, handling| {
             let (seen, carrier) = (seen.clone(), carrier.clone());
             async move {
