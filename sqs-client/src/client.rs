@@ -8,6 +8,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::ambient::Ambient;
 use crate::config::ClientBuilder;
@@ -20,6 +21,7 @@ use crate::protocol::{Answer, Negotiation, Wire};
 use crate::request::Request;
 use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
+use crate::task::{Task, Typed};
 use crate::telemetry;
 use crate::transport::Transport;
 use crate::types::OutgoingMessage;
@@ -105,33 +107,44 @@ impl Client {
         Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)
     }
 
-    /// A request, within its span.
+    /// A request, from its input to its output.
     pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
-        telemetry::request(operation, self.life(operation)).await
+        let mut task = Typed::new(operation);
+        self.observed(&mut task).await?;
+        let unread = || Error::response("the request ended without an answer");
+        task.into_output().ok_or_else(unread)
+    }
+
+    /// A request's life, within its span.
+    async fn observed(&self, task: &mut dyn Task) -> Result<(), Error> {
+        let seen = telemetry::Seen::begin(task);
+        let result = self.life(task).instrument(seen.span()).await;
+        seen.end(task, &result);
+        result
     }
 
     /// The whole life of a request: checked and encoded once, then tried until it succeeds, fails for good, or
     /// attempts or time run out. What can fail or grow stale is within the loop.
-    async fn life<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
+    async fn life(&self, task: &mut dyn Task) -> Result<(), Error> {
         let this = &*self.inner;
-        operation.validate()?;
+        task.validate()?;
         let deadline = this
             .operation_timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut call = this.call(operation, this.protocol.wire(), deadline)?;
+        let mut call = this.call(task, this.protocol.wire(), deadline)?;
         let mut attempts = self.attempts();
         loop {
-            let (error, credentials) = match this.attempt(&call).await {
-                Ok(output) => {
+            let (error, credentials) = match this.attempt(task, &call).await {
+                Ok(()) => {
                     this.protocol.succeeded(call.wire);
                     attempts.succeeded();
-                    return Ok(output);
+                    return Ok(());
                 }
                 Err(failed) => failed,
             };
             let instead = this.protocol.instead_of(call.wire, &error);
             if let Some(wire) = instead.filter(|_| !attempts.may_have_been_sent()) {
-                call = this.call(operation, wire, deadline)?;
+                call = this.call(task, wire, deadline)?;
                 continue;
             }
             let refreshable = this.can_refresh(&error, credentials.as_ref());
@@ -140,7 +153,7 @@ impl Client {
                 Next::Retry(delay, error) => (delay, error),
                 Next::NoQuota(delay, error) => {
                     // A caller that polls in a loop would spin.
-                    if !operation.server_wait().is_zero() {
+                    if !task.server_wait().is_zero() {
                         tokio::time::sleep(call.within_deadline(delay)).await;
                     }
                     return Err(error);
@@ -152,22 +165,21 @@ impl Client {
             if deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
                 return Err(error);
             }
-            telemetry::retried(operation, delay, &error);
+            telemetry::retried(task, delay, &error);
             tokio::time::sleep(delay).await;
         }
     }
 }
 
 /// A request that was checked and encoded.
-struct Call<'a, Op> {
-    operation: &'a Op,
+struct Call<'a> {
     wire: Wire,
     target: Target<'a>,
     body: Bytes,
     deadline: Option<Instant>,
 }
 
-impl<Op> Call<'_, Op> {
+impl Call<'_> {
     /// This time, or what is left of the whole's.
     fn within_deadline(&self, time: Duration) -> Duration {
         match self.deadline {
@@ -178,25 +190,19 @@ impl<Op> Call<'_, Op> {
 }
 
 impl Inner {
-    fn call<'a, Op: Operation>(
-        &'a self,
-        operation: &'a Op,
-        wire: Wire,
-        deadline: Option<Instant>,
-    ) -> Result<Call<'a, Op>, Error> {
+    fn call(&self, task: &dyn Task, wire: Wire, deadline: Option<Instant>) -> Result<Call<'_>, Error> {
         Ok(Call {
-            operation,
             wire,
-            target: self.endpoint.target(wire, operation.queue_url())?,
-            body: wire.encode(operation)?,
+            target: self.endpoint.target(wire, task.queue_url())?,
+            body: task.encode(wire)?,
             deadline,
         })
     }
 
     /// One attempt; on failure, with the credentials it used.
-    async fn attempt<Op: Operation>(&self, call: &Call<'_, Op>) -> Result<Op::Output, (Error, Option<Credentials>)> {
+    async fn attempt(&self, task: &mut dyn Task, call: &Call<'_>) -> Result<(), (Error, Option<Credentials>)> {
         let credentials = self.credentials(call.deadline).await.map_err(|error| (error, None))?;
-        self.signed_attempt(call, &credentials)
+        self.signed_attempt(task, call, &credentials)
             .await
             .map_err(|error| (error, Some(credentials)))
     }
@@ -211,38 +217,31 @@ impl Inner {
             .unwrap_or_else(|elapsed| Err(late(elapsed)))
     }
 
-    async fn signed_attempt<Op: Operation>(
+    async fn signed_attempt(
         &self,
-        call: &Call<'_, Op>,
+        task: &mut dyn Task,
+        call: &Call<'_>,
         credentials: &Credentials,
-    ) -> Result<Op::Output, Error> {
+    ) -> Result<(), Error> {
         let unsigned = Unsigned {
             host: call.target.host,
             path: call.target.url.path(),
             content_type: call.wire.content_type(),
-            target: (call.wire == Wire::Json).then_some(Op::TARGET),
+            target: (call.wire == Wire::Json).then_some(task.target()),
             body: &call.body,
         };
         let headers = self.signer.sign(&unsigned, credentials, self.server_time())?;
-        let timeout = self.timeout(call);
+        let timeout = call.within_deadline(self.attempt_timeout.saturating_add(task.server_wait()));
         let answer = self
             .transport
             .post(call.target.url.clone(), headers, call.body.clone(), timeout)
             .await?;
-        let output = call.wire.decode::<Op>(&answer).inspect_err(|error| {
+        let read = task.read(call.wire, &answer, self.verify_checksums);
+        read.inspect_err(|error| {
             if error.is_clock_skew() {
                 self.correct_clock(&answer);
             }
-        })?;
-        if self.verify_checksums {
-            call.operation.verify(&output)?;
-        }
-        Ok(output)
-    }
-
-    /// What is left for an attempt: its own time and what the server was asked to wait, within the whole's deadline.
-    fn timeout<Op: Operation>(&self, call: &Call<'_, Op>) -> Duration {
-        call.within_deadline(self.attempt_timeout.saturating_add(call.operation.server_wait()))
+        })
     }
 
     /// Our clock, corrected by what the server said of its own.

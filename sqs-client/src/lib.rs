@@ -52,6 +52,7 @@ mod protocol;
 mod request;
 mod retry;
 mod signer;
+mod task;
 mod telemetry;
 #[cfg(test)]
 mod testing;

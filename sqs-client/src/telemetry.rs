@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::error::Error;
-use crate::operation::Operation;
+use crate::task::Task;
 use crate::types::Message;
 
 /// What an action does to messages: `messaging.operation.type`.
@@ -49,51 +49,61 @@ impl Purpose {
     }
 }
 
-/// A request within its span, counted and timed.
-pub(crate) async fn request<Op: Operation>(
-    operation: &Op,
-    life: impl Future<Output = Result<Op::Output, Error>>,
-) -> Result<Op::Output, Error> {
-    let queue = queue_name(operation.queue_url());
-    let span = tracing::info_span!(
-        "request",
-        otel.name = Op::NAME,
-        otel.kind = if Op::PURPOSE == Purpose::Send { "producer" } else { "client" },
-        messaging.system = "aws_sqs",
-        messaging.operation.name = Op::NAME,
-        messaging.operation.type = Op::PURPOSE.as_str(),
-        messaging.destination.name = queue,
-        messaging.batch.message_count = Empty,
-        error.type = Empty,
-    );
-    let begin = Instant::now();
-    let result = life.instrument(span.clone()).await;
-    record(
-        "messaging.client.operation.duration",
-        queue,
-        begin.elapsed().as_secs_f64(),
-    );
-    match &result {
-        Ok(output) => {
-            let messages = operation.messages(output);
-            if let Some(counter) = Op::PURPOSE.counter() {
-                span.record("messaging.batch.message_count", messages);
-                count(counter, queue, messages);
+/// A request under way: its span, and when it began.
+pub(crate) struct Seen {
+    span: Span,
+    begin: Instant,
+}
+
+impl Seen {
+    pub(crate) fn begin(task: &dyn Task) -> Self {
+        let purpose = task.purpose();
+        let span = tracing::info_span!(
+            "request",
+            otel.name = task.name(),
+            otel.kind = if purpose == Purpose::Send { "producer" } else { "client" },
+            messaging.system = "aws_sqs",
+            messaging.operation.name = task.name(),
+            messaging.operation.type = purpose.as_str(),
+            messaging.destination.name = queue_name(task.queue_url()),
+            messaging.batch.message_count = Empty,
+            error.type = Empty,
+        );
+        let begin = Instant::now();
+        Self { span, begin }
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Counts and times it.
+    pub(crate) fn end(self, task: &dyn Task, result: &Result<(), Error>) {
+        let queue = queue_name(task.queue_url());
+        let time = self.begin.elapsed().as_secs_f64();
+        record("messaging.client.operation.duration", queue, time);
+        match result {
+            Ok(()) => {
+                if let Some(counter) = task.purpose().counter() {
+                    let messages = task.messages();
+                    self.span.record("messaging.batch.message_count", messages);
+                    count(counter, queue, messages);
+                }
+            }
+            Err(error) => {
+                let kind = format!("{:?}", error.kind());
+                let code = error.code().map_or(kind.as_str(), |code| code.as_str());
+                self.span.record("error.type", code);
+                count("sqs.request.failures", queue, 1);
             }
         }
-        Err(error) => {
-            let kind = format!("{:?}", error.kind());
-            span.record("error.type", error.code().map_or(kind.as_str(), |code| code.as_str()));
-            count("sqs.request.failures", queue, 1);
-        }
     }
-    result
 }
 
 /// A request is tried again after this pause.
-pub(crate) fn retried<Op: Operation>(operation: &Op, pause: Duration, error: &Error) {
+pub(crate) fn retried(task: &dyn Task, pause: Duration, error: &Error) {
     tracing::debug!(?pause, %error, "retrying");
-    count("sqs.request.retries", queue_name(operation.queue_url()), 1);
+    count("sqs.request.retries", queue_name(task.queue_url()), 1);
 }
 
 /// The last part of a queue's URL: `messaging.destination.name`.

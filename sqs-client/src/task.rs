@@ -1,0 +1,89 @@
+//! An operation under way, without its type.
+//!
+//! What needs the type is writing the input and reading the output. All else of a request's life is the same for every
+//! action, and so is compiled once, in this crate, rather than once for each action in the programs that use it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::operation::Operation;
+use crate::protocol::{Answer, Wire};
+use crate::telemetry::Purpose;
+
+pub(crate) trait Task: Send {
+    fn name(&self) -> &'static str;
+    fn target(&self) -> &'static str;
+    fn purpose(&self) -> Purpose;
+    fn queue_url(&self) -> Option<&str>;
+    fn server_wait(&self) -> Duration;
+    fn validate(&self) -> Result<(), Error>;
+    fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
+    /// Reads an answer, and keeps the output.
+    fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error>;
+    /// How many messages it was about; none before it has succeeded.
+    fn messages(&self) -> usize;
+}
+
+/// An operation, and its output once it has succeeded.
+pub(crate) struct Typed<'a, Op: Operation> {
+    operation: &'a Op,
+    output: Option<Op::Output>,
+}
+
+impl<'a, Op: Operation> Typed<'a, Op> {
+    pub(crate) fn new(operation: &'a Op) -> Self {
+        Self {
+            operation,
+            output: None,
+        }
+    }
+
+    pub(crate) fn into_output(self) -> Option<Op::Output> {
+        self.output
+    }
+}
+
+impl<Op: Operation> Task for Typed<'_, Op> {
+    fn name(&self) -> &'static str {
+        Op::NAME
+    }
+
+    fn target(&self) -> &'static str {
+        Op::TARGET
+    }
+
+    fn purpose(&self) -> Purpose {
+        Op::PURPOSE
+    }
+
+    fn queue_url(&self) -> Option<&str> {
+        self.operation.queue_url()
+    }
+
+    fn server_wait(&self) -> Duration {
+        self.operation.server_wait()
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        self.operation.validate()
+    }
+
+    fn encode(&self, wire: Wire) -> Result<Bytes, Error> {
+        wire.encode(self.operation)
+    }
+
+    fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error> {
+        let output = wire.decode::<Op>(answer)?;
+        if verify {
+            self.operation.verify(&output)?;
+        }
+        self.output = Some(output);
+        Ok(())
+    }
+
+    fn messages(&self) -> usize {
+        self.output.as_ref().map_or(0, |output| self.operation.messages(output))
+    }
+}
