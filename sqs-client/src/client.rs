@@ -162,7 +162,8 @@ impl Client {
             };
             // Other credentials need no pause.
             let delay = if refreshable { Duration::ZERO } else { delay };
-            if deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
+            let next = Instant::now().checked_add(delay);
+            if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
                 return Err(error);
             }
             telemetry::retried(task, delay, &error);

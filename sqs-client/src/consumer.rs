@@ -191,7 +191,7 @@ impl Consumer {
     }
 
     /// How long an acknowledgement waits for others to share its request, while there are fewer than 10;
-    /// [`DEFAULT_CONSUMER_ACK_LINGER`] unless set.
+    /// [`DEFAULT_CONSUMER_ACK_LINGER`] unless set. At most an eighth of the visibility timeout, as extensions linger too.
     pub fn ack_linger(mut self, linger: Duration) -> Self {
         self.settings.ack_linger = linger;
         self
@@ -211,7 +211,8 @@ impl Consumer {
         self
     }
 
-    /// Asks for the message attributes of these names only; `prefix.*` stands for all that begin so. All unless set.
+    /// Asks for the message attributes of these names only; `prefix.*` stands for all that begin so. All unless set, and
+    /// with a [`poison_queue`](Self::poison_queue), which gets messages whole.
     pub fn message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.message_attribute_names = names.into_iter().map(Into::into).collect();
         self
@@ -334,6 +335,11 @@ impl Consumer {
             "visibility timeout of a consumer",
             Some(settings.visibility_timeout),
             range,
+        )?;
+        validate::no_longer_than(
+            "time that acknowledgements linger, by its visibility timeout,",
+            settings.ack_linger,
+            settings.visibility_timeout / 8,
         )?;
         validate::no_longer_than("wait time", settings.wait_time, limits::MAX_WAIT_TIME)
     }

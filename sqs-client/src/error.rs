@@ -233,7 +233,8 @@ impl Error {
             ErrorKind::Service => {
                 self.is_throttled()
                     || self.is_clock_skew()
-                    || self.0.status.is_some_and(|status| status >= 500)
+                    // An entry of a batch has no status, but says whose fault it was.
+                    || self.0.status.map_or(!self.0.sender_fault, |status| status >= 500)
                     || self.0.code.as_ref().is_some_and(ErrorCode::is_transient)
             }
             _ => false,

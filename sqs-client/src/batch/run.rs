@@ -43,11 +43,15 @@ pub(crate) async fn run<B: Batch>(
             let (id, result) = B::done(done);
             settle::<B>(&mut results, &id, Ok(result));
         }
-        let pause = match output.failed.iter().find(|entry| retry && !entry.sender_fault) {
-            Some(entry) => attempts.after(Error::entry(entry), true).pause(),
-            None => None,
+        let passing = |failed: &BatchResultErrorEntry| Error::entry(failed).is_retryable();
+        let pause = match output.failed.iter().find(|failed| retry && passing(failed)) {
+            Some(failed) => attempts.after(Error::entry(failed), true).pause(),
+            None => {
+                attempts.succeeded();
+                None
+            }
         };
-        let again = |failed: &BatchResultErrorEntry| pause.is_some() && !failed.sender_fault;
+        let again = |failed: &BatchResultErrorEntry| pause.is_some() && passing(failed);
         for failed in &output.failed {
             settle::<B>(&mut results, &failed.id, Err(Error::entry(failed)));
         }

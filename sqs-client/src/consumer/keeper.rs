@@ -59,7 +59,10 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
                 tracing::warn!(message_id = %entry.message.message_id, %error, "the lease is lost");
                 shared.count(telemetry::HEARTBEAT_FAILURES);
             }
-            entry.refused();
+            // While it is being deleted, that it is gone already is no loss.
+            if !shared.look(|state| state.is_settling(entry)) {
+                entry.refused();
+            }
         }
         Err(error) => {
             tracing::warn!(message_id = %entry.message.message_id, %error, "the visibility could not be extended");

@@ -79,6 +79,10 @@ impl Pace {
                     self.resume = now + pause(self.idle, MAX_IDLE_PAUSE, fraction);
                 }
             }
+            // A poll that began before the last failure: it says nothing that is not known.
+            Polled::Failed(_) if failures > 0 && now < self.resume => {
+                (self.failures, self.refusals) = (failures, refusals);
+            }
             Polled::Failed(error) => {
                 self.polls = 1;
                 self.failures = failures.saturating_add(1);
@@ -139,18 +143,21 @@ mod tests {
 
     #[test]
     fn failures_pause_longer_and_longer_and_a_success_ends_that() {
-        let (mut pace, now) = pace();
+        let (mut pace, mut now) = pace();
         let mut last = Duration::ZERO;
         for _ in 0..7 {
+            let now = pace.resume();
             pace.note(Polled::Failed(Error::transport("x")), now, 0.0).unwrap();
             let pause = pace.resume() - now;
             assert!(pause > last, "{pause:?}");
             last = pause;
         }
         for _ in 0..100 {
+            now = pace.resume();
             pace.note(Polled::Failed(Error::transport("x")), now, 0.999).unwrap();
         }
         assert!(pace.resume() - now <= MAX_PAUSE);
+        now = pace.resume();
         pace.note(Polled::Some, now, 0.0).unwrap();
         pace.note(Polled::Failed(Error::transport("x")), now, 0.0).unwrap();
         assert_eq!(pace.resume() - now, BASE_PAUSE / 2);
@@ -168,18 +175,27 @@ mod tests {
 
     #[test]
     fn refusals_one_after_the_other_end_it() {
+        let (mut pace, _) = pace();
+        let mut refused = |times: u32, polled: fn() -> Polled| {
+            for _ in 0..times {
+                let now = pace.resume();
+                pace.note(polled(), now, 0.5)?;
+            }
+            Ok::<(), Error>(())
+        };
+        let refusal = || Polled::Failed(Error::credentials("none"));
+        refused(MAX_REFUSED_POLLS - 1, refusal).unwrap();
+        refused(1, || Polled::Nothing { early: false }).unwrap();
+        refused(MAX_REFUSED_POLLS - 1, refusal).unwrap();
+        assert_eq!(refused(1, refusal).unwrap_err().kind(), ErrorKind::Credentials);
+    }
+
+    #[test]
+    fn polls_that_fail_together_fail_once() {
         let (mut pace, now) = pace();
-        let refused = || Polled::Failed(Error::credentials("none"));
-        for _ in 0..MAX_REFUSED_POLLS - 1 {
-            pace.note(refused(), now, 0.5).unwrap();
+        for _ in 0..2 * MAX_REFUSED_POLLS {
+            pace.note(Polled::Failed(Error::credentials("none")), now, 0.0).unwrap();
         }
-        pace.note(Polled::Nothing { early: false }, now, 0.5).unwrap();
-        for _ in 0..MAX_REFUSED_POLLS - 1 {
-            pace.note(refused(), now, 0.5).unwrap();
-        }
-        assert_eq!(
-            pace.note(refused(), now, 0.5).unwrap_err().kind(),
-            ErrorKind::Credentials
-        );
+        assert_eq!(pace.resume() - now, BASE_PAUSE / 2);
     }
 }

@@ -17,6 +17,8 @@ type Hook = dyn Fn(Delivery) -> BoxFuture<'static, Result<(), ()>> + Send + Sync
 #[derive(Clone)]
 pub(super) struct Poison {
     max_receives: u32,
+    /// Whether messages are sent on, and so have to be whole.
+    pub(super) whole: bool,
     hook: Arc<Hook>,
 }
 
@@ -34,12 +36,13 @@ impl Poison {
         };
         Self {
             max_receives,
+            whole: false,
             hook: Arc::new(hook),
         }
     }
 
     pub(super) fn queue(max_receives: u32, client: Client, queue_url: String) -> Self {
-        Self::hook(max_receives, move |delivery| {
+        let hook = Self::hook(max_receives, move |delivery| {
             let (client, queue_url) = (client.clone(), queue_url.clone());
             async move {
                 let moved = send_to(&client, queue_url, &delivery).await;
@@ -47,7 +50,8 @@ impl Poison {
                     tracing::warn!(message_id = %delivery.message().message_id, %error, "a poison message stays");
                 })
             }
-        })
+        });
+        Self { whole: true, ..hook }
     }
 
     pub(super) fn is(&self, delivery: &Delivery) -> bool {

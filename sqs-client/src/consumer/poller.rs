@@ -59,8 +59,12 @@ async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<
         });
         let changed = pin!(woken(&shared.poller, pausing.then(|| pace.resume())));
         if let Either::Left((Some(polled), _)) = select(answered, changed).await {
-            // A poll does not panic by itself; a runtime that shuts down ends it.
-            let Ok(polled) = polled else { return Ok(()) };
+            let polled = match polled {
+                Ok(polled) => polled,
+                Err(error) if error.is_panic() => return Err(Error::closed("a poll panicked")),
+                // The runtime shuts down.
+                Err(_) => return Ok(()),
+            };
             pace.note(polled, Instant::now(), shared.client.ambient().fraction())?;
         }
     }
@@ -140,13 +144,18 @@ fn wait_time(wait: Duration, visibility: Duration) -> Duration {
 
 async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Vec<Message>, Error> {
     let settings = &shared.settings;
+    let whole = settings.poison.as_ref().is_some_and(|poison| poison.whole);
+    let names = match whole {
+        true => &["All".to_owned()],
+        false => settings.message_attribute_names.as_slice(),
+    };
     let request: Request<ReceiveMessage> = shared
         .client
         .receive_message(shared.queue_url.as_str())
         .max_messages(u8::try_from(slots).unwrap_or(u8::MAX))
         .wait_time(wait)
         .visibility_timeout(settings.visibility_timeout)
-        .message_attribute_names(settings.message_attribute_names.iter().map(String::as_str))
+        .message_attribute_names(names.iter().map(String::as_str))
         .message_system_attribute_names(
             SYSTEM_ATTRIBUTES
                 .into_iter()

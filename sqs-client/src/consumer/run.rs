@@ -17,6 +17,7 @@ use super::around::Handled;
 use super::delivery::{AckOutcome, Delivery};
 use super::{Consumer, Settings};
 use crate::error::Error;
+use crate::limits;
 use crate::telemetry;
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
@@ -82,8 +83,10 @@ where
     };
 
     deliveries.stop();
-    let deadline = Instant::now() + settings.grace;
-    let release = MAX_RELEASE_TIME.min(settings.grace / 10);
+    // Nothing is held for longer; a grace without end would pass the end of time.
+    let grace = settings.grace.min(limits::MAX_VISIBILITY_TIMEOUT);
+    let deadline = Instant::now() + grace;
+    let release = MAX_RELEASE_TIME.min(grace / 10);
     let all = async { while handlers.join_next().await.is_some() {} };
     if tokio::time::timeout_at(deadline - release, all).await.is_err() {
         tracing::warn!(handlers = handlers.len(), "the grace is over; handlers are aborted");

@@ -285,6 +285,12 @@ impl State {
         matches!(phase, Some(Phase::Waiting | Phase::Out | Phase::Settling))
     }
 
+    /// Whether its acknowledgement or return is under way.
+    pub(super) fn is_settling(&self, entry: &Entry) -> bool {
+        let phase = self.held.get(&entry.id).map(|slot| slot.phase);
+        matches!(phase, Some(Phase::Settling))
+    }
+
     /// No more polls; what waits is given back.
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;

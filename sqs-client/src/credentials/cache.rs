@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,10 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct CredentialsCache {
     provider: Arc<dyn ProvideCredentials>,
     current: RwLock<Option<Credentials>>,
-    refreshing: Mutex<()>,
+    /// Held while the provider is asked: what it failed with the last time.
+    refreshing: Mutex<Option<Error>>,
+    /// How often the provider was asked.
+    asked: AtomicU64,
 }
 
 impl CredentialsCache {
@@ -25,7 +29,8 @@ impl CredentialsCache {
         Self {
             provider,
             current: RwLock::new(None),
-            refreshing: Mutex::new(()),
+            refreshing: Mutex::new(None),
+            asked: AtomicU64::new(0),
         }
     }
 
@@ -34,7 +39,8 @@ impl CredentialsCache {
             return Ok(fresh);
         }
         // While the old ones are valid, only one request waits for others.
-        let _one_at_a_time = match (self.refreshing.try_lock(), self.valid(now)) {
+        let asked = self.asked.load(Ordering::Acquire);
+        let mut last_error = match (self.refreshing.try_lock(), self.valid(now)) {
             (Ok(lock), _) => lock,
             (Err(_), Some(valid)) => return Ok(valid),
             (Err(_), None) => self.refreshing.lock().await,
@@ -42,19 +48,28 @@ impl CredentialsCache {
         if let Some(fresh) = self.fresh(now) {
             return Ok(fresh);
         }
-        let failed = |reason: &str| Error::credentials(reason.to_owned());
+        // Who waited for a call that failed does not make the next one wait for its own.
+        let waited = self.asked.load(Ordering::Acquire) != asked;
+        if let (true, Some(error)) = (waited, &*last_error) {
+            return self.valid(now).ok_or_else(|| error.clone());
+        }
+        let provided = self.ask().await;
+        self.asked.fetch_add(1, Ordering::Release);
+        *last_error = provided.as_ref().err().cloned();
+        // Old ones that are still valid are better than none.
+        provided.or_else(|error| self.valid(now).ok_or(error))
+    }
+
+    async fn ask(&self) -> Result<Credentials, Error> {
         match tokio::time::timeout(PROVIDER_TIMEOUT, self.provider.provide_credentials()).await {
             Ok(Ok(credentials)) => {
                 self.set(Some(credentials.clone()));
                 Ok(credentials)
             }
-            // Old ones that are still valid are better than none.
-            Ok(Err(source)) => self
-                .valid(now)
-                .ok_or_else(|| failed("the credentials provider failed").with_source(source)),
-            Err(_) => self
-                .valid(now)
-                .ok_or_else(|| failed("the credentials provider did not answer within 30 seconds")),
+            Ok(Err(source)) => Err(Error::credentials("the credentials provider failed").with_source(source)),
+            Err(_) => Err(Error::credentials(
+                "the credentials provider did not answer within 30 seconds",
+            )),
         }
     }
 
@@ -85,7 +100,7 @@ impl CredentialsCache {
 #[cfg(test)]
 mod tests {
     use std::error::Error as StdError;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::super::BoxFuture;
     use super::*;
@@ -162,9 +177,13 @@ mod tests {
         let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 56))).await;
         assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
         assert_eq!(begin.elapsed(), PROVIDER_TIMEOUT);
-        assert_eq!(
-            key_at(&cache, 61).await.unwrap_err().kind(),
-            crate::ErrorKind::Credentials
+        // Without valid ones, all wait for one call, and have its error.
+        let begin = tokio::time::Instant::now();
+        let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 61))).await;
+        assert!(
+            all.iter()
+                .all(|key| key.as_ref().unwrap_err().kind() == crate::ErrorKind::Credentials)
         );
+        assert_eq!(begin.elapsed(), PROVIDER_TIMEOUT);
     }
 }

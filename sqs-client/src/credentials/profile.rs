@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::path::PathBuf;
 
@@ -75,7 +76,8 @@ fn read_file(name: &str, default: &str) -> Result<Option<String>, std::io::Error
     Ok(Some(text))
 }
 
-/// The profile's keys: the credentials file's, else the config file's, where its section is called `profile NAME`.
+/// The profile's keys: the credentials file's, else the config file's, where its section is called `profile NAME`. None
+/// where either file says that it is a role: such keys are only what the role is asked for with.
 fn from_files(profile: &str, credentials: Option<&str>, config: Option<&str>) -> Option<Credentials> {
     let in_config = format!("profile {profile}");
     let names: &[&str] = if profile == "default" {
@@ -83,14 +85,22 @@ fn from_files(profile: &str, credentials: Option<&str>, config: Option<&str>) ->
     } else {
         &[&in_config]
     };
-    let in_credentials = credentials.and_then(|text| keys_of(text, &[profile]));
-    in_credentials.or_else(|| keys_of(config?, names))
+    let files = [
+        settings_of(credentials.unwrap_or_default(), &[profile]),
+        settings_of(config.unwrap_or_default(), names),
+    ];
+    let is_role = files.iter().any(|settings| settings.contains_key("ROLE_ARN"));
+    let keys = |settings: &Settings| from_names(|name| settings.get(name).map(|value| (*value).to_owned())).ok();
+    files.iter().find_map(keys).filter(|_| !is_role)
 }
 
-/// The keys in the sections of one of these names; of a key that is there twice, the last.
-fn keys_of(text: &str, sections: &[&str]) -> Option<Credentials> {
+/// By their names in capitals.
+type Settings<'a> = HashMap<String, &'a str>;
+
+/// What the sections of one of these names say; of a setting that is there twice, the last.
+fn settings_of<'a>(text: &'a str, sections: &[&str]) -> Settings<'a> {
     let mut within = false;
-    let mut settings = Vec::new();
+    let mut settings = HashMap::new();
     for line in text.lines() {
         // A line that is indented belongs to a nested setting, and none of those is a key.
         if line.starts_with([' ', '\t', '#', ';']) {
@@ -101,16 +111,10 @@ fn keys_of(text: &str, sections: &[&str]) -> Option<Credentials> {
             let section: Vec<&str> = section.split_whitespace().collect();
             within = sections.contains(&section.join(" ").as_str());
         } else if let (true, Some((name, value))) = (within, line.split_once('=')) {
-            settings.push((name.trim().to_ascii_uppercase(), value.trim()));
+            settings.insert(name.trim().to_ascii_uppercase(), value.trim());
         }
     }
-    let setting = |wanted: &str| {
-        let of_name = settings.iter().rev().find(|(name, _)| name == wanted);
-        of_name.map(|(_, value)| (*value).to_owned())
-    };
-    // Of a role, these keys are only what it is asked for with.
-    let is_role = setting("ROLE_ARN").is_some();
-    from_names(setting).ok().filter(|_| !is_role)
+    settings
 }
 
 #[cfg(test)]
@@ -123,6 +127,9 @@ mod tests {
 aws_access_key_id = AKID
 aws_secret_access_key=a=secret#1
 
+[other-file]
+aws_access_key_id = BASE
+aws_secret_access_key = s5
 [ other ]
 aws_access_key_id=OTHER
 AWS_SECRET_ACCESS_KEY = s2
@@ -141,6 +148,9 @@ aws_secret_access_key = s3
 aws_access_key_id = WRONG
 [profile sso]
 sso_session = x
+[profile other-file]
+role_arn = arn:aws:iam::1:role/x
+source_profile = other-file
 [profile role]
 role_arn = arn:aws:iam::1:role/x
 source_profile = role
@@ -162,6 +172,7 @@ aws_secret_access_key = s4
         assert_eq!(find("in-config"), Some(Credentials::new("CONF", "s3")));
         assert_eq!(find("sso"), None);
         assert_eq!(find("role"), None);
+        assert_eq!(find("other-file"), None);
         assert_eq!(find("missing"), None);
     }
 

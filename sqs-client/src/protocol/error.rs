@@ -1,9 +1,10 @@
 //! A server's error answer, in whatever form it comes: JSON with or without namespaces, XML, HTML of a proxy on the
 //! way, or nothing but a status.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Answer, xml};
 use crate::error::{ErrorCode, ServiceError};
@@ -45,6 +46,7 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
         (None, None) => by_status(answer.status),
     };
     let message = said.message.unwrap_or_else(|| unexplained(answer));
+    let message = without_the_request(message);
     ServiceError {
         code: precise(code, &message),
         message,
@@ -55,18 +57,16 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
     }
 }
 
+/// Each by the first of its names that has text; a body may have more than one.
 fn from_json(body: &[u8]) -> Option<Said> {
-    #[derive(Deserialize)]
-    struct JsonError {
-        #[serde(rename = "__type", alias = "code", alias = "Code")]
-        code: Option<String>,
-        #[serde(alias = "Message")]
-        message: Option<String>,
-    }
-    let error: JsonError = serde_json::from_slice(body).ok()?;
+    let members: HashMap<String, Value> = serde_json::from_slice(body).ok()?;
+    let text = |names: [&str; 3]| {
+        let mut found = names.iter().filter_map(|name| members.get(*name)?.as_str());
+        found.next().map(str::to_owned)
+    };
     Some(Said {
-        code: error.code,
-        message: error.message,
+        code: text(["__type", "code", "Code"]),
+        message: text(["message", "Message", "errorMessage"]),
         ..Said::default()
     })
 }
@@ -98,6 +98,15 @@ fn precise(code: ErrorCode, message: &str) -> ErrorCode {
         ErrorCode::InvalidSignature if message.contains("does not match") => ErrorCode::SignatureDoesNotMatch,
         code => code,
     }
+}
+
+/// To a wrong signature AWS answers with all that should have been signed, and so with the session token.
+fn without_the_request(mut message: String) -> String {
+    if let Some(at) = message.find("The Canonical String") {
+        message.truncate(at);
+        message.truncate(message.trim_end().len());
+    }
+    message
 }
 
 fn by_status(status: u16) -> ErrorCode {

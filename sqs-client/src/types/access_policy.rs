@@ -88,19 +88,19 @@ pub struct PolicyStatement {
     pub sid: Option<String>,
     /// Whether it allows or denies.
     pub effect: PolicyEffect,
-    /// Whom it is about: `"*"`, or a map such as `{"AWS": [...]}` or `{"Service": ...}`.
-    #[serde(default = "everybody")]
-    pub principal: Value,
+    /// Whom it is about: `"*"` for everybody, or a map such as `{"AWS": [...]}` or `{"Service": ...}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<Value>,
     /// What they do, such as `sqs:SendMessage`.
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub action: Vec<String>,
     /// The queues' ARNs.
-    #[serde(default, deserialize_with = "one_or_many")]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub resource: Vec<String>,
     /// Under which conditions: operator, then key, then value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub condition: BTreeMap<String, BTreeMap<String, Value>>,
-    /// What this version of the crate does not know of the statement, such as `NotAction`.
+    /// What this version of the crate does not know of the statement, such as `NotPrincipal` and `NotAction`.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
@@ -120,7 +120,7 @@ impl PolicyStatement {
         Self {
             sid: None,
             effect,
-            principal: everybody(),
+            principal: Some(Value::from("*")),
             action: vec![action],
             resource: vec![queue_arn],
             condition: BTreeMap::new(),
@@ -132,14 +132,14 @@ impl PolicyStatement {
     #[must_use]
     pub fn accounts<A: Into<String>>(mut self, accounts: impl IntoIterator<Item = A>) -> Self {
         let accounts: Vec<String> = accounts.into_iter().map(Into::into).collect();
-        self.principal = serde_json::json!({ "AWS": accounts });
+        self.principal = Some(serde_json::json!({ "AWS": accounts }));
         self
     }
 
     /// Only about this service of AWS, such as `sns.amazonaws.com`.
     #[must_use]
     pub fn service(mut self, service: impl Into<String>) -> Self {
-        self.principal = serde_json::json!({ "Service": service.into() });
+        self.principal = Some(serde_json::json!({ "Service": service.into() }));
         self
     }
 
@@ -160,10 +160,6 @@ open_enum! {
         /// It denies, whatever another statement allows:
         Deny = "Deny",
     }
-}
-
-fn everybody() -> Value {
-    Value::from("*")
 }
 
 /// IAM writes a list of one without its brackets.
@@ -215,6 +211,15 @@ mod tests {
                 .starts_with(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"#)
         );
         assert_eq!(policy.statements().unwrap(), statements);
+    }
+
+    #[test]
+    fn what_a_statement_does_not_say_is_not_added() {
+        let json = r#"{"Statement":[{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"NotAction":"x","Resource":["q"]}]}"#;
+        let statements = AccessPolicy::from_json(json).statements().unwrap();
+        let written: Value = serde_json::from_str(AccessPolicy::of(statements).as_json()).unwrap();
+        let read: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(written["Statement"], read["Statement"]);
     }
 
     #[test]
