@@ -6,6 +6,7 @@
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod json;
 mod names;
 mod negotiation;
 mod query;
@@ -78,7 +79,7 @@ impl Wire {
         let encoded = match self {
             Self::Json => {
                 let mut body = Vec::with_capacity(operation.encoded_size());
-                serde_json::to_writer(&mut body, operation)
+                json::encode(operation, &mut body)
                     .map(|()| body)
                     .map_err(|e| e.to_string())
             }
@@ -96,7 +97,7 @@ impl Wire {
         }
         let decoded = match self {
             // serde_json quotes what it did not expect, which may be a message; the place says enough.
-            Self::Json => json(&answer.body).map_err(|e| {
+            Self::Json => read_json(&answer.body).map_err(|e| {
                 let place = format!("{:?} error at line {}, column {}", e.classify(), e.line(), e.column());
                 Error::response(describe(&answer.body)).with_source(place)
             }),
@@ -108,7 +109,7 @@ impl Wire {
     }
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     // Actions without output are answered with an empty body or an empty object.
     if body.is_empty() {
         return serde_json::from_slice(b"{}");

@@ -143,10 +143,11 @@ macro_rules! by_display {
 macro_rules! not_in_the_model {
     ($($method:ident($($type:ty),*) -> $ok:ty,)*) => {$(
         fn $method(self, $(_: $type),*) -> Result<$ok, Error> {
-            Err(ser::Error::custom(concat!("not in the service model: ", stringify!($method))))
+            Err(serde::ser::Error::custom(concat!("not in the service model: ", stringify!($method))))
         }
     )*};
 }
+pub(super) use not_in_the_model;
 
 impl<'a> ser::Serializer for Value<'a> {
     type Ok = ();
