@@ -31,13 +31,15 @@ pub(super) fn digests(inputs: &[&[u8]]) -> Vec<Digest> {
     let mut waiting = inputs.iter().zip(&mut digests);
     let mut lanes: [Option<Lane<'_>>; LANES] = array::from_fn(|_| waiting.next().map(Lane::new));
     let mut states = [INITIAL.map(|word| [word; WIDTH]); GROUPS];
-    while lanes.iter().any(Option::is_some) {
-        let blocks = lanes
-            .each_mut()
-            .map(|lane| lane.as_mut().map_or(&[0; BLOCK], Lane::next_block));
-        compress(&mut states, &transposed(blocks));
+    // As many blocks at a time as lie together in every lane: what is between is done seldom.
+    while let Some(steps) = lanes.iter().flatten().map(|lane| lane.run().len()).min() {
+        let runs = lanes.each_ref().map(|lane| lane.as_ref().map_or(&[][..], Lane::run));
+        for step in 0..steps {
+            let blocks = runs.map(|run| run.get(step).unwrap_or(&[0; BLOCK]));
+            compress(&mut states, &transposed(blocks));
+        }
         for (index, lane) in lanes.iter_mut().enumerate() {
-            let Some(ended) = lane.take_if(|lane| lane.taken == lane.blocks) else {
+            let Some(ended) = lane.take_if(|lane| lane.advance(steps)) else {
                 continue;
             };
             let state = &mut states[index / WIDTH];
@@ -82,20 +84,31 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn next_block(&mut self) -> &[u8; BLOCK] {
-        let index = self.taken;
-        self.taken += 1;
-        match self.whole.get(index) {
-            Some(block) => block,
-            None => &self.tail[index - self.whole.len()],
+    /// The next blocks that lie together: one or more.
+    fn run(&self) -> &[[u8; BLOCK]] {
+        match self.taken.checked_sub(self.whole.len()) {
+            None => &self.whole[self.taken..],
+            Some(taken) => &self.tail[taken..self.blocks - self.whole.len()],
         }
+    }
+
+    /// Goes on by this many blocks; whether that was the end.
+    fn advance(&mut self, blocks: usize) -> bool {
+        self.taken += blocks;
+        self.taken == self.blocks
     }
 }
 
 /// The blocks' words as little-endian numbers, each word of a group's lanes together.
 fn transposed(blocks: [&[u8; BLOCK]; LANES]) -> [[Words; 16]; GROUPS] {
-    let word_of = |block: &[u8; BLOCK], word: usize| u32::from_le_bytes(block.as_chunks().0[word]);
-    array::from_fn(|group| array::from_fn(|word| array::from_fn(|lane| word_of(blocks[group * WIDTH + lane], word))))
+    let mut words = [[[0; WIDTH]; 16]; GROUPS];
+    for (words, blocks) in words.iter_mut().zip(blocks.as_chunks::<WIDTH>().0) {
+        let [a, b, c, d] = blocks.map(|block| block.as_chunks::<4>().0);
+        for (word, words) in words.iter_mut().enumerate() {
+            *words = [a[word], b[word], c[word], d[word]].map(u32::from_le_bytes);
+        }
+    }
+    words
 }
 
 /// One block more in every lane: RFC 1321's four rounds.
@@ -121,12 +134,13 @@ fn compress([s0, s1, s2]: &mut [State; GROUPS], [b0, b1, b2]: &[[Words; 16]; GRO
             |i| word(3 * i + 5),
             |b, c, d| b ^ c ^ d,
         );
+        // As `c ^ (b | !d)`, with the negation where the compiler makes a subtraction of it.
         let after = round(
             after,
             &SINES[3],
             [6, 10, 15, 21],
             |i| word(7 * i),
-            |b, c, d| c ^ (b | !d),
+            |b, c, d| !(c ^ (d & !b)),
         );
         for index in 0..4 {
             s0[index][lane] = before[index][0].wrapping_add(after[index][0]);
