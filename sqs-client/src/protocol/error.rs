@@ -162,6 +162,24 @@ mod tests {
     }
 
     #[test]
+    fn a_json_error_may_say_a_thing_twice_or_not_as_text() {
+        let body = r#"{"__type":"x#QueueDoesNotExist","code":404,"message":"why","Message":"why","Error":{}}"#;
+        let error = read(400, &[], body);
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (ErrorCode::QueueDoesNotExist, "why")
+        );
+    }
+
+    #[test]
+    fn what_should_have_been_signed_is_not_repeated() {
+        let body = r#"{"__type":"InvalidSignatureException","message":"It does not match.\n\nThe Canonical String for this request should have been\n'POST\nx-amz-security-token:hidden'"}"#;
+        let error = read(403, &[], body);
+        assert_eq!(error.message, "It does not match.");
+        assert_eq!(error.code, ErrorCode::SignatureDoesNotMatch);
+    }
+
+    #[test]
     fn json_errors_say_the_same_in_every_dialect() {
         for (headers, body) in [
             (
