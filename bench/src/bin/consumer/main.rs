@@ -1,5 +1,6 @@
 //! The consumer beside a loop written by hand: receive 10, handle them, delete them in one batch. Both handle the same
-//! messages from the same server, which is a process of its own, in pairs that take turns. Ratios are of CPU time a
+//! messages from the same server, which is a process of its own, in pairs that take turns. Both ask for the same
+//! attributes: a loop of a real program needs to know how often a message was received, too. Ratios are of CPU time a
 //! message, the consumer's over the loop's.
 //!
 //! ```sh
@@ -18,7 +19,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use rustix::time::{ClockId, clock_gettime};
-use sqs_client::{Client, Credentials};
+use sqs_client::{Client, Credentials, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, MessageSystemAttributeName};
 use sqs_tests::embedded::{EmbeddedServer, Fault, FaultKind};
 use tokio::sync::Notify;
 
@@ -146,6 +147,15 @@ async fn handle(body: &str) -> Result<(), std::io::Error> {
     Ok(())
 }
 
+/// What the consumer asks for.
+const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
+    MessageSystemAttributeName::ApproximateReceiveCount,
+    MessageSystemAttributeName::SentTimestamp,
+    MessageSystemAttributeName::MessageGroupId,
+    MessageSystemAttributeName::MessageDeduplicationId,
+    MessageSystemAttributeName::AwsTraceHeader,
+];
+
 async fn by_hand(client: &Client, queue: &str, messages: usize) -> anyhow::Result<()> {
     let mut deleted = 0;
     while deleted < messages {
@@ -153,6 +163,9 @@ async fn by_hand(client: &Client, queue: &str, messages: usize) -> anyhow::Resul
             .receive_message(queue)
             .max_messages(10)
             .wait_time(Duration::from_secs(20))
+            .visibility_timeout(DEFAULT_CONSUMER_VISIBILITY_TIMEOUT)
+            .message_attribute_names(["All"])
+            .message_system_attribute_names(SYSTEM_ATTRIBUTES)
             .await?;
         let mut handles = Vec::with_capacity(10);
         for message in received.messages {
