@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -120,13 +121,15 @@ pub(crate) const AGE: &str = "sqs.message.age";
 /// Extensions of visibility that failed, and leases that were lost.
 pub(crate) const HEARTBEAT_FAILURES: &str = "sqs.heartbeat.failures";
 
-/// The handling of a message, within its span and timed; `failed` says what went wrong, if anything did.
-pub(crate) async fn process<T>(
+/// The handling of a message, within its span and timed from now; `failed` says what went wrong, if anything did.
+///
+/// Not an `async fn`, which would have room for the handling twice.
+pub(crate) fn process<T>(
     queue_url: &str,
     message: &Message,
     handling: impl Future<Output = T>,
     failed: impl FnOnce(&T) -> Option<&'static str>,
-) -> T {
+) -> impl Future<Output = T> {
     let queue = queue_name(Some(queue_url));
     let span = tracing::info_span!(
         "process",
@@ -140,12 +143,12 @@ pub(crate) async fn process<T>(
         error.type = Empty,
     );
     let begin = Instant::now();
-    let handled = handling.instrument(span.clone()).await;
-    record("messaging.process.duration", queue, begin.elapsed().as_secs_f64());
-    if let Some(why) = failed(&handled) {
-        span.record("error.type", why);
-    }
-    handled
+    handling.instrument(span.clone()).inspect(move |handled| {
+        record("messaging.process.duration", queue, begin.elapsed().as_secs_f64());
+        if let Some(why) = failed(handled) {
+            span.record("error.type", why);
+        }
+    })
 }
 
 /// Adds to a counter of this queue.

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use futures_util::future::Either;
 
 use super::delivery::Delivery;
 use crate::credentials::BoxFuture;
@@ -55,23 +56,23 @@ impl Around {
     }
 
     /// The handling with all hooks around it, whose panics are the handling's.
-    pub(super) async fn wrap(
+    ///
+    /// Not an `async fn`, which would have room for the handling twice.
+    pub(super) fn wrap(
         &self,
         delivery: &Delivery,
         handling: impl Future<Output = Handled> + Send + 'static,
-    ) -> Handled {
+    ) -> impl Future<Output = Handled> {
         if self.0.is_empty() {
-            return handling.await;
+            return Either::Left(handling);
         }
+        let innermost: Handling = Box::pin(handling);
         let hooked = async {
-            let innermost: Handling = Box::pin(handling);
             let around = |inner, hook: &Arc<Hook>| hook(delivery.clone(), inner);
             self.0.iter().rev().fold(innermost, around).await
         };
-        AssertUnwindSafe(hooked)
-            .catch_unwind()
-            .await
-            .unwrap_or(Handled::Panicked)
+        let contained = AssertUnwindSafe(hooked).catch_unwind();
+        Either::Right(contained.map(|handled| handled.unwrap_or(Handled::Panicked)))
     }
 }
 
