@@ -61,8 +61,10 @@ pub const BATCHER_PLACE_BYTES: usize = 32 * 1024;
 ///
 /// # Order
 ///
-/// To a FIFO queue, the messages of a group are sent in the order in which their calls were first polled: no batch is
-/// under way while an earlier one holds a message of the same group. Different groups are sent side by side.
+/// To a FIFO queue, the messages of a group are sent in the order in which their calls were queued: no batch is under way
+/// while an earlier one holds a message of the same group. Different groups are sent side by side. A call is queued when
+/// it is first polled, or when it gets its place while all are taken; calls of several tasks that wait for places at the
+/// same time have no order among themselves. Who needs one awaits each call before the next.
 ///
 /// # Memory
 ///

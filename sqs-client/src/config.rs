@@ -299,7 +299,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Seeds the randomness of pauses, for simulations.
+    /// Seeds all randomness, of pauses and of ids, for simulations: two clients of one seed ask for the same messages of a
+    /// FIFO queue.
     pub fn seed(mut self, seed: u64) -> Self {
         self.ambient = self.ambient.with_seed(seed);
         self

@@ -1,6 +1,6 @@
 //! The actions of the service: each is one file that holds its input, its output and its setters.
 //!
-//! An action's type is its input. [`Client`](crate::Client) has a method for each that begins a
+//! An action's type is its input. [`Client`] has a method for each that begins a
 //! [`Request`](crate::Request); `.await` sends it.
 
 mod add_permission;
