@@ -146,8 +146,9 @@ impl Consumer {
     }
 
     /// How many messages may wait for a handler, so that none idles while a poll is on its way; unless set as many as are
-    /// handled at a time, and 9 times as many where groups are kept in order, as a receive brings up to 10 of one. Fewer wait where handling takes long: no more than are handled within half of a visibility
-    /// timeout, by the average so far.
+    /// handled at a time, and 9 times as many where groups are kept in order, as a receive brings up to 10 of one.
+    /// Fewer wait where handling takes long: no more than are handled within half of a visibility timeout, by the
+    /// average so far.
     ///
     /// Handled, waiting and being settled, no more messages are held than this and the concurrency together.
     pub fn prefetch(mut self, messages: usize) -> Self {

@@ -16,8 +16,8 @@ use crate::error::Error;
 
 /// What a [`Consumer`] receives, as a stream: see [`Consumer::deliveries`].
 ///
-/// It brings no further delivery while as many as the consumer's concurrency are held that nobody has begun to settle. After an error that
-/// repeating does not mend it ends; see [`Consumer`] on which those are.
+/// It brings no further delivery while as many as the consumer's concurrency are held that nobody has begun to settle.
+/// After an error that repeating does not mend it ends; see [`Consumer`] on which those are.
 ///
 /// When it is dropped, polling stops, and what waits in it is given back by a task in the background, as long as the
 /// runtime lives. Deliveries that were taken from it stay held.

@@ -35,7 +35,8 @@ use http::HttpClient;
 /// use aws_config::sts::AssumeRoleProvider;
 /// use sqs_client::{AwsConfigCredentials, Client};
 ///
-/// let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(AwsConfigCredentials::http_client()?).load().await;
+/// let config = aws_config::defaults(aws_config::BehaviorVersion::latest());
+/// let config = config.http_client(AwsConfigCredentials::http_client()?).load().await;
 /// let role = AssumeRoleProvider::builder("arn:aws:iam::123456789012:role/reader").configure(&config).build().await;
 /// let client = Client::builder().region("eu-west-1").credentials(AwsConfigCredentials::of(role)).build()?;
 /// # Ok(()) }

@@ -1,4 +1,5 @@
-//! What a hostile server's answer meets: each function reads one as every action would that answers differently. The fuzz targets (`fuzz/`) and
+//! What a hostile server's answer meets: each function reads one as every action would that answers differently. The fuzz
+//! targets (`fuzz/`) and
 //! the replay of their corpus call these; a panic is a finding, and so is more memory than [`MAX_BYTES`].
 
 use std::fmt::Debug;
