@@ -18,6 +18,10 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     let mut requests = FuturesUnordered::new();
     loop {
         let round = shared.update(|state| state.round(Instant::now()));
+        for entry in &round.lost {
+            tracing::warn!(message_id = %entry.message.message_id, "the lease is lost: no extension was confirmed in time");
+            shared.count(telemetry::HEARTBEAT_FAILURES);
+        }
         let extensions = round.extend.into_iter().map(|(entry, time)| (entry, Some(time)));
         let releases = round.release.into_iter().map(|entry| (entry, None));
         requests.extend(extensions.chain(releases).map(|(entry, extension)| {

@@ -85,6 +85,8 @@ struct Slot {
 pub(super) struct Round {
     pub(super) extend: Vec<(Arc<Entry>, Duration)>,
     pub(super) release: Vec<Arc<Entry>>,
+    /// Their leases have just run out.
+    pub(super) lost: Vec<Arc<Entry>>,
     /// When to look again at the latest; `None` while nothing is held.
     pub(super) next: Option<Instant>,
     /// Nothing is held, and nothing will be.
@@ -330,7 +332,10 @@ impl State {
                         next = next.min(lease.until());
                         round.extend.push((slot.entry.clone(), extension));
                     }
-                    Need::Loss => slot.entry.lost.notify_waiters(),
+                    Need::Loss => {
+                        slot.entry.lost.notify_waiters();
+                        round.lost.push(slot.entry.clone());
+                    }
                 },
             }
         }

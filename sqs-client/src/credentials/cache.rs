@@ -18,10 +18,10 @@ const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct CredentialsCache {
     provider: Arc<dyn ProvideCredentials>,
     current: RwLock<Option<Credentials>>,
-    /// Held while the provider is asked: what it failed with the last time.
+    /// Locked while the provider is asked; holds what it failed with the last time, `None` after a success.
     refreshing: Mutex<Option<Error>>,
-    /// How often the provider was asked.
-    asked: AtomicU64,
+    /// How many times the provider has answered or failed: who waits sees by it that a call ended meanwhile.
+    ended_calls: AtomicU64,
 }
 
 impl CredentialsCache {
@@ -30,16 +30,21 @@ impl CredentialsCache {
             provider,
             current: RwLock::new(None),
             refreshing: Mutex::new(None),
-            asked: AtomicU64::new(0),
+            ended_calls: AtomicU64::new(0),
         }
     }
 
+    /// Credentials that are valid at `now`.
+    ///
+    /// # Errors
+    ///
+    /// What the provider failed with, in this call or in the one that this waited for, while none are valid.
     pub(crate) async fn get(&self, now: SystemTime) -> Result<Credentials, Error> {
         if let Some(fresh) = self.fresh(now) {
             return Ok(fresh);
         }
         // While the old ones are valid, only one request waits for others.
-        let asked = self.asked.load(Ordering::Acquire);
+        let before = self.ended_calls.load(Ordering::Acquire);
         let mut last_error = match (self.refreshing.try_lock(), self.valid(now)) {
             (Ok(lock), _) => lock,
             (Err(_), Some(valid)) => return Ok(valid),
@@ -49,12 +54,12 @@ impl CredentialsCache {
             return Ok(fresh);
         }
         // Who waited for a call that failed does not make the next one wait for its own.
-        let waited = self.asked.load(Ordering::Acquire) != asked;
+        let waited = self.ended_calls.load(Ordering::Acquire) != before;
         if let (true, Some(error)) = (waited, &*last_error) {
             return self.valid(now).ok_or_else(|| error.clone());
         }
         let provided = self.ask().await;
-        self.asked.fetch_add(1, Ordering::Release);
+        self.ended_calls.fetch_add(1, Ordering::Release);
         *last_error = provided.as_ref().err().cloned();
         // Old ones that are still valid are better than none.
         provided.or_else(|error| self.valid(now).ok_or(error))

@@ -1,6 +1,6 @@
 //! What a hostile server's answer meets: each function reads one as every action would that answers differently. The fuzz
-//! targets (`fuzz/`) and
-//! the replay of their corpus call these; a panic is a finding, and so is more memory than [`MAX_BYTES`].
+//! targets (`fuzz/`) and the replay of their corpus call these; a panic is a finding, and so is more memory than
+//! [`MAX_BYTES`].
 
 use std::fmt::Debug;
 
