@@ -52,6 +52,7 @@
 //! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
 mod client;
+mod codec;
 mod content;
 mod delivery;
 mod digest;
@@ -73,6 +74,7 @@ pub use client::{
     DEFAULT_CONCURRENCY, DEFAULT_MAX_IN_MEMORY, DEFAULT_PART_SIZE, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT,
     ExtendedClient, ExtendedClientBuilder,
 };
+pub use codec::{Encoding, EncryptionHeader};
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
