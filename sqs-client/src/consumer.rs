@@ -8,6 +8,7 @@ mod around;
 mod backlog;
 mod deliveries;
 mod delivery;
+mod entry;
 mod keeper;
 mod lease;
 mod pace;
@@ -87,6 +88,7 @@ pub struct Consumer {
 struct Settings {
     ordered: bool,
     concurrency: usize,
+    min_receive: usize,
     prefetch: Option<usize>,
     pollers: Option<usize>,
     visibility_timeout: Duration,
@@ -96,6 +98,7 @@ struct Settings {
     ack_linger: Duration,
     backoff: (Duration, Duration),
     message_attribute_names: Vec<String>,
+    extra_message_attribute_names: Vec<String>,
     system_attribute_names: Vec<MessageSystemAttributeName>,
     poison: Option<Poison>,
     around: Around,
@@ -106,6 +109,14 @@ impl Settings {
         // A FIFO receive brings as many of one group as it can: with these, all handlers have a group of their own.
         let behind = if self.ordered { limits::MAX_BATCH_ENTRIES - 1 } else { 1 };
         self.prefetch.unwrap_or(self.concurrency.saturating_mul(behind))
+    }
+
+    fn asked_message_attributes(&self) -> Vec<&str> {
+        let names = self.message_attribute_names.iter();
+        names
+            .chain(&self.extra_message_attribute_names)
+            .map(String::as_str)
+            .collect()
     }
 
     fn pollers(&self) -> usize {
@@ -122,6 +133,7 @@ impl Consumer {
             settings: Settings {
                 ordered: is_fifo(&queue_url),
                 concurrency: DEFAULT_CONSUMER_CONCURRENCY,
+                min_receive: 1,
                 prefetch: None,
                 pollers: None,
                 visibility_timeout: DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
@@ -131,6 +143,7 @@ impl Consumer {
                 ack_linger: DEFAULT_CONSUMER_ACK_LINGER,
                 backoff: DEFAULT_CONSUMER_BACKOFF,
                 message_attribute_names: vec!["All".to_owned()],
+                extra_message_attribute_names: Vec::new(),
                 system_attribute_names: Vec::new(),
                 poison: None,
                 around: Around::default(),
@@ -153,6 +166,13 @@ impl Consumer {
     /// Handled, waiting and being settled, no more messages are held than this and the concurrency together.
     pub fn prefetch(mut self, messages: usize) -> Self {
         self.settings.prefetch = Some(messages);
+        self
+    }
+
+    /// No poll asks for fewer messages than this, 1–10; 1 unless set. A poll waits until there is room for as many, and
+    /// at least one fewer may always wait for a handler. For queues whose messages belong together.
+    pub fn min_receive(mut self, messages: u8) -> Self {
+        self.settings.min_receive = usize::from(messages).clamp(1, limits::MAX_BATCH_ENTRIES);
         self
     }
 
@@ -216,6 +236,15 @@ impl Consumer {
     /// with a [`poison_queue`](Self::poison_queue), which gets messages whole.
     pub fn message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.message_attribute_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Asks for the message attributes of these names as well, in addition to what
+    /// [`message_attribute_names`](Self::message_attribute_names) asks for, whenever that is called.
+    pub fn extra_message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings
+            .extra_message_attribute_names
+            .extend(names.into_iter().map(Into::into));
         self
     }
 

@@ -4,15 +4,22 @@ use std::collections::{HashMap, VecDeque};
 
 /// What waits, in order of arrival.
 ///
-/// A group is claimed by one of its items at a time: by the one that is ready or was taken, until
-/// [`done`](Self::done). Items without a group are ready at once.
+/// A group is claimed by one of its items at a time: by the one that is ready or was taken, and those that were claimed
+/// with it, until [`done`](Self::done) was said of each. Items without a group are ready at once.
 #[derive(Debug)]
 pub(super) struct Backlog<T> {
     ready: VecDeque<T>,
-    /// Behind each claimed group's one.
-    groups: HashMap<String, VecDeque<T>>,
+    groups: HashMap<String, Group<T>>,
     /// In `ready` and `groups`.
     len: usize,
+}
+
+/// A claimed group.
+#[derive(Debug)]
+struct Group<T> {
+    behind: VecDeque<T>,
+    /// How many items share the claim.
+    claims: usize,
 }
 
 impl<T> Default for Backlog<T> {
@@ -41,9 +48,13 @@ impl<T> Backlog<T> {
             return self.ready.push_back(item);
         };
         match self.groups.get_mut(group) {
-            Some(behind) => behind.push_back(item),
+            Some(group) => group.behind.push_back(item),
             None => {
-                self.groups.insert(group.to_owned(), VecDeque::new());
+                let claimed = Group {
+                    behind: VecDeque::new(),
+                    claims: 1,
+                };
+                self.groups.insert(group.to_owned(), claimed);
                 self.ready.push_back(item);
             }
         }
@@ -55,18 +66,40 @@ impl<T> Backlog<T> {
         Some(item)
     }
 
-    /// The group's claim goes to its next item, if there is one.
+    /// Of those that wait behind the group's claim, takes what passes the filter to share the claim.
+    pub(super) fn claim_behind(&mut self, group: &str, mut filter: impl FnMut(&T) -> bool) -> Vec<T> {
+        let Some(group) = self.groups.get_mut(group) else {
+            return Vec::new();
+        };
+        let (taken, behind): (Vec<T>, _) = std::mem::take(&mut group.behind).into_iter().partition(&mut filter);
+        group.behind = behind.into();
+        group.claims += taken.len();
+        self.len -= taken.len();
+        taken
+    }
+
+    /// One with a part in the group's claim is done. After the last, the claim goes to the next item, if there is one.
     pub(super) fn done(&mut self, group: &str) {
-        match self.groups.get_mut(group).map(VecDeque::pop_front) {
-            Some(Some(next)) => self.ready.push_back(next),
-            Some(None) => drop(self.groups.remove(group)),
-            None => {}
+        let Some(claimed) = self.groups.get_mut(group) else {
+            return;
+        };
+        claimed.claims = claimed.claims.saturating_sub(1);
+        if claimed.claims > 0 {
+            return;
+        }
+        match claimed.behind.pop_front() {
+            Some(next) => {
+                claimed.claims = 1;
+                self.ready.push_back(next);
+            }
+            None => drop(self.groups.remove(group)),
         }
     }
 
     /// Takes what waits behind the group's claim, to be given back to the queue. The claim stays.
     pub(super) fn take_behind(&mut self, group: &str) -> VecDeque<T> {
-        let behind = self.groups.get_mut(group).map(std::mem::take).unwrap_or_default();
+        let group = self.groups.get_mut(group);
+        let behind = group.map(|group| std::mem::take(&mut group.behind)).unwrap_or_default();
         self.len -= behind.len();
         behind
     }
@@ -74,7 +107,10 @@ impl<T> Backlog<T> {
     /// Takes all that waits. Claims of items that were taken before stay.
     pub(super) fn drain(&mut self) -> Vec<T> {
         self.len = 0;
-        let behind = self.groups.values_mut().flat_map(std::mem::take);
+        let behind = self
+            .groups
+            .values_mut()
+            .flat_map(|group| std::mem::take(&mut group.behind));
         self.ready.drain(..).chain(behind).collect()
     }
 }
@@ -82,6 +118,20 @@ impl<T> Backlog<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_behind_can_share_the_claim_and_the_rest_waits_for_all_of_them() {
+        let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 5)]);
+        assert_eq!(backlog.pop(), Some(1));
+        assert_eq!(backlog.claim_behind("a", |item| item % 2 == 0), [2, 4]);
+        assert_eq!(backlog.len(), 2);
+        backlog.done("a");
+        backlog.done("a");
+        assert_eq!(pop_all(&mut backlog), [5], "one of a still has a part in the claim");
+        backlog.done("a");
+        assert_eq!(pop_all(&mut backlog), [3]);
+        assert!(backlog.claim_behind("c", |_| true).is_empty());
+    }
 
     fn backlog(items: &[(&str, u32)]) -> Backlog<u32> {
         let mut backlog = Backlog::default();

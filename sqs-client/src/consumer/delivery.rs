@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::entry::Entry;
 use super::shared::Shared;
-use super::state::Entry;
 use crate::error::{Error, ErrorCode};
 use crate::types::Message;
 
@@ -33,7 +33,10 @@ use crate::types::Message;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Delivery(Arc<Held>);
+pub struct Delivery {
+    held: Arc<Held>,
+    message: Arc<Message>,
+}
 
 struct Held {
     shared: Arc<Shared>,
@@ -60,23 +63,61 @@ pub enum AckOutcome {
 
 impl Delivery {
     pub(super) fn new(shared: Arc<Shared>, entry: Arc<Entry>) -> Self {
-        Self(Arc::new(Held {
-            shared,
-            entry,
-            settled: tokio::sync::Mutex::new(None),
-        }))
+        Self {
+            message: entry.message(),
+            held: Arc::new(Held {
+                shared,
+                entry,
+                settled: tokio::sync::Mutex::new(None),
+            }),
+        }
     }
 
     /// The message.
     #[must_use]
     pub fn message(&self) -> &Message {
-        &self.0.entry.message
+        &self.message
+    }
+
+    /// Takes the message out, without a copy if this is the only clone that still has it: for who keeps deliveries for
+    /// longer than their bodies. What is left has neither body nor message attributes.
+    pub fn take_message(&mut self) -> Message {
+        self.held.entry.take_message();
+        let stays = Arc::new(self.message.without_content());
+        let message = std::mem::replace(&mut self.message, stays);
+        Arc::unwrap_or_clone(message)
+    }
+
+    /// Takes, in order, those of the messages that wait behind this one in its FIFO group and pass the filter. They
+    /// share its turn: what else is of the group waits until all of them are settled, and goes back to the queue with
+    /// them unless all were surely deleted.
+    ///
+    /// What a receive brought of a group is all there when its first is handled. Nothing without an order, or for a
+    /// message that is settled.
+    pub fn take_behind(&self, filter: impl FnMut(&Message) -> bool) -> Vec<Delivery> {
+        let shared = &self.held.shared;
+        let taken = shared.update(|state| state.take_behind(&self.held.entry, filter, Instant::now()));
+        taken
+            .into_iter()
+            .map(|entry| Delivery::new(shared.clone(), entry))
+            .collect()
+    }
+
+    /// Keeps the message for something that is still to come, such as the rest of what it is a part of: it is held and
+    /// its visibility extended as before, but it takes no handler's place and no room from polls, until it is settled.
+    /// Keep a clone of it. A handler's result means nothing then.
+    ///
+    /// The consumer sets no bound to what is set aside; who does it has to.
+    pub fn set_aside(&self) {
+        self.held
+            .shared
+            .update(|state| state.set_aside(&self.held.entry, Instant::now()));
     }
 
     /// The URL of the queue that it is from.
     #[must_use]
     pub fn queue_url(&self) -> &str {
-        &self.0.shared.queue_url
+        &self.held.shared.queue_url
     }
 
     /// How many times the message was received and not deleted, this time included; 1 where the server does not say.
@@ -91,7 +132,7 @@ impl Delivery {
     /// 1 second (a quarter of timeouts below 4 seconds).
     #[must_use]
     pub fn lease_remaining(&self) -> Duration {
-        let lease = self.0.entry.lease();
+        let lease = self.held.entry.lease();
         if lease.is_lost() {
             return Duration::ZERO;
         }
@@ -116,7 +157,7 @@ impl Delivery {
     ///
     /// May be dropped and called again at any time.
     pub async fn lease_lost(&self) {
-        self.0.entry.lost().await;
+        self.held.entry.lost().await;
     }
 
     /// Deletes the message, together with others that are acknowledged at about the same time, and says what the
@@ -131,7 +172,7 @@ impl Delivery {
     ///
     /// If the future is dropped, the message may be deleted or not. It is still held, and may be settled again.
     pub async fn ack(&self) -> Result<AckOutcome, Error> {
-        let held = &*self.0;
+        let held = &*self.held;
         let mut settled = held.settled.lock().await;
         match *settled {
             Some(Settled::Acked(outcome)) => return Ok(outcome),
@@ -141,11 +182,7 @@ impl Delivery {
             None => {}
         }
         held.settling();
-        let deleted = held
-            .shared
-            .batcher
-            .delete(held.entry.message.receipt_handle.clone())
-            .await;
+        let deleted = held.shared.batcher.delete(held.entry.receipt_handle()).await;
         let outcome = match deleted {
             Ok(()) if held.entry.holds() => AckOutcome::Deleted,
             Ok(()) => AckOutcome::LeaseLost,
@@ -171,7 +208,7 @@ impl Delivery {
     ///
     /// If the future is dropped, the time may be set or not. The message is still held, and may be settled again.
     pub async fn nack(&self, delay: Duration) -> Result<(), Error> {
-        let held = &*self.0;
+        let held = &*self.held;
         let mut settled = held.settled.lock().await;
         match *settled {
             Some(Settled::Nacked) => return Ok(()),
@@ -199,14 +236,20 @@ impl Delivery {
     ///
     /// As with [`nack`](Self::nack).
     pub async fn nack_with_backoff(&self) -> Result<(), Error> {
-        self.nack(self.0.shared.backoff(self.receive_count())).await
+        self.nack(self.held.shared.backoff(self.receive_count())).await
     }
 
     /// Whether it was acknowledged or given back.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         // Who holds the lock is settling it, and has not.
-        self.0.settled.try_lock().is_ok_and(|settled| settled.is_some())
+        self.held.settled.try_lock().is_ok_and(|settled| settled.is_some())
+    }
+
+    /// Whether it was [set aside](Self::set_aside), and not settled since.
+    #[must_use]
+    pub fn is_set_aside(&self) -> bool {
+        self.held.shared.look(|state| state.is_aside(&self.held.entry))
     }
 }
 
@@ -245,7 +288,7 @@ pub(super) async fn change_visibility(shared: &Shared, entry: &Entry, delay: Dur
         return Ok(());
     }
     let delay = delay.min(entry.lease().longest(Instant::now()));
-    let handle = entry.message.receipt_handle.clone();
+    let handle = entry.receipt_handle();
     match shared.batcher.change_visibility(handle, delay).await {
         Err(error) if !is_stale(&error) => Err(error),
         _ => Ok(()),

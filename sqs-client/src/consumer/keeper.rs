@@ -9,8 +9,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
 use super::delivery::{change_visibility, is_stale};
+use super::entry::Entry;
 use super::shared::{Shared, woken};
-use super::state::Entry;
 use crate::telemetry;
 
 /// Runs until a stopped consumer holds nothing.
@@ -19,7 +19,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     loop {
         let round = shared.update(|state| state.round(Instant::now()));
         for entry in &round.lost {
-            tracing::warn!(message_id = %entry.message.message_id, "the lease is lost: no extension was confirmed in time");
+            tracing::warn!(message_id = %entry.message().message_id, "the lease is lost: no extension was confirmed in time");
             shared.count(telemetry::HEARTBEAT_FAILURES);
         }
         let extensions = round.extend.into_iter().map(|(entry, time)| (entry, Some(time)));
@@ -54,13 +54,13 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
         return;
     }
     let asked = Instant::now();
-    let handle = entry.message.receipt_handle.clone();
+    let handle = entry.receipt_handle();
     match shared.batcher.change_visibility(handle, extension).await {
         Ok(()) => entry.lease().extended(asked, extension),
         Err(error) if is_stale(&error) => {
             // A message that was deleted meanwhile has no lease to lose.
             if shared.look(|state| state.is_kept(entry)) {
-                tracing::warn!(message_id = %entry.message.message_id, %error, "the lease is lost");
+                tracing::warn!(message_id = %entry.message().message_id, %error, "the lease is lost");
                 shared.count(telemetry::HEARTBEAT_FAILURES);
             }
             // While it is being deleted, that it is gone already is no loss.
@@ -69,7 +69,7 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
             }
         }
         Err(error) => {
-            tracing::warn!(message_id = %entry.message.message_id, %error, "the visibility could not be extended");
+            tracing::warn!(message_id = %entry.message().message_id, %error, "the visibility could not be extended");
             shared.count(telemetry::HEARTBEAT_FAILURES);
             let jitter = shared.client.ambient().fraction();
             entry.lease().not_extended(Instant::now(), jitter);
@@ -83,7 +83,7 @@ async fn release(shared: &Shared, entry: &Entry) {
     shared.update(|state| match released {
         Ok(()) => state.finish(entry, false, Instant::now()),
         Err(error) => {
-            tracing::warn!(message_id = %entry.message.message_id, %error, "the message could not be given back");
+            tracing::warn!(message_id = %entry.message().message_id, %error, "the message could not be given back");
             state.abandon(entry, Instant::now());
         }
     });

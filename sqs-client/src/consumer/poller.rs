@@ -146,8 +146,8 @@ async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Vec<Me
     let settings = &shared.settings;
     let whole = settings.poison.as_ref().is_some_and(|poison| poison.whole);
     let names = match whole {
-        true => &["All".to_owned()],
-        false => settings.message_attribute_names.as_slice(),
+        true => vec!["All"],
+        false => settings.asked_message_attributes(),
     };
     let request: Request<ReceiveMessage> = shared
         .client
@@ -155,7 +155,7 @@ async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Vec<Me
         .max_messages(u8::try_from(slots).unwrap_or(u8::MAX))
         .wait_time(wait)
         .visibility_timeout(settings.visibility_timeout)
-        .message_attribute_names(names.iter().map(String::as_str))
+        .message_attribute_names(names)
         .message_system_attribute_names(
             SYSTEM_ATTRIBUTES
                 .into_iter()

@@ -1,60 +1,18 @@
 //! What a consumer holds, and what it has room for: no I/O.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Settings;
 use super::backlog::Backlog;
+use super::entry::Entry;
 use super::lease::{self, Lease, Need};
 use crate::error::Error;
 use crate::limits::MAX_BATCH_ENTRIES;
 use crate::types::Message;
-
-/// A message that is held, and its lease.
-#[derive(Debug)]
-pub(super) struct Entry {
-    id: u64,
-    pub(super) message: Message,
-    lease: Mutex<Lease>,
-    /// Held over a change of the visibility timeout: SQS keeps the last one to arrive, so only one may be under way.
-    pub(super) changing: tokio::sync::Mutex<()>,
-    lost: Notify,
-}
-
-impl Entry {
-    pub(super) fn lease(&self) -> MutexGuard<'_, Lease> {
-        // A lease is whole at any time, so a panic elsewhere cannot have spoilt it.
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn holds(&self) -> bool {
-        self.lease().holds(Instant::now())
-    }
-
-    /// The server says that the message is not ours.
-    pub(super) fn refused(&self) {
-        if self.lease().refused() {
-            self.lost.notify_waiters();
-        }
-    }
-
-    /// Ends when the lease is lost.
-    pub(super) async fn lost(&self) {
-        loop {
-            let mut told = std::pin::pin!(self.lost.notified());
-            // From here on a word is not missed.
-            told.as_mut().enable();
-            if self.lease().is_lost() {
-                return;
-            }
-            told.await;
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -62,6 +20,8 @@ enum Phase {
     Waiting,
     /// Given out to be handled.
     Out,
+    /// Given out, and kept for something that is to come: it takes no handler's place, and no room from polls.
+    Aside,
     /// Handled; its acknowledgement is under way.
     Settling,
     /// Being given back to the queue.
@@ -70,13 +30,23 @@ enum Phase {
     Abandoned,
 }
 
+impl Phase {
+    /// Whether the lease is kept up.
+    fn is_kept(self) -> bool {
+        match self {
+            Self::Waiting | Self::Out | Self::Aside | Self::Settling => true,
+            Self::Releasing | Self::Abandoned => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     entry: Arc<Entry>,
     phase: Phase,
     /// When it was given out.
     out_since: Instant,
-    /// Whether its group's claim is its own, so that nothing else of the group is handled.
+    /// Whether it has a part in its group's claim, so that nothing else of the group is handled.
     claims: bool,
 }
 
@@ -106,6 +76,7 @@ pub(super) struct Wakes {
 #[derive(Debug)]
 pub(super) struct State {
     concurrency: usize,
+    min_receive: usize,
     most_prefetch: usize,
     /// How many messages may wait now.
     prefetch: usize,
@@ -117,8 +88,9 @@ pub(super) struct State {
     next_id: u64,
     /// Slots that polls under way may fill.
     reserved: usize,
-    /// How many are [`Phase::Out`], and [`Phase::Abandoned`].
+    /// How many are [`Phase::Out`], [`Phase::Aside`] and [`Phase::Abandoned`].
     out: usize,
+    aside: usize,
     abandoned: usize,
     /// How long messages are out, on average.
     handling: Option<Duration>,
@@ -136,6 +108,7 @@ impl State {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             concurrency: settings.concurrency,
+            min_receive: settings.min_receive,
             most_prefetch: settings.prefetch(),
             prefetch: 0,
             visibility: settings.visibility_timeout,
@@ -146,6 +119,7 @@ impl State {
             next_id: 0,
             reserved: 0,
             out: 0,
+            aside: 0,
             abandoned: 0,
             handling: None,
             hurry: false,
@@ -179,9 +153,10 @@ impl State {
 
     /// How many messages a poll may ask for now. Fewer than 10 only where waiting for more would let handlers idle.
     fn room(&self) -> Option<usize> {
-        let bound = self.concurrency.saturating_add(self.prefetch);
-        let free = bound.saturating_sub(self.held.len() + self.reserved);
-        let worth_it = self.prefetch.div_ceil(2).clamp(1, MAX_BATCH_ENTRIES);
+        let prefetch = self.prefetch.max(self.min_receive - 1);
+        let bound = self.concurrency.saturating_add(prefetch);
+        let free = bound.saturating_sub(self.held.len() - self.aside + self.reserved);
+        let worth_it = self.prefetch.div_ceil(2).clamp(self.min_receive, MAX_BATCH_ENTRIES);
         (free >= worth_it && !self.stopping).then_some(free.min(MAX_BATCH_ENTRIES))
     }
 
@@ -202,13 +177,10 @@ impl State {
         self.hurry |= !messages.is_empty() && (self.held.is_empty() || now >= asked + self.tick());
         for message in messages {
             self.next_id += 1;
-            let entry = Arc::new(Entry {
-                id: self.next_id,
-                message,
-                lease: Mutex::new(Lease::new(asked, self.visibility)),
-                changing: tokio::sync::Mutex::new(()),
-                lost: Notify::new(),
-            });
+            let group = self.ordered.then(|| message.attributes.message_group_id()).flatten();
+            let group = group.map(str::to_owned);
+            let lease = Lease::new(asked, self.visibility);
+            let entry = Arc::new(Entry::new(self.next_id, group, message, lease));
             let slot = Slot {
                 entry: entry.clone(),
                 phase: Phase::Waiting,
@@ -219,8 +191,7 @@ impl State {
             if self.stopping {
                 self.give_back(&entry, now);
             } else {
-                let group = group(self.ordered, &entry);
-                self.backlog.push(group, entry.clone());
+                self.backlog.push(entry.group.as_deref(), entry.clone());
             }
         }
     }
@@ -237,11 +208,41 @@ impl State {
                 self.enter(entry.id, Phase::Out, now);
                 return Some(entry);
             }
-            tracing::debug!(message_id = %entry.message.message_id, "the lease of a waiting message was lost");
+            tracing::debug!(message_id = %entry.message().message_id, "the lease of a waiting message was lost");
             self.finish(&entry, false, now);
         }
         self.stream_waits = true;
         None
+    }
+
+    /// Gives out, too, what waits behind this one in its group and passes the filter. They share its claim.
+    pub(super) fn take_behind(
+        &mut self,
+        head: &Entry,
+        mut filter: impl FnMut(&Message) -> bool,
+        now: Instant,
+    ) -> Vec<Arc<Entry>> {
+        let claims = self.held.get(&head.id).is_some_and(|slot| slot.claims);
+        let Some(group) = head.group.as_deref().filter(|_| claims) else {
+            return Vec::new();
+        };
+        let taken = self
+            .backlog
+            .claim_behind(group, |entry| entry.lease().holds(now) && filter(&entry.message()));
+        for entry in &taken {
+            if let Some(slot) = self.held.get_mut(&entry.id) {
+                slot.claims = true;
+            }
+            self.enter(entry.id, Phase::Out, now);
+        }
+        taken
+    }
+
+    /// It is kept for something that is to come.
+    pub(super) fn set_aside(&mut self, entry: &Entry, now: Instant) {
+        if self.phase(entry) == Some(Phase::Out) {
+            self.enter(entry.id, Phase::Aside, now);
+        }
     }
 
     /// Nothing comes any more.
@@ -259,7 +260,7 @@ impl State {
     pub(super) fn finish(&mut self, entry: &Entry, deleted: bool, now: Instant) {
         self.enter(entry.id, Phase::Releasing, now);
         let claims = self.held.remove(&entry.id).is_some_and(|slot| slot.claims);
-        if let Some(group) = group(self.ordered, entry).filter(|_| claims) {
+        if let Some(group) = entry.group.as_deref().filter(|_| claims) {
             if !deleted {
                 for behind in self.backlog.take_behind(group) {
                     self.give_back(&behind, now);
@@ -283,14 +284,20 @@ impl State {
 
     /// Whether its lease is to be kept up.
     pub(super) fn is_kept(&self, entry: &Entry) -> bool {
-        let phase = self.held.get(&entry.id).map(|slot| slot.phase);
-        matches!(phase, Some(Phase::Waiting | Phase::Out | Phase::Settling))
+        self.phase(entry).is_some_and(Phase::is_kept)
     }
 
     /// Whether its acknowledgement or return is under way.
     pub(super) fn is_settling(&self, entry: &Entry) -> bool {
-        let phase = self.held.get(&entry.id).map(|slot| slot.phase);
-        matches!(phase, Some(Phase::Settling))
+        self.phase(entry) == Some(Phase::Settling)
+    }
+
+    pub(super) fn is_aside(&self, entry: &Entry) -> bool {
+        self.phase(entry) == Some(Phase::Aside)
+    }
+
+    fn phase(&self, entry: &Entry) -> Option<Phase> {
+        self.held.get(&entry.id).map(|slot| slot.phase)
     }
 
     /// No more polls; what waits is given back.
@@ -323,17 +330,16 @@ impl State {
         for slot in self.held.values() {
             let mut lease = slot.entry.lease();
             match slot.phase {
-                Phase::Releasing => {}
                 Phase::Abandoned if now >= lease.over() => visible_again.push_back(slot.entry.clone()),
-                Phase::Abandoned => {}
-                Phase::Waiting | Phase::Out | Phase::Settling => match lease.need(now, tick) {
+                phase if !phase.is_kept() => {}
+                _ => match lease.need(now, tick) {
                     Need::Nothing(at) => next = next.min(at),
                     Need::Extension(extension) => {
                         next = next.min(lease.until());
                         round.extend.push((slot.entry.clone(), extension));
                     }
                     Need::Loss => {
-                        slot.entry.lost.notify_waiters();
+                        slot.entry.tell_lost();
                         round.lost.push(slot.entry.clone());
                     }
                 },
@@ -369,19 +375,19 @@ impl State {
         };
         let before = std::mem::replace(&mut slot.phase, phase);
         let out_since = std::mem::replace(&mut slot.out_since, now);
-        self.out += usize::from(phase == Phase::Out);
-        self.out -= usize::from(before == Phase::Out);
-        self.abandoned += usize::from(phase == Phase::Abandoned);
-        self.abandoned -= usize::from(before == Phase::Abandoned);
-        if before == Phase::Out {
+        for (count, counted) in [
+            (&mut self.out, Phase::Out),
+            (&mut self.aside, Phase::Aside),
+            (&mut self.abandoned, Phase::Abandoned),
+        ] {
+            *count += usize::from(phase == counted);
+            *count -= usize::from(before == counted);
+        }
+        if before == Phase::Out && phase != Phase::Aside {
             self.handled(now.saturating_duration_since(out_since));
         }
         true
     }
-}
-
-fn group(ordered: bool, entry: &Entry) -> Option<&str> {
-    ordered.then(|| entry.message.attributes.message_group_id()).flatten()
 }
 
 #[cfg(test)]

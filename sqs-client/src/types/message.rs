@@ -35,3 +35,18 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
 }
+
+impl Message {
+    /// What it takes to settle the message, and to log it: no body, no message attributes.
+    pub(crate) fn without_content(&self) -> Self {
+        Self {
+            message_id: self.message_id.clone(),
+            receipt_handle: self.receipt_handle.clone(),
+            body: String::new(),
+            md5_of_body: None,
+            md5_of_message_attributes: None,
+            attributes: self.attributes.clone(),
+            message_attributes: BTreeMap::new(),
+        }
+    }
+}

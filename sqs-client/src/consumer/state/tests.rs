@@ -26,8 +26,8 @@ fn arrive(state: &mut State, messages: &[(&str, &str)], now: Instant) {
     state.arrive(messages, now, now);
 }
 
-fn bodies<'a>(entries: impl IntoIterator<Item = &'a Arc<Entry>>) -> Vec<&'a str> {
-    entries.into_iter().map(|entry| entry.message.body.as_str()).collect()
+fn bodies<'a>(entries: impl IntoIterator<Item = &'a Arc<Entry>>) -> Vec<String> {
+    entries.into_iter().map(|entry| entry.message().body.clone()).collect()
 }
 
 fn take_all(state: &mut State, now: Instant) -> Vec<Arc<Entry>> {
@@ -117,7 +117,7 @@ fn a_waiting_message_whose_lease_is_lost_is_not_handled_nor_what_is_behind_it() 
     let second = state
         .held
         .values()
-        .find(|slot| slot.entry.message.body == "a2")
+        .find(|slot| slot.entry.message().body == "a2")
         .unwrap();
     second.entry.refused();
     state.finish(&first, true, now);
@@ -176,4 +176,63 @@ fn a_stop_gives_back_what_waits_and_what_still_comes() {
     assert!(!state.is_at_rest(), "one is out");
     state.finish(&out, true, now);
     assert!(state.is_at_rest() && state.round(now).over);
+}
+
+#[test]
+fn what_is_behind_in_a_group_can_be_taken_too_and_shares_its_turn() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(1), true);
+    arrive(
+        &mut state,
+        &[("a", "1"), ("a", "x"), ("b", "2"), ("a", "2"), ("a", "3")],
+        now,
+    );
+    let head = state.next(now).unwrap();
+    let taken = state.take_behind(&head, |message| message.body != "x", now);
+    assert_eq!(bodies(&taken), ["2", "3"]);
+    for entry in &taken {
+        state.set_aside(entry, now);
+    }
+    state.finish(&head, true, now);
+    assert_eq!(bodies(&take_all(&mut state, now)), ["2"], "of b");
+    state.finish(&taken[0], true, now);
+    assert!(state.take_behind(&taken[0], |_| true, now).is_empty(), "it is settled");
+    state.finish(&taken[1], false, now);
+    assert_eq!(
+        bodies(&state.round(now).release),
+        ["x"],
+        "one of them was not surely deleted"
+    );
+}
+
+#[test]
+fn what_is_set_aside_is_kept_and_takes_no_place() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(1).prefetch(0), false);
+    arrive(&mut state, &[("", "1")], now);
+    let first = state.next(now).unwrap();
+    assert_eq!(state.reserve(), None);
+    state.set_aside(&first, now);
+    assert_eq!(state.reserve(), Some(1));
+    state.unreserve(1);
+    assert_eq!(state.round(now + Duration::from_secs(14)).extend.len(), 1);
+    arrive(&mut state, &[("", "2")], now);
+    assert_eq!(bodies(&take_all(&mut state, now)), ["2"]);
+    state.settling(&first, now);
+    state.set_aside(&first, now);
+    assert!(!state.is_aside(&first), "it is being settled");
+}
+
+#[test]
+fn a_poll_waits_for_room_for_as_many_as_it_must_ask_for() {
+    let now = Instant::now();
+    let mut state = state(|consumer| consumer.concurrency(2).min_receive(10), true);
+    assert_eq!(state.reserve(), Some(10));
+    assert_eq!(state.reserve(), None, "2 and 9 are the bound");
+    state.unreserve(10);
+    arrive(&mut state, &[("a", "1"), ("b", "2")], now);
+    assert_eq!(state.reserve(), None);
+    let out = state.next(now).unwrap();
+    state.finish(&out, true, now);
+    assert_eq!(state.reserve(), Some(10));
 }
