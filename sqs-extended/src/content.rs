@@ -27,14 +27,20 @@ impl PayloadStream {
         }
     }
 
-    pub(crate) fn offloaded(download: Download, receipt_handle: &str) -> Self {
-        let handle = receipt_handle.to_owned();
+    pub(crate) fn offloaded(download: Download) -> Self {
         Self {
             size: download.len,
-            chunks: download
-                .chunks
-                .map_err(move |error| error.with_receipt_handle(&handle))
-                .boxed(),
+            chunks: download.chunks,
+        }
+    }
+
+    /// The same, whose errors know the message's receipt handle.
+    pub(crate) fn of_message(self, receipt_handle: &str) -> Self {
+        let handle = receipt_handle.to_owned();
+        let chunks = self.chunks.map_err(move |error| error.with_receipt_handle(&handle));
+        Self {
+            chunks: chunks.boxed(),
+            ..self
         }
     }
 
@@ -142,7 +148,7 @@ mod tests {
             len: 5,
             chunks: chunks.boxed(),
         };
-        let mut reader = PayloadReader::new(PayloadStream::offloaded(download, "handle"));
+        let mut reader = PayloadReader::new(PayloadStream::offloaded(download).of_message("handle"));
         let mut text = String::new();
         let error = reader.read_to_string(&mut text).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

@@ -3,20 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
-use object_store::path::Path as Key;
 use sqs_client::{Message, MessageAttributeValue, MessageSystemAttributes};
 
 use crate::client::ExtendedClient;
 use crate::content::{PayloadReader, PayloadStream};
-use crate::envelope::{self, Envelope, Pointer};
+use crate::envelope::{self, Pointer};
 use crate::error::{Error, ErrorKind};
-use crate::lease::Lease;
-use crate::offload::download::{Expected, download};
+use crate::hold::Hold;
+use crate::missing::Sealed;
+use crate::payload_store::{Located, PayloadStore, Removed};
 use crate::receive::Rejected;
 use crate::save;
 
@@ -39,19 +38,18 @@ use crate::save;
 /// ```
 pub struct Delivery {
     extended: ExtendedClient,
-    queue_url: Arc<str>,
+    hold: Hold,
     /// Without its body, and without the reserved attributes.
     message: Message,
     content: Content,
-    lease: Lease,
 }
 
 enum Content {
     Inline(Bytes),
-    /// The key is the pointer's, found to be one that we may touch.
+    /// The pointer was found to be to a payload that we may touch.
     Offloaded {
-        envelope: Envelope,
-        key: Key,
+        located: Located,
+        sealed: Sealed,
     },
 }
 
@@ -71,6 +69,8 @@ pub enum AckOutcome {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeptReason {
+    /// As the store's [`Deletion`](crate::Deletion) is set.
+    Configured,
     /// The visibility timeout was over, or nearly, when the message's deletion was confirmed. The message may then have
     /// been given to another consumer, who still needs the payload, as SQS confirms the deletion by a stale receipt
     /// handle without deleting anything.
@@ -81,23 +81,16 @@ pub enum KeptReason {
 
 impl Delivery {
     /// Sees what the message is; no I/O.
-    pub(crate) fn open(
-        extended: &ExtendedClient,
-        queue_url: &Arc<str>,
-        mut message: Message,
-        lease: Lease,
-    ) -> Result<Self, Rejected> {
+    pub(crate) fn open(extended: &ExtendedClient, hold: Hold, mut message: Message) -> Result<Self, Rejected> {
         let content = match Content::of(extended, &mut message) {
             Ok(content) => content,
             Err(error) => return Err(Rejected::new(message, error)),
         };
-        envelope::strip(&mut message.message_attributes);
         Ok(Self {
             extended: extended.clone(),
-            queue_url: Arc::clone(queue_url),
+            hold,
             message,
             content,
-            lease,
         })
     }
 
@@ -130,7 +123,7 @@ impl Delivery {
     pub fn pointer(&self) -> Option<&Pointer> {
         match &self.content {
             Content::Inline(_) => None,
-            Content::Offloaded { envelope, .. } => Some(&envelope.pointer),
+            Content::Offloaded { located, .. } => Some(&located.envelope.pointer),
         }
     }
 
@@ -145,7 +138,7 @@ impl Delivery {
     pub fn size(&self) -> Option<u64> {
         match &self.content {
             Content::Inline(body) => u64::try_from(body.len()).ok(),
-            Content::Offloaded { envelope, .. } => envelope.size,
+            Content::Offloaded { located, .. } => located.envelope.size,
         }
     }
 
@@ -232,20 +225,22 @@ impl Delivery {
     ///
     /// Dropping the future, or the stream, ends the download and changes nothing.
     pub async fn stream(&self) -> Result<PayloadStream, Error> {
-        let handle = self.receipt_handle();
-        match &self.content {
-            Content::Inline(body) => Ok(PayloadStream::inline(body.clone())),
-            Content::Offloaded { envelope, key } => {
-                let expected = Expected {
-                    len: envelope.size,
-                    digest: envelope.pointer.digest.clone(),
-                };
-                let download = download(&self.extended.0.store, key, expected)
-                    .await
-                    .map_err(|error| self.error(error))?;
-                Ok(PayloadStream::offloaded(download, handle))
-            }
+        let (located, sealed) = match &self.content {
+            Content::Inline(body) => return Ok(PayloadStream::inline(body.clone())),
+            Content::Offloaded { located, sealed } => (located, sealed),
+        };
+        let fetched = self.payloads()?.fetch(located).await;
+        if let Err(error) = &fetched
+            && error.is_missing_payload()
+        {
+            let inner = &self.extended.0;
+            inner
+                .missing
+                .act(&inner.client, &self.hold, &self.message, sealed)
+                .await;
         }
+        let stream = fetched.map_err(|error| self.error(error))?;
+        Ok(stream.of_message(self.receipt_handle()))
     }
 
     /// Writes the payload to a file, and says how long it is. The bytes go to a temporary file beside it, which takes
@@ -281,23 +276,21 @@ impl Delivery {
     /// If the future is dropped, the message may be deleted or not. Its payload may stay behind, but is never deleted
     /// before the message.
     pub async fn ack(&self) -> Result<AckOutcome, Error> {
-        self.extended
-            .client()
-            .delete_message(&*self.queue_url, self.receipt_handle())
+        let surely_ours = self
+            .hold
+            .delete()
             .await
             .map_err(|error| self.error(Error::queue("the message could not be deleted", error)))?;
-        let Content::Offloaded { key, .. } = &self.content else {
+        let Content::Offloaded { located, .. } = &self.content else {
             return Ok(AckOutcome::Inline);
         };
-        if !self.lease.holds() {
+        if !surely_ours {
             return Ok(AckOutcome::PayloadKept(KeptReason::LeaseExpired));
         }
-        Ok(match self.extended.delete_payload(key).await {
-            Ok(()) => AckOutcome::PayloadDeleted,
-            Err(error) => {
-                let error = Error::store("the payload of a deleted message could not be deleted", error);
-                AckOutcome::PayloadKept(KeptReason::DeleteFailed(self.error(error)))
-            }
+        Ok(match self.payloads()?.remove(located).await {
+            Removed::Deleted => AckOutcome::PayloadDeleted,
+            Removed::Kept => AckOutcome::PayloadKept(KeptReason::Configured),
+            Removed::Failed(error) => AckOutcome::PayloadKept(KeptReason::DeleteFailed(self.error(error))),
         })
     }
 
@@ -313,7 +306,7 @@ impl Delivery {
     ///
     /// Dropping the future is as if the request had failed.
     pub async fn release(&self, after: Duration) -> Result<(), Error> {
-        self.change_visibility(after).await
+        self.changed(self.hold.release(after).await)
     }
 
     /// Hides the message from other consumers for this long from now, in place of what is left of its visibility
@@ -328,18 +321,15 @@ impl Delivery {
     ///
     /// Dropping the future is as if the request had failed.
     pub async fn extend(&self, timeout: Duration) -> Result<(), Error> {
-        self.change_visibility(timeout).await
+        self.changed(self.hold.extend(timeout).await)
     }
 
-    async fn change_visibility(&self, timeout: Duration) -> Result<(), Error> {
-        let request =
-            self.extended
-                .client()
-                .change_message_visibility(&*self.queue_url, self.receipt_handle(), timeout);
-        self.lease
-            .change(timeout, async { request.await.map(drop) })
-            .await
-            .map_err(|error| self.error(Error::queue("the message's visibility could not be changed", error)))
+    fn changed(&self, changed: Result<(), sqs_client::Error>) -> Result<(), Error> {
+        changed.map_err(|error| self.error(Error::queue("the message's visibility could not be changed", error)))
+    }
+
+    fn payloads(&self) -> Result<&PayloadStore, Error> {
+        payloads(&self.extended)
     }
 
     fn error(&self, error: Error) -> Error {
@@ -350,17 +340,23 @@ impl Delivery {
 impl Content {
     /// Takes the body out of the message, unless it is refused.
     fn of(extended: &ExtendedClient, message: &mut Message) -> Result<Self, Error> {
-        let envelope = envelope::open(message)?;
-        let key = envelope
-            .as_ref()
-            .map(|envelope| extended.0.location.resolve(&envelope.pointer))
-            .transpose()?;
-        let body = std::mem::take(&mut message.body);
-        Ok(match envelope.zip(key) {
-            Some((envelope, key)) => Self::Offloaded { envelope, key },
-            None => Self::Inline(body.into()),
-        })
+        let Some(envelope) = envelope::open(message)? else {
+            return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
+        };
+        let located = payloads(extended)?.locate(envelope)?;
+        let sealed = Sealed {
+            body: std::mem::take(&mut message.body),
+            attributes: envelope::take_reserved(&mut message.message_attributes),
+        };
+        Ok(Self::Offloaded { located, sealed })
     }
+}
+
+fn payloads(extended: &ExtendedClient) -> Result<&PayloadStore, Error> {
+    extended.payload_store().ok_or_else(|| {
+        let why = "the message points to a payload in a store, and the client has none";
+        Error::plain(ErrorKind::RefusedPointer, why)
+    })
 }
 
 impl fmt::Debug for Delivery {
@@ -370,7 +366,6 @@ impl fmt::Debug for Delivery {
             .field("message_id", &self.message.message_id)
             .field("size", &self.size())
             .field("pointer", &self.pointer())
-            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
 }

@@ -43,6 +43,14 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(algorithm: DigestAlgorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
     /// The algorithm.
     #[must_use]
     pub fn algorithm(&self) -> DigestAlgorithm {

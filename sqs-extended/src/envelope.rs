@@ -11,7 +11,7 @@ pub use pointer::{InvalidPointer, Pointer};
 use sqs_client::{Message, MessageAttributeValue, OutgoingMessage};
 
 use crate::error::{Error, ErrorKind};
-pub(crate) use attribute::{is_reserved, strip};
+pub(crate) use attribute::{is_reserved, take_reserved};
 
 /// What a message that points to a payload says of it.
 #[derive(Debug, PartialEq)]

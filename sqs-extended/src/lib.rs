@@ -58,21 +58,28 @@ mod delivery;
 mod digest;
 mod envelope;
 mod error;
+mod hold;
 mod lease;
+mod missing;
 mod offload;
+mod outgoing;
 mod payload;
+mod payload_store;
 mod policy;
+mod prepare;
+mod queues;
 mod receive;
 mod save;
 mod send;
 #[cfg(feature = "s3")]
 mod store;
+mod strategy;
 #[cfg(test)]
 mod testing;
 
 pub use client::{
-    DEFAULT_CONCURRENCY, DEFAULT_MAX_IN_MEMORY, DEFAULT_PART_SIZE, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT,
-    ExtendedClient, ExtendedClientBuilder,
+    DEFAULT_MAX_IN_MEMORY, DEFAULT_SPLIT_LIMIT, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT, ExtendedClient,
+    ExtendedClientBuilder,
 };
 pub use codec::{Encoding, EncryptionHeader};
 pub use content::{PayloadReader, PayloadStream};
@@ -81,11 +88,16 @@ pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
 pub use envelope::{InvalidPointer, Pointer, ReservedAttribute};
 pub use error::{Error, ErrorKind};
 pub use lease::LEASE_MARGIN;
+pub use missing::MissingPayload;
+pub use outgoing::ExtendedMessage;
 pub use payload::Payload;
+pub use payload_store::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, Deletion, PayloadStore, PayloadStoreBuilder};
+pub use queues::QUEUE_LIMITS_AGE;
 pub use receive::{ReceiveRequest, Rejected};
-pub use send::{SendOutput, SendRequest};
+pub use send::{SendMessagesRequest, SendOutput, SendRequest};
 #[cfg(feature = "s3")]
 pub use store::StoreConnector;
+pub use strategy::Strategy;
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "s3"))]

@@ -4,23 +4,54 @@ use bytes::Bytes;
 use sqs_client::{OutgoingMessage, limits};
 
 use crate::client::DEFAULT_THRESHOLD;
-use crate::envelope::{ReservedAttribute, is_reserved};
+use crate::envelope::is_reserved;
 use crate::error::Error;
+use crate::strategy::Strategy;
 
-/// More than a pointer, its extras and the reserved attribute take of a message.
-const POINTER_BYTES: usize = 2 * 1024;
+/// The smallest segments that can be asked for: room for any header, and something beside it.
+const MIN_SEGMENT_SIZE: usize = 4_096;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) threshold: usize,
-    pub(crate) attribute: ReservedAttribute,
-    pub(crate) extras: bool,
+    pub(crate) strategy: Strategy,
+    pub(crate) split_limit: usize,
+    pub(crate) segment_size: usize,
+    pub(crate) always_offload: bool,
+    pub(crate) queue_limits: bool,
 }
 
 impl Policy {
-    /// How many bytes of body `message` takes inline, beside its attributes.
-    pub(crate) fn room(&self, message: &OutgoingMessage) -> usize {
-        self.threshold.saturating_sub(attribute_bytes(message))
+    /// # Errors
+    ///
+    /// A setting is out of its range, or needs a store and there is none.
+    pub(crate) fn validate(&self, has_store: bool) -> Result<(), Error> {
+        let most = limits::MAX_MESSAGE_BYTES;
+        if self.threshold > most {
+            return Err(Error::invalid(format!(
+                "the threshold is out of range: at most {most} bytes"
+            )));
+        }
+        if !(MIN_SEGMENT_SIZE..=most).contains(&self.segment_size) {
+            return Err(Error::invalid(format!(
+                "the size of segments is out of range: {MIN_SEGMENT_SIZE} to {most} bytes"
+            )));
+        }
+        if (self.strategy == Strategy::Offload || self.always_offload) && !has_store {
+            return Err(Error::invalid("there is no store to offload to; call `offload_to`"));
+        }
+        Ok(())
+    }
+
+    /// How many bytes of body `message` takes inline, beside its attributes, where no message may be longer than `limit`.
+    pub(crate) fn room(&self, message: &OutgoingMessage, limit: usize) -> usize {
+        self.threshold.min(limit).saturating_sub(attribute_bytes(message))
+    }
+
+    /// The longest message that may be sent where nothing is known of the queue: older servers take no more than the
+    /// default.
+    pub(crate) fn assumed_limit(&self) -> usize {
+        self.threshold.max(DEFAULT_THRESHOLD)
     }
 
     /// What is wrong with a message whichever way its payload travels.
@@ -37,24 +68,6 @@ impl Policy {
         check_count(message, limits::MAX_MESSAGE_ATTRIBUTES, "a message")?;
         if is_fifo(queue_url) && message.message_group_id.is_none() {
             return Err(Error::invalid("a message to a FIFO queue needs a message group id"));
-        }
-        Ok(())
-    }
-
-    /// What is wrong with a message whose payload is offloaded; to be asked before gigabytes are uploaded in vain.
-    ///
-    /// # Errors
-    ///
-    /// The attributes leave no room for the pointer or for the reserved attribute.
-    pub(crate) fn check_offloaded(&self, message: &OutgoingMessage) -> Result<(), Error> {
-        let most = limits::MAX_MESSAGE_ATTRIBUTES - 1;
-        check_count(message, most, "an offloaded message (one is reserved for the pointer)")?;
-        let limit = self.threshold.max(DEFAULT_THRESHOLD);
-        let attributes = attribute_bytes(message);
-        if attributes + POINTER_BYTES > limit {
-            return Err(Error::invalid(format!(
-                "the message attributes take {attributes} bytes, which leaves no room for the pointer in {limit}"
-            )));
         }
         Ok(())
     }
@@ -108,8 +121,11 @@ mod tests {
     fn policy(threshold: usize) -> Policy {
         Policy {
             threshold,
-            attribute: ReservedAttribute::default(),
-            extras: true,
+            strategy: Strategy::Offload,
+            split_limit: 0,
+            segment_size: DEFAULT_THRESHOLD,
+            always_offload: false,
+            queue_limits: false,
         }
     }
 
@@ -123,36 +139,28 @@ mod tests {
     fn attributes_count_towards_the_threshold() {
         let message = OutgoingMessage::new("").message_attribute("name", "value");
         // 4 of the name, 6 of "String", 5 of the value.
-        assert_eq!(policy(100).room(&message), 85);
-        assert_eq!(policy(10).room(&message), 0);
+        assert_eq!(policy(100).room(&message, 1000), 85);
+        assert_eq!(policy(100).room(&message, 90), 75);
+        assert_eq!(policy(10).room(&message, 1000), 0);
     }
 
     #[test]
-    fn ten_attributes_inline_and_nine_offloaded() {
+    fn ten_attributes_are_most() {
         let policy = policy(DEFAULT_THRESHOLD);
         assert!(policy.check(&with_attributes(10), STANDARD).is_ok());
-        assert!(policy.check(&with_attributes(11), STANDARD).is_err());
-        assert!(policy.check_offloaded(&with_attributes(9)).is_ok());
-        let error = policy.check_offloaded(&with_attributes(10)).unwrap_err();
+        let error = policy.check(&with_attributes(11), STANDARD).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 
     #[test]
     fn reserved_names_and_groupless_fifo_messages_are_refused() {
         let policy = policy(DEFAULT_THRESHOLD);
-        for attribute in ReservedAttribute::ALL {
-            let message = OutgoingMessage::new("").message_attribute(attribute.name(), "1");
+        for name in ["SQSLargePayloadSize", "ExtendedPayloadSize"] {
+            let message = OutgoingMessage::new("").message_attribute(name, "1");
             assert!(policy.check(&message, STANDARD).is_err());
         }
         assert!(policy.check(&with_attributes(0), FIFO).is_err());
         assert!(policy.check(&with_attributes(0).message_group_id("g"), FIFO).is_ok());
-    }
-
-    #[test]
-    fn attributes_that_leave_no_room_for_the_pointer_are_refused() {
-        let large = OutgoingMessage::new("").message_attribute("a", "v".repeat(DEFAULT_THRESHOLD - POINTER_BYTES));
-        assert!(policy(0).check_offloaded(&large).is_err());
-        assert!(policy(limits::MAX_MESSAGE_BYTES).check_offloaded(&large).is_ok());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::client::ExtendedClient;
 use crate::delivery::Delivery;
 use crate::envelope::ReservedAttribute;
 use crate::error::Error;
+use crate::hold::{Hold, Leased};
 use crate::lease::Lease;
 
 /// A receive about to be made: await it.
@@ -112,9 +113,14 @@ impl ReceiveRequest {
             .visibility_timeout(self.visibility_timeout)
             .await
             .map_err(|error| Error::queue("the messages could not be received", error))?;
-        let open = |message| {
-            let lease = Lease::new(asked, self.visibility_timeout);
-            Delivery::open(&self.extended, &queue_url, message, lease)
+        let open = |message: Message| {
+            let hold = Hold::Leased(Leased {
+                client: self.extended.client().clone(),
+                queue_url: Arc::clone(&queue_url),
+                receipt_handle: message.receipt_handle.clone(),
+                lease: Lease::new(asked, self.visibility_timeout),
+            });
+            Delivery::open(&self.extended, hold, message)
         };
         Ok(received.messages.into_iter().map(open).collect())
     }

@@ -104,7 +104,7 @@ mod tests {
             len: 10,
             chunks: stream::iter(chunks).boxed(),
         };
-        PayloadStream::offloaded(download, "handle")
+        PayloadStream::offloaded(download)
     }
 
     fn names(folder: &Path) -> Vec<OsString> {

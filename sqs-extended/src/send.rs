@@ -1,27 +1,28 @@
-//! Sending: decide, upload if need be, then send the message.
+//! Sending: what was prepared goes out, and what is left of a refused message is cleared.
 
+use std::fmt;
 use std::future::IntoFuture;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::path::Path;
-use sqs_client::{MessageAttributeValue, OutgoingMessage};
+use futures::stream::{self, StreamExt};
+use sqs_client::operation::SendMessageOutput;
 
 use crate::client::ExtendedClient;
-use crate::envelope::{self, Pointer};
+use crate::envelope::Pointer;
 use crate::error::Error;
-use crate::offload::source::PartSource;
-use crate::offload::upload::{Stored, upload};
-use crate::payload::Payload;
-use crate::policy;
+use crate::outgoing::{ExtendedMessage, message_setters};
+use crate::prepare::{Offloaded, Prepared};
+
+/// How many payloads of one call are being stored at a time.
+const STORING: usize = 4;
 
 /// A message about to be sent: await it.
 ///
 /// A payload that is text of the characters that SQS allows, and fits into the
 /// [threshold](crate::ExtendedClientBuilder::threshold) together with the attributes, travels in the message. Everything
-/// else is offloaded: what is larger, what is not text (SQS has no binary bodies), and the empty payload (SQS has no empty
-/// bodies). A payload of unknown length is read up to the threshold to decide.
+/// else travels as the [`Strategy`](crate::Strategy) says: what is larger, what is not text (SQS has no binary bodies), and
+/// the empty payload (SQS has no empty bodies). A payload of unknown length is read as far as it takes to decide.
 ///
 /// # Errors
 ///
@@ -57,90 +58,42 @@ use crate::policy;
 pub struct SendRequest {
     extended: ExtendedClient,
     queue_url: String,
-    payload: Payload,
-    /// Without a body until the payload's way is decided.
-    message: OutgoingMessage,
+    outgoing: ExtendedMessage,
 }
 
 /// What came of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendOutput {
-    /// The id that SQS gave the message.
+    /// The id that SQS gave the message; of one in segments, the first segment's.
     pub message_id: String,
-    /// The message's place in a FIFO queue.
+    /// The message's place in a FIFO queue; of one in segments, the first segment's.
     pub sequence_number: Option<String>,
-    /// Where the payload is stored; `None` if it travels in the message.
+    /// Where the payload is stored; `None` if it travels in the queue.
     pub pointer: Option<Pointer>,
+    /// How many messages carry the payload: 1 unless it was split.
+    pub segments: usize,
 }
 
 impl SendRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String, payload: Payload) -> Self {
+    pub(crate) fn new(extended: ExtendedClient, queue_url: String, outgoing: ExtendedMessage) -> Self {
         Self {
             extended,
             queue_url,
-            payload,
-            message: OutgoingMessage::new(""),
+            outgoing,
         }
     }
 
-    /// Adds an attribute; a message takes 10, an offloaded one 9, as its pointer needs one.
-    pub fn message_attribute(mut self, name: impl Into<String>, value: impl Into<MessageAttributeValue>) -> Self {
-        self.message = self.message.message_attribute(name, value);
-        self
-    }
+    message_setters!(this => this.outgoing);
 
-    /// Puts the message into a group; a FIFO queue's message needs one.
-    pub fn message_group_id(mut self, id: impl Into<String>) -> Self {
-        self.message = self.message.message_group_id(id);
-        self
-    }
-
-    /// Names the message for deduplication on a FIFO queue.
-    pub fn message_deduplication_id(mut self, id: impl Into<String>) -> Self {
-        self.message = self.message.message_deduplication_id(id);
-        self
-    }
-
-    /// Hides the message for this long after it was sent, up to 15 minutes.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.message = self.message.delay(delay);
-        self
-    }
-
-    /// Sends an AWS X-Ray trace header along, as the system attribute `AWSTraceHeader`.
-    pub fn trace_header(mut self, header: impl Into<String>) -> Self {
-        self.message = self.message.trace_header(header);
-        self
-    }
-
-    async fn send(mut self) -> Result<SendOutput, Error> {
-        let extended = self.extended;
-        let policy = extended.0.policy;
-        policy.check(&self.message, &self.queue_url)?;
-
-        let mut source = PartSource::from(self.payload);
-        if let Some(whole) = source.whole_up_to(policy.room(&self.message)).await? {
-            match policy::into_body(whole) {
-                Ok(body) => {
-                    self.message.body = body;
-                    return send_message(&extended, self.queue_url, self.message, None).await;
-                }
-                Err(binary) => source = Payload::from(binary).into(),
-            }
-        }
-
-        policy.check_offloaded(&self.message)?;
-        let payload = OffloadedPayload::store(&extended, source).await?;
-        payload.seal(&mut self.message, &extended, &self.queue_url);
-        let pointer = Some(payload.pointer);
-        let sent = send_message(&extended, self.queue_url, self.message, pointer).await;
-        if let Err(error) = &sent
-            && !error.may_have_been_sent()
-        {
-            discard(&extended, &payload.key).await;
-        }
-        sent
+    async fn send(self) -> Result<SendOutput, Error> {
+        let client = self.extended.client();
+        let Prepared { messages, offloaded } = self.extended.prepare(&self.queue_url, self.outgoing).await?;
+        let results = match messages.into_one() {
+            Ok(message) => vec![client.send_message(self.queue_url, message).await],
+            Err(segments) => client.send_messages(self.queue_url, segments).await,
+        };
+        finish(results, offloaded).await
     }
 }
 
@@ -153,61 +106,137 @@ impl IntoFuture for SendRequest {
     }
 }
 
-/// A payload in the store that no message points to yet.
-struct OffloadedPayload {
-    key: Path,
-    pointer: Pointer,
-    stored: Stored,
-}
-
-impl OffloadedPayload {
-    async fn store(extended: &ExtendedClient, source: PartSource) -> Result<Self, Error> {
-        let inner = &extended.0;
-        let key = inner.location.key(&(inner.new_id)())?;
-        let stored = upload(&inner.store, &key, source, inner.upload, &inner.aborts).await?;
-        let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
-        if inner.policy.extras {
-            pointer.length = Some(stored.len);
-            pointer.digest = Some(stored.digest.clone());
-        }
-        Ok(Self { key, pointer, stored })
-    }
-
-    /// Makes the message point to the payload.
-    fn seal(&self, message: &mut OutgoingMessage, extended: &ExtendedClient, queue_url: &str) {
-        envelope::seal(message, &self.pointer, self.stored.len, extended.0.policy.attribute);
-        if policy::is_fifo(queue_url) && message.message_deduplication_id.is_none() {
-            message.message_deduplication_id = Some(self.stored.digest.hex().to_owned());
-        }
-    }
-}
-
-async fn send_message(
-    extended: &ExtendedClient,
+/// Messages of any number about to be sent: await them for one result each, in their order.
+///
+/// Each travels as by [`send`](ExtendedClient::send). What travels in the queue shares requests, which are filled in
+/// order up to 10 entries and 1 MiB: so messages that fit each by itself are not offloaded because their sum does not
+/// fit into one request. All payloads are stored before the first message is sent, and held in memory as far as they
+/// travel in the queue.
+///
+/// # Cancel safety
+///
+/// As for [`SendRequest`]; payloads that were stored for messages that were not sent stay in the store.
+///
+/// ```no_run
+/// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) {
+/// use sqs_extended::ExtendedMessage;
+///
+/// let messages = [ExtendedMessage::new("small"), ExtendedMessage::new("x".repeat(300_000))];
+/// for (i, sent) in extended.send_messages(queue, messages).await.into_iter().enumerate() {
+///     if let Err(error) = sent {
+///         eprintln!("message {i}: {error}");
+///     }
+/// }
+/// # }
+/// ```
+#[must_use = "nothing is sent before it is awaited"]
+pub struct SendMessagesRequest {
+    extended: ExtendedClient,
     queue_url: String,
-    message: OutgoingMessage,
-    pointer: Option<Pointer>,
-) -> Result<SendOutput, Error> {
-    let sent = extended
-        .client()
-        .send_message(queue_url, message)
-        .await
-        .map_err(|error| Error::queue("the message could not be sent", error))?;
-    Ok(SendOutput {
-        message_id: sent.message_id,
-        sequence_number: sent.sequence_number,
-        pointer,
-    })
+    outgoing: Vec<ExtendedMessage>,
 }
 
-/// Deletes the payload of a message that was refused for certain.
-async fn discard(extended: &ExtendedClient, key: &Path) {
-    if let Err(error) = extended.delete_payload(key).await {
-        tracing::warn!(
-            key = key.as_ref(),
-            error = &error as &dyn std::error::Error,
-            "the payload of a message that was not sent could not be deleted, and stays in the store"
-        );
+impl SendMessagesRequest {
+    pub(crate) fn new(extended: ExtendedClient, queue_url: String, outgoing: Vec<ExtendedMessage>) -> Self {
+        Self {
+            extended,
+            queue_url,
+            outgoing,
+        }
+    }
+
+    async fn send(self) -> Vec<Result<SendOutput, Error>> {
+        let Self {
+            extended,
+            queue_url,
+            outgoing,
+        } = self;
+        let prepared: Vec<Result<Prepared, Error>> = stream::iter(outgoing)
+            .map(|outgoing| extended.prepare(&queue_url, outgoing))
+            .buffered(STORING)
+            .collect()
+            .await;
+
+        let mut messages = Vec::new();
+        let unsent: Vec<Result<(usize, Option<Offloaded>), Error>> = prepared
+            .into_iter()
+            .map(|prepared| {
+                let Prepared {
+                    messages: own,
+                    offloaded,
+                } = prepared?;
+                let count = own.len();
+                messages.push(own);
+                Ok((count, offloaded))
+            })
+            .collect();
+        let sent = extended
+            .client()
+            .send_messages(queue_url, messages.into_iter().flatten());
+        let mut sent = sent.await.into_iter();
+
+        let mut results = Vec::with_capacity(unsent.len());
+        for payload in unsent {
+            results.push(match payload {
+                Ok((count, offloaded)) => finish(sent.by_ref().take(count).collect(), offloaded).await,
+                Err(error) => Err(error),
+            });
+        }
+        results
+    }
+}
+
+impl IntoFuture for SendMessagesRequest {
+    type Output = Vec<Result<SendOutput, Error>>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.send().boxed()
+    }
+}
+
+impl fmt::Debug for SendMessagesRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendMessagesRequest")
+            .field("queue_url", &self.queue_url)
+            .field("messages", &self.outgoing.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the results of a payload's messages come to. One that was surely not sent is enough for the payload not to be.
+async fn finish(
+    results: Vec<Result<SendMessageOutput, sqs_client::Error>>,
+    offloaded: Option<Offloaded>,
+) -> Result<SendOutput, Error> {
+    let segments = results.len();
+    let mut first = None;
+    let mut failed: Option<sqs_client::Error> = None;
+    for result in results {
+        match result {
+            Ok(sent) => first = first.or(Some(sent)),
+            Err(error) if failed.as_ref().is_none_or(|failed| failed.may_have_been_sent()) => failed = Some(error),
+            Err(_) => {}
+        }
+    }
+    match (first, failed) {
+        (Some(first), None) => Ok(SendOutput {
+            message_id: first.message_id,
+            sequence_number: first.sequence_number,
+            pointer: offloaded.map(Offloaded::into_pointer),
+            segments,
+        }),
+        (_, failed) => {
+            let sent = failed.as_ref().is_some_and(|error| error.may_have_been_sent());
+            if let Some(offloaded) = offloaded.filter(|_| !sent) {
+                offloaded.discard().await;
+            }
+            Err(match failed {
+                Some(error) => Error::queue("the message could not be sent", error),
+                // There is a result for every message.
+                None => Error::invalid("there was nothing to send"),
+            })
+        }
     }
 }
 
@@ -215,8 +244,8 @@ async fn discard(extended: &ExtendedClient, key: &Path) {
 mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
-    use super::*;
     use crate::error::ErrorKind;
+    use crate::payload::Payload;
     use crate::testing::{TestStore, extended};
 
     const QUEUE: &str = "http://127.0.0.1:1/queue";
@@ -266,33 +295,5 @@ mod tests {
             assert_eq!(send.await.unwrap_err().kind(), ErrorKind::InvalidInput);
         }
         assert_eq!(store.total_calls(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_pointer_is_sealed_with_extras_and_a_dedup_id() {
-        let store = TestStore::default();
-        let extended = extended(&store);
-        let source = PartSource::from(Payload::from("x".repeat(1000)));
-        let payload = OffloadedPayload::store(&extended, source).await.unwrap();
-        let digest = blake3::hash("x".repeat(1000).as_bytes()).to_hex();
-        assert_eq!(
-            payload.pointer.to_string(),
-            format!(
-                r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{"s3BucketName":"bucket","s3Key":"payloads/id","payloadVersion":1,"payloadLength":1000,"payloadDigest":"blake3:{digest}"}}]"#
-            )
-        );
-
-        let mut message = OutgoingMessage::new("");
-        payload.seal(&mut message, &extended, "http://h/q.fifo");
-        assert_eq!(message.message_deduplication_id.as_deref(), Some(digest.as_str()));
-        let size = message.message_attributes["SQSLargePayloadSize"].clone();
-        assert_eq!((size.data_type(), size.as_str()), ("Number", Some("1000")));
-
-        let mut message = OutgoingMessage::new("").message_deduplication_id("mine");
-        payload.seal(&mut message, &extended, "http://h/q.fifo");
-        assert_eq!(message.message_deduplication_id.as_deref(), Some("mine"));
-        let mut message = OutgoingMessage::new("");
-        payload.seal(&mut message, &extended, "http://h/q");
-        assert_eq!(message.message_deduplication_id, None);
     }
 }

@@ -16,6 +16,7 @@ use object_store::{
 };
 
 use crate::client::ExtendedClient;
+use crate::payload_store::PayloadStore;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestStore {
@@ -73,11 +74,17 @@ pub(crate) fn extended(store: &TestStore) -> ExtendedClient {
         .build()
         .unwrap();
     ExtendedClient::builder(client)
-        .offload_to(store.clone(), "bucket")
-        .prefix("payloads/")
+        .payload_store(payloads(store))
         .threshold(100)
         .max_in_memory(1000)
-        .new_id(|| "id".to_owned())
+        .build()
+        .unwrap()
+}
+
+pub(crate) fn payloads(store: &TestStore) -> PayloadStore {
+    PayloadStore::builder(store.clone(), "bucket")
+        .prefix("payloads/")
+        .key_ids(|| "id".to_owned())
         .build()
         .unwrap()
 }

@@ -15,7 +15,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
 use sqs_client::{Client, Credentials};
-use sqs_extended::{ExtendedClient, Payload, StoreConnector};
+use sqs_extended::{ExtendedClient, Payload, PayloadStore, StoreConnector};
 use sqs_tests::embedded::EmbeddedServer;
 use sqs_tests::servers::{Server, Servers};
 use tokio::time::Instant;
@@ -48,11 +48,11 @@ async fn main() -> anyhow::Result<()> {
         .credentials(Credentials::new("test", "test"))
         .build()?;
     let queue = client.create_queue("bench").await?.queue_url;
-    let extended = ExtendedClient::builder(client)
-        .offload_to(store.clone(), BUCKET)
+    let payloads = PayloadStore::builder(store.clone(), BUCKET)
         .part_size((options.part_mib * MIB) as u64)
         .concurrency(options.concurrency)
         .build()?;
+    let extended = ExtendedClient::builder(client).payload_store(payloads).build()?;
 
     let block = block(options.part_mib * MIB);
     let (mut up, mut down) = (Vec::new(), Vec::new());

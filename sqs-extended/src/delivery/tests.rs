@@ -1,10 +1,13 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use object_store::ObjectStoreExt;
+use object_store::path::Path as Key;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
+use crate::hold::Leased;
+use crate::lease::Lease;
 use crate::testing::{TestStore, extended};
 
 const CONTENT: &[u8] = b"the payload";
@@ -22,8 +25,14 @@ fn received(store: &TestStore, body: &str, size: Option<&str>) -> Result<Deliver
         "MessageId": "m", "ReceiptHandle": "handle", "Body": body, "MessageAttributes": attributes,
     }))
     .unwrap();
-    let lease = Lease::new(Instant::now(), Duration::from_secs(30));
-    Delivery::open(&extended(store), &"http://127.0.0.1:1/queue".into(), message, lease)
+    let extended = extended(store);
+    let hold = Hold::Leased(Leased {
+        client: extended.client().clone(),
+        queue_url: "http://127.0.0.1:1/queue".into(),
+        receipt_handle: "handle".to_owned(),
+        lease: Lease::new(Instant::now(), Duration::from_secs(30)),
+    });
+    Delivery::open(&extended, hold, message)
 }
 
 fn offloaded(store: &TestStore) -> Delivery {

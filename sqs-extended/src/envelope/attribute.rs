@@ -64,8 +64,9 @@ pub(crate) fn find(attributes: &BTreeMap<String, MessageAttributeValue>) -> Resu
 }
 
 /// Takes the reserved attributes away, for the user's eyes.
-pub(crate) fn strip(attributes: &mut BTreeMap<String, MessageAttributeValue>) {
-    for attribute in ReservedAttribute::ALL {
-        attributes.remove(attribute.name());
-    }
+pub(crate) fn take_reserved(
+    attributes: &mut BTreeMap<String, MessageAttributeValue>,
+) -> BTreeMap<String, MessageAttributeValue> {
+    let names = ReservedAttribute::ALL.map(ReservedAttribute::name);
+    names.iter().filter_map(|name| attributes.remove_entry(*name)).collect()
 }

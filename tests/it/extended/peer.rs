@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::aws::AmazonS3;
 use sqs_client::Client;
-use sqs_extended::ReservedAttribute;
+use sqs_extended::{ExtendedClient, PayloadStore, ReservedAttribute};
 use sqs_tests::servers::Server;
 use tokio::process::Command;
 
@@ -81,9 +81,9 @@ async fn both_ways(client: Client, store: AmazonS3, peer: Peer) -> Outcome {
         ReservedAttribute::ExtendedPayloadSize
     };
     // The Python library puts its objects at the bucket's root.
-    let extended = sqs_extended::ExtendedClient::builder(client)
-        .offload_to(store.clone(), BUCKET)
-        .reserved_attribute(attribute)
+    let payloads = PayloadStore::builder(store.clone(), BUCKET).reserved_attribute(attribute);
+    let extended = ExtendedClient::builder(client)
+        .payload_store(payloads.build()?)
         .build()?;
     let text = "grüße, 世界 🦀 ".repeat(40_000);
 

@@ -15,7 +15,7 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 use sqs_client::Client;
-use sqs_extended::{ExtendedClient, StoreConnector};
+use sqs_extended::{ExtendedClient, PayloadStore, StoreConnector};
 use sqs_tests::servers::Server;
 
 /// The bucket that all tests' payloads are in, each under a prefix of its own.
@@ -51,8 +51,9 @@ fn any_bucket(server: &Server, bucket: &str, secret: &str) -> anyhow::Result<Ama
 
 /// A client whose payloads are in this store, under this prefix of [`BUCKET`].
 pub fn extended(client: Client, store: impl ObjectStore, prefix: &str) -> ExtendedClient {
-    let builder = ExtendedClient::builder(client).offload_to(store, BUCKET);
-    builder.prefix(prefix).build().expect("settings that work")
+    let payloads = PayloadStore::builder(store, BUCKET).prefix(prefix).build();
+    let builder = ExtendedClient::builder(client).payload_store(payloads.expect("settings that work"));
+    builder.build().expect("settings that work")
 }
 
 /// The keys of all objects under this prefix.

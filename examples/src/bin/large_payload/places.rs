@@ -9,7 +9,7 @@ use object_store::path::Path;
 use sqs_client::{
     Client, ClientBuilder, Credentials, EnvironmentCredentials, ErrorCode, ProvideCredentials as _, QueueAttributeName,
 };
-use sqs_extended::{ExtendedClient, StoreConnector};
+use sqs_extended::{ExtendedClient, PayloadStore, StoreConnector};
 use sqs_tests::embedded::EmbeddedServer;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -42,15 +42,15 @@ impl Places {
         let (store, store_name, folder) = store(options, &bucket)?;
         let run = Uuid::new_v4();
         let prefix = format!("large-payload/{run}/");
-        let mut builder = ExtendedClient::builder(client.clone())
-            .offload_to(store.clone(), bucket)
+        let mut payloads = PayloadStore::builder(store.clone(), bucket)
             .prefix(&prefix)
             .part_size(options.part_size.as_u64());
         if let Some(concurrency) = options.concurrency {
-            builder = builder.concurrency(concurrency);
+            payloads = payloads.concurrency(concurrency);
         }
+        let extended = ExtendedClient::builder(client.clone()).payload_store(payloads.build()?);
         Ok(Self {
-            extended: builder.build()?,
+            extended: extended.build()?,
             client,
             store,
             store_name,

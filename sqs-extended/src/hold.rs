@@ -1,0 +1,76 @@
+//! How a received message is held: by a lease of its own, or by a consumer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqs_client::Client;
+
+use crate::lease::Lease;
+
+/// What it takes to settle what was received.
+pub(crate) enum Hold {
+    /// By a receive, for its visibility timeout.
+    Leased(Leased),
+    /// By a consumer, which extends it.
+    #[expect(dead_code, reason = "the consumer comes with the next change")]
+    Consumed(sqs_client::Delivery),
+}
+
+pub(crate) struct Leased {
+    pub(crate) client: Client,
+    pub(crate) queue_url: Arc<str>,
+    pub(crate) receipt_handle: String,
+    pub(crate) lease: Lease,
+}
+
+impl Hold {
+    /// Deletes what was received, and says whether it was surely ours until that was confirmed.
+    ///
+    /// # Errors
+    ///
+    /// It could not be deleted, or some of it; it can be tried again.
+    pub(crate) async fn delete(&self) -> Result<bool, sqs_client::Error> {
+        match self {
+            Self::Leased(held) => {
+                held.client
+                    .delete_message(&*held.queue_url, &*held.receipt_handle)
+                    .await?;
+                Ok(held.lease.holds())
+            }
+            Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::AckOutcome::Deleted),
+        }
+    }
+
+    /// Gives it back to the queue, which shows it again after this time.
+    ///
+    /// # Errors
+    ///
+    /// It could not be given back.
+    pub(crate) async fn release(&self, after: Duration) -> Result<(), sqs_client::Error> {
+        match self {
+            Self::Leased(held) => held.change_visibility(after).await,
+            Self::Consumed(delivery) => delivery.nack(after).await,
+        }
+    }
+
+    /// Hides it for this long from now; a consumer does so by itself.
+    ///
+    /// # Errors
+    ///
+    /// The visibility timeout could not be changed.
+    pub(crate) async fn extend(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
+        match self {
+            Self::Leased(held) => held.change_visibility(timeout).await,
+            Self::Consumed(_) => Ok(()),
+        }
+    }
+}
+
+impl Leased {
+    async fn change_visibility(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
+        let request = self
+            .client
+            .change_message_visibility(&*self.queue_url, &*self.receipt_handle, timeout);
+        self.lease.change(timeout, async { request.await.map(drop) }).await
+    }
+}

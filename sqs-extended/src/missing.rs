@@ -1,0 +1,75 @@
+//! What is done about a message whose payload is missing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sqs_client::{Client, Message, MessageAttributeValue, OutgoingMessage};
+
+use crate::hold::Hold;
+use crate::policy::is_fifo;
+
+/// What is done about a message whose payload the store truly does not have, once that was found out by asking for it.
+/// Throttling, a refusal and a network's failure are never taken for that. Whoever asked gets the error in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingPayload {
+    /// Nothing: whoever asked decides.
+    #[default]
+    Keep,
+    /// The message is given back to the queue, which shows it again after this time, and moves it to the dead-letter
+    /// queue in the end if it has one.
+    Release(Duration),
+    /// The message is sent to the queue of this URL as it was received, its pointer included, and deleted once that is
+    /// confirmed. On a FIFO queue its group is that of the message, and its id the deduplication id.
+    SendTo(String),
+    /// The message is deleted.
+    Delete,
+}
+
+/// What was taken off a message that points to a payload, to send it on as it was.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) body: String,
+    pub(crate) attributes: BTreeMap<String, MessageAttributeValue>,
+}
+
+impl MissingPayload {
+    /// Does it; what fails is logged, and the message comes again by itself.
+    pub(crate) async fn act(&self, client: &Client, hold: &Hold, message: &Message, sealed: &Sealed) {
+        let done = match self {
+            Self::Keep => Ok(()),
+            Self::Release(after) => hold.release(*after).await,
+            Self::Delete => hold.delete().await.map(drop),
+            Self::SendTo(queue_url) => match client.send_message(queue_url, sealed.again(message, queue_url)).await {
+                Ok(_) => hold.delete().await.map(drop),
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = done {
+            tracing::warn!(
+                message_id = message.message_id,
+                error = &error as &dyn std::error::Error,
+                "nothing could be done about a message whose payload is missing"
+            );
+        }
+    }
+}
+
+impl Sealed {
+    fn again(&self, message: &Message, queue_url: &str) -> OutgoingMessage {
+        let attributes = &message.attributes;
+        let mut sent = OutgoingMessage::new(&*self.body);
+        sent.message_attributes.clone_from(&message.message_attributes);
+        sent.message_attributes.extend(self.attributes.clone());
+        sent.message_group_id = attributes.message_group_id().map(str::to_owned);
+        if is_fifo(queue_url) {
+            let id = || message.message_id.clone();
+            sent.message_group_id.get_or_insert_with(id);
+            sent.message_deduplication_id = Some(id());
+        }
+        match attributes.aws_trace_header() {
+            Some(header) => sent.trace_header(header),
+            None => sent,
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Where payloads are stored, and how; queues are not known here.
+
+mod builder;
+mod deletion;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::path::Path;
+use sqs_client::{OutgoingMessage, limits};
+use tokio_util::task::TaskTracker;
+
+use crate::content::PayloadStream;
+use crate::digest::Digest;
+use crate::envelope::{self, Envelope, Pointer, ReservedAttribute};
+use crate::error::Error;
+use crate::offload::download::{Expected, download};
+use crate::offload::location::Location;
+use crate::offload::source::PartSource;
+use crate::offload::upload::{UploadSettings, upload};
+
+pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
+pub use deletion::Deletion;
+
+/// The place of large payloads: an object store, the bucket and prefix in it that are ours, and how payloads are written
+/// and read there.
+///
+/// Cheap to clone; clones share everything.
+///
+/// ```
+/// use object_store::memory::InMemory;
+/// use sqs_extended::PayloadStore;
+///
+/// # fn main() -> Result<(), sqs_extended::Error> {
+/// let payloads = PayloadStore::builder(InMemory::new(), "my-bucket")
+///     .prefix("payloads/")
+///     .part_size(16 * 1024 * 1024)
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct PayloadStore(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn ObjectStore>,
+    location: Location,
+    attribute: ReservedAttribute,
+    extras: bool,
+    upload: UploadSettings,
+    deletion: Deletion,
+    deleter: deletion::Deleter,
+    new_id: NewId,
+    /// What goes on in the background: the aborts of uploads that were broken off, and deletions.
+    background: TaskTracker,
+}
+
+/// Where the ids of new payloads come from, so that a simulation can seed it.
+pub(crate) type NewId = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Where a payload is to be stored.
+pub(crate) struct Place {
+    key: Path,
+    /// The longest pointer that it can come to.
+    widest: Pointer,
+    attribute: ReservedAttribute,
+}
+
+/// A stored payload that no message points to yet.
+#[derive(Debug)]
+pub(crate) struct StoredPayload {
+    pub(crate) key: Path,
+    pub(crate) pointer: Pointer,
+    /// Bytes of the original payload, and its digest.
+    pub(crate) size: u64,
+    pub(crate) digest: Digest,
+}
+
+/// A payload that a message points to, found to be one that we may touch.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) envelope: Envelope,
+    key: Path,
+}
+
+/// What became of the payload of a message that was deleted.
+#[derive(Debug)]
+pub(crate) enum Removed {
+    Deleted,
+    /// By the store's [`Deletion`].
+    Kept,
+    Failed(Error),
+}
+
+impl Place {
+    /// Sees whether `message` can carry the pointer within `limit` bytes: to be asked before gigabytes are uploaded in
+    /// vain.
+    ///
+    /// # Errors
+    ///
+    /// There are too many attributes beside the reserved one, or they leave no room.
+    pub(crate) fn check(&self, message: &OutgoingMessage, limit: usize) -> Result<(), Error> {
+        let most = limits::MAX_MESSAGE_ATTRIBUTES - 1;
+        let count = message.message_attributes.len();
+        if count > most {
+            return Err(Error::invalid(format!(
+                "{count} message attributes; an offloaded message takes at most {most}, as one is reserved for the pointer"
+            )));
+        }
+        let mut sealed = message.clone();
+        envelope::seal(&mut sealed, &self.widest, u64::MAX, self.attribute);
+        let size = sealed.size();
+        if size > limit {
+            return Err(Error::invalid(format!(
+                "the pointer and the message attributes take up to {size} bytes, more than the {limit} of a message"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl PayloadStore {
+    /// Begins to configure a place in `store`, which is rooted at the bucket, as object stores are; `bucket` is the name
+    /// that is written into pointers. Payloads are fetched and deleted only if their pointer names the same bucket.
+    ///
+    /// An `Arc<dyn ObjectStore>` is an [`ObjectStore`] too. What the store does with each object, such as encryption by
+    /// SSE-KMS, storage classes and checksums, is set where it is built.
+    pub fn builder(store: impl ObjectStore, bucket: impl Into<String>) -> PayloadStoreBuilder {
+        PayloadStoreBuilder::new(Arc::new(store), bucket.into())
+    }
+
+    /// The message attribute that marks the pointers that are sent.
+    pub(crate) fn attribute(&self) -> ReservedAttribute {
+        self.0.attribute
+    }
+
+    /// The place of a payload under this key after the prefix, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// The key is not a plain path, or too long.
+    pub(crate) fn place(&self, key: Option<String>) -> Result<Place, Error> {
+        let inner = &*self.0;
+        let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
+        Ok(Place {
+            widest: self.pointer(&key, u64::MAX, Digest::of(inner.upload.digest, b"")),
+            key,
+            attribute: inner.attribute,
+        })
+    }
+
+    /// Stores a payload.
+    ///
+    /// # Errors
+    ///
+    /// The source's and the store's; nothing is left of the payload.
+    pub(crate) async fn put(&self, place: Place, source: PartSource) -> Result<StoredPayload, Error> {
+        let inner = &*self.0;
+        let key = place.key;
+        let stored = upload(&inner.store, &key, source, inner.upload, &inner.background).await?;
+        Ok(StoredPayload {
+            pointer: self.pointer(&key, stored.len, stored.digest.clone()),
+            key,
+            size: stored.len,
+            digest: stored.digest,
+        })
+    }
+
+    fn pointer(&self, key: &Path, length: u64, digest: Digest) -> Pointer {
+        let mut pointer = Pointer::new(self.0.location.bucket(), key.as_ref());
+        if self.0.extras {
+            pointer.length = Some(length);
+            pointer.digest = Some(digest);
+        }
+        pointer
+    }
+
+    /// Sees whether this is a payload of ours; no I/O.
+    ///
+    /// # Errors
+    ///
+    /// The pointer names what we must not touch.
+    pub(crate) fn locate(&self, envelope: Envelope) -> Result<Located, Error> {
+        let key = self.0.location.resolve(&envelope.pointer)?;
+        Ok(Located { envelope, key })
+    }
+
+    /// Begins to fetch a payload.
+    ///
+    /// # Errors
+    ///
+    /// The store fails, does not have the payload, or has one of another length.
+    pub(crate) async fn fetch(&self, located: &Located) -> Result<PayloadStream, Error> {
+        let expected = Expected {
+            len: located.envelope.size,
+            digest: located.envelope.pointer.digest.clone(),
+        };
+        download(&self.0.store, &located.key, expected)
+            .await
+            .map(PayloadStream::offloaded)
+    }
+
+    /// Deletes the payload of a message that was surely deleted, if that is what is to be done with it.
+    pub(crate) async fn remove(&self, located: &Located) -> Removed {
+        match self.0.deletion {
+            Deletion::Keep => Removed::Kept,
+            Deletion::After(grace) => {
+                self.delete_later(located.key.clone(), grace);
+                Removed::Kept
+            }
+            Deletion::WithMessage => match self.delete(&located.key).await {
+                Ok(()) => Removed::Deleted,
+                Err(error) => Removed::Failed(error),
+            },
+        }
+    }
+
+    /// Deletes the payload of a message that was surely not sent.
+    pub(crate) async fn discard(&self, key: &Path) {
+        if let Err(error) = self.delete(key).await {
+            tracing::warn!(
+                key = key.as_ref(),
+                error = &error as &dyn std::error::Error,
+                "the payload of a message that was not sent could not be deleted, and stays in the store"
+            );
+        }
+    }
+
+    /// One that is gone already is as good as deleted.
+    async fn delete(&self, key: &Path) -> Result<(), Error> {
+        let inner = &*self.0;
+        inner.deleter.delete(&inner.store, key.clone(), &inner.background).await
+    }
+
+    /// For as long as the runtime lives; the sweep does it otherwise.
+    fn delete_later(&self, key: Path, grace: Duration) {
+        let this = self.clone();
+        self.0.background.spawn(async move {
+            tokio::time::sleep(grace).await;
+            if let Err(error) = this.delete(&key).await {
+                tracing::warn!(
+                    key = key.as_ref(),
+                    error = &error as &dyn std::error::Error,
+                    "a payload could not be deleted after its grace"
+                );
+            }
+        });
+    }
+
+    /// Waits until what goes on in the background has come to its end: the aborts of uploads that were broken off, and
+    /// deletions, those after a grace among them. Call it before the process ends, so that no parts of unfinished
+    /// uploads are left behind. Uploads that are still under way are not waited for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn settled(&self) {
+        // A tracker has to be closed to be waited for; it takes further tasks all the same.
+        self.0.background.close();
+        self.0.background.wait().await;
+    }
+}
+
+impl fmt::Debug for PayloadStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the store: its settings hold its credentials.
+        f.debug_struct("PayloadStore")
+            .field("location", &self.0.location)
+            .field("attribute", &self.0.attribute)
+            .field("extras", &self.0.extras)
+            .field("upload", &self.0.upload)
+            .field("deletion", &self.0.deletion)
+            .finish_non_exhaustive()
+    }
+}

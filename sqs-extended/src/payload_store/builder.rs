@@ -1,0 +1,187 @@
+//! The settings of a [`PayloadStore`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use tokio_util::task::TaskTracker;
+
+use super::deletion::{Deleter, Deletion};
+use super::{Inner, NewId, PayloadStore};
+use crate::digest::DigestAlgorithm;
+use crate::envelope::ReservedAttribute;
+use crate::error::Error;
+use crate::offload::location::Location;
+use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
+use crate::offload::upload::UploadSettings;
+
+/// The size of parts unless [set](PayloadStoreBuilder::part_size): 8 MiB, enough for payloads of 78 GiB.
+pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
+
+/// How many parts are in flight unless [set](PayloadStoreBuilder::concurrency).
+pub const DEFAULT_CONCURRENCY: usize = 8;
+
+/// The settings of a [`PayloadStore`]; see [`PayloadStore::builder`].
+#[must_use = "nothing happens before `build`"]
+#[derive(Clone)]
+pub struct PayloadStoreBuilder {
+    store: Arc<dyn ObjectStore>,
+    bucket: String,
+    prefix: String,
+    attribute: ReservedAttribute,
+    extras: bool,
+    upload: UploadSettings,
+    deletion: Deletion,
+    new_id: NewId,
+}
+
+impl PayloadStoreBuilder {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
+        Self {
+            store,
+            bucket,
+            prefix: String::new(),
+            attribute: ReservedAttribute::default(),
+            extras: true,
+            upload: UploadSettings {
+                part_size: DEFAULT_PART_SIZE,
+                concurrency: DEFAULT_CONCURRENCY,
+                digest: DigestAlgorithm::default(),
+            },
+            deletion: Deletion::default(),
+            new_id: Arc::new(|| uuid::Uuid::new_v4().to_string()),
+        }
+    }
+
+    /// What the keys of our payloads start with, such as `payloads/`; nothing by default. Payloads are fetched and
+    /// deleted only under it. Whoever may send to the queue can name any object under it, so let nothing else live
+    /// there.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The size of an upload's parts, from 5 MiB to 5 GiB (S3's limits); [`DEFAULT_PART_SIZE`] unless set. A payload
+    /// that fits into one part is stored by a single request.
+    ///
+    /// An upload has at most 10,000 parts. A payload whose length is known takes larger parts if need be; one of
+    /// unknown length can be 10,000 times this long, and fails beyond that.
+    ///
+    /// An upload holds this size × ([`concurrency`](Self::concurrency) + 1) in memory, however long the payload is, as
+    /// long as the parts need not be so large that a single one is more.
+    ///
+    /// An upload that is cut off by a crash leaves parts behind, which cost and which no listing of objects shows: give
+    /// the bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
+    pub fn part_size(mut self, bytes: u64) -> Self {
+        self.upload.part_size = bytes;
+        self
+    }
+
+    /// How many parts of one upload are on their way at a time; [`DEFAULT_CONCURRENCY`] unless set.
+    pub fn concurrency(mut self, parts: usize) -> Self {
+        self.upload.concurrency = parts;
+        self
+    }
+
+    /// The message attribute that marks our pointers; see [`ReservedAttribute`] for the default. On receive, both are
+    /// understood, and both are hidden.
+    pub fn reserved_attribute(mut self, attribute: ReservedAttribute) -> Self {
+        self.attribute = attribute;
+        self
+    }
+
+    /// Whether pointers carry the payload's length and digest, as further members of the pointer's object. On by
+    /// default: the readers of AWS's Java, Python and Go libraries skip them, and without a digest a payload can be
+    /// verified by its length only. Off, pointers are to the byte what AWS's Java library writes.
+    pub fn pointer_extras(mut self, on: bool) -> Self {
+        self.extras = on;
+        self
+    }
+
+    /// The digest that payloads are sent with; BLAKE3 unless set.
+    pub fn digest(mut self, algorithm: DigestAlgorithm) -> Self {
+        self.upload.digest = algorithm;
+        self
+    }
+
+    /// What becomes of a payload once its message was acknowledged; it is deleted with it unless set.
+    pub fn deletion(mut self, deletion: Deletion) -> Self {
+        self.deletion = deletion;
+        self
+    }
+
+    /// Where the ids come from that follow the prefix in the keys of new payloads; random UUIDs unless set. No two
+    /// payloads may have the same. An id can be a path, such as one that begins with the date; it takes up to 64 bytes
+    /// beyond the prefix.
+    pub fn key_ids(mut self, new_id: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.new_id = Arc::new(new_id);
+        self
+    }
+
+    /// The place.
+    ///
+    /// # Errors
+    ///
+    /// A setting is out of its range.
+    pub fn build(self) -> Result<PayloadStore, Error> {
+        if !(MIN_PART_SIZE..=MAX_PART_SIZE).contains(&self.upload.part_size) {
+            return Err(Error::invalid(format!(
+                "the part size is out of range: {MIN_PART_SIZE} to {MAX_PART_SIZE} bytes"
+            )));
+        }
+        if self.upload.concurrency == 0 {
+            return Err(Error::invalid("the concurrency is out of range: at least 1"));
+        }
+        Ok(PayloadStore(Arc::new(Inner {
+            store: self.store,
+            location: Location::new(self.bucket, self.prefix)?,
+            attribute: self.attribute,
+            extras: self.extras,
+            upload: self.upload,
+            deletion: self.deletion,
+            deleter: Deleter::default(),
+            new_id: self.new_id,
+            background: TaskTracker::new(),
+        })))
+    }
+}
+
+impl fmt::Debug for PayloadStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the store: its settings hold its credentials.
+        f.debug_struct("PayloadStoreBuilder")
+            .field("bucket", &self.bucket)
+            .field("prefix", &self.prefix)
+            .field("upload", &self.upload)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_range_and_what_is_not_is_refused() {
+        let builder = || PayloadStore::builder(InMemory::new(), "bucket");
+        assert!(builder().build().is_ok());
+        assert!(builder().part_size(MAX_PART_SIZE).build().is_ok());
+        for wrong in [
+            builder().part_size(MIN_PART_SIZE - 1),
+            builder().part_size(MAX_PART_SIZE + 1),
+            builder().concurrency(0),
+            builder().prefix("../"),
+            PayloadStore::builder(InMemory::new(), ""),
+        ] {
+            assert!(wrong.build().is_err());
+        }
+    }
+
+    #[test]
+    fn a_shared_store_is_a_store_too() {
+        let shared: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        assert!(PayloadStore::builder(shared, "bucket").build().is_ok());
+    }
+}

@@ -1,0 +1,234 @@
+//! From a payload to the message that carries it: decides its way, and stores it if need be.
+
+use sqs_client::OutgoingMessage;
+
+use crate::client::ExtendedClient;
+use crate::envelope::{self, Pointer};
+use crate::error::{Error, ErrorKind};
+use crate::offload::source::PartSource;
+use crate::outgoing::ExtendedMessage;
+use crate::payload::Payload;
+use crate::payload_store::{PayloadStore, StoredPayload};
+use crate::policy::{self, is_fifo};
+use crate::strategy::Strategy;
+
+/// What is to be sent now.
+pub(crate) struct Prepared {
+    pub(crate) messages: Messages,
+    pub(crate) offloaded: Option<Offloaded>,
+}
+
+/// The messages that carry a payload.
+pub(crate) enum Messages {
+    One(Option<Box<OutgoingMessage>>),
+}
+
+impl Messages {
+    fn one(message: OutgoingMessage) -> Self {
+        Self::One(Some(Box::new(message)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(message) => usize::from(message.is_some()),
+        }
+    }
+
+    /// The only one, or else all of them again.
+    pub(crate) fn into_one(self) -> Result<OutgoingMessage, Self> {
+        match self {
+            Self::One(Some(message)) => Ok(*message),
+            several => Err(several),
+        }
+    }
+}
+
+impl Iterator for Messages {
+    type Item = OutgoingMessage;
+
+    fn next(&mut self) -> Option<OutgoingMessage> {
+        match self {
+            Self::One(message) => message.take().map(|message| *message),
+        }
+    }
+}
+
+/// A payload that was stored for a message that is about to be sent.
+pub(crate) struct Offloaded {
+    payloads: PayloadStore,
+    stored: StoredPayload,
+    /// The key is the caller's: another message may point to it.
+    shared: bool,
+}
+
+impl Offloaded {
+    pub(crate) fn into_pointer(self) -> Pointer {
+        self.stored.pointer
+    }
+
+    /// The message was surely not sent.
+    pub(crate) async fn discard(&self) {
+        if !self.shared {
+            self.payloads.discard(&self.stored.key).await;
+        }
+    }
+}
+
+impl Prepared {
+    fn inline(message: OutgoingMessage) -> Self {
+        Self {
+            messages: Messages::one(message),
+            offloaded: None,
+        }
+    }
+}
+
+impl ExtendedClient {
+    /// # Errors
+    ///
+    /// Nothing is left behind: the message cannot be sent in any of the ways that are allowed, or the payload cannot be
+    /// read or stored.
+    pub(crate) async fn prepare(&self, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
+        let inner = &*self.0;
+        let policy = &inner.policy;
+        let ExtendedMessage {
+            payload,
+            mut message,
+            payload_key,
+        } = outgoing;
+        policy.check(&message, queue_url)?;
+        let limit = self.limit(queue_url).await?;
+
+        let mut source = PartSource::from(payload);
+        if !policy.always_offload
+            && let Some(whole) = source.whole_up_to(policy.room(&message, limit)).await?
+        {
+            match policy::into_body(whole) {
+                Ok(body) => {
+                    message.body = body;
+                    return Ok(Prepared::inline(message));
+                }
+                Err(binary) => source = Payload::from(binary).into(),
+            }
+        }
+        self.offload(queue_url, source, message, payload_key, limit).await
+    }
+
+    /// Most bytes of a message to this queue.
+    async fn limit(&self, queue_url: &str) -> Result<usize, Error> {
+        let policy = &self.0.policy;
+        if policy.queue_limits {
+            self.0.limits.of(&self.0.client, queue_url).await
+        } else {
+            Ok(policy.assumed_limit())
+        }
+    }
+
+    async fn offload(
+        &self,
+        queue_url: &str,
+        source: PartSource,
+        mut message: OutgoingMessage,
+        key: Option<String>,
+        limit: usize,
+    ) -> Result<Prepared, Error> {
+        let policy = &self.0.policy;
+        let Some(payloads) = self.0.payloads.as_ref().filter(|_| policy.strategy != Strategy::Inline) else {
+            return Err(Error::plain(ErrorKind::TooLarge, why_not(policy.strategy)));
+        };
+        let shared = key.is_some();
+        let place = payloads.place(key)?;
+        place.check(&message, limit)?;
+        let stored = payloads.put(place, source).await?;
+        envelope::seal(&mut message, &stored.pointer, stored.size, payloads.attribute());
+        if is_fifo(queue_url) && message.message_deduplication_id.is_none() {
+            message.message_deduplication_id = Some(stored.digest.hex().to_owned());
+        }
+        Ok(Prepared {
+            messages: Messages::one(message),
+            offloaded: Some(Offloaded {
+                payloads: payloads.clone(),
+                stored,
+                shared,
+            }),
+        })
+    }
+}
+
+/// Why a payload that does not fit cannot be sent.
+fn why_not(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Inline => {
+            "the payload is not text that fits into a message, and the strategy is to send nothing else"
+        }
+        _ => "the payload is not text that fits into a message, and there is no store to offload it to",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestStore, extended, payloads};
+
+    async fn prepared(queue_url: &str, outgoing: ExtendedMessage) -> OutgoingMessage {
+        let extended = extended(&TestStore::default());
+        let prepared = extended.prepare(queue_url, outgoing).await.unwrap();
+        prepared.messages.into_one().ok().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_pointer_is_sealed_with_extras_and_a_dedup_id() {
+        let payload = || ExtendedMessage::new("x".repeat(1000));
+        let digest = blake3::hash("x".repeat(1000).as_bytes()).to_hex();
+        let message = prepared("http://h/q.fifo", payload().message_group_id("g")).await;
+        assert_eq!(
+            message.body,
+            format!(
+                r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{"s3BucketName":"bucket","s3Key":"payloads/id","payloadVersion":1,"payloadLength":1000,"payloadDigest":"blake3:{digest}"}}]"#
+            )
+        );
+        assert_eq!(message.message_deduplication_id.as_deref(), Some(digest.as_str()));
+        let size = &message.message_attributes["SQSLargePayloadSize"];
+        assert_eq!((size.data_type(), size.as_str()), ("Number", Some("1000")));
+
+        let own = payload().message_group_id("g").message_deduplication_id("mine");
+        let message = prepared("http://h/q.fifo", own).await;
+        assert_eq!(message.message_deduplication_id.as_deref(), Some("mine"));
+        assert_eq!(prepared("http://h/q", payload()).await.message_deduplication_id, None);
+    }
+
+    #[tokio::test]
+    async fn a_payload_is_stored_where_the_caller_says_and_stays_there() {
+        let store = TestStore::default();
+        let extended = extended(&store);
+        let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key("2026/orders-17");
+        let prepared = extended.prepare("http://h/q", outgoing).await.unwrap();
+        let offloaded = prepared.offloaded.unwrap();
+        offloaded.discard().await;
+        let pointer = offloaded.into_pointer();
+        assert_eq!(pointer.key, "payloads/2026/orders-17");
+        assert!(!store.is_empty().await, "an earlier message may point to it");
+
+        for key in ["../k", "", "/k", "a%2f"] {
+            let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key(key);
+            assert!(extended.prepare("http://h/q", outgoing).await.is_err(), "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn attributes_leave_room_for_the_pointer() {
+        let payloads = payloads(&TestStore::default());
+        let place = || payloads.place(None).unwrap();
+        let with = |bytes| OutgoingMessage::new("").message_attribute("a", "v".repeat(bytes));
+        let limit = 10_000;
+        let most = (0..limit)
+            .rfind(|bytes| place().check(&with(*bytes), limit).is_ok())
+            .unwrap();
+        let stored = payloads.put(place(), Payload::from("x").into()).await.unwrap();
+        let mut message = with(most);
+        envelope::seal(&mut message, &stored.pointer, stored.size, payloads.attribute());
+        // The length of the payload is not known before it is stored: in the pointer and in the attribute.
+        let unknown = 2 * (u64::MAX.to_string().len() - 1);
+        assert_eq!(message.size(), limit - unknown);
+    }
+}
