@@ -50,7 +50,7 @@ enum Content {
     Inline(Bytes),
     /// The key is the pointer's, found to be one that we may touch.
     Offloaded {
-        envelope: Envelope,
+        envelope: Box<Envelope>,
         key: Key,
     },
 }
@@ -357,7 +357,10 @@ impl Content {
             .transpose()?;
         let body = std::mem::take(&mut message.body);
         Ok(match envelope.zip(key) {
-            Some((envelope, key)) => Self::Offloaded { envelope, key },
+            Some((envelope, key)) => Self::Offloaded {
+                envelope: Box::new(envelope),
+                key,
+            },
             None => Self::Inline(body.into()),
         })
     }

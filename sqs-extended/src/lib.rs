@@ -78,7 +78,7 @@ pub use codec::{Encoding, EncryptionHeader};
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
-pub use envelope::{InvalidPointer, Pointer, ReservedAttribute};
+pub use envelope::{Envelope, InvalidPointer, Pointer, PointerKeys, ReservedAttribute};
 pub use error::{Error, ErrorKind};
 pub use lease::LEASE_MARGIN;
 pub use payload::Payload;
