@@ -4,12 +4,14 @@
 
 mod attribute;
 mod authentication;
+mod handle;
 mod pointer;
 #[cfg(test)]
 mod testing;
 
 pub use attribute::ReservedAttribute;
 pub use authentication::PointerKeys;
+pub use handle::{EmbeddedReceiptHandle, InvalidReceiptHandle};
 pub use pointer::{InvalidPointer, Pointer};
 
 use std::collections::BTreeMap;

@@ -78,7 +78,9 @@ pub use codec::{Encoding, EncryptionHeader};
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
-pub use envelope::{Envelope, InvalidPointer, Pointer, PointerKeys, ReservedAttribute};
+pub use envelope::{
+    EmbeddedReceiptHandle, Envelope, InvalidPointer, InvalidReceiptHandle, Pointer, PointerKeys, ReservedAttribute,
+};
 pub use error::{Error, ErrorKind};
 pub use lease::LEASE_MARGIN;
 pub use payload::Payload;
