@@ -5,13 +5,18 @@
 mod attribute;
 mod authentication;
 mod handle;
+mod incoming;
+mod lambda;
 mod pointer;
+mod sns;
 #[cfg(test)]
 mod testing;
 
 pub use attribute::ReservedAttribute;
 pub use authentication::PointerKeys;
 pub use handle::{EmbeddedReceiptHandle, InvalidReceiptHandle};
+pub use incoming::{Contents, Incoming};
+pub use lambda::LambdaRecord;
 pub use pointer::{InvalidPointer, Pointer};
 
 use std::collections::BTreeMap;

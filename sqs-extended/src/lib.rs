@@ -79,7 +79,8 @@ pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
 pub use envelope::{
-    EmbeddedReceiptHandle, Envelope, InvalidPointer, InvalidReceiptHandle, Pointer, PointerKeys, ReservedAttribute,
+    Contents, EmbeddedReceiptHandle, Envelope, Incoming, InvalidPointer, InvalidReceiptHandle, LambdaRecord, Pointer,
+    PointerKeys, ReservedAttribute,
 };
 pub use error::{Error, ErrorKind};
 pub use lease::LEASE_MARGIN;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use sqs_client::MessageAttributeValue;
 
 use crate::envelope::Pointer;
@@ -91,6 +92,12 @@ pub(super) fn node_pointer(attributes: &BTreeMap<String, MessageAttributeValue>)
 fn text<'a>(value: &'a MessageAttributeValue, data_type: &str) -> Option<&'a str> {
     let base = value.data_type().split('.').next();
     value.as_str().filter(|_| base == Some(data_type))
+}
+
+/// A value from what a JSON document other than SQS's own says of it; `None` if it is none.
+pub(super) fn value_of(data_type: &str, text: Option<String>, base64: Option<String>) -> Option<MessageAttributeValue> {
+    let value = json!({"DataType": data_type, "StringValue": text, "BinaryValue": base64});
+    serde_json::from_value(value).ok()
 }
 
 fn refused(why: &'static str) -> Error {
