@@ -82,7 +82,7 @@ pub enum KeptReason {
 impl Delivery {
     /// Sees what the message is; no I/O.
     pub(crate) fn open(extended: &ExtendedClient, hold: Hold, mut message: Message) -> Result<Self, Rejected> {
-        let content = match Content::of(extended, &mut message) {
+        let content = match Content::of(extended, &hold, &mut message) {
             Ok(content) => content,
             Err(error) => return Err(Rejected::new(message, error)),
         };
@@ -339,11 +339,11 @@ impl Delivery {
 
 impl Content {
     /// Takes the body out of the message, unless it is refused.
-    fn of(extended: &ExtendedClient, message: &mut Message) -> Result<Self, Error> {
+    fn of(extended: &ExtendedClient, hold: &Hold, message: &mut Message) -> Result<Self, Error> {
         let Some(envelope) = envelope::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
-        let located = payloads(extended)?.locate(envelope)?;
+        let located = payloads(extended)?.locate(Box::new(envelope), hold.queue_url())?;
         let sealed = Sealed {
             body: std::mem::take(&mut message.body),
             attributes: envelope::take_reserved(&mut message.message_attributes),

@@ -64,6 +64,14 @@ impl Hold {
             Self::Consumed(_) => Ok(()),
         }
     }
+
+    /// The queue that it is from.
+    pub(crate) fn queue_url(&self) -> &str {
+        match self {
+            Self::Leased(held) => &held.queue_url,
+            Self::Consumed(delivery) => delivery.queue_url(),
+        }
+    }
 }
 
 impl Leased {

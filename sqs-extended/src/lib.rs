@@ -85,7 +85,10 @@ pub use codec::{Encoding, EncryptionHeader};
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
-pub use envelope::{InvalidPointer, Pointer, ReservedAttribute};
+pub use envelope::{
+    Contents, EmbeddedReceiptHandle, Envelope, Incoming, InvalidPointer, InvalidReceiptHandle, LambdaRecord, Pointer,
+    PointerKeys, ReservedAttribute,
+};
 pub use error::{Error, ErrorKind};
 pub use lease::LEASE_MARGIN;
 pub use missing::MissingPayload;

@@ -14,12 +14,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::content::PayloadStream;
 use crate::digest::Digest;
-use crate::envelope::{self, Envelope, Pointer, ReservedAttribute};
+use crate::envelope::{self, Envelope, Pointer, PointerKeys, ReservedAttribute};
 use crate::error::Error;
 use crate::offload::download::{Expected, download};
 use crate::offload::location::Location;
 use crate::offload::source::PartSource;
-use crate::offload::upload::{UploadSettings, upload};
+use crate::offload::upload::{Stored, UploadSettings, upload};
 
 pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
 pub use deletion::Deletion;
@@ -48,6 +48,7 @@ struct Inner {
     location: Location,
     attribute: ReservedAttribute,
     extras: bool,
+    keys: Option<PointerKeys>,
     upload: UploadSettings,
     deletion: Deletion,
     deleter: deletion::Deleter,
@@ -59,9 +60,10 @@ struct Inner {
 /// Where the ids of new payloads come from, so that a simulation can seed it.
 pub(crate) type NewId = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Where a payload is to be stored.
+/// Where a payload is to be stored, and for which queue's message.
 pub(crate) struct Place {
     key: Path,
+    queue_url: String,
     /// The longest pointer that it can come to.
     widest: Pointer,
     attribute: ReservedAttribute,
@@ -80,7 +82,7 @@ pub(crate) struct StoredPayload {
 /// A payload that a message points to, found to be one that we may touch.
 #[derive(Debug)]
 pub(crate) struct Located {
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Box<Envelope>,
     key: Path,
 }
 
@@ -140,12 +142,17 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The key is not a plain path, or too long.
-    pub(crate) fn place(&self, key: Option<String>) -> Result<Place, Error> {
+    pub(crate) fn place(&self, key: Option<String>, queue_url: &str) -> Result<Place, Error> {
         let inner = &*self.0;
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
+        let longest = Stored {
+            len: u64::MAX,
+            digest: Digest::of(inner.upload.digest, b""),
+        };
         Ok(Place {
-            widest: self.pointer(&key, u64::MAX, Digest::of(inner.upload.digest, b"")),
+            widest: self.pointer(&key, queue_url, &longest),
             key,
+            queue_url: queue_url.to_owned(),
             attribute: inner.attribute,
         })
     }
@@ -157,21 +164,25 @@ impl PayloadStore {
     /// The source's and the store's; nothing is left of the payload.
     pub(crate) async fn put(&self, place: Place, source: PartSource) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
-        let key = place.key;
+        let Place { key, queue_url, .. } = place;
         let stored = upload(&inner.store, &key, source, inner.upload, &inner.background).await?;
         Ok(StoredPayload {
-            pointer: self.pointer(&key, stored.len, stored.digest.clone()),
+            pointer: self.pointer(&key, &queue_url, &stored),
             key,
             size: stored.len,
             digest: stored.digest,
         })
     }
 
-    fn pointer(&self, key: &Path, length: u64, digest: Digest) -> Pointer {
-        let mut pointer = Pointer::new(self.0.location.bucket(), key.as_ref());
-        if self.0.extras {
-            pointer.length = Some(length);
-            pointer.digest = Some(digest);
+    fn pointer(&self, key: &Path, queue_url: &str, stored: &Stored) -> Pointer {
+        let inner = &*self.0;
+        let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
+        if inner.extras {
+            pointer.length = Some(stored.len);
+            pointer.digest = Some(stored.digest.clone());
+        }
+        if let Some(keys) = &inner.keys {
+            keys.sign(&mut pointer, stored.len, queue_url);
         }
         pointer
     }
@@ -180,10 +191,49 @@ impl PayloadStore {
     ///
     /// # Errors
     ///
-    /// The pointer names what we must not touch.
-    pub(crate) fn locate(&self, envelope: Envelope) -> Result<Located, Error> {
+    /// The pointer names what we must not touch, or is not authenticated as it has to be for a message of this queue.
+    pub(crate) fn locate(&self, envelope: Box<Envelope>, queue: &str) -> Result<Located, Error> {
         let key = self.0.location.resolve(&envelope.pointer)?;
+        if let Some(keys) = &self.0.keys {
+            keys.verify(&envelope, queue)?;
+        }
         Ok(Located { envelope, key })
+    }
+
+    /// The payload of a message that came another way than by a receive of ours: from SNS, to a Lambda function, or by
+    /// another client; see [`Incoming`](crate::Incoming). `queue` is the URL, the ARN or the name of the queue that it is
+    /// from, which counts where pointers are [authenticated](PayloadStoreBuilder::pointer_keys).
+    ///
+    /// # Errors
+    ///
+    /// The pointer names what we must not touch, or is not authenticated as it has to be: then the store was not called.
+    /// Otherwise the store fails, does not have the payload, or has one of another length.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    ///
+    /// ```
+    /// # async fn example(payloads: sqs_extended::PayloadStore, event: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// use futures::TryStreamExt;
+    /// use sqs_extended::{Contents, Incoming, LambdaRecord};
+    ///
+    /// let record: LambdaRecord = serde_json::from_str(event)?;
+    /// match Incoming::of_message(&record.message)?.contents {
+    ///     Contents::Inline(body) => println!("{body}"),
+    ///     Contents::Offloaded(envelope) => {
+    ///         let mut payload = payloads.open(&envelope, &record.queue_arn).await?;
+    ///         while let Some(chunk) = payload.try_next().await? {
+    ///             println!("{} bytes", chunk.len());
+    ///         }
+    ///     }
+    ///     _ => {}
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn open(&self, envelope: &Envelope, queue: &str) -> Result<PayloadStream, Error> {
+        let located = self.locate(Box::new(envelope.clone()), queue)?;
+        self.fetch(&located).await
     }
 
     /// Begins to fetch a payload.

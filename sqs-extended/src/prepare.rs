@@ -137,7 +137,7 @@ impl ExtendedClient {
             return Err(Error::plain(ErrorKind::TooLarge, why_not(policy.strategy)));
         };
         let shared = key.is_some();
-        let place = payloads.place(key)?;
+        let place = payloads.place(key, queue_url)?;
         place.check(&message, limit)?;
         let stored = payloads.put(place, source).await?;
         envelope::seal(&mut message, &stored.pointer, stored.size, payloads.attribute());
@@ -218,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn attributes_leave_room_for_the_pointer() {
         let payloads = payloads(&TestStore::default());
-        let place = || payloads.place(None).unwrap();
+        let place = || payloads.place(None, "http://h/q").unwrap();
         let with = |bytes| OutgoingMessage::new("").message_attribute("a", "v".repeat(bytes));
         let limit = 10_000;
         let most = (0..limit)

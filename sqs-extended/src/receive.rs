@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::client::ExtendedClient;
 use crate::delivery::Delivery;
-use crate::envelope::ReservedAttribute;
+use crate::envelope;
 use crate::error::Error;
 use crate::hold::{Hold, Leased};
 use crate::lease::Lease;
@@ -61,7 +61,7 @@ impl ReceiveRequest {
         let request = extended
             .client()
             .receive_message(queue_url.as_str())
-            .message_attribute_names(ReservedAttribute::ALL.map(ReservedAttribute::name));
+            .message_attribute_names(envelope::RESERVED_NAMES);
         Self {
             visibility_timeout: extended.0.visibility_timeout,
             extended,
@@ -199,11 +199,14 @@ mod tests {
     use crate::testing::{TestStore, extended};
 
     #[test]
-    fn both_reserved_attributes_are_always_asked_for() {
+    fn all_reserved_attributes_are_always_asked_for() {
         let receive = extended(&TestStore::default())
             .receive("http://127.0.0.1:1/queue")
             .message_attribute_names(["mine"]);
         let asked = &receive.request.input().message_attribute_names;
-        assert_eq!(asked, &["ExtendedPayloadSize", "SQSLargePayloadSize", "mine"]);
+        assert_eq!(
+            asked,
+            &["ExtendedPayloadSize", "SQSLargePayloadSize", "S3MessageBodyKey", "mine"]
+        );
     }
 }

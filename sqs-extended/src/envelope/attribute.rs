@@ -1,9 +1,11 @@
-//! The reserved message attributes, by which a message says that its body is a pointer, and how long the payload is.
+//! The message attributes by which a message says that its payload is elsewhere.
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use sqs_client::MessageAttributeValue;
 
+use crate::envelope::Pointer;
 use crate::error::{Error, ErrorKind};
 
 /// The message attribute that marks a pointer when sending. Received messages are recognised by either.
@@ -19,12 +21,12 @@ pub enum ReservedAttribute {
 }
 
 impl ReservedAttribute {
-    /// Every reserved attribute; of a message that carries both, the first is believed.
+    /// Every attribute that we can write; of a message that carries both, the first is believed.
     pub(crate) const ALL: [Self; 2] = [Self::ExtendedPayloadSize, Self::SqsLargePayloadSize];
 
     /// The attribute's name on the wire.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::SqsLargePayloadSize => "SQSLargePayloadSize",
             Self::ExtendedPayloadSize => "ExtendedPayloadSize",
@@ -32,9 +34,29 @@ impl ReservedAttribute {
     }
 }
 
+/// The attribute that holds the whole pointer in the form of the DVLA's library for Node: `(bucket)key`.
+const NODE_POINTER: &str = "S3MessageBodyKey";
+
+/// Every attribute that can make a message a pointer: to be asked for on every receive, and not for users to send or see.
+pub(crate) const RESERVED_NAMES: [&str; 3] = [
+    ReservedAttribute::ExtendedPayloadSize.name(),
+    ReservedAttribute::SqsLargePayloadSize.name(),
+    NODE_POINTER,
+];
+
 /// Whether the name belongs to this layer, so that users can neither send nor see it.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    ReservedAttribute::ALL.iter().any(|attribute| attribute.name() == name)
+    RESERVED_NAMES.contains(&name)
+}
+
+/// Takes the reserved attributes away, for the user's eyes.
+pub(crate) fn take_reserved(
+    attributes: &mut BTreeMap<String, MessageAttributeValue>,
+) -> BTreeMap<String, MessageAttributeValue> {
+    RESERVED_NAMES
+        .iter()
+        .filter_map(|name| attributes.remove_entry(*name))
+        .collect()
 }
 
 /// The payload's length according to the message's reserved attribute, or `None` if it has none.
@@ -42,31 +64,45 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// # Errors
 ///
 /// The attribute is not a whole number of bytes.
-pub(crate) fn find(attributes: &BTreeMap<String, MessageAttributeValue>) -> Result<Option<u64>, Error> {
+pub(super) fn size(attributes: &BTreeMap<String, MessageAttributeValue>) -> Result<Option<u64>, Error> {
     let found = ReservedAttribute::ALL
         .iter()
         .find_map(|attribute| attributes.get(attribute.name()));
-    let Some(value) = found else {
-        return Ok(None);
-    };
-    let is_number = value.data_type().split('.').next() == Some("Number");
-    value
-        .as_str()
-        .filter(|_| is_number)
-        .and_then(|text| text.parse().ok())
-        .map(Some)
-        .ok_or_else(|| {
-            Error::plain(
-                ErrorKind::RefusedPointer,
-                "the message's reserved attribute is not a whole number of bytes",
-            )
-        })
+    let size = found.map(|value| text(value, "Number").and_then(|text| text.parse().ok()));
+    size.map(|size| size.ok_or_else(|| refused("the message's reserved attribute is not a whole number of bytes")))
+        .transpose()
 }
 
-/// Takes the reserved attributes away, for the user's eyes.
-pub(crate) fn take_reserved(
-    attributes: &mut BTreeMap<String, MessageAttributeValue>,
-) -> BTreeMap<String, MessageAttributeValue> {
-    let names = ReservedAttribute::ALL.map(ReservedAttribute::name);
-    names.iter().filter_map(|name| attributes.remove_entry(*name)).collect()
+/// The pointer of a message in the form of the DVLA's library for Node, or `None` if it has none. Its body is the key
+/// again, or whatever a program chose to put there beside its payload.
+///
+/// # Errors
+///
+/// The attribute is not such a pointer.
+pub(super) fn node_pointer(attributes: &BTreeMap<String, MessageAttributeValue>) -> Result<Option<Pointer>, Error> {
+    let Some(value) = attributes.get(NODE_POINTER) else {
+        return Ok(None);
+    };
+    // No bucket's name has a parenthesis; a key may.
+    text(value, "String")
+        .and_then(|text| text.strip_prefix('(')?.split_once(')'))
+        .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
+        .map(|(bucket, key)| Some(Pointer::new(bucket, key)))
+        .ok_or_else(|| refused("the message's reserved attribute is not a bucket in parentheses and a key"))
+}
+
+/// The text of a value of this data type, whatever label it has.
+fn text<'a>(value: &'a MessageAttributeValue, data_type: &str) -> Option<&'a str> {
+    let base = value.data_type().split('.').next();
+    value.as_str().filter(|_| base == Some(data_type))
+}
+
+/// A value from what a JSON document other than SQS's own says of it; `None` if it is none.
+pub(super) fn value_of(data_type: &str, text: Option<String>, base64: Option<String>) -> Option<MessageAttributeValue> {
+    let value = json!({"DataType": data_type, "StringValue": text, "BinaryValue": base64});
+    serde_json::from_value(value).ok()
+}
+
+fn refused(why: &'static str) -> Error {
+    Error::plain(ErrorKind::RefusedPointer, why)
 }

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::deletion::{Deleter, Deletion};
 use super::{Inner, NewId, PayloadStore};
 use crate::digest::DigestAlgorithm;
-use crate::envelope::ReservedAttribute;
+use crate::envelope::{PointerKeys, ReservedAttribute};
 use crate::error::Error;
 use crate::offload::location::Location;
 use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
@@ -30,6 +30,7 @@ pub struct PayloadStoreBuilder {
     prefix: String,
     attribute: ReservedAttribute,
     extras: bool,
+    keys: Option<PointerKeys>,
     upload: UploadSettings,
     deletion: Deletion,
     new_id: NewId,
@@ -43,6 +44,7 @@ impl PayloadStoreBuilder {
             prefix: String::new(),
             attribute: ReservedAttribute::default(),
             extras: true,
+            keys: None,
             upload: UploadSettings {
                 part_size: DEFAULT_PART_SIZE,
                 concurrency: DEFAULT_CONCURRENCY,
@@ -98,6 +100,15 @@ impl PayloadStoreBuilder {
         self
     }
 
+    /// Authenticates pointers: those that are sent, and then only authenticated ones are followed, for fetching and for
+    /// deleting. Without keys, whoever may send to the queue can name any payload under the prefix.
+    ///
+    /// It needs [pointer extras](Self::pointer_extras).
+    pub fn pointer_keys(mut self, keys: PointerKeys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// The digest that payloads are sent with; BLAKE3 unless set.
     pub fn digest(mut self, algorithm: DigestAlgorithm) -> Self {
         self.upload.digest = algorithm;
@@ -132,11 +143,17 @@ impl PayloadStoreBuilder {
         if self.upload.concurrency == 0 {
             return Err(Error::invalid("the concurrency is out of range: at least 1"));
         }
+        if self.keys.is_some() && !self.extras {
+            return Err(Error::invalid(
+                "pointers cannot be authenticated without pointer extras",
+            ));
+        }
         Ok(PayloadStore(Arc::new(Inner {
             store: self.store,
             location: Location::new(self.bucket, self.prefix)?,
             attribute: self.attribute,
             extras: self.extras,
+            keys: self.keys,
             upload: self.upload,
             deletion: self.deletion,
             deleter: Deleter::default(),
