@@ -16,6 +16,9 @@ use super::memory::Memory;
 use super::{Header, Whole};
 use crate::digest::Digest;
 
+/// Of how many payloads that gather elsewhere it is known since when.
+const MAX_WANDERING: usize = 1_024;
+
 /// What is held at most, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -97,6 +100,8 @@ pub(crate) struct Reassembler<S> {
     gathering: BTreeMap<String, Set<S>>,
     delivered: BTreeMap<String, Delivered<S>>,
     finished: Memory<Digest>,
+    /// Since when payloads have been met here without their first segment.
+    wandering: Memory<Instant>,
     bytes: u64,
     opened: u64,
     /// A number from 0 to 1.
@@ -119,6 +124,7 @@ impl<S> Reassembler<S> {
             gathering: BTreeMap::new(),
             delivered: BTreeMap::new(),
             finished: Memory::new(limits.remembered, limits.remembered_for),
+            wandering: Memory::new(MAX_WANDERING, limits.age),
             bytes: 0,
             opened: 0,
             chance: Box::new(chance),
@@ -189,6 +195,7 @@ impl<S> Reassembler<S> {
     fn deliver(&mut self, id: &str) -> Option<Action<S>> {
         let set = self.gathering.remove(id)?;
         let bytes = set.cost();
+        self.wandering.forget(id);
         let (whole, segments, duplicates) = set.into_tokens();
         let delivered = Delivered {
             whole: whole.clone(),
@@ -291,7 +298,7 @@ impl<S> Reassembler<S> {
             .collect();
         let mut actions = Vec::new();
         for set in due.iter().filter_map(|id| self.close(id)).collect::<Vec<_>>() {
-            if now.saturating_duration_since(set.opened) < self.limits.age {
+            if !self.is_expired(&set, now) {
                 self.release_set(set, Released::Gather, &mut actions);
                 continue;
             }
@@ -307,6 +314,25 @@ impl<S> Reassembler<S> {
             });
         }
         actions
+    }
+
+    /// Whether the payload has had its time. That it was given back to gather elsewhere does not give it a new one: else
+    /// one whose first segment is gone would be passed around for good, and nobody would hear of it.
+    fn is_expired(&mut self, set: &Set<S>, now: Instant) -> bool {
+        let id = &set.whole.id;
+        let since = self
+            .wandering
+            .get(id, now)
+            .copied()
+            .unwrap_or(set.opened)
+            .min(set.opened);
+        let is_expired = now.saturating_duration_since(since) >= self.limits.age;
+        if is_expired {
+            self.wandering.forget(id);
+        } else {
+            self.wandering.remember(id, since, now);
+        }
+        is_expired
     }
 
     /// When [`tick`](Self::tick) has something to do, if nothing else happens.

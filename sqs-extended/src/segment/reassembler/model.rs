@@ -121,7 +121,9 @@ impl World {
     /// Sends the segments of a new payload, or most of them, or some twice.
     fn send(&mut self, case: &Case) {
         let payload = self.payloads.len();
-        let bytes: Vec<u8> = (0..self.chance.usize(1..=case.max_len)).map(|_| self.chance.u8(..)).collect();
+        let bytes: Vec<u8> = (0..self.chance.usize(1..=case.max_len))
+            .map(|_| self.chance.u8(..))
+            .collect();
         let count = self.chance.u32(1..=case.max_segments.min(bytes.len() as u32));
         let mut cuts: BTreeSet<usize> = BTreeSet::from([0, bytes.len()]);
         while cuts.len() <= count as usize {
@@ -233,8 +235,10 @@ impl World {
                 Action::Incomplete {
                     tokens, after, have, ..
                 } => {
-                    let indices: BTreeSet<u32> =
-                        tokens.iter().map(|token| self.messages[token.message].header.index).collect();
+                    let indices: BTreeSet<u32> = tokens
+                        .iter()
+                        .map(|token| self.messages[token.message].header.index)
+                        .collect();
                     assert_eq!(indices.len(), have as usize);
                     for token in tokens {
                         self.taken(consumer, token);
@@ -254,7 +258,11 @@ impl World {
             .collect();
         for token in segments.iter().chain(&duplicates) {
             let message = &self.messages[token.message];
-            assert_eq!((message.payload, &message.header.whole), (payload, whole), "never a mix");
+            assert_eq!(
+                (message.payload, &message.header.whole),
+                (payload, whole),
+                "never a mix"
+            );
             self.taken(consumer, *token);
         }
         if *whole.digest.hex() == *digest_of(payload).hex() {
@@ -283,7 +291,10 @@ impl World {
 
     /// The reassembler has let go of the token, which it must have held.
     fn taken(&mut self, consumer: usize, token: Token) {
-        assert!(self.consumers[consumer].held.remove(&token), "{token:?} comes from nowhere");
+        assert!(
+            self.consumers[consumer].held.remove(&token),
+            "{token:?} comes from nowhere"
+        );
     }
 
     fn give_back(&mut self, token: Token, after: Duration) {
@@ -313,9 +324,9 @@ impl World {
         let messages: Vec<&Message> = self.messages.iter().filter(there).collect();
         let indices: BTreeSet<u32> = messages.iter().map(|message| message.header.index).collect();
         let limit = self.consumers[0].limits.bytes;
-        messages
-            .first()
-            .is_some_and(|one| indices.len() == one.header.whole.count as usize && cost_of_all(&one.header.whole) <= limit)
+        messages.first().is_some_and(|one| {
+            indices.len() == one.header.whole.count as usize && cost_of_all(&one.header.whole) <= limit
+        })
     }
 
     /// A handled payload is acknowledged or given back.
@@ -428,9 +439,14 @@ impl World {
         } = &self.consumers[consumer];
         assert_eq!(reassembler.held().copied().collect::<BTreeSet<_>>(), *held);
         let tokens = held.iter().chain(handled.values().flatten());
-        let bytes: u64 = tokens.map(|token| cost(self.messages[token.message].bytes.len() as u64)).sum();
+        let bytes: u64 = tokens
+            .map(|token| cost(self.messages[token.message].bytes.len() as u64))
+            .sum();
         assert!(bytes <= reassembler.bytes && reassembler.bytes <= limits.bytes);
-        let ids: BTreeSet<&str> = held.iter().map(|token| &*self.messages[token.message].header.whole.id).collect();
+        let ids: BTreeSet<&str> = held
+            .iter()
+            .map(|token| &*self.messages[token.message].header.whole.id)
+            .collect();
         let gathering = ids.iter().filter(|id| !handled.contains_key(**id)).count();
         assert!(gathering + handled.len() <= limits.sets);
         assert_eq!(handled.len(), reassembler.delivered.len());
@@ -452,6 +468,9 @@ impl World {
             self.chance.shuffle(&mut visible);
             for message in visible {
                 self.receive(0, message);
+                self.settle(0, true);
+            }
+            while !self.consumers[0].handled.is_empty() {
                 self.settle(0, true);
             }
             self.assert_bounds(0);

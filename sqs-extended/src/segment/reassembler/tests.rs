@@ -207,6 +207,23 @@ fn what_is_without_its_first_segment_goes_where_that_is() {
 }
 
 #[test]
+fn what_never_meets_its_first_segment_expires_all_the_same() {
+    let gather = Some(2 * SECOND);
+    let (mut all, start) = (reassembler(Limits { gather, ..limits() }), Instant::now());
+    for second in (0..58).step_by(4) {
+        let now = start + second * SECOND;
+        all.offer(&segment("p", 1, 3), 10, "1", now);
+        assert_eq!(all.tick(now + 2 * SECOND), [release("1", 2, Released::Gather)]);
+    }
+    all.offer(&segment("p", 1, 3), 10, "1", start + 60 * SECOND);
+    assert_eq!(whys(&all.tick(start + 62 * SECOND)), [Incomplete::Expired]);
+    // From here on it has its time again.
+    all.offer(&segment("p", 1, 3), 10, "1", start + 63 * SECOND);
+    let again = all.tick(start + 65 * SECOND);
+    assert_eq!(again, [release("1", 2, Released::Gather)]);
+}
+
+#[test]
 fn the_latest_makes_room_for_the_earlier() {
     // Room for three segments in all.
     let bytes = 3 * (10 + 1024);
