@@ -82,7 +82,7 @@ pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
     String::from_utf8(payload.into()).map_err(|error| error.into_bytes().into())
 }
 
-fn is_body(payload: &[u8]) -> bool {
+pub(crate) fn is_body(payload: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(payload) else {
         return false;
     };

@@ -1,0 +1,26 @@
+//! Payloads that travel as several messages, with no store: how one is cut into segments, what a segment says of itself,
+//! and how the segments become the payload again. Pure: no I/O, and the clock is the caller's.
+
+mod form;
+mod header;
+mod memory;
+mod reassembler;
+mod split;
+
+pub(crate) use form::Form;
+pub(crate) use header::{Header, InvalidSegment, Whole};
+pub(crate) use reassembler::{Action, Incomplete, Limits, Reassembler, Released};
+pub(crate) use split::{Segments, Split, payload_id};
+
+/// Most segments of a payload on a standard queue. At 256 KiB each they are 256 MiB, which a receiver would have to hold.
+pub(crate) const MAX_SEGMENTS: u32 = 1_024;
+
+/// Most segments of a payload on a FIFO queue: 10. SQS shows nothing more of a message group while any of it is in flight,
+/// and a receive brings at most 10 messages; so no more of one group can be held together.
+pub(crate) const MAX_FIFO_SEGMENTS: u32 = 10;
+
+/// The attribute that makes a message a segment: a [`Header`].
+pub(crate) const HEADER_ATTRIBUTE: &str = "SQSExtendedSegment";
+
+/// The attribute that holds a segment's bytes, where they are not in the body.
+pub(crate) const BYTES_ATTRIBUTE: &str = "SQSExtendedSegmentBytes";
