@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::entry::Entry;
 use super::shared::Shared;
+use super::state::State;
 use crate::error::{Error, ErrorCode};
 use crate::types::Message;
 
@@ -42,6 +44,7 @@ struct Held {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
     settled: tokio::sync::Mutex<Option<Settled>>,
+    was_set_aside: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +72,7 @@ impl Delivery {
                 shared,
                 entry,
                 settled: tokio::sync::Mutex::new(None),
+                was_set_aside: AtomicBool::new(false),
             }),
         }
     }
@@ -104,14 +108,25 @@ impl Delivery {
     }
 
     /// Keeps the message for something that is still to come, such as the rest of what it is a part of: it is held and
-    /// its visibility extended as before, but it takes no handler's place and no room from polls, until it is settled.
-    /// Keep a clone of it. A handler's result means nothing then.
+    /// its visibility extended as before, but it takes no handler's place and no room from polls, until it is
+    /// [taken up](Self::take_up) or settled. From now on it is not the consumer that settles it by a handler's result,
+    /// but whoever keeps a clone.
     ///
     /// The consumer sets no bound to what is set aside; who does it has to.
     pub fn set_aside(&self) {
-        self.held
-            .shared
-            .update(|state| state.set_aside(&self.held.entry, Instant::now()));
+        self.held.was_set_aside.store(true, Ordering::Release);
+        self.change_phase(State::set_aside);
+    }
+
+    /// Handles a message that was [set aside](Self::set_aside) after all: it takes a handler's place again, even if
+    /// there is none.
+    pub fn take_up(&self) {
+        self.change_phase(State::take_up);
+    }
+
+    fn change_phase(&self, change: impl FnOnce(&mut State, &Entry, Instant)) {
+        let held = &*self.held;
+        held.shared.update(|state| change(state, &held.entry, Instant::now()));
     }
 
     /// The URL of the queue that it is from.
@@ -246,10 +261,10 @@ impl Delivery {
         self.held.settled.try_lock().is_ok_and(|settled| settled.is_some())
     }
 
-    /// Whether it was [set aside](Self::set_aside), and not settled since.
+    /// Whether it was ever [set aside](Self::set_aside).
     #[must_use]
-    pub fn is_set_aside(&self) -> bool {
-        self.held.shared.look(|state| state.is_aside(&self.held.entry))
+    pub fn was_set_aside(&self) -> bool {
+        self.held.was_set_aside.load(Ordering::Acquire)
     }
 }
 

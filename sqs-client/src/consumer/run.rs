@@ -112,7 +112,7 @@ where
     let around = settings.around.wrap(&delivery, contained);
     let message = delivery.message();
     let handled = telemetry::process(delivery.queue_url(), message, around, |handled| handled.error()).await;
-    if delivery.is_settled() || delivery.is_set_aside() {
+    if delivery.is_settled() || delivery.was_set_aside() {
         return;
     }
     if handled == Handled::Done {

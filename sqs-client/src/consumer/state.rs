@@ -245,6 +245,13 @@ impl State {
         }
     }
 
+    /// It is handled after all.
+    pub(super) fn take_up(&mut self, entry: &Entry, now: Instant) {
+        if self.phase(entry) == Some(Phase::Aside) {
+            self.enter(entry.id, Phase::Out, now);
+        }
+    }
+
     /// Nothing comes any more.
     pub(super) fn is_exhausted(&self) -> bool {
         self.stopping || (!self.polling && self.backlog.len() == 0)
@@ -290,10 +297,6 @@ impl State {
     /// Whether its acknowledgement or return is under way.
     pub(super) fn is_settling(&self, entry: &Entry) -> bool {
         self.phase(entry) == Some(Phase::Settling)
-    }
-
-    pub(super) fn is_aside(&self, entry: &Entry) -> bool {
-        self.phase(entry) == Some(Phase::Aside)
     }
 
     fn phase(&self, entry: &Entry) -> Option<Phase> {

@@ -218,9 +218,11 @@ fn what_is_set_aside_is_kept_and_takes_no_place() {
     assert_eq!(state.round(now + Duration::from_secs(14)).extend.len(), 1);
     arrive(&mut state, &[("", "2")], now);
     assert_eq!(bodies(&take_all(&mut state, now)), ["2"]);
+    state.take_up(&first, now);
+    assert_eq!(state.reserve(), None, "both are handled");
     state.settling(&first, now);
     state.set_aside(&first, now);
-    assert!(!state.is_aside(&first), "it is being settled");
+    assert!(state.is_settling(&first), "it is being settled");
 }
 
 #[test]
