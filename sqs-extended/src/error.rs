@@ -43,7 +43,7 @@ enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The settings or the arguments cannot work; nothing was read, stored or sent.
+    /// The settings or the arguments cannot work; nothing was stored or sent.
     InvalidInput,
     /// The payload to send could not be read, or is not as long as was declared; no message was sent.
     PayloadSource,
@@ -58,8 +58,13 @@ pub enum ErrorKind {
     RefusedPointer,
     /// The payload's bytes are not those that were sent: length or digest differ.
     Corrupt,
-    /// The payload is larger than a setting or the store allows.
+    /// The payload is larger than a setting or the store allows, or than its message claims.
     TooLarge,
+    /// The payload is compressed or encrypted in a way that this program cannot read: for want of a feature or of keys,
+    /// or because it is of a later version. Nothing was fetched.
+    UnsupportedEncoding,
+    /// The key provider failed, or does not know the key.
+    Key,
     /// The payload is not UTF-8, and text was asked for.
     NotText,
     /// A local file could not be written.

@@ -52,6 +52,7 @@
 //! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
 mod client;
+#[allow(dead_code, unused_imports)] // until payloads are stored through it
 mod codec;
 mod content;
 mod delivery;
@@ -84,7 +85,11 @@ pub use client::{
     DEFAULT_MAX_IN_MEMORY, DEFAULT_SPLIT_LIMIT, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT, ExtendedClient,
     ExtendedClientBuilder,
 };
-pub use codec::{Encoding, EncryptionHeader};
+#[cfg(feature = "zstd")]
+pub use codec::Compression;
+pub use codec::{Codec, Encoding, EncryptionHeader};
+#[cfg(feature = "encryption")]
+pub use codec::{DataKey, KeyProvider, KeyProviderError, SecretKey, StaticKeys};
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};

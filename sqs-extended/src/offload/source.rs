@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::{PutPayload, PutPayloadMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -31,8 +31,11 @@ enum Source {
     Nothing,
     File(Arc<std::fs::File>),
     Reader(Box<dyn AsyncRead + Send + Unpin>),
-    Stream(BoxStream<'static, io::Result<Bytes>>),
+    Stream(Chunks),
 }
+
+/// A stream's chunks, with the errors that reading it ends with.
+type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 
 impl From<Payload> for PartSource {
     fn from(payload: Payload) -> Self {
@@ -40,7 +43,7 @@ impl From<Payload> for PartSource {
             payload::Source::Bytes(bytes) => (bytes, Source::Nothing),
             payload::Source::File(file) => (Bytes::new(), Source::File(Arc::new(file))),
             payload::Source::Reader(reader) => (Bytes::new(), Source::Reader(reader)),
-            payload::Source::Stream(stream) => (Bytes::new(), Source::Stream(stream)),
+            payload::Source::Stream(stream) => (Bytes::new(), Source::Stream(stream.map_err(unreadable).boxed())),
         };
         Self {
             source,
@@ -54,6 +57,18 @@ impl From<Payload> for PartSource {
 }
 
 impl PartSource {
+    /// These chunks, which may end in any error.
+    pub(crate) fn from_chunks(chunks: Chunks, declared: Option<u64>) -> Self {
+        Self {
+            source: Source::Stream(chunks),
+            front: Bytes::new(),
+            declared,
+            read: 0,
+            ended: false,
+            spare: Vec::new(),
+        }
+    }
+
     /// The payload's length, as far as it was declared.
     pub(crate) fn declared(&self) -> Option<u64> {
         self.declared
@@ -101,10 +116,7 @@ impl PartSource {
         if self.ended {
             return Ok(None);
         }
-        let part = self
-            .fill(size)
-            .await
-            .map_err(|error| Error::io(ErrorKind::PayloadSource, "the payload to send could not be read", error))?;
+        let part = self.fill(size).await?;
         let len = part.content_length();
         self.ended = len < size;
         self.read = self.read.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
@@ -126,14 +138,14 @@ impl PartSource {
         }
     }
 
-    async fn fill(&mut self, size: usize) -> io::Result<PutPayload> {
+    async fn fill(&mut self, size: usize) -> Result<PutPayload, Error> {
         match &mut self.source {
             Source::Nothing => {
                 let len = size.min(self.front.len());
                 Ok(self.front.split_to(len).into())
             }
             Source::Stream(stream) => gather(stream, &mut self.front, size).await,
-            Source::Reader(_) | Source::File(_) => self.fill_buffer(size).await,
+            Source::Reader(_) | Source::File(_) => self.fill_buffer(size).await.map_err(unreadable),
         }
     }
 
@@ -190,11 +202,7 @@ fn read_file_to_fill(mut file: &std::fs::File, buffer: &mut [u8]) -> io::Result<
 }
 
 /// Chunks of the stream as they are, up to `size` bytes; what is left of the last one goes to `front`.
-async fn gather(
-    stream: &mut BoxStream<'static, io::Result<Bytes>>,
-    front: &mut Bytes,
-    size: usize,
-) -> io::Result<PutPayload> {
+async fn gather(stream: &mut Chunks, front: &mut Bytes, size: usize) -> Result<PutPayload, Error> {
     let mut part = PutPayloadMut::new().with_block_size(8 * SMALL_CHUNK);
     loop {
         let room = size.saturating_sub(part.content_length());
@@ -225,6 +233,10 @@ fn take_front(front: &mut Bytes, buffer: &mut BytesMut) -> usize {
 fn filled_part(mut buffer: BytesMut, filled: usize) -> PutPayload {
     buffer.truncate(filled);
     buffer.freeze().into()
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::io(ErrorKind::PayloadSource, "the payload to send could not be read", error)
 }
 
 fn fits(len: u64, limit: usize) -> bool {

@@ -21,7 +21,7 @@ pub(crate) struct UploadSettings {
 }
 
 /// What was stored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) len: u64,
     pub(crate) digest: Digest,

@@ -1,0 +1,224 @@
+//! Payloads sealed in chunks by AES-256-GCM.
+//!
+//! What is stored is a random salt, then the chunks, each followed by its tag. The key is derived from the data key and the
+//! salt, so that no two payloads have the same one even if their data key is. The chunks are the STREAM construction of
+//! Hoang, Reyhanitabar, Rogaway and Vizár: a chunk's nonce is its index and whether it is the last. The associated data of
+//! each is the header.
+
+use aead_stream::{DecryptorBE32, EncryptorBE32};
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Generate, KeyInit};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::keys::{KeyProvider, KeyProviderError, SecretKey};
+use super::{EncryptionHeader, decode, encode};
+use crate::error::{Error, ErrorKind};
+
+/// The scheme's name: cipher, construction, and size of the chunks.
+pub(super) const SCHEME: &str = "aes256gcm-stream-64k";
+
+const CHUNK: usize = 64 * 1024;
+const TAG: usize = 16;
+const SALT: usize = 32;
+
+/// The part of a chunk's nonce that is the same for all chunks of a payload. As every payload has a key of its own, it can be
+/// the same for all payloads.
+const NO_PREFIX: [u8; 7] = [0; 7];
+
+/// What the derived key is for.
+const PURPOSE: &[u8] = b"sqs-extended payload aes256gcm-stream-64k";
+
+/// Longest wrapped key, and longest id of a key, that a pointer has room for.
+const MAX_WRAPPED_BYTES: usize = 512;
+const MAX_KEY_ID_BYTES: usize = 256;
+
+/// The length of what is stored of a payload of this length.
+pub(super) fn sealed_len(len: u64) -> u64 {
+    let chunks = len.div_ceil(CHUNK as u64).max(1);
+    len.saturating_add(chunks * TAG as u64).saturating_add(SALT as u64)
+}
+
+/// Begins to encrypt a payload with a new key.
+///
+/// # Errors
+///
+/// The provider fails, or its answer does not fit into a message.
+pub(super) async fn seal(
+    keys: &dyn KeyProvider,
+    compression: Option<&str>,
+) -> Result<(Sealer, EncryptionHeader), Error> {
+    let failed = |error| key_error("there is no key to encrypt the payload with", error);
+    let data_key = keys.generate().await.map_err(failed)?;
+    if data_key.wrapped.len() > MAX_WRAPPED_BYTES || data_key.key_id.len() > MAX_KEY_ID_BYTES {
+        return Err(failed("the wrapped key or its id is too long for a message".into()));
+    }
+    let salt = <[u8; SALT]>::try_generate().map_err(|error| failed(error.into()))?;
+    let header = EncryptionHeader {
+        scheme: SCHEME.to_owned(),
+        wrapped_key: BASE64.encode(&data_key.wrapped),
+        key_id: data_key.key_id,
+    };
+    let sealer = Sealer {
+        chunks: Some(EncryptorBE32::from_aead(
+            cipher(&data_key.key, &salt)?,
+            &NO_PREFIX.into(),
+        )),
+        header: authenticated(&header, compression),
+        pending: Vec::with_capacity(CHUNK + TAG),
+        salt: salt.to_vec(),
+    };
+    Ok((sealer, header))
+}
+
+/// Begins to decrypt a payload, whose scheme is known to be ours.
+///
+/// # Errors
+///
+/// The provider fails, or does not know the key.
+pub(super) async fn open(
+    keys: &dyn KeyProvider,
+    header: &EncryptionHeader,
+    compression: Option<&str>,
+) -> Result<Opener, Error> {
+    let failed = |error| key_error("there is no key to decrypt the payload with", error);
+    let wrapped = BASE64
+        .decode(&header.wrapped_key)
+        .map_err(|error| failed(error.into()))?;
+    let key = keys.unwrap_key(&header.key_id, &wrapped).await.map_err(failed)?;
+    Ok(Opener {
+        key: Some(key),
+        chunks: None,
+        header: authenticated(header, compression),
+        pending: Vec::new(),
+    })
+}
+
+fn key_error(failed: &'static str, error: KeyProviderError) -> Error {
+    Error::io(ErrorKind::Key, failed, std::io::Error::other(error))
+}
+
+/// What a reader is told beside the bytes, as each chunk authenticates it. Only the key's id is free text, and it is last.
+fn authenticated(header: &EncryptionHeader, compression: Option<&str>) -> Vec<u8> {
+    let compression = compression.unwrap_or_default();
+    format!("{}\n{compression}\n{}", header.scheme, header.key_id).into_bytes()
+}
+
+fn cipher(key: &SecretKey, salt: &[u8]) -> Result<Aes256Gcm, Error> {
+    let mut derived = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(Some(salt), key.as_bytes())
+        .expand(PURPOSE, &mut *derived)
+        .map_err(|error| key_error("the payload's key could not be derived", error.to_string().into()))?;
+    Ok(Aes256Gcm::new((&*derived).into()))
+}
+
+/// Encrypts a payload as it passes.
+pub(super) struct Sealer {
+    /// `None` after the last chunk.
+    chunks: Option<EncryptorBE32<Aes256Gcm>>,
+    header: Vec<u8>,
+    /// A chunk as far as it is filled. A full one waits for the next byte, as the last one is sealed otherwise.
+    pending: Vec<u8>,
+    /// Goes before the first chunk.
+    salt: Vec<u8>,
+}
+
+impl encode::Stage for Sealer {
+    fn push(&mut self, mut input: Bytes) -> Result<Bytes, Error> {
+        let mut output = std::mem::take(&mut self.salt);
+        output.reserve(input.len() + (input.len() / CHUNK + 2) * TAG + CHUNK);
+        loop {
+            fill(&mut self.pending, &mut input, CHUNK);
+            if input.is_empty() {
+                return Ok(output.into());
+            }
+            let sealed = match &mut self.chunks {
+                Some(chunks) => chunks.encrypt_next_in_place(&self.header, &mut self.pending),
+                None => Err(aes_gcm::Error),
+            };
+            sealed.map_err(|_| too_large())?;
+            output.append(&mut self.pending);
+        }
+    }
+
+    fn finish(&mut self, input: Bytes) -> Result<Bytes, Error> {
+        let mut output = Vec::from(self.push(input)?);
+        let sealed = match self.chunks.take() {
+            Some(chunks) => chunks.encrypt_last_in_place(&self.header, &mut self.pending),
+            None => Err(aes_gcm::Error),
+        };
+        sealed.map_err(|_| too_large())?;
+        output.append(&mut self.pending);
+        Ok(output.into())
+    }
+}
+
+/// Decrypts a payload as it passes; gives nothing that is not authenticated.
+pub(super) struct Opener {
+    /// `None` once the salt is read.
+    key: Option<SecretKey>,
+    /// `None` until then, and after the last chunk.
+    chunks: Option<DecryptorBE32<Aes256Gcm>>,
+    header: Vec<u8>,
+    /// The salt, later a chunk, as far as it is read. A full chunk waits for the next byte, as for the sealer.
+    pending: Vec<u8>,
+}
+
+impl decode::Stage for Opener {
+    fn step(&mut self, input: &mut Bytes) -> Result<Bytes, Error> {
+        if let Some(key) = &self.key {
+            fill(&mut self.pending, input, SALT);
+            if self.pending.len() < SALT {
+                return Ok(Bytes::new());
+            }
+            let cipher = cipher(key, &self.pending)?;
+            self.chunks = Some(DecryptorBE32::from_aead(cipher, &NO_PREFIX.into()));
+            self.key = None;
+            self.pending.clear();
+        }
+        self.pending
+            .reserve_exact((CHUNK + TAG).saturating_sub(self.pending.len()));
+        fill(&mut self.pending, input, CHUNK + TAG);
+        if input.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let opened = match &mut self.chunks {
+            Some(chunks) => chunks.decrypt_next_in_place(&self.header, &mut self.pending),
+            None => Err(aes_gcm::Error),
+        };
+        opened.map_err(|_| not_authentic())?;
+        Ok(std::mem::take(&mut self.pending).into())
+    }
+
+    fn finish(&mut self) -> Result<Bytes, Error> {
+        let opened = match self.chunks.take() {
+            Some(chunks) => chunks.decrypt_last_in_place(&self.header, &mut self.pending),
+            None => Err(aes_gcm::Error),
+        };
+        opened.map_err(|_| not_authentic())?;
+        Ok(std::mem::take(&mut self.pending).into())
+    }
+}
+
+/// Moves bytes from the front of `input` until `pending` is of this length.
+fn fill(pending: &mut Vec<u8>, input: &mut Bytes, len: usize) {
+    let room = len.saturating_sub(pending.len());
+    pending.extend_from_slice(&input.split_to(room.min(input.len())));
+}
+
+fn too_large() -> Error {
+    Error::plain(
+        ErrorKind::TooLarge,
+        "the payload is longer than can be encrypted, 256 TiB",
+    )
+}
+
+fn not_authentic() -> Error {
+    let why =
+        "the stored payload is not what was encrypted: it, or what its message says of it, was changed or cut off";
+    Error::plain(ErrorKind::Corrupt, why)
+}
