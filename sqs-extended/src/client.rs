@@ -7,6 +7,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use sqs_client::limits;
 
+use crate::codec::Codec;
 use crate::error::Error;
 use crate::missing::MissingPayload;
 use crate::outgoing::ExtendedMessage;
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) client: sqs_client::Client,
     pub(crate) payloads: Option<PayloadStore>,
     pub(crate) policy: Policy,
+    pub(crate) codec: Codec,
     pub(crate) limits: MessageLimits,
     pub(crate) visibility_timeout: Duration,
     pub(crate) max_in_memory: usize,
@@ -64,6 +66,7 @@ impl ExtendedClient {
             client,
             payloads: Payloads::None,
             strategy: None,
+            codec: None,
             policy: Policy {
                 threshold: DEFAULT_THRESHOLD,
                 strategy: Strategy::Inline,
@@ -141,6 +144,7 @@ pub struct ExtendedClientBuilder {
     client: sqs_client::Client,
     payloads: Payloads,
     strategy: Option<Strategy>,
+    codec: Option<Codec>,
     policy: Policy,
     visibility_timeout: Duration,
     max_in_memory: usize,
@@ -203,6 +207,13 @@ impl ExtendedClientBuilder {
         self
     }
 
+    /// Whether payloads that do not travel inline are compressed and encrypted; as the
+    /// [payload store](crate::PayloadStoreBuilder::codec) says unless set.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
     /// Reads each queue's `MaximumMessageSize`, and keeps messages within it: not unless set. It is read before the
     /// first message to a queue, which takes the permission `GetQueueAttributes`, and again every
     /// [`QUEUE_LIMITS_AGE`](crate::QUEUE_LIMITS_AGE).
@@ -261,7 +272,9 @@ impl ExtendedClientBuilder {
                 "the visibility timeout is out of range: at most 12 hours",
             ));
         }
+        let of_store = || payloads.as_ref().and_then(PayloadStore::codec).cloned();
         Ok(ExtendedClient(Arc::new(Inner {
+            codec: self.codec.or_else(of_store).unwrap_or_default(),
             client: self.client,
             payloads,
             policy: self.policy,

@@ -5,48 +5,41 @@ use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
+use crate::codec::Chunks;
 use crate::error::Error;
-use crate::offload::download::Download;
 
 /// A payload's chunks, by [`Delivery::stream`](crate::Delivery::stream). The payload is right only if the stream ends
 /// without an error.
 pub struct PayloadStream {
-    chunks: BoxStream<'static, Result<Bytes, Error>>,
-    size: u64,
+    chunks: Chunks,
+    size: Option<u64>,
 }
 
 impl PayloadStream {
-    pub(crate) fn inline(body: Bytes) -> Self {
-        Self {
-            size: u64::try_from(body.len()).unwrap_or(u64::MAX),
-            chunks: stream::iter([Ok(body)]).boxed(),
-        }
+    pub(crate) fn new(chunks: Chunks, size: Option<u64>) -> Self {
+        Self { chunks, size }
     }
 
-    pub(crate) fn offloaded(download: Download) -> Self {
-        Self {
-            size: download.len,
-            chunks: download.chunks,
-        }
+    pub(crate) fn inline(body: Bytes) -> Self {
+        let size = u64::try_from(body.len()).ok();
+        Self::new(stream::iter([Ok(body)]).boxed(), size)
     }
 
     /// The same, whose errors know the message's receipt handle.
     pub(crate) fn of_message(self, receipt_handle: &str) -> Self {
         let handle = receipt_handle.to_owned();
         let chunks = self.chunks.map_err(move |error| error.with_receipt_handle(&handle));
-        Self {
-            chunks: chunks.boxed(),
-            ..self
-        }
+        Self::new(chunks.boxed(), self.size)
     }
 
-    /// The payload's length in bytes: of an offloaded one, that of the stored object.
+    /// The payload's length in bytes, where it is known before the end: that of the stored object, if it is stored as it
+    /// is; else what its sender says, which the stream does not exceed.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub fn size(&self) -> Option<u64> {
         self.size
     }
 }
@@ -71,7 +64,7 @@ impl fmt::Debug for PayloadStream {
 /// reached without an error; after an error, every further read fails.
 pub struct PayloadReader {
     reader: StreamReader<PayloadStream, Bytes>,
-    size: u64,
+    size: Option<u64>,
     failed: bool,
 }
 
@@ -84,9 +77,9 @@ impl PayloadReader {
         }
     }
 
-    /// The payload's length in bytes: of an offloaded one, that of the stored object.
+    /// The payload's length in bytes, as [`PayloadStream::size`] says it.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub fn size(&self) -> Option<u64> {
         self.size
     }
 
@@ -144,11 +137,8 @@ mod tests {
             Ok(Bytes::from_static(b"hello")),
             Err(Error::plain(ErrorKind::Corrupt, "not what was sent")),
         ]);
-        let download = Download {
-            len: 5,
-            chunks: chunks.boxed(),
-        };
-        let mut reader = PayloadReader::new(PayloadStream::offloaded(download).of_message("handle"));
+        let stream = PayloadStream::new(chunks.boxed(), Some(5));
+        let mut reader = PayloadReader::new(stream.of_message("handle"));
         let mut text = String::new();
         let error = reader.read_to_string(&mut text).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -160,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn an_inline_payload_reads_alike() {
         let mut reader = PayloadReader::new(PayloadStream::inline(Bytes::from_static(b"hello")));
-        assert_eq!(reader.size(), 5);
+        assert_eq!(reader.size(), Some(5));
         let mut text = String::new();
         reader.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "hello");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,6 +19,7 @@ use crate::missing::Sealed;
 use crate::payload_store::{Located, PayloadStore, Removed};
 use crate::receive::Rejected;
 use crate::save;
+use crate::segment::{Assembled, Header};
 
 /// A received message whose payload can be read, wherever it is.
 ///
@@ -36,7 +38,10 @@ use crate::save;
 /// delivery.ack().await?; // the message first, then its payload
 /// # Ok(()) }
 /// ```
-pub struct Delivery {
+#[derive(Clone)]
+pub struct Delivery(Arc<Inner>);
+
+struct Inner {
     extended: ExtendedClient,
     hold: Hold,
     /// Without its body, and without the reserved attributes.
@@ -51,13 +56,15 @@ enum Content {
         located: Located,
         sealed: Sealed,
     },
+    /// It came in segments.
+    Assembled(Assembled),
 }
 
 /// What [`Delivery::ack`] did with the payload. The message is deleted in any case.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AckOutcome {
-    /// The payload travelled in the message.
+    /// The payload travelled in the queue.
     Inline,
     /// The payload was deleted from the store, or was gone already.
     PayloadDeleted,
@@ -82,47 +89,55 @@ pub enum KeptReason {
 impl Delivery {
     /// Sees what the message is; no I/O.
     pub(crate) fn open(extended: &ExtendedClient, hold: Hold, mut message: Message) -> Result<Self, Rejected> {
-        let content = match Content::of(extended, &hold, &mut message) {
-            Ok(content) => content,
-            Err(error) => return Err(Rejected::new(message, error)),
-        };
-        Ok(Self {
+        match Content::of(extended, &hold, &mut message) {
+            Ok(content) => Ok(Self::new(extended, hold, message, content)),
+            Err(error) => Err(Rejected::new(message, error)),
+        }
+    }
+
+    /// What came in segments; `message` is what came with the first of them.
+    pub(crate) fn assembled(extended: &ExtendedClient, hold: Hold, message: Message, payload: Assembled) -> Self {
+        Self::new(extended, hold, message, Content::Assembled(payload))
+    }
+
+    fn new(extended: &ExtendedClient, hold: Hold, message: Message, content: Content) -> Self {
+        Self(Arc::new(Inner {
             extended: extended.clone(),
             hold,
             message,
             content,
-        })
+        }))
     }
 
     /// The id that SQS gave the message.
     #[must_use]
     pub fn message_id(&self) -> &str {
-        &self.message.message_id
+        &self.0.message.message_id
     }
 
     /// The handle of this receipt of the message.
     #[must_use]
     pub fn receipt_handle(&self) -> &str {
-        &self.message.receipt_handle
+        &self.0.message.receipt_handle
     }
 
     /// The sender's attributes that were asked for, without those that mark a pointer.
     #[must_use]
     pub fn message_attributes(&self) -> &BTreeMap<String, MessageAttributeValue> {
-        &self.message.message_attributes
+        &self.0.message.message_attributes
     }
 
     /// What SQS says of the message, as far as it was asked for.
     #[must_use]
     pub fn attributes(&self) -> &MessageSystemAttributes {
-        &self.message.attributes
+        &self.0.message.attributes
     }
 
     /// Where the payload is stored; `None` if it travelled in the message.
     #[must_use]
     pub fn pointer(&self) -> Option<&Pointer> {
-        match &self.content {
-            Content::Inline(_) => None,
+        match &self.0.content {
+            Content::Inline(_) | Content::Assembled(_) => None,
             Content::Offloaded { located, .. } => Some(&located.envelope.pointer),
         }
     }
@@ -136,9 +151,10 @@ impl Delivery {
     /// The payload's length in bytes; of an offloaded one, as its sender says, if it does.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        match &self.content {
+        match &self.0.content {
             Content::Inline(body) => u64::try_from(body.len()).ok(),
             Content::Offloaded { located, .. } => located.envelope.size,
+            Content::Assembled(payload) => Some(payload.size()),
         }
     }
 
@@ -168,28 +184,33 @@ impl Delivery {
     ///
     /// Dropping the future changes nothing.
     pub async fn bytes(&self) -> Result<Bytes, Error> {
-        if let Content::Inline(body) = &self.content {
+        if let Content::Inline(body) = &self.0.content {
             return Ok(body.clone());
         }
-        let limit = self.extended.0.max_in_memory;
-        let too_large = || {
-            self.error(Error::plain(
-                ErrorKind::TooLarge,
-                format!("the payload is larger than the {limit} bytes that are allowed in memory; read it as a stream"),
-            ))
-        };
-        let fits = |size| usize::try_from(size).ok().filter(|size| *size <= limit);
-        if self.size().is_some_and(|size| fits(size).is_none()) {
-            return Err(too_large());
+        let limit = self.0.extended.0.max_in_memory;
+        let fits = |size| usize::try_from(size).is_ok_and(|size| size <= limit);
+        if !self.size().is_none_or(fits) {
+            return Err(self.error(not_in_memory(limit)));
         }
         let mut stream = self.stream().await?;
-        // What the store says, so that a sender's false claim makes us reserve nothing.
-        let size = fits(stream.size()).ok_or_else(too_large)?;
-        let mut bytes = BytesMut::with_capacity(size);
+        if !stream.size().is_none_or(fits) {
+            return Err(self.error(not_in_memory(limit)));
+        }
+        let mut bytes = BytesMut::with_capacity(self.reserve(&stream));
         while let Some(chunk) = stream.try_next().await? {
+            if chunk.len() > limit - bytes.len() {
+                return Err(self.error(not_in_memory(limit)));
+            }
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes.freeze())
+    }
+
+    /// What the store says, so that a sender's false claim makes us reserve nothing.
+    fn reserve(&self, stream: &PayloadStream) -> usize {
+        let as_stored = self.pointer().is_some_and(|pointer| pointer.encoding.is_plain());
+        let size = stream.size().filter(|_| as_stored);
+        size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0)
     }
 
     /// The payload as a reader. Reaching the end without an error means that all that was read is right; until then it
@@ -225,21 +246,22 @@ impl Delivery {
     ///
     /// Dropping the future, or the stream, ends the download and changes nothing.
     pub async fn stream(&self) -> Result<PayloadStream, Error> {
-        let (located, sealed) = match &self.content {
+        let inner = &*self.0;
+        let codec = &inner.extended.0.codec;
+        let stream = match &inner.content {
             Content::Inline(body) => return Ok(PayloadStream::inline(body.clone())),
-            Content::Offloaded { located, sealed } => (located, sealed),
+            Content::Assembled(payload) => payload.stream(codec).await,
+            Content::Offloaded { located, sealed } => {
+                let fetched = self.payloads()?.fetch(located, codec).await;
+                if fetched.as_ref().is_err_and(Error::is_missing_payload) {
+                    let extended = &inner.extended.0;
+                    let missing = &extended.missing;
+                    missing.act(&extended.client, &inner.hold, &inner.message, sealed).await;
+                }
+                fetched
+            }
         };
-        let fetched = self.payloads()?.fetch(located).await;
-        if let Err(error) = &fetched
-            && error.is_missing_payload()
-        {
-            let inner = &self.extended.0;
-            inner
-                .missing
-                .act(&inner.client, &self.hold, &self.message, sealed)
-                .await;
-        }
-        let stream = fetched.map_err(|error| self.error(error))?;
+        let stream = stream.map_err(|error| self.error(error))?;
         Ok(stream.of_message(self.receipt_handle()))
     }
 
@@ -277,11 +299,12 @@ impl Delivery {
     /// before the message.
     pub async fn ack(&self) -> Result<AckOutcome, Error> {
         let surely_ours = self
+            .0
             .hold
             .delete()
             .await
             .map_err(|error| self.error(Error::queue("the message could not be deleted", error)))?;
-        let Content::Offloaded { located, .. } = &self.content else {
+        let Content::Offloaded { located, .. } = &self.0.content else {
             return Ok(AckOutcome::Inline);
         };
         if !surely_ours {
@@ -306,7 +329,7 @@ impl Delivery {
     ///
     /// Dropping the future is as if the request had failed.
     pub async fn release(&self, after: Duration) -> Result<(), Error> {
-        self.changed(self.hold.release(after).await)
+        self.changed(self.0.hold.release(after).await)
     }
 
     /// Hides the message from other consumers for this long from now, in place of what is left of its visibility
@@ -321,7 +344,20 @@ impl Delivery {
     ///
     /// Dropping the future is as if the request had failed.
     pub async fn extend(&self, timeout: Duration) -> Result<(), Error> {
-        self.changed(self.hold.extend(timeout).await)
+        self.changed(self.0.hold.extend(timeout).await)
+    }
+
+    /// Whether it was acknowledged or given back, as far as the consumer knows that it is from.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.hold.is_settled()
+    }
+
+    /// Gives the segments of a payload back by the consumer's backoff; does nothing to what is no such thing.
+    pub(crate) async fn release_set_with_backoff(&self) -> Result<(), Error> {
+        match &self.0.hold {
+            Hold::Set(set) => self.changed(set.release_with_backoff().await),
+            Hold::Leased(_) | Hold::Consumed(_) => Ok(()),
+        }
     }
 
     fn changed(&self, changed: Result<(), sqs_client::Error>) -> Result<(), Error> {
@@ -329,7 +365,7 @@ impl Delivery {
     }
 
     fn payloads(&self) -> Result<&PayloadStore, Error> {
-        payloads(&self.extended)
+        payloads(&self.0.extended)
     }
 
     fn error(&self, error: Error) -> Error {
@@ -340,6 +376,9 @@ impl Delivery {
 impl Content {
     /// Takes the body out of the message, unless it is refused.
     fn of(extended: &ExtendedClient, hold: &Hold, message: &mut Message) -> Result<Self, Error> {
+        if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
+            return Assembled::of_one(header, message).map(Self::Assembled);
+        }
         let Some(envelope) = envelope::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
@@ -350,6 +389,13 @@ impl Content {
         };
         Ok(Self::Offloaded { located, sealed })
     }
+}
+
+fn not_in_memory(limit: usize) -> Error {
+    Error::plain(
+        ErrorKind::TooLarge,
+        format!("the payload is larger than the {limit} bytes that are allowed in memory; read it as a stream"),
+    )
 }
 
 fn payloads(extended: &ExtendedClient) -> Result<&PayloadStore, Error> {
@@ -363,7 +409,7 @@ impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the body nor the receipt handle.
         f.debug_struct("Delivery")
-            .field("message_id", &self.message.message_id)
+            .field("message_id", &self.0.message.message_id)
             .field("size", &self.size())
             .field("pointer", &self.pointer())
             .finish_non_exhaustive()

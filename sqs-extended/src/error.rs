@@ -67,6 +67,9 @@ pub enum ErrorKind {
     Key,
     /// The payload is not UTF-8, and text was asked for.
     NotText,
+    /// The message is a segment of a payload, and is not to be had alone: let a
+    /// [consumer](crate::ExtendedClient::consumer) gather the others. Or it says that it is one, and is not sound.
+    Segment,
     /// A local file could not be written.
     File,
 }

@@ -1,10 +1,11 @@
-//! How a received message is held: by a lease of its own, or by a consumer.
+//! How a received message is held: by a lease of its own, by a consumer, or as the segments of a payload that are.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqs_client::Client;
 
+use crate::consumer::set::HeldSet;
 use crate::lease::Lease;
 
 /// What it takes to settle what was received.
@@ -12,8 +13,9 @@ pub(crate) enum Hold {
     /// By a receive, for its visibility timeout.
     Leased(Leased),
     /// By a consumer, which extends it.
-    #[expect(dead_code, reason = "the consumer comes with the next change")]
     Consumed(sqs_client::Delivery),
+    /// Several messages, by a consumer.
+    Set(HeldSet),
 }
 
 pub(crate) struct Leased {
@@ -38,6 +40,7 @@ impl Hold {
                 Ok(held.lease.holds())
             }
             Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::AckOutcome::Deleted),
+            Self::Set(set) => set.delete().await,
         }
     }
 
@@ -50,6 +53,7 @@ impl Hold {
         match self {
             Self::Leased(held) => held.change_visibility(after).await,
             Self::Consumed(delivery) => delivery.nack(after).await,
+            Self::Set(set) => set.release(after).await,
         }
     }
 
@@ -61,7 +65,7 @@ impl Hold {
     pub(crate) async fn extend(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
         match self {
             Self::Leased(held) => held.change_visibility(timeout).await,
-            Self::Consumed(_) => Ok(()),
+            Self::Consumed(_) | Self::Set(_) => Ok(()),
         }
     }
 
@@ -70,6 +74,16 @@ impl Hold {
         match self {
             Self::Leased(held) => &held.queue_url,
             Self::Consumed(delivery) => delivery.queue_url(),
+            Self::Set(set) => set.queue_url(),
+        }
+    }
+
+    /// Whether it was settled, where that is known.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Self::Leased(_) => false,
+            Self::Consumed(delivery) => delivery.is_settled(),
+            Self::Set(set) => set.is_settled(),
         }
     }
 }

@@ -54,6 +54,7 @@
 mod client;
 #[allow(dead_code, unused_imports)] // until payloads are stored through it
 mod codec;
+mod consumer;
 mod content;
 mod delivery;
 mod digest;
@@ -71,8 +72,6 @@ mod prepare;
 mod queues;
 mod receive;
 mod save;
-#[cfg_attr(not(test), expect(dead_code, reason = "what sends and receives segments is to come"))]
-#[expect(unused_imports, reason = "what sends and receives segments is to come")]
 mod segment;
 mod send;
 #[cfg(feature = "s3")]
@@ -90,6 +89,10 @@ pub use codec::Compression;
 pub use codec::{Codec, Encoding, EncryptionHeader};
 #[cfg(feature = "encryption")]
 pub use codec::{DataKey, KeyProvider, KeyProviderError, SecretKey, StaticKeys};
+pub use consumer::{
+    DEFAULT_HELD_BYTES, DEFAULT_HELD_PAYLOADS, DEFAULT_INCOMPLETE_AFTER, DEFAULT_SPILL_ABOVE, ExtendedConsumer,
+    IncompleteAction, IncompletePayload, IncompleteReason,
+};
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};

@@ -12,13 +12,13 @@ use object_store::path::Path;
 use sqs_client::{OutgoingMessage, limits};
 use tokio_util::task::TaskTracker;
 
+use crate::codec::{Codec, Encoded, Encoding, Limits};
 use crate::content::PayloadStream;
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::envelope::{self, Envelope, Pointer, PointerKeys, ReservedAttribute};
 use crate::error::Error;
 use crate::offload::download::{Expected, download};
 use crate::offload::location::Location;
-use crate::offload::source::PartSource;
 use crate::offload::upload::{Stored, UploadSettings, upload};
 
 pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
@@ -49,7 +49,9 @@ struct Inner {
     attribute: ReservedAttribute,
     extras: bool,
     keys: Option<PointerKeys>,
+    codec: Option<Codec>,
     upload: UploadSettings,
+    max_payload: Option<u64>,
     deletion: Deletion,
     deleter: deletion::Deleter,
     new_id: NewId,
@@ -74,9 +76,8 @@ pub(crate) struct Place {
 pub(crate) struct StoredPayload {
     pub(crate) key: Path,
     pub(crate) pointer: Pointer,
-    /// Bytes of the original payload, and its digest.
-    pub(crate) size: u64,
-    pub(crate) digest: Digest,
+    /// What the payload was before it was encoded.
+    pub(crate) original: Stored,
 }
 
 /// A payload that a message points to, found to be one that we may touch.
@@ -142,7 +143,7 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The key is not a plain path, or too long.
-    pub(crate) fn place(&self, key: Option<String>, queue_url: &str) -> Result<Place, Error> {
+    pub(crate) fn place(&self, key: Option<String>, queue_url: &str, encoding: &Encoding) -> Result<Place, Error> {
         let inner = &*self.0;
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
         let longest = Stored {
@@ -150,7 +151,7 @@ impl PayloadStore {
             digest: Digest::of(inner.upload.digest, b""),
         };
         Ok(Place {
-            widest: self.pointer(&key, queue_url, &longest),
+            widest: self.pointer(&key, queue_url, encoding, &longest, u64::MAX),
             key,
             queue_url: queue_url.to_owned(),
             attribute: inner.attribute,
@@ -162,29 +163,40 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The source's and the store's; nothing is left of the payload.
-    pub(crate) async fn put(&self, place: Place, source: PartSource) -> Result<StoredPayload, Error> {
+    pub(crate) async fn put(&self, place: Place, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
         let Place { key, queue_url, .. } = place;
-        let stored = upload(&inner.store, &key, source, inner.upload, &inner.background).await?;
+        let stored = upload(&inner.store, &key, encoded.source, inner.upload, &inner.background).await?;
+        let original = encoded.original.of(&stored)?;
         Ok(StoredPayload {
-            pointer: self.pointer(&key, &queue_url, &stored),
+            pointer: self.pointer(&key, &queue_url, &encoded.encoding, &stored, original.len),
             key,
-            size: stored.len,
-            digest: stored.digest,
+            original,
         })
     }
 
-    fn pointer(&self, key: &Path, queue_url: &str, stored: &Stored) -> Pointer {
+    fn pointer(&self, key: &Path, queue_url: &str, encoding: &Encoding, stored: &Stored, size: u64) -> Pointer {
         let inner = &*self.0;
         let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
+        pointer.encoding = encoding.clone();
         if inner.extras {
             pointer.length = Some(stored.len);
             pointer.digest = Some(stored.digest.clone());
         }
         if let Some(keys) = &inner.keys {
-            keys.sign(&mut pointer, stored.len, queue_url);
+            keys.sign(&mut pointer, size, queue_url);
         }
         pointer
+    }
+
+    /// The digest that payloads are sent with.
+    pub(crate) fn digest_algorithm(&self) -> DigestAlgorithm {
+        self.0.upload.digest
+    }
+
+    /// How payloads are encoded, if that was set.
+    pub(crate) fn codec(&self) -> Option<&Codec> {
+        self.0.codec.as_ref()
     }
 
     /// Sees whether this is a payload of ours; no I/O.
@@ -233,22 +245,34 @@ impl PayloadStore {
     /// ```
     pub async fn open(&self, envelope: &Envelope, queue: &str) -> Result<PayloadStream, Error> {
         let located = self.locate(Box::new(envelope.clone()), queue)?;
-        self.fetch(&located).await
+        let codec = self.0.codec.clone().unwrap_or_default();
+        self.fetch(&located, &codec).await
     }
 
     /// Begins to fetch a payload.
     ///
     /// # Errors
     ///
-    /// The store fails, does not have the payload, or has one of another length.
-    pub(crate) async fn fetch(&self, located: &Located) -> Result<PayloadStream, Error> {
+    /// The codec cannot read it; or the store fails, does not have the payload, or has one of another length.
+    pub(crate) async fn fetch(&self, located: &Located, codec: &Codec) -> Result<PayloadStream, Error> {
+        let Envelope { pointer, size } = &*located.envelope;
+        let decoder = codec.decoder(&pointer.encoding).await?;
+        let as_stored = size.filter(|_| pointer.encoding.is_plain());
         let expected = Expected {
-            len: located.envelope.size,
-            digest: located.envelope.pointer.digest.clone(),
+            len: pointer.length.or(as_stored),
+            digest: pointer.digest.clone(),
         };
-        download(&self.0.store, &located.key, expected)
-            .await
-            .map(PayloadStream::offloaded)
+        let download = download(&self.0.store, &located.key, expected).await?;
+        let limits = Limits {
+            len: *size,
+            max: self.0.max_payload,
+        };
+        let len = if pointer.encoding.is_plain() {
+            Some(download.len)
+        } else {
+            *size
+        };
+        Ok(PayloadStream::new(decoder.decode(download.chunks, limits), len))
     }
 
     /// Deletes the payload of a message that was surely deleted, if that is what is to be done with it.

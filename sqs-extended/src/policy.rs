@@ -43,6 +43,14 @@ impl Policy {
         Ok(())
     }
 
+    pub(crate) fn may_split(&self) -> bool {
+        matches!(self.strategy, Strategy::Split | Strategy::Auto) && !self.always_offload
+    }
+
+    pub(crate) fn may_offload(&self) -> bool {
+        matches!(self.strategy, Strategy::Offload | Strategy::Auto) || self.always_offload
+    }
+
     /// How many bytes of body `message` takes inline, beside its attributes, where no message may be longer than `limit`.
     pub(crate) fn room(&self, message: &OutgoingMessage, limit: usize) -> usize {
         self.threshold.min(limit).saturating_sub(attribute_bytes(message))

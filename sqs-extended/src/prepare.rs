@@ -1,16 +1,20 @@
 //! From a payload to the message that carries it: decides its way, and stores it if need be.
 
+use bytes::Bytes;
 use sqs_client::OutgoingMessage;
 
-use crate::client::ExtendedClient;
+use crate::client::{ExtendedClient, Inner};
+use crate::codec::{Encoded, Encoding, Original};
+use crate::digest::Digest;
 use crate::envelope::{self, Pointer};
 use crate::error::{Error, ErrorKind};
 use crate::offload::source::PartSource;
+use crate::offload::upload::Stored;
 use crate::outgoing::ExtendedMessage;
 use crate::payload::Payload;
 use crate::payload_store::{PayloadStore, StoredPayload};
 use crate::policy::{self, is_fifo};
-use crate::strategy::Strategy;
+use crate::segment::{MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
 
 /// What is to be sent now.
 pub(crate) struct Prepared {
@@ -21,6 +25,7 @@ pub(crate) struct Prepared {
 /// The messages that carry a payload.
 pub(crate) enum Messages {
     One(Option<Box<OutgoingMessage>>),
+    Segments(Box<Segments>),
 }
 
 impl Messages {
@@ -31,6 +36,7 @@ impl Messages {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::One(message) => usize::from(message.is_some()),
+            Self::Segments(segments) => segments.len(),
         }
     }
 
@@ -49,6 +55,7 @@ impl Iterator for Messages {
     fn next(&mut self) -> Option<OutgoingMessage> {
         match self {
             Self::One(message) => message.take().map(|message| *message),
+            Self::Segments(segments) => segments.next(),
         }
     }
 }
@@ -89,8 +96,7 @@ impl ExtendedClient {
     /// Nothing is left behind: the message cannot be sent in any of the ways that are allowed, or the payload cannot be
     /// read or stored.
     pub(crate) async fn prepare(&self, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
-        let inner = &*self.0;
-        let policy = &inner.policy;
+        let policy = &self.0.policy;
         let ExtendedMessage {
             payload,
             mut message,
@@ -101,6 +107,7 @@ impl ExtendedClient {
 
         let mut source = PartSource::from(payload);
         if !policy.always_offload
+            && !self.0.codec.encrypts()
             && let Some(whole) = source.whole_up_to(policy.room(&message, limit)).await?
         {
             match policy::into_body(whole) {
@@ -111,7 +118,15 @@ impl ExtendedClient {
                 Err(binary) => source = Payload::from(binary).into(),
             }
         }
-        self.offload(queue_url, source, message, payload_key, limit).await
+        Unfit {
+            extended: self,
+            queue_url,
+            message,
+            payload_key,
+            limit,
+        }
+        .prepare(source)
+        .await
     }
 
     /// Most bytes of a message to this queue.
@@ -123,26 +138,101 @@ impl ExtendedClient {
             Ok(policy.assumed_limit())
         }
     }
+}
 
-    async fn offload(
-        &self,
-        queue_url: &str,
-        source: PartSource,
-        mut message: OutgoingMessage,
-        key: Option<String>,
-        limit: usize,
-    ) -> Result<Prepared, Error> {
-        let policy = &self.0.policy;
-        let Some(payloads) = self.0.payloads.as_ref().filter(|_| policy.strategy != Strategy::Inline) else {
-            return Err(Error::plain(ErrorKind::TooLarge, why_not(policy.strategy)));
+/// A message whose payload does not fit into it.
+struct Unfit<'a> {
+    extended: &'a ExtendedClient,
+    queue_url: &'a str,
+    message: OutgoingMessage,
+    payload_key: Option<String>,
+    /// Most bytes of a message.
+    limit: usize,
+}
+
+impl Unfit<'_> {
+    async fn prepare(self, source: PartSource) -> Result<Prepared, Error> {
+        let Inner {
+            policy,
+            payloads,
+            codec,
+            ..
+        } = &*self.extended.0;
+        let payloads = payloads.as_ref().filter(|_| policy.may_offload());
+        if payloads.is_none() && !policy.may_split() {
+            return Err(too_large(
+                "the payload is not text that fits into a message, and nothing else is allowed",
+            ));
+        }
+        if codec.encrypts() && is_fifo(self.queue_url) && self.message.message_deduplication_id.is_none() {
+            // The digest of a payload that is to be secret says too much.
+            return Err(Error::invalid(
+                "an encrypted message to a FIFO queue needs a message deduplication id",
+            ));
+        }
+        let digest = payloads.map(PayloadStore::digest_algorithm).unwrap_or_default();
+        let mut encoded = codec.encode(source, digest).await?;
+        if policy.may_split()
+            && let Some(stored) = encoded.source.whole_up_to(policy.split_limit).await?
+        {
+            let (original, part) = (encoded.original, stored.clone());
+            let stored = Stored {
+                len: u64::try_from(part.len()).unwrap_or(u64::MAX),
+                digest: Digest::of(digest, &part),
+            };
+            let original = original.of(&stored)?;
+            match (
+                self.split(part.clone(), &stored, &encoded.encoding, &original),
+                payloads,
+            ) {
+                (Err(error), Some(payloads)) if error.kind() == ErrorKind::TooLarge => {
+                    let encoded = Encoded {
+                        source: Payload::from(part).into(),
+                        encoding: encoded.encoding,
+                        original: Original::known(original),
+                    };
+                    return self.offload(payloads, encoded).await;
+                }
+                (split, _) => return split,
+            }
+        }
+        match payloads {
+            Some(payloads) => self.offload(payloads, encoded).await,
+            None => Err(too_large(
+                "the payload is longer than the split limit, and there is no store to offload it to",
+            )),
+        }
+    }
+
+    fn split(&self, bytes: Bytes, stored: &Stored, encoding: &Encoding, original: &Stored) -> Result<Prepared, Error> {
+        let fifo = is_fifo(self.queue_url);
+        let mut message = self.message.clone();
+        let base = fifo.then(|| deduplicated_by(&mut message, original));
+        let segments = Split {
+            text: encoding.is_plain() && policy::is_body(&bytes),
+            stored: bytes,
+            digest: stored.digest.clone(),
+            encoding: (!encoding.is_plain()).then(|| (encoding.clone(), original.len)),
+            id: base.map_or_else(|| uuid::Uuid::new_v4().to_string(), |base| payload_id(&base)),
+            message,
+            limit: self.extended.0.policy.segment_size.min(self.limit),
+            max_segments: if fifo { MAX_FIFO_SEGMENTS } else { MAX_SEGMENTS },
         };
-        let shared = key.is_some();
-        let place = payloads.place(key, queue_url)?;
-        place.check(&message, limit)?;
-        let stored = payloads.put(place, source).await?;
-        envelope::seal(&mut message, &stored.pointer, stored.size, payloads.attribute());
-        if is_fifo(queue_url) && message.message_deduplication_id.is_none() {
-            message.message_deduplication_id = Some(stored.digest.hex().to_owned());
+        Ok(Prepared {
+            messages: Messages::Segments(Box::new(segments.into_segments()?)),
+            offloaded: None,
+        })
+    }
+
+    async fn offload(self, payloads: &PayloadStore, encoded: Encoded) -> Result<Prepared, Error> {
+        let mut message = self.message;
+        let shared = self.payload_key.is_some();
+        let place = payloads.place(self.payload_key, self.queue_url, &encoded.encoding)?;
+        place.check(&message, self.limit)?;
+        let stored = payloads.put(place, encoded).await?;
+        envelope::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
+        if is_fifo(self.queue_url) {
+            deduplicated_by(&mut message, &stored.original);
         }
         Ok(Prepared {
             messages: Messages::one(message),
@@ -155,19 +245,23 @@ impl ExtendedClient {
     }
 }
 
-/// Why a payload that does not fit cannot be sent.
-fn why_not(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Inline => {
-            "the payload is not text that fits into a message, and the strategy is to send nothing else"
-        }
-        _ => "the payload is not text that fits into a message, and there is no store to offload it to",
-    }
+/// The caller's deduplication id, or else the payload's digest: what is in the body is another each time, which would defeat
+/// deduplication by content.
+fn deduplicated_by(message: &mut OutgoingMessage, original: &Stored) -> String {
+    message
+        .message_deduplication_id
+        .get_or_insert_with(|| original.digest.hex().to_owned())
+        .clone()
+}
+
+fn too_large(why: &'static str) -> Error {
+    Error::plain(ErrorKind::TooLarge, why)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Codec;
     use crate::testing::{TestStore, extended, payloads};
 
     async fn prepared(queue_url: &str, outgoing: ExtendedMessage) -> OutgoingMessage {
@@ -218,15 +312,17 @@ mod tests {
     #[tokio::test]
     async fn attributes_leave_room_for_the_pointer() {
         let payloads = payloads(&TestStore::default());
-        let place = || payloads.place(None, "http://h/q").unwrap();
+        let place = || payloads.place(None, "http://h/q", &Encoding::default()).unwrap();
         let with = |bytes| OutgoingMessage::new("").message_attribute("a", "v".repeat(bytes));
         let limit = 10_000;
         let most = (0..limit)
             .rfind(|bytes| place().check(&with(*bytes), limit).is_ok())
             .unwrap();
-        let stored = payloads.put(place(), Payload::from("x").into()).await.unwrap();
+        let codec = Codec::default();
+        let encoded = codec.encode(Payload::from("x").into(), Default::default()).await;
+        let stored = payloads.put(place(), encoded.unwrap()).await.unwrap();
         let mut message = with(most);
-        envelope::seal(&mut message, &stored.pointer, stored.size, payloads.attribute());
+        envelope::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
         // The length of the payload is not known before it is stored: in the pointer and in the attribute.
         let unknown = 2 * (u64::MAX.to_string().len() - 1);
         assert_eq!(message.size(), limit - unknown);

@@ -18,7 +18,6 @@ use crate::offload::blocking::BlockingWriter;
 ///
 /// The payload's own, or those of the file.
 pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
-    let size = payload.size();
     let (file, path) = blocking(move || Ok((create_beside(&path)?, path)))
         .await
         .map_err(failed)?;
@@ -27,19 +26,24 @@ pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u6
     let file = writer.finish().await;
     // The temporary file is deleted here if it comes to nothing: on the blocking pool, as that takes its time.
     blocking(move || match copied {
-        Ok(()) => Ok(file.and_then(|file| publish(file, &path)).map_err(failed)),
+        Ok(size) => Ok(file
+            .and_then(|file| publish(file, &path))
+            .map(|()| size)
+            .map_err(failed)),
         Err(error) => Ok(Err(error)),
     })
     .await
-    .map_err(failed)??;
-    Ok(size)
+    .map_err(failed)?
 }
 
-async fn copy(payload: &mut PayloadStream, writer: &mut BlockingWriter<NamedTempFile>) -> Result<(), Error> {
+/// Says how much it was.
+async fn copy(payload: &mut PayloadStream, writer: &mut BlockingWriter<NamedTempFile>) -> Result<u64, Error> {
+    let mut size: u64 = 0;
     while let Some(chunk) = payload.try_next().await? {
+        size = size.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         writer.push([chunk]).await.map_err(failed)?;
     }
-    Ok(())
+    Ok(size)
 }
 
 fn failed(error: io::Error) -> Error {
@@ -97,14 +101,9 @@ mod tests {
     use futures::stream::{self, StreamExt};
 
     use super::*;
-    use crate::offload::download::Download;
 
     fn payload(chunks: Vec<Result<Bytes, Error>>) -> PayloadStream {
-        let download = Download {
-            len: 10,
-            chunks: stream::iter(chunks).boxed(),
-        };
-        PayloadStream::offloaded(download)
+        PayloadStream::new(stream::iter(chunks).boxed(), Some(10))
     }
 
     fn names(folder: &Path) -> Vec<OsString> {

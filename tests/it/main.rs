@@ -12,6 +12,7 @@ mod credentials;
 mod extended;
 mod faults;
 mod roundtrip;
+mod segments;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     trials.extend(extended::trials(&bench));
     trials.extend(faults::trials(&bench));
     trials.extend(roundtrip::trials(&bench));
+    trials.extend(segments::trials(&bench));
     trials.extend(telemetry::trials(&bench));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // The servers stop here, before the process ends.

@@ -23,9 +23,21 @@ pub(crate) struct Encoded {
 }
 
 /// What the payload was before it was encoded.
-pub(crate) struct Original(Option<oneshot::Receiver<Stored>>);
+pub(crate) struct Original(Known);
+
+enum Known {
+    /// It is what is stored.
+    AsStored,
+    Now(Stored),
+    /// Once it was read to its end.
+    Then(oneshot::Receiver<Stored>),
+}
 
 impl Original {
+    pub(crate) fn known(original: Stored) -> Self {
+        Self(Known::Now(original))
+    }
+
     /// The payload's own length and digest, after its encoded bytes were `stored`.
     ///
     /// # Errors
@@ -33,8 +45,9 @@ impl Original {
     /// The encoded bytes were not read to their end.
     pub(crate) fn of(self, stored: &Stored) -> Result<Stored, Error> {
         match self.0 {
-            None => Ok(stored.clone()),
-            Some(mut told) => told
+            Known::AsStored => Ok(stored.clone()),
+            Known::Now(original) => Ok(original),
+            Known::Then(mut told) => told
                 .try_recv()
                 .map_err(|_| Error::plain(ErrorKind::PayloadSource, "the payload was not read to its end")),
         }
@@ -42,6 +55,18 @@ impl Original {
 }
 
 impl Codec {
+    /// Whether payloads are encrypted.
+    #[cfg_attr(
+        not(feature = "encryption"),
+        allow(clippy::unused_self, reason = "there are no keys")
+    )]
+    pub(crate) fn encrypts(&self) -> bool {
+        #[cfg(feature = "encryption")]
+        return self.keys.is_some();
+        #[cfg(not(feature = "encryption"))]
+        false
+    }
+
     /// The payload as it is to be stored; itself, if it is neither compressed nor encrypted.
     ///
     /// # Errors
@@ -70,7 +95,7 @@ impl Codec {
             declared = declared.map(super::aead::sealed_len);
         }
         if encoding.is_plain() {
-            let original = Original(None);
+            let original = Original(Known::AsStored);
             return Ok(Encoded {
                 source,
                 encoding,
@@ -80,7 +105,7 @@ impl Codec {
         Ok(Encoded {
             source: pipeline.encode(source, declared),
             encoding,
-            original: Original(Some(told)),
+            original: Original(Known::Then(told)),
         })
     }
 }

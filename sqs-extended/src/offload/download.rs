@@ -60,6 +60,28 @@ pub(crate) async fn download(store: &dyn ObjectStore, key: &Path, expected: Expe
     })
 }
 
+/// The chunks, which end with an error if they are not what the digest is of.
+pub(crate) fn verified(
+    chunks: BoxStream<'static, Result<Bytes, Error>>,
+    expected: Digest,
+) -> BoxStream<'static, Result<Bytes, Error>> {
+    let hasher = Hasher::new(expected.algorithm());
+    stream::try_unfold((chunks, hasher, expected), |(mut chunks, mut hasher, expected)| async {
+        if let Some(chunk) = chunks.try_next().await? {
+            hash(&mut hasher, &chunk).await;
+            return Ok(Some((chunk, (chunks, hasher, expected))));
+        }
+        if hasher.finish() == expected {
+            return Ok(None);
+        }
+        Err(Error::plain(
+            ErrorKind::Corrupt,
+            "the stored payload's digest is not the one that the message gives",
+        ))
+    })
+    .boxed()
+}
+
 struct Verifier {
     chunks: BoxStream<'static, Result<Bytes, Error>>,
     missing: u64,

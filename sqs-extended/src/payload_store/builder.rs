@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::deletion::{Deleter, Deletion};
 use super::{Inner, NewId, PayloadStore};
+use crate::codec::Codec;
 use crate::digest::DigestAlgorithm;
 use crate::envelope::{PointerKeys, ReservedAttribute};
 use crate::error::Error;
@@ -31,6 +32,8 @@ pub struct PayloadStoreBuilder {
     attribute: ReservedAttribute,
     extras: bool,
     keys: Option<PointerKeys>,
+    codec: Option<Codec>,
+    max_payload: Option<u64>,
     upload: UploadSettings,
     deletion: Deletion,
     new_id: NewId,
@@ -45,6 +48,8 @@ impl PayloadStoreBuilder {
             attribute: ReservedAttribute::default(),
             extras: true,
             keys: None,
+            codec: None,
+            max_payload: None,
             upload: UploadSettings {
                 part_size: DEFAULT_PART_SIZE,
                 concurrency: DEFAULT_CONCURRENCY,
@@ -109,6 +114,19 @@ impl PayloadStoreBuilder {
         self
     }
 
+    /// Whether payloads are compressed and encrypted; neither unless set.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    /// The longest payload that is accepted on receive, in bytes before and after decompression; any unless set. A
+    /// compressed payload is never longer than its message says, but a stranger's message may say anything.
+    pub fn max_payload(mut self, bytes: u64) -> Self {
+        self.max_payload = Some(bytes);
+        self
+    }
+
     /// The digest that payloads are sent with; BLAKE3 unless set.
     pub fn digest(mut self, algorithm: DigestAlgorithm) -> Self {
         self.upload.digest = algorithm;
@@ -154,6 +172,8 @@ impl PayloadStoreBuilder {
             attribute: self.attribute,
             extras: self.extras,
             keys: self.keys,
+            codec: self.codec,
+            max_payload: self.max_payload,
             upload: self.upload,
             deletion: self.deletion,
             deleter: Deleter::default(),

@@ -76,12 +76,18 @@ impl Form {
         match self {
             Self::Text => Ok(message.body.as_bytes().into()),
             Self::Binary => attribute_bytes(&message.message_attributes).map(Cow::Borrowed),
-            Self::Base64 => STANDARD
-                .decode(&message.body)
-                .map(Cow::Owned)
-                .map_err(|_| InvalidSegment("the segment's body is not base64")),
+            Self::Base64 => decode(&message.body).map(Cow::Owned),
         }
     }
+}
+
+/// # Errors
+///
+/// The body is not base64.
+pub(super) fn decode(body: &str) -> Result<Vec<u8>, InvalidSegment> {
+    STANDARD
+        .decode(body)
+        .map_err(|_| InvalidSegment("the segment's body is not base64"))
 }
 
 fn attribute_bytes(attributes: &BTreeMap<String, MessageAttributeValue>) -> Result<&[u8], InvalidSegment> {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sqs_client::{MessageAttributeValue, limits};
+use sqs_client::{MessageAttributeValue, OutgoingMessage, limits};
 
 use super::{Form, HEADER_ATTRIBUTE, MAX_SEGMENTS};
 use crate::codec::Encoding;
@@ -85,6 +86,13 @@ impl Header {
             .as_str()
             .ok_or(InvalidSegment("the message's segment header is not text"))?;
         text.parse().map(Some)
+    }
+
+    /// The message that carries these bytes of it, which must be its own.
+    pub(crate) fn seal(&self, bytes: Bytes) -> OutgoingMessage {
+        let mut message = OutgoingMessage::new("").message_attribute(HEADER_ATTRIBUTE, self.to_string());
+        self.form.write(&mut message, bytes);
+        message
     }
 
     /// Whether `len` bytes can be what this segment holds.

@@ -217,7 +217,7 @@ impl Iterator for Segments {
         hasher.update(&bytes);
         self.header.checksum = hasher.finish();
 
-        let mut message = OutgoingMessage::new("").message_attribute(HEADER_ATTRIBUTE, self.header.to_string());
+        let mut message = self.header.seal(bytes);
         if index == 0 {
             message.message_attributes.append(&mut self.message.message_attributes);
             message.message_system_attributes = std::mem::take(&mut self.message.message_system_attributes);
@@ -225,7 +225,6 @@ impl Iterator for Segments {
         message.delay = self.message.delay;
         message.message_group_id.clone_from(&self.message.message_group_id);
         message.message_deduplication_id = self.dedup_base.as_ref().map(|base| format!("{base}-{index}"));
-        form.write(&mut message, bytes);
         Some(message)
     }
 

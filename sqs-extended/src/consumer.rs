@@ -1,0 +1,278 @@
+//! A consumer of payloads of any size, over the queue's consumer: which holds, extends and gives back the messages.
+//!
+//! `worker` handles one message after the other: what is whole at once, segments once they are all there. `gathering` has
+//! the segments that wait for others.
+
+mod gathering;
+mod incomplete;
+mod requirements;
+mod segment;
+pub(crate) mod set;
+mod worker;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use sqs_client::limits;
+
+use self::gathering::Gathering;
+use self::incomplete::Hook;
+use self::worker::Worker;
+use crate::client::ExtendedClient;
+use crate::delivery::Delivery;
+use crate::envelope;
+use crate::error::Error;
+use crate::missing::MissingPayload;
+use crate::policy::is_fifo;
+use crate::segment::{BYTES_ATTRIBUTE, HEADER_ATTRIBUTE, Limits};
+
+pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
+
+/// How many bytes of segments a consumer holds, unless [set](ExtendedConsumer::held_bytes): 128 MiB.
+pub const DEFAULT_HELD_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Of how many payloads a consumer holds segments, unless [set](ExtendedConsumer::held_payloads).
+pub const DEFAULT_HELD_PAYLOADS: usize = 1_000;
+
+/// How long a consumer waits for the rest of a payload, unless [set](ExtendedConsumer::incomplete_after): 5 minutes.
+pub const DEFAULT_INCOMPLETE_AFTER: Duration = Duration::from_secs(300);
+
+/// Payloads above this are gathered in temporary files, unless [set](ExtendedConsumer::spill_above): 16 MiB.
+pub const DEFAULT_SPILL_ABOVE: u64 = 16 * 1024 * 1024;
+
+/// Where consumers compete, how long one holds segments of a payload whose first it does not have.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// The least and the longest time for which segments stay hidden that are given back for another consumer, or for lack of
+/// room.
+const BACK_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(3));
+
+/// How many finished payloads a consumer remembers, to delete what still comes of them, and for how long.
+const REMEMBERED: usize = 10_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
+
+/// A consumer that is being put together: see [`ExtendedClient::consumer`].
+///
+/// It is [`sqs_client::Consumer`], whose settings are made by [`configure`](Self::configure), for payloads of any size:
+/// handlers are given a [`Delivery`] of this crate. Everything that is held is extended as long as it takes, a download
+/// included; and an acknowledged message is deleted first, and then its payload in the store.
+///
+/// # Segments
+///
+/// What was [split](crate::Strategy::Split) is handed over once all its segments are there, and settled as a whole. Until
+/// then they are held, within bounds. What is not complete in time, or has no room, is given back to the queue; never
+/// deleted, unless [`on_incomplete`](Self::on_incomplete) says so. It takes one handler's place.
+///
+/// * **Standard queues.** Where several consumers [compete](Self::consumers), segments of a payload scatter: they gather at
+///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's
+///   `maxReceiveCount`. One consumer, or a payload store, costs none.
+/// * **FIFO queues.** Segments come in order, at most 10. SQS shows nothing more of a group while any of it is in flight: a
+///   receive that brings less than a whole payload gives it back, to try again. A payload that stays incomplete, because
+///   its sender died, blocks its group until `on_incomplete` clears it, or the retention does. Let one producer at a time
+///   send to a group.
+///
+/// A message that is refused, as its pointer is malformed or names what may not be touched, is logged and given back by
+/// the backoff, so that it goes to the dead-letter queue in the end if there is one.
+///
+/// ```no_run
+/// # async fn f(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), sqs_extended::Error> {
+/// extended
+///     .consumer(queue)
+///     .configure(|consumer| consumer.concurrency(4))
+///     .run(tokio::signal::ctrl_c(), |delivery| async move {
+///         delivery.download_to(format!("{}.tar", delivery.message_id())).await.map(drop)
+///     })
+///     .await
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a consumer does nothing before it is run"]
+pub struct ExtendedConsumer {
+    extended: ExtendedClient,
+    consumer: sqs_client::Consumer,
+    queue_url: String,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    /// How many compete, where that was said.
+    consumers: Option<u32>,
+    any_receive_count: bool,
+    held_bytes: u64,
+    held_payloads: usize,
+    incomplete_after: Duration,
+    spill_above: u64,
+    incomplete: Hook,
+}
+
+impl Settings {
+    fn limits(&self) -> Limits {
+        Limits {
+            bytes: self.held_bytes,
+            sets: self.held_payloads,
+            age: self.incomplete_after,
+            gather: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
+            back_after: BACK_AFTER,
+            remembered: REMEMBERED,
+            remembered_for: REMEMBERED_FOR,
+        }
+    }
+}
+
+impl ExtendedClient {
+    /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
+    pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
+        let queue_url = queue_url.into();
+        ExtendedConsumer {
+            consumer: self.client().consumer(&queue_url),
+            extended: self.clone(),
+            queue_url,
+            settings: Settings {
+                consumers: None,
+                any_receive_count: false,
+                held_bytes: DEFAULT_HELD_BYTES,
+                held_payloads: DEFAULT_HELD_PAYLOADS,
+                incomplete_after: DEFAULT_INCOMPLETE_AFTER,
+                spill_above: DEFAULT_SPILL_ABOVE,
+                incomplete: Hook::default(),
+            },
+        }
+    }
+}
+
+impl ExtendedConsumer {
+    /// Sets up the queue's consumer: how many payloads are handled at a time, visibility timeout, backoff, and so on. Of
+    /// a payload in segments each counts for itself as to how often it was received.
+    pub fn configure(mut self, set: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
+        self.consumer = set(self.consumer);
+        self
+    }
+
+    /// How many consumers of the queue compete for messages, this one included. With more than one, segments on a
+    /// standard queue are gathered at the consumer that has the first; and [`run`](Self::run) refuses to start if the
+    /// queue's `maxReceiveCount` is so low that this could move them to the dead-letter queue. Not looked at unless set.
+    pub fn consumers(mut self, consumers: u32) -> Self {
+        self.settings.consumers = Some(consumers.max(1));
+        self
+    }
+
+    /// Starts whatever the queue's `maxReceiveCount` is; not unless set.
+    pub fn any_receive_count(mut self, on: bool) -> Self {
+        self.settings.any_receive_count = on;
+        self
+    }
+
+    /// Most bytes of segments that are held, of payloads that are being handled as well; [`DEFAULT_HELD_BYTES`] unless
+    /// set. A payload that is larger can never be complete.
+    pub fn held_bytes(mut self, bytes: u64) -> Self {
+        self.settings.held_bytes = bytes;
+        self
+    }
+
+    /// Of how many payloads segments are held at most; [`DEFAULT_HELD_PAYLOADS`] unless set.
+    pub fn held_payloads(mut self, payloads: usize) -> Self {
+        self.settings.held_payloads = payloads.max(1);
+        self
+    }
+
+    /// How long the segments of a payload wait for the last one; [`DEFAULT_INCOMPLETE_AFTER`] unless set.
+    pub fn incomplete_after(mut self, age: Duration) -> Self {
+        self.settings.incomplete_after = age;
+        self
+    }
+
+    /// The segments of payloads above this size wait in temporary files, in the system's folder for them;
+    /// [`DEFAULT_SPILL_ABOVE`] unless set.
+    pub fn spill_above(mut self, bytes: u64) -> Self {
+        self.settings.spill_above = bytes;
+        self
+    }
+
+    /// Decides what becomes of a payload that is not complete in time; unless set, it is logged and given back.
+    ///
+    /// ```no_run
+    /// # fn f(consumer: sqs_extended::ExtendedConsumer) {
+    /// use sqs_extended::IncompleteAction;
+    ///
+    /// let consumer = consumer.on_incomplete(|payload| async move {
+    ///     eprintln!("{}: {} of {} segments", payload.payload_id, payload.have, payload.count);
+    ///     IncompleteAction::MoveTo("https://sqs.eu-west-1.amazonaws.com/123456789012/incomplete".to_owned())
+    /// });
+    /// # }
+    /// ```
+    pub fn on_incomplete<H, F>(mut self, hook: H) -> Self
+    where
+        H: Fn(IncompletePayload) -> F + Send + Sync + 'static,
+        F: Future<Output = IncompleteAction> + Send + 'static,
+    {
+        self.settings.incomplete = Hook::new(hook);
+        self
+    }
+
+    /// Handles payloads until `shutdown` ends. A handler's `Ok` acknowledges the message: it is deleted, and then its
+    /// payload in the store. `Err`, a panic, or a handler that took too long gives it back by the backoff. A handler may
+    /// settle its delivery itself; then its result means nothing.
+    ///
+    /// The end is that of [`sqs_client::Consumer::run`]; segments that wait for others are given back at once.
+    ///
+    /// # Errors
+    ///
+    /// The settings cannot work, or the queue's `maxReceiveCount` is too low or could not be read; or polls were refused
+    /// in a way that repeating does not mend.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, handlers are aborted, and all that was held is given back in the background, as long as
+    /// the runtime lives.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn run<S, H, F, E>(self, shutdown: S, handler: H) -> Result<(), Error>
+    where
+        S: Future,
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Send + 'static,
+    {
+        self.check_queue().await?;
+        let fifo = is_fifo(&self.queue_url);
+        let gathering = Arc::new(Gathering::new(self.extended.client().clone(), &self.settings));
+        let mut consumer = self
+            .consumer
+            .extra_message_attribute_names(envelope::RESERVED_NAMES)
+            .extra_message_attribute_names([HEADER_ATTRIBUTE, BYTES_ATTRIBUTE]);
+        if matches!(self.extended.0.missing, MissingPayload::SendTo(_)) {
+            consumer = consumer.extra_message_attribute_names(["All"]);
+        }
+        if fifo {
+            // Whole payloads come by whole receives.
+            consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
+        }
+        let worker = Arc::new(Worker::new(self.extended, handler, Arc::clone(&gathering), fifo));
+        let shutdown = async {
+            shutdown.await;
+            // What waits here would never be at rest.
+            gathering.close();
+        };
+        let running = consumer.run(shutdown, move |delivery| Arc::clone(&worker).handle(delivery));
+        let ended = match select(pin!(running), pin!(gathering.keep())).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right((never, _)) => match never {},
+        };
+        gathering.close();
+        ended.map_err(|error| Error::queue("the queue can no longer be consumed", error))
+    }
+
+    async fn check_queue(&self) -> Result<(), Error> {
+        match self.settings.consumers {
+            Some(consumers) if !self.settings.any_receive_count => {
+                requirements::check(self.extended.client(), &self.queue_url, consumers).await
+            }
+            _ => Ok(()),
+        }
+    }
+}

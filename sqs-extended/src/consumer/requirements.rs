@@ -1,0 +1,70 @@
+//! Whether a queue lets segments be received as often as it takes to gather them.
+
+use sqs_client::{Client, QueueAttributeName};
+
+use crate::error::Error;
+use crate::policy::is_fifo;
+use crate::segment::fifo::MAX_ATTEMPTS;
+
+/// A payload of the default split limit has about so many segments.
+const SEGMENTS: f64 = 32.0;
+
+/// Receives beyond those that half of all payloads need.
+const SPARE: u32 = 3;
+
+/// # Errors
+///
+/// The queue's `maxReceiveCount` is too low, or could not be read.
+pub(super) async fn check(client: &Client, queue_url: &str, consumers: u32) -> Result<(), Error> {
+    let attributes = client
+        .get_queue_attributes(queue_url, [QueueAttributeName::RedrivePolicy])
+        .await
+        .map_err(|error| Error::queue("the queue's redrive policy could not be read", error))?
+        .attributes;
+    let Some(policy) = attributes.redrive_policy else {
+        return Ok(());
+    };
+    let needed = if is_fifo(queue_url) {
+        MAX_ATTEMPTS + 1
+    } else {
+        receives_needed(consumers)
+    };
+    if policy.max_receive_count >= needed {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the queue's maxReceiveCount is {}, and {consumers} consumers need {needed} to gather segments: raise it, use \
+         fewer consumers or a payload store, or start with `any_receive_count`",
+        policy.max_receive_count
+    )))
+}
+
+/// A segment finds the consumer that gathers its payload with the chance of one to the number of consumers, by each receive:
+/// so many it takes until none of the payload's is missing any more.
+fn receives_needed(consumers: u32) -> u32 {
+    let misses = 1.0 - 1.0 / f64::from(consumers.max(1));
+    let receives = if misses > 0.0 {
+        SEGMENTS.ln() / -misses.ln()
+    } else {
+        0.0
+    };
+    // As a count that no queue can be set beyond.
+    let receives = receives
+        .ceil()
+        .clamp(0.0, f64::from(sqs_client::limits::MAX_RECEIVE_COUNT));
+    (0..=sqs_client::limits::MAX_RECEIVE_COUNT)
+        .find(|count| f64::from(*count) >= receives)
+        .unwrap_or(sqs_client::limits::MAX_RECEIVE_COUNT)
+        .saturating_add(SPARE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_compete_the_more_receives_it_takes() {
+        let needed: Vec<u32> = [1, 2, 4, 8].into_iter().map(receives_needed).collect();
+        assert_eq!(needed, [3, 8, 16, 29]);
+    }
+}

@@ -1,0 +1,237 @@
+//! One message after the other, from its receipt to its end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::gathering::{Complete, Gathering};
+use super::segment::Segment;
+use super::set::HeldSet;
+use crate::client::ExtendedClient;
+use crate::delivery::{AckOutcome, Delivery};
+use crate::error::Error;
+use crate::hold::Hold;
+use crate::segment::fifo::{Item, Planner, Step};
+use crate::segment::{Assembled, Header, Incomplete};
+
+/// How often an acknowledgement is tried, each time with the retries of the client's policy.
+const ACK_ATTEMPTS: u32 = 3;
+/// The pause before the second time.
+const ACK_PAUSE: Duration = Duration::from_millis(500);
+
+/// The message is to be given back; why was said to whom it concerns.
+pub(super) struct GivenBack;
+
+pub(super) struct Worker<H> {
+    extended: ExtendedClient,
+    handler: H,
+    gathering: Arc<Gathering>,
+    /// Of a FIFO queue.
+    planner: Option<Mutex<Planner>>,
+}
+
+impl<H, F, E> Worker<H>
+where
+    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Send + 'static,
+{
+    pub(super) fn new(extended: ExtendedClient, handler: H, gathering: Arc<Gathering>, fifo: bool) -> Self {
+        Self {
+            extended,
+            handler,
+            gathering,
+            planner: fifo.then(|| Mutex::new(Planner::new())),
+        }
+    }
+
+    pub(super) async fn handle(self: Arc<Self>, mut received: sqs_client::Delivery) -> Result<(), GivenBack> {
+        let header = Header::find(&received.message().message_attributes);
+        let opened = match header {
+            Ok(Some(header)) if header.whole.count > 1 => return self.segment(received, header).await,
+            Ok(_) => {
+                let message = received.take_message();
+                Delivery::open(&self.extended, Hold::Consumed(received), message).map_err(Error::from)
+            }
+            Err(invalid) => Err(invalid.into()),
+        };
+        match opened {
+            Ok(delivery) => self.settle(&delivery).await,
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// Hands the payload over, and acknowledges it.
+    async fn settle(&self, delivery: &Delivery) -> Result<(), GivenBack> {
+        let handled = (self.handler)(delivery.clone()).await;
+        if delivery.is_settled() {
+            return Ok(());
+        }
+        match handled {
+            Ok(()) => acknowledge(delivery).await,
+            Err(_) => Err(GivenBack),
+        }
+    }
+
+    async fn segment(&self, received: sqs_client::Delivery, header: Header) -> Result<(), GivenBack> {
+        match &self.planner {
+            None => self.segment_of_any(received, header).await,
+            Some(planner) => self.first_of_group(planner, received, header).await,
+        }
+    }
+
+    /// A segment from a standard queue. It waits aside, unless it is the last one.
+    async fn segment_of_any(&self, received: sqs_client::Delivery, header: Header) -> Result<(), GivenBack> {
+        let segment = Segment::take(received.clone(), header).map_err(|invalid| refused(&invalid.into()))?;
+        // Before others can see it. From here on it is ours to settle.
+        received.set_aside();
+        let complete = match self.gathering.offer(segment).await {
+            Ok(complete) => complete,
+            Err(error) => return Err(refused(&error)),
+        };
+        let Some(complete) = complete else {
+            return Ok(());
+        };
+        received.take_up();
+        let of = Some((Arc::clone(&self.gathering), complete.whole.id.clone()));
+        self.settle_set(complete, of).await
+    }
+
+    /// The first message of a FIFO group that is a segment: the others of its payload are behind it, or the receive did not
+    /// bring them.
+    async fn first_of_group(
+        &self,
+        planner: &Mutex<Planner>,
+        received: sqs_client::Delivery,
+        header: Header,
+    ) -> Result<(), GivenBack> {
+        let id = header.whole.id.clone();
+        let others = received.take_behind(|message| {
+            let header = Header::find(&message.message_attributes).ok().flatten();
+            header.is_some_and(|header| header.whole.id == id)
+        });
+        others.iter().for_each(sqs_client::Delivery::set_aside);
+        let mut segments = vec![Segment::take(received, header).map_err(|invalid| refused(&invalid.into()))?];
+        for other in others {
+            if let Ok(Some(header)) = Header::find(&other.message().message_attributes) {
+                segments.push(Segment::take(other, header).map_err(|invalid| refused(&invalid.into()))?);
+            }
+        }
+        let step = {
+            let items: Vec<Item<'_>> = segments
+                .iter()
+                .map(|segment| Item::Segment(&segment.header, segment.len()))
+                .collect();
+            let mut planner = planner.lock().unwrap_or_else(PoisonError::into_inner);
+            planner.plan(&items, Instant::now()).into_iter().next()
+        };
+        let mut segments: Vec<Option<Segment>> = segments.into_iter().map(Some).collect();
+        let mut take = |places: Vec<usize>| -> Vec<Segment> {
+            let places = places.into_iter();
+            places
+                .filter_map(|place| segments.get_mut(place).and_then(Option::take))
+                .collect()
+        };
+        match step {
+            Some(Step::Set {
+                segments: places,
+                duplicates,
+            }) => {
+                let (segments, duplicates) = (take(places), take(duplicates));
+                let Some(first) = segments.first() else {
+                    return Err(GivenBack);
+                };
+                let whole = first.header.whole.clone();
+                let complete = Complete {
+                    whole,
+                    segments,
+                    duplicates,
+                };
+                self.settle_set(complete, None).await
+            }
+            Some(Step::Incomplete {
+                segments: places,
+                have,
+                after,
+            }) => {
+                let segments = take(places);
+                if let Some(whole) = segments.first().map(|segment| segment.header.whole.clone()) {
+                    self.gathering
+                        .incomplete(&whole, have, Incomplete::Expired, segments, after)
+                        .await;
+                }
+                Ok(())
+            }
+            Some(Step::Release { messages, after }) => {
+                futures::future::join_all(take(messages).into_iter().map(|segment| segment.release(after))).await;
+                Ok(())
+            }
+            Some(Step::Whole(_)) | None => Err(GivenBack),
+        }
+    }
+
+    async fn settle_set(&self, complete: Complete, of: Option<(Arc<Gathering>, String)>) -> Result<(), GivenBack> {
+        let Complete {
+            whole,
+            segments,
+            duplicates,
+        } = complete;
+        let mut message = None;
+        let (mut deliveries, mut bytes) = (Vec::new(), Vec::new());
+        for segment in segments {
+            message.get_or_insert(segment.message);
+            bytes.push(segment.bytes);
+            deliveries.push(segment.delivery);
+        }
+        deliveries.extend(duplicates.into_iter().map(|duplicate| duplicate.delivery));
+        let set = HeldSet::new(deliveries, of);
+        let Some(message) = message else {
+            return Err(GivenBack);
+        };
+        let delivery = Delivery::assembled(&self.extended, Hold::Set(set), message, Assembled::new(whole, bytes));
+        let settled = self.settle(&delivery).await;
+        if settled.is_err()
+            && let Err(error) = delivery.release_set_with_backoff().await
+        {
+            // Dropping it gives it back once more.
+            tracing::warn!(
+                message_id = delivery.message_id(),
+                error = &error as &dyn std::error::Error,
+                "the segments of a payload could not be given back"
+            );
+        }
+        settled
+    }
+}
+
+async fn acknowledge(delivery: &Delivery) -> Result<(), GivenBack> {
+    let message_id = delivery.message_id();
+    let mut pause = ACK_PAUSE;
+    for attempt in 1.. {
+        match delivery.ack().await {
+            Ok(AckOutcome::PayloadKept(reason)) => {
+                tracing::debug!(message_id, ?reason, "the payload of an acknowledged message is kept");
+                return Ok(());
+            }
+            Ok(_) => return Ok(()),
+            Err(error) if !error.is_retryable() || attempt == ACK_ATTEMPTS => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(message_id, error, "not acknowledged; the message comes again");
+                return Err(GivenBack);
+            }
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause *= 2;
+    }
+    Err(GivenBack)
+}
+
+fn refused(error: &Error) -> GivenBack {
+    tracing::warn!(
+        receipt_handle = error.receipt_handle().is_some(),
+        error = error as &dyn std::error::Error,
+        "a message was refused, and is given back"
+    );
+    GivenBack
+}

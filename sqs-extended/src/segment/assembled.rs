@@ -1,0 +1,177 @@
+//! A payload that came in segments, as its receiver reads it.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use sqs_client::Message;
+
+use super::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, InvalidSegment, Whole};
+use crate::codec::{Chunks, Codec, Limits};
+use crate::content::PayloadStream;
+use crate::error::{Error, ErrorKind};
+use crate::offload::download::verified;
+
+/// So much of a file is read at a time.
+const PIECE: usize = 1024 * 1024;
+
+/// The bytes of a segment, wherever they are.
+#[derive(Clone, Debug)]
+pub(crate) enum SegmentBytes {
+    Memory(Bytes),
+    Spilled {
+        file: Arc<SpillFile>,
+        offset: u64,
+        len: u64,
+    },
+}
+
+/// A temporary file that the segments of a payload share.
+#[derive(Debug)]
+pub(crate) struct SpillFile(Mutex<File>);
+
+impl SpillFile {
+    /// In the system's folder for such files, and gone with the last who uses it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made.
+    pub(crate) fn create() -> io::Result<Self> {
+        tempfile::tempfile().map(|file| Self(Mutex::new(file)))
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let mut bytes = vec![0; len];
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+impl SegmentBytes {
+    /// Takes them out of the message, which keeps what the caller gave it.
+    ///
+    /// # Errors
+    ///
+    /// They are not those that the header says; the message is as it was.
+    pub(crate) fn take(header: &Header, message: &mut Message) -> Result<Bytes, InvalidSegment> {
+        header.verify(&header.form.read(message)?)?;
+        let attributes = &mut message.message_attributes;
+        let in_attribute = attributes.remove(BYTES_ATTRIBUTE);
+        attributes.remove(HEADER_ATTRIBUTE);
+        let body = std::mem::take(&mut message.body);
+        Ok(match header.form {
+            Form::Text => body.into(),
+            Form::Binary => in_attribute
+                .and_then(|value| value.as_bytes().cloned())
+                .unwrap_or_default(),
+            Form::Base64 => super::form::decode(&body)?.into(),
+        })
+    }
+
+    /// Moves them to a file.
+    ///
+    /// # Errors
+    ///
+    /// They could not be written.
+    pub(crate) async fn spill(bytes: Bytes, file: Arc<SpillFile>, offset: u64) -> io::Result<Self> {
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let writer = Arc::clone(&file);
+        tokio::task::spawn_blocking(move || writer.write(offset, &bytes)).await??;
+        Ok(Self::Spilled { file, offset, len })
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Spilled { len, .. } => *len,
+        }
+    }
+
+    pub(crate) fn chunks(self) -> Chunks {
+        let (file, offset, len) = match self {
+            Self::Memory(bytes) => return stream::iter([Ok(bytes)]).boxed(),
+            Self::Spilled { file, offset, len } => (file, offset, len),
+        };
+        stream::try_unfold((file, offset, len), |(file, offset, len)| async move {
+            let piece = usize::try_from(len).unwrap_or(usize::MAX).min(PIECE);
+            if piece == 0 {
+                return Ok(None);
+            }
+            let reader = Arc::clone(&file);
+            let read = tokio::task::spawn_blocking(move || reader.read(offset, piece)).await;
+            let bytes = read
+                .map_err(io::Error::from)
+                .flatten()
+                .map_err(|error| Error::io(ErrorKind::File, "the payload's temporary file could not be read", error))?;
+            let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            Ok(Some((bytes, (file, offset + read, len - read))))
+        })
+        .boxed()
+    }
+}
+
+/// All segments of a payload, in order.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    whole: Whole,
+    segments: Vec<SegmentBytes>,
+}
+
+impl Assembled {
+    pub(crate) fn new(whole: Whole, segments: Vec<SegmentBytes>) -> Self {
+        Self { whole, segments }
+    }
+
+    /// The payload of a message that is the only segment.
+    ///
+    /// # Errors
+    ///
+    /// It is not the only one, or not sound.
+    pub(crate) fn of_one(header: Header, message: &mut Message) -> Result<Self, Error> {
+        if header.whole.count > 1 {
+            return Err(Error::plain(
+                ErrorKind::Segment,
+                "the message is a segment of a payload; a consumer gathers them",
+            ));
+        }
+        let bytes = SegmentBytes::take(&header, message)?;
+        Ok(Self::new(header.whole, vec![SegmentBytes::Memory(bytes)]))
+    }
+
+    /// Bytes of the payload, as its sender says.
+    pub(crate) fn size(&self) -> u64 {
+        self.whole.original_length.unwrap_or(self.whole.total)
+    }
+
+    /// The payload, verified as it passes.
+    ///
+    /// # Errors
+    ///
+    /// The codec cannot read it.
+    pub(crate) async fn stream(&self, codec: &Codec) -> Result<PayloadStream, Error> {
+        let decoder = codec.decoder(&self.whole.encoding).await?;
+        let chunks = stream::iter(self.segments.clone().into_iter().map(SegmentBytes::chunks));
+        let stored = verified(chunks.flatten().boxed(), self.whole.digest.clone());
+        let limits = Limits {
+            len: Some(self.size()),
+            max: None,
+        };
+        Ok(PayloadStream::new(decoder.decode(stored, limits), Some(self.size())))
+    }
+}
+
+impl From<InvalidSegment> for Error {
+    fn from(invalid: InvalidSegment) -> Self {
+        Self::plain(ErrorKind::Segment, invalid.to_string())
+    }
+}
