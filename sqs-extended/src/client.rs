@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{Attributes, ObjectStore, ObjectStoreExt, TagSet};
 use sqs_client::limits;
 use tokio_util::task::TaskTracker;
 
@@ -87,6 +87,8 @@ impl ExtendedClient {
                 part_size: DEFAULT_PART_SIZE,
                 concurrency: DEFAULT_CONCURRENCY,
                 digest: DigestAlgorithm::default(),
+                attributes: Attributes::new(),
+                tags: TagSet::default(),
             },
             visibility_timeout: DEFAULT_VISIBILITY_TIMEOUT,
             max_in_memory: DEFAULT_MAX_IN_MEMORY,

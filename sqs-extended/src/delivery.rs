@@ -16,7 +16,7 @@ use crate::content::{PayloadReader, PayloadStream};
 use crate::envelope::{self, Envelope, Pointer};
 use crate::error::{Error, ErrorKind};
 use crate::lease::Lease;
-use crate::offload::download::{Expected, download};
+use crate::offload::download::{DownloadSettings, Expected, download};
 use crate::receive::Rejected;
 use crate::save;
 
@@ -239,8 +239,9 @@ impl Delivery {
                 let expected = Expected {
                     len: envelope.size,
                     digest: envelope.pointer.digest.clone(),
+                    max: None,
                 };
-                let download = download(&self.extended.0.store, key, expected)
+                let download = download(&self.extended.0.store, key, expected, &DownloadSettings::default())
                     .await
                     .map_err(|error| self.error(error))?;
                 Ok(PayloadStream::offloaded(download, handle))

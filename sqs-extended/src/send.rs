@@ -164,7 +164,7 @@ impl OffloadedPayload {
     async fn store(extended: &ExtendedClient, source: PartSource) -> Result<Self, Error> {
         let inner = &extended.0;
         let key = inner.location.key(&(inner.new_id)())?;
-        let stored = upload(&inner.store, &key, source, inner.upload, &inner.aborts).await?;
+        let stored = upload(&inner.store, &key, source, &inner.upload, &inner.aborts).await?;
         let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
         if inner.policy.extras {
             pointer.length = Some(stored.len);
