@@ -13,7 +13,7 @@ mod zstd;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use decode::{Chunks, Limits};
+pub(crate) use decode::Limits;
 pub(crate) use encode::{Encoded, Original};
 #[cfg(feature = "encryption")]
 pub use keys::{DataKey, KeyProvider, KeyProviderError, SecretKey, StaticKeys};

@@ -9,8 +9,8 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
-use crate::codec::Chunks;
 use crate::error::Error;
+use crate::offload::download::Chunks;
 
 /// A payload's chunks, by [`Delivery::stream`](crate::Delivery::stream). The payload is right only if the stream ends
 /// without an error.

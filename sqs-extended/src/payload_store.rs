@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{Attribute, ObjectStore};
 use sqs_client::{OutgoingMessage, limits};
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +17,7 @@ use crate::content::PayloadStream;
 use crate::digest::{Digest, DigestAlgorithm};
 use crate::envelope::{self, Envelope, Pointer, PointerKeys, ReservedAttribute};
 use crate::error::Error;
-use crate::offload::download::{Expected, download};
+use crate::offload::download::{DownloadSettings, Expected, download};
 use crate::offload::location::Location;
 use crate::offload::upload::{Stored, UploadSettings, upload};
 
@@ -51,6 +51,7 @@ struct Inner {
     keys: Option<PointerKeys>,
     codec: Option<Codec>,
     upload: UploadSettings,
+    download: DownloadSettings,
     max_payload: Option<u64>,
     deletion: Deletion,
     deleter: deletion::Deleter,
@@ -166,7 +167,7 @@ impl PayloadStore {
     pub(crate) async fn put(&self, place: Place, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
         let Place { key, queue_url, .. } = place;
-        let stored = upload(&inner.store, &key, encoded.source, inner.upload, &inner.background).await?;
+        let stored = upload(&inner.store, &key, encoded.source, &inner.upload, &inner.background).await?;
         let original = encoded.original.of(&stored)?;
         Ok(StoredPayload {
             pointer: self.pointer(&key, &queue_url, &encoded.encoding, &stored, original.len),
@@ -179,9 +180,11 @@ impl PayloadStore {
         let inner = &*self.0;
         let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
         pointer.encoding = encoding.clone();
+        let content_type = inner.upload.attributes.get(&Attribute::ContentType);
         if inner.extras {
             pointer.length = Some(stored.len);
             pointer.digest = Some(stored.digest.clone());
+            pointer.content_type = content_type.map(|value| value.as_ref().to_owned());
         }
         if let Some(keys) = &inner.keys {
             keys.sign(&mut pointer, size, queue_url);
@@ -261,8 +264,9 @@ impl PayloadStore {
         let expected = Expected {
             len: pointer.length.or(as_stored),
             digest: pointer.digest.clone(),
+            max: self.0.max_payload,
         };
-        let download = download(&self.0.store, &located.key, expected).await?;
+        let download = download(&self.0.store, &located.key, expected, &self.0.download).await?;
         let limits = Limits {
             len: *size,
             max: self.0.max_payload,

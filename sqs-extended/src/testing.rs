@@ -1,18 +1,19 @@
 //! An object store in memory that counts what it is asked, and fails on demand.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, TagSet, UploadPart,
 };
 
 use crate::client::ExtendedClient;
@@ -41,8 +42,51 @@ pub(crate) struct Calls {
     /// Parts take so long that they never arrive.
     pub(crate) stall: AtomicBool,
     pub(crate) fail_deletes: AtomicBool,
+    /// What becomes of the next downloads, one after the other.
+    pub(crate) breaks: Mutex<VecDeque<Break>>,
+    /// Every download fails after so many bytes; none if 0.
+    pub(crate) break_all_after: AtomicUsize,
     /// Downloads end so many bytes early, without an error.
     pub(crate) cut: AtomicUsize,
+    pub(crate) without_etags: AtomicBool,
+    /// Of the last object.
+    pub(crate) tags: Mutex<TagSet>,
+}
+
+/// How a download goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Break {
+    /// It does not begin.
+    Refused,
+    /// It fails after so many bytes.
+    Failing(usize),
+    /// It ends after so many bytes, as if that were all.
+    Ending(usize),
+    /// It ends so many bytes early.
+    Short(usize),
+}
+
+impl Break {
+    fn of(self, content: Bytes) -> BoxStream<'static, Result<Bytes>> {
+        let len = content.len();
+        let (at, fails) = match self {
+            Self::Refused => (0, true),
+            Self::Failing(at) => (at, at < len),
+            Self::Ending(at) => (at, false),
+            Self::Short(by) => (len.saturating_sub(by), false),
+        };
+        let chunks = [Ok(content.slice(..at.min(len))), Err(failure())];
+        futures::stream::iter(chunks).take(1 + usize::from(fails)).boxed()
+    }
+}
+
+impl Calls {
+    fn next_break(&self) -> Option<Break> {
+        let always = |place: &AtomicUsize| Some(place.load(SeqCst)).filter(|n| *n > 0);
+        let next = self.breaks.lock().unwrap().pop_front();
+        next.or_else(|| always(&self.break_all_after).map(Break::Failing))
+            .or_else(|| always(&self.cut).map(Break::Short))
+    }
 }
 
 impl TestStore {
@@ -111,11 +155,13 @@ impl fmt::Display for TestStore {
 impl ObjectStore for TestStore {
     async fn put_opts(&self, key: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.calls.puts.fetch_add(1, SeqCst);
+        *self.calls.tags.lock().unwrap() = options.tags.clone();
         self.objects.put_opts(key, payload, options).await
     }
 
     async fn put_multipart_opts(&self, key: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         self.calls.begun.fetch_add(1, SeqCst);
+        *self.calls.tags.lock().unwrap() = options.tags.clone();
         Ok(Box::new(TestUpload {
             upload: self.objects.put_multipart_opts(key, options).await?,
             calls: Arc::clone(&self.calls),
@@ -124,16 +170,19 @@ impl ObjectStore for TestStore {
 
     async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
         self.calls.gets.fetch_add(1, SeqCst);
+        let head = options.head;
         let mut object = self.objects.get_opts(key, options).await?;
-        let cut = self.calls.cut.load(SeqCst);
-        if cut > 0 {
-            let stream = std::mem::replace(
-                &mut object.payload,
-                GetResultPayload::Stream(futures::stream::empty().boxed()),
-            );
-            if let GetResultPayload::Stream(stream) = stream {
-                let short = stream.map(move |chunk| chunk.map(|chunk| chunk.slice(..chunk.len().saturating_sub(cut))));
-                object.payload = GetResultPayload::Stream(short.boxed());
+        if self.calls.without_etags.load(SeqCst) {
+            object.meta.e_tag = None;
+        }
+        if !head && let Some(how) = self.calls.next_break() {
+            if let Break::Refused = how {
+                return Err(failure());
+            }
+            let place = &mut object.payload;
+            let whole = std::mem::replace(place, GetResultPayload::Stream(futures::stream::empty().boxed()));
+            if let GetResultPayload::Stream(chunks) = whole {
+                *place = GetResultPayload::Stream(how.of(chunks.try_collect::<Vec<_>>().await?.concat().into()));
             }
         }
         Ok(object)

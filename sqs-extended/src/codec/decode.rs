@@ -1,13 +1,11 @@
 //! From what is stored to the payload.
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Codec, Encoding};
 use crate::error::{Error, ErrorKind};
-
-/// Chunks of a payload on their way.
-pub(crate) type Chunks = BoxStream<'static, Result<Bytes, Error>>;
+use crate::offload::download::Chunks;
 
 /// How long the payload may be.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,11 +4,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{PutPayload, PutPayloadMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::{Error, ErrorKind};
+use crate::offload::download::Chunks;
 use crate::payload::{self, Payload};
 
 /// Stream chunks below this are gathered in blocks: one by one, each would cost more to keep than it holds.
@@ -33,9 +34,6 @@ enum Source {
     Reader(Box<dyn AsyncRead + Send + Unpin>),
     Stream(Chunks),
 }
-
-/// A stream's chunks, with the errors that reading it ends with.
-type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 
 impl From<Payload> for PartSource {
     fn from(payload: Payload) -> Self {

@@ -1,7 +1,7 @@
 //! Payloads into the store: one put for what fits into a part, else parts, a bounded number of them at a time.
 
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
@@ -13,11 +13,15 @@ use crate::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::error::{Error, ErrorKind};
 
 /// How payloads are uploaded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct UploadSettings {
     pub(crate) part_size: u64,
     pub(crate) concurrency: usize,
     pub(crate) digest: DigestAlgorithm,
+    /// Content type, metadata and so on, of every object.
+    pub(crate) attributes: Attributes,
+    /// Tags of every object. Stores without tags drop them, and say nothing.
+    pub(crate) tags: TagSet,
 }
 
 /// What was stored.
@@ -32,12 +36,13 @@ pub(crate) struct Stored {
 ///
 /// # Errors
 ///
-/// The source fails, is not as long as was declared, or is too long for the store's number of parts; the store fails.
+/// The source fails, is not as long as was declared, or is too long for the store's number of parts; the store fails, or
+/// takes no attributes.
 pub(crate) async fn upload(
     store: &dyn ObjectStore,
     key: &Path,
     mut source: PartSource,
-    settings: UploadSettings,
+    settings: &UploadSettings,
     aborts: &TaskTracker,
 ) -> Result<Stored, Error> {
     let plan = PartPlan::new(source.declared(), settings.part_size, settings.concurrency)?;
@@ -47,14 +52,19 @@ pub(crate) async fn upload(
     hash(&mut digest, &first).await?;
     match source.next_part(plan.part_size).await? {
         None => {
+            let options = PutOptions {
+                attributes: settings.attributes.clone(),
+                tags: settings.tags.clone(),
+                ..PutOptions::default()
+            };
             store
-                .put(key, first)
+                .put_opts(key, first, options)
                 .await
-                .map_err(|error| Error::store("the payload could not be stored", error))?;
+                .map_err(|error| refused(settings, "the payload could not be stored", error))?;
         }
         Some(second) => {
             hash(&mut digest, &second).await?;
-            let mut parts = Parts::begin(store, key, plan, aborts.clone()).await?;
+            let mut parts = Parts::begin(store, key, plan, settings, aborts.clone()).await?;
             if let Err(error) = parts.send_all([first, second], &mut source, &mut digest).await {
                 parts.abort().await;
                 return Err(error);
@@ -67,6 +77,16 @@ pub(crate) async fn upload(
         len: source.read(),
         digest: hasher.finish(),
     })
+}
+
+/// Stores that have no attributes say that the operation is not implemented.
+fn refused(settings: &UploadSettings, failed: &'static str, error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotImplemented { .. } if !settings.attributes.is_empty() => Error::invalid(
+            "the store takes no attributes of objects, such as content type and metadata: leave the setting `attributes` out",
+        ),
+        error => Error::store(failed, error),
+    }
 }
 
 async fn hash(digest: &mut BlockingWriter<Hasher>, part: &PutPayload) -> Result<(), Error> {
@@ -93,11 +113,22 @@ struct Parts {
 }
 
 impl Parts {
-    async fn begin(store: &dyn ObjectStore, key: &Path, plan: PartPlan, aborts: TaskTracker) -> Result<Self, Error> {
+    async fn begin(
+        store: &dyn ObjectStore,
+        key: &Path,
+        plan: PartPlan,
+        settings: &UploadSettings,
+        aborts: TaskTracker,
+    ) -> Result<Self, Error> {
+        let options = PutMultipartOptions {
+            attributes: settings.attributes.clone(),
+            tags: settings.tags.clone(),
+            ..PutMultipartOptions::default()
+        };
         let upload = store
-            .put_multipart(key)
+            .put_multipart_opts(key, options)
             .await
-            .map_err(|error| Error::store("the upload of the payload could not be begun", error))?;
+            .map_err(|error| refused(settings, "the upload of the payload could not be begun", error))?;
         Ok(Self {
             upload: Some(upload),
             in_flight: JoinSet::new(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use object_store::ObjectStore;
+use object_store::{Attribute, Attributes, ObjectStore, TagSet};
 use tokio_util::task::TaskTracker;
 
 use super::deletion::{Deleter, Deletion};
@@ -12,6 +12,7 @@ use crate::codec::Codec;
 use crate::digest::DigestAlgorithm;
 use crate::envelope::{PointerKeys, ReservedAttribute};
 use crate::error::Error;
+use crate::offload::download::DownloadSettings;
 use crate::offload::location::Location;
 use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::offload::upload::UploadSettings;
@@ -21,6 +22,9 @@ pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
 
 /// How many parts are in flight unless [set](PayloadStoreBuilder::concurrency).
 pub const DEFAULT_CONCURRENCY: usize = 8;
+
+/// What media types are bounded by, as by RFC 6838 (127 bytes for each of two names).
+const MAX_CONTENT_TYPE_BYTES: usize = 255;
 
 /// The settings of a [`PayloadStore`]; see [`PayloadStore::builder`].
 #[must_use = "nothing happens before `build`"]
@@ -35,6 +39,7 @@ pub struct PayloadStoreBuilder {
     codec: Option<Codec>,
     max_payload: Option<u64>,
     upload: UploadSettings,
+    download: DownloadSettings,
     deletion: Deletion,
     new_id: NewId,
 }
@@ -54,7 +59,10 @@ impl PayloadStoreBuilder {
                 part_size: DEFAULT_PART_SIZE,
                 concurrency: DEFAULT_CONCURRENCY,
                 digest: DigestAlgorithm::default(),
+                attributes: Attributes::new(),
+                tags: TagSet::default(),
             },
+            download: DownloadSettings::default(),
             deletion: Deletion::default(),
             new_id: Arc::new(|| uuid::Uuid::new_v4().to_string()),
         }
@@ -133,6 +141,30 @@ impl PayloadStoreBuilder {
         self
     }
 
+    /// What every object is given: content type, cache control, metadata, and so on; nothing unless set. The content type
+    /// goes into the pointer, too. A store that has none of these refuses payloads then; sending says so.
+    pub fn object_attributes(mut self, attributes: Attributes) -> Self {
+        self.upload.attributes = attributes;
+        self
+    }
+
+    /// The tags that every object is given; none unless set. S3, Azure and Google's stores have tags; others drop them.
+    pub fn object_tags(mut self, tags: TagSet) -> Self {
+        self.upload.tags = tags;
+        self
+    }
+
+    /// Fetches a payload that is longer than `part_size` bytes by so many requests at a time, each for a part of that
+    /// size; by a single one unless set, which is the fastest where the store is near. Several help where a connection
+    /// is the limit. (`requests` + 1) × `part_size` bytes are held in memory.
+    pub fn fetch_in_parts(mut self, requests: usize, part_size: u64) -> Self {
+        self.download = DownloadSettings {
+            concurrency: requests,
+            part_size,
+        };
+        self
+    }
+
     /// What becomes of a payload once its message was acknowledged; it is deleted with it unless set.
     pub fn deletion(mut self, deletion: Deletion) -> Self {
         self.deletion = deletion;
@@ -161,6 +193,15 @@ impl PayloadStoreBuilder {
         if self.upload.concurrency == 0 {
             return Err(Error::invalid("the concurrency is out of range: at least 1"));
         }
+        if self.download.concurrency == 0 || self.download.part_size == 0 {
+            return Err(Error::invalid(
+                "payloads cannot be fetched by no requests, or in parts of nothing",
+            ));
+        }
+        let content_type = self.upload.attributes.get(&Attribute::ContentType);
+        if content_type.is_some_and(|value| value.len() > MAX_CONTENT_TYPE_BYTES) {
+            return Err(Error::invalid("the content type is longer than 255 bytes"));
+        }
         if self.keys.is_some() && !self.extras {
             return Err(Error::invalid(
                 "pointers cannot be authenticated without pointer extras",
@@ -175,6 +216,7 @@ impl PayloadStoreBuilder {
             codec: self.codec,
             max_payload: self.max_payload,
             upload: self.upload,
+            download: self.download,
             deletion: self.deletion,
             deleter: Deleter::default(),
             new_id: self.new_id,

@@ -1,16 +1,15 @@
 //! When payloads are deleted, and the deletions themselves: many at a time share a request.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::error::{Error, is_missing_object};
+use crate::error::{Error, ErrorKind};
+use crate::offload::delete::delete_all;
 
 /// What becomes of a payload once its message was acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +36,7 @@ struct Queue {
     working: bool,
 }
 
-type Outcome = Result<(), Arc<object_store::Error>>;
+type Outcome = Result<(), Error>;
 
 impl Deleter {
     /// Deletes the object. One that is gone already is as good as deleted.
@@ -61,28 +60,17 @@ impl Deleter {
             let worker = Worker(Arc::clone(&self.0));
             tasks.spawn(worker.work(Arc::clone(store)));
         }
-        let failed = "the payload could not be deleted";
-        match told.await {
-            Ok(outcome) => outcome.map_err(|error| Error::store(failed, shared(error))),
-            // The runtime that did it has ended.
-            Err(ended) => Err(Error::store(failed, generic(ended))),
-        }
+        let interrupted = |_| {
+            Err(Error::plain(
+                ErrorKind::Store,
+                "the runtime that deleted the payload has ended",
+            ))
+        };
+        told.await.unwrap_or_else(interrupted)
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         lock(&self.0)
-    }
-}
-
-/// Its own, where only one has it.
-fn shared(error: Arc<object_store::Error>) -> object_store::Error {
-    Arc::try_unwrap(error).unwrap_or_else(generic)
-}
-
-fn generic(source: impl std::error::Error + Send + Sync + 'static) -> object_store::Error {
-    object_store::Error::Generic {
-        store: "payload store",
-        source: Box::new(source),
     }
 }
 
@@ -97,7 +85,12 @@ struct Worker(Arc<Mutex<Queue>>);
 impl Worker {
     async fn work(self, store: Arc<dyn ObjectStore>) {
         while let Some(waiting) = self.next() {
-            delete_all(&*store, waiting).await;
+            let (keys, tell): (Vec<Path>, Vec<_>) = waiting.into_iter().unzip();
+            let outcomes = delete_all(&store, &keys).await;
+            for (tell, outcome) in tell.into_iter().zip(outcomes) {
+                // Who asked may be gone.
+                let _ = tell.send(outcome);
+            }
         }
     }
 
@@ -115,26 +108,6 @@ impl Drop for Worker {
         if std::mem::take(&mut queue.working) {
             queue.waiting.clear();
         }
-    }
-}
-
-/// Stores that can delete many objects by one request do.
-async fn delete_all(store: &dyn ObjectStore, waiting: Vec<(Path, oneshot::Sender<Outcome>)>) {
-    let keys: Vec<Path> = waiting.iter().map(|(key, _)| key.clone()).collect();
-    let mut answers = store.delete_stream(stream::iter(keys.into_iter().map(Ok)).boxed());
-    let (mut deleted, mut failure) = (HashSet::new(), None);
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(key) => drop(deleted.insert(key)),
-            Err(error) if is_missing_object(&error) => {}
-            Err(error) => failure = Some(Arc::new(error)),
-        }
-    }
-    for (key, tell) in waiting {
-        // An error does not say which object it is of: whoever's was not surely deleted is told of it.
-        let failed = failure.clone().filter(|_| !deleted.contains(&key));
-        // Who asked may be gone.
-        let _ = tell.send(failed.map_or(Ok(()), Err));
     }
 }
 

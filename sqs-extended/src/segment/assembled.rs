@@ -9,10 +9,10 @@ use futures::stream::{self, StreamExt};
 use sqs_client::Message;
 
 use super::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, InvalidSegment, Whole};
-use crate::codec::{Chunks, Codec, Limits};
+use crate::codec::{Codec, Limits};
 use crate::content::PayloadStream;
 use crate::error::{Error, ErrorKind};
-use crate::offload::download::verified;
+use crate::offload::download::{Chunks, verified};
 
 /// So much of a file is read at a time.
 const PIECE: usize = 1024 * 1024;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
+use object_store::{Attribute, ObjectStoreExt};
 use proptest::prelude::*;
 
 use super::*;
@@ -18,6 +19,8 @@ fn settings() -> UploadSettings {
         part_size: PART,
         concurrency: 3,
         digest: DigestAlgorithm::Blake3,
+        attributes: Attributes::new(),
+        tags: TagSet::default(),
     }
 }
 
@@ -27,7 +30,7 @@ fn key() -> Path {
 
 async fn store(payload: Payload) -> (TestStore, Result<Stored, Error>) {
     let store = TestStore::default();
-    let stored = upload(&store, &key(), payload.into(), settings(), &TaskTracker::new()).await;
+    let stored = upload(&store, &key(), payload.into(), &settings(), &TaskTracker::new()).await;
     (store, stored)
 }
 
@@ -108,7 +111,7 @@ async fn what_was_read_ahead_is_uploaded_too() {
             let store = TestStore::default();
             let mut source = PartSource::from(payload);
             assert_eq!(source.whole_up_to(limit).await.unwrap(), None, "{name}");
-            let stored = upload(&store, &key(), source, settings(), &TaskTracker::new())
+            let stored = upload(&store, &key(), source, &settings(), &TaskTracker::new())
                 .await
                 .unwrap();
             assert_eq!(stored.digest, digest(&content), "{name} with {limit}");
@@ -165,7 +168,7 @@ async fn a_part_that_fails_aborts() {
             &store,
             &key(),
             Payload::from(bytes(10_000)).into(),
-            settings(),
+            &settings(),
             &TaskTracker::new(),
         )
         .await;
@@ -180,8 +183,8 @@ async fn a_part_that_fails_aborts() {
 async fn dropping_it_half_way_aborts() {
     let store = TestStore::default();
     store.calls.stall.store(true, SeqCst);
-    let (key, aborts) = (key(), TaskTracker::new());
-    let sending = upload(&store, &key, Payload::from(bytes(10_000)).into(), settings(), &aborts);
+    let (key, settings, aborts) = (key(), settings(), TaskTracker::new());
+    let sending = upload(&store, &key, Payload::from(bytes(10_000)).into(), &settings, &aborts);
     tokio::time::timeout(Duration::from_secs(1), sending).await.unwrap_err();
     // The abort runs in a task of its own.
     aborts.close();
@@ -224,10 +227,46 @@ proptest! {
                     continue;
                 }
                 let store = TestStore::default();
-                let stored = upload(&store, &key(), source, settings(), &TaskTracker::new()).await.unwrap();
+                let stored = upload(&store, &key(), source, &settings(), &TaskTracker::new()).await.unwrap();
                 assert_eq!(stored.digest, digest(&content), "{name}");
                 assert_eq!(store.object(&key()).await.unwrap(), content, "{name}");
             }
         });
+    }
+}
+
+#[tokio::test]
+async fn attributes_and_tags_go_along_with_every_kind_of_upload() {
+    let mut settings = settings();
+    settings.attributes.insert(Attribute::ContentType, "text/csv".into());
+    settings.tags.push("team", "orders");
+    for len in [10, 5000] {
+        let store = TestStore::default();
+        let source = Payload::from(bytes(len)).into();
+        upload(&store, &key(), source, &settings, &TaskTracker::new())
+            .await
+            .unwrap();
+        let stored = store.objects.get(&key()).await.unwrap();
+        assert_eq!(stored.attributes, settings.attributes, "{len}");
+        let tags = store.calls.tags.lock().unwrap().clone();
+        assert_eq!(tags.encoded(), "team=orders", "{len}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_attributes_says_which_setting_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    for len in [10, 5000] {
+        let mut settings = settings();
+        let source = || Payload::from(bytes(len)).into();
+        upload(&store, &key(), source(), &settings, &TaskTracker::new())
+            .await
+            .unwrap();
+        settings.attributes.insert(Attribute::ContentType, "text/csv".into());
+        let stored = upload(&store, &key(), source(), &settings, &TaskTracker::new()).await;
+        let error = stored.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`attributes`"), "{error}");
     }
 }
