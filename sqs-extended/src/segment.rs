@@ -1,12 +1,16 @@
 //! Payloads that travel as several messages, with no store: how one is cut into segments, what a segment says of itself,
 //! and how the segments become the payload again. Pure: no I/O, and the clock is the caller's.
 
+pub(crate) mod fifo;
 mod form;
 mod header;
+mod memory;
+mod reassembler;
 mod split;
 
 pub(crate) use form::Form;
 pub(crate) use header::{Header, InvalidSegment, Whole};
+pub(crate) use reassembler::{Action, Incomplete, Limits, Reassembler, Released};
 pub(crate) use split::{Segments, Split, payload_id};
 
 /// Most segments of a payload on a standard queue. At 256 KiB each they are 256 MiB, which a receiver would have to hold.
