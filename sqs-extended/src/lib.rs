@@ -65,8 +65,8 @@ mod policy;
 mod receive;
 mod save;
 mod send;
-#[cfg(feature = "s3")]
 mod store;
+mod sweep;
 #[cfg(test)]
 mod testing;
 
@@ -84,8 +84,9 @@ pub use lease::LEASE_MARGIN;
 pub use payload::Payload;
 pub use receive::{ReceiveRequest, Rejected};
 pub use send::{SendOutput, SendRequest};
-#[cfg(feature = "s3")]
+#[cfg(feature = "_http")]
 pub use store::StoreConnector;
+pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport};
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "s3"))]
