@@ -84,6 +84,8 @@ pub use lease::LEASE_MARGIN;
 pub use payload::Payload;
 pub use receive::{ReceiveRequest, Rejected};
 pub use send::{SendOutput, SendRequest};
+#[cfg(feature = "dynamodb")]
+pub use store::DynamoDbStore;
 #[cfg(feature = "_http")]
 pub use store::StoreConnector;
 pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport};

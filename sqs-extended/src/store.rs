@@ -2,8 +2,12 @@
 
 #[cfg(feature = "_http")]
 mod connector;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod open;
 
 #[cfg(feature = "_http")]
 pub use connector::StoreConnector;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDbStore;
 pub(crate) use open::OpenedStore;

@@ -7,6 +7,7 @@ mod peer;
 mod pointers;
 mod road;
 mod store;
+mod stores;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         peer::trials(bench),
         pointers::trials(bench),
         road::trials(bench),
+        stores::trials(bench),
     ];
     modules.into_iter().flatten().collect()
 }
