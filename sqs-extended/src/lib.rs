@@ -88,7 +88,7 @@ pub use send::{SendOutput, SendRequest};
 pub use store::DynamoDbStore;
 #[cfg(feature = "_http")]
 pub use store::StoreConnector;
-pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport};
+pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "s3"))]

@@ -1,5 +1,8 @@
 //! Removes what no message can point to any more.
 
+#[cfg(feature = "s3")]
+mod uploads;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +60,9 @@ pub struct Sweep {
     older_than: Duration,
     keep: Box<dyn Fn(&ObjectMeta) -> bool + Send + Sync>,
     on_event: Box<dyn Fn(&SweepEvent<'_>) + Send + Sync>,
+    unfinished_uploads: bool,
+    #[cfg(feature = "s3")]
+    uploads: Option<uploads::S3Uploads>,
 }
 
 /// What a sweep came to. Objects that were [`old`](Self::old) and are counted neither as removed nor as failed had been
@@ -72,6 +78,34 @@ pub struct SweepReport {
     pub removed: SweepCount,
     /// How many objects could not be removed.
     pub failed: u64,
+    /// What became of [unfinished uploads](Sweep::unfinished_uploads).
+    pub uploads: SweepUploads,
+}
+
+/// Unfinished uploads, counted as objects are in a [`SweepReport`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepUploads {
+    /// How many there are to keys under the prefix.
+    pub seen: u64,
+    /// How many of them are old enough.
+    pub old: u64,
+    /// How many were removed; none in a dry run.
+    pub removed: u64,
+    /// How many could not be removed.
+    pub failed: u64,
+}
+
+/// An upload that was begun, and neither completed nor aborted. Its parts are stored, and billed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnfinishedUpload {
+    /// The key that its object would have.
+    pub key: String,
+    /// What S3 calls it.
+    pub upload_id: String,
+    /// When it was begun, by the store's clock.
+    pub initiated: SystemTime,
 }
 
 /// Objects and their bytes.
@@ -101,7 +135,11 @@ pub enum SweepEvent<'a> {
     Old(&'a ObjectMeta),
     /// The object of this key and size was removed.
     Removed(&'a Path, u64),
-    /// One or more objects could not be removed; the sweep goes on.
+    /// There is an unfinished upload that is old enough: it is removed, or would be.
+    OldUpload(&'a UnfinishedUpload),
+    /// It was removed.
+    RemovedUpload(&'a UnfinishedUpload),
+    /// One or more objects, or an upload, could not be removed; the sweep goes on.
     Failed(&'a object_store::Error),
 }
 
@@ -121,8 +159,31 @@ impl Sweep {
     ///
     /// The URL names no store, or its options cannot work.
     pub fn from_url(url: &str, older_than: Duration) -> Result<Self, Error> {
-        let OpenedStore { store, prefix, .. } = OpenedStore::open(url)?;
-        Self::of(store, prefix, older_than)
+        let opened = OpenedStore::open(url)?;
+        let sweep = Self::of(opened.store, opened.prefix, older_than)?;
+        Ok(Self {
+            #[cfg(feature = "s3")]
+            uploads: opened.s3.map(|(s3, connector)| uploads::S3Uploads::new(s3, connector)),
+            ..sweep
+        })
+    }
+
+    /// As [`new`](Self::new), and able to find [unfinished uploads](Self::unfinished_uploads).
+    ///
+    /// # Errors
+    ///
+    /// As `new`.
+    #[cfg(feature = "s3")]
+    pub fn s3(
+        store: object_store::aws::AmazonS3,
+        prefix: impl Into<String>,
+        older_than: Duration,
+    ) -> Result<Self, Error> {
+        let sweep = Self::new(store.clone(), prefix, older_than)?;
+        Ok(Self {
+            uploads: Some(uploads::S3Uploads::new(store, crate::store::StoreConnector::new())),
+            ..sweep
+        })
     }
 
     fn of(store: Arc<dyn ObjectStore>, prefix: String, older_than: Duration) -> Result<Self, Error> {
@@ -132,6 +193,9 @@ impl Sweep {
             older_than,
             keep: Box::new(|_| false),
             on_event: Box::new(|_| {}),
+            unfinished_uploads: false,
+            #[cfg(feature = "s3")]
+            uploads: None,
         };
         sweep.key("x").map(|_| sweep)
     }
@@ -139,6 +203,19 @@ impl Sweep {
     /// Keeps what this is true of, however old.
     pub fn keep(mut self, keep: impl Fn(&ObjectMeta) -> bool + Send + Sync + 'static) -> Self {
         self.keep = Box::new(keep);
+        self
+    }
+
+    /// Finds and removes also uploads in parts that were begun so long ago, and neither completed nor aborted. The keys
+    /// that may list and abort them need `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    ///
+    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url) or [`s3`](Self::s3): with
+    /// another store, [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything. A
+    /// lifecycle rule of the bucket with `AbortIncompleteMultipartUpload` does the same without a sweep. MinIO lists
+    /// those uploads only that were begun at the node that is asked since it was started, and by itself removes what is
+    /// a day old.
+    pub fn unfinished_uploads(mut self, unfinished_uploads: bool) -> Self {
+        self.unfinished_uploads = unfinished_uploads;
         self
     }
 
@@ -175,6 +252,7 @@ impl Sweep {
     }
 
     async fn run(&self, remove: bool) -> Result<SweepReport, Error> {
+        self.check_uploads()?;
         let probe = self.key(&format!("sweep-{}", Uuid::new_v4()))?;
         let limit = self.now(&probe).await?.checked_sub(self.older_than);
         let is_old = |object: &ObjectMeta| limit.is_some_and(|limit| SystemTime::from(object.last_modified) <= limit);
@@ -202,6 +280,66 @@ impl Sweep {
             }
         }
         self.remove_batch(batch, &mut report).await;
+        #[cfg(feature = "s3")]
+        if let (true, Some(uploads), Some(limit)) = (self.unfinished_uploads, &self.uploads, limit) {
+            report.uploads = self.sweep_uploads(uploads, limit, remove).await?;
+        }
+        Ok(report)
+    }
+
+    /// That unfinished uploads can be found, if they are to be.
+    fn check_uploads(&self) -> Result<(), Error> {
+        #[cfg(feature = "s3")]
+        if self.uploads.is_some() {
+            return Ok(());
+        }
+        if self.unfinished_uploads {
+            return Err(Error::invalid(
+                "unfinished uploads can be found in S3 only, by a sweep that was made for it",
+            ));
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "s3")]
+    async fn sweep_uploads(
+        &self,
+        uploads: &uploads::S3Uploads,
+        limit: SystemTime,
+        remove: bool,
+    ) -> Result<SweepUploads, Error> {
+        let mut report = SweepUploads::default();
+        let mut after = Some(uploads::Marker::default());
+        while let Some(marker) = after {
+            let unlisted = |error| Error::store("unfinished uploads could not be listed", error);
+            let page = uploads.list(&self.prefix, &marker).await.map_err(unlisted)?;
+            after = page.next;
+            for upload in page
+                .uploads
+                .iter()
+                .filter(|upload| upload.key.starts_with(&self.prefix))
+            {
+                report.seen += 1;
+                if upload.initiated > limit {
+                    continue;
+                }
+                report.old += 1;
+                (self.on_event)(&SweepEvent::OldUpload(upload));
+                if !remove {
+                    continue;
+                }
+                match uploads.abort(upload).await {
+                    Ok(()) => {
+                        report.removed += 1;
+                        (self.on_event)(&SweepEvent::RemovedUpload(upload));
+                    }
+                    Err(error) => {
+                        report.failed += 1;
+                        (self.on_event)(&SweepEvent::Failed(&error));
+                    }
+                }
+            }
+        }
         Ok(report)
     }
 

@@ -8,6 +8,7 @@ mod pointers;
 mod road;
 mod store;
 mod stores;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         pointers::trials(bench),
         road::trials(bench),
         stores::trials(bench),
+        sweep::trials(bench),
     ];
     modules.into_iter().flatten().collect()
 }

@@ -56,6 +56,9 @@ pub(crate) struct OpenedStore {
     pub(crate) bucket: String,
     /// Empty, or ends in a slash.
     pub(crate) prefix: String,
+    /// The store once more, for what only S3 can do.
+    #[cfg(feature = "s3")]
+    pub(crate) s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
 }
 
 impl OpenedStore {
@@ -101,7 +104,7 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     if settings.iter().any(plain) {
         settings.insert(0, (Key::Client(ClientConfigKey::AllowHttp), "true".to_owned()));
     }
-    let builder = AmazonS3Builder::from_env().with_http_connector(connector);
+    let builder = AmazonS3Builder::from_env().with_http_connector(connector.clone());
     let builder = settings
         .into_iter()
         .fold(builder, |builder, (key, value)| builder.with_config(key, value));
@@ -109,7 +112,10 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         .with_bucket_name(&bucket)
         .build()
         .map_err(|error| options.unusable(error))?;
-    OpenedStore::new(store, bucket, url)
+    Ok(OpenedStore {
+        s3: Some((store.clone(), connector)),
+        ..OpenedStore::new(store, bucket, url)?
+    })
 }
 
 #[cfg(feature = "gcs")]
@@ -182,6 +188,8 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         store: Arc::new(store),
         bucket,
         prefix: String::new(),
+        #[cfg(feature = "s3")]
+        s3: None,
     })
 }
 
@@ -220,6 +228,8 @@ impl OpenedStore {
             store: Arc::new(store),
             bucket,
             prefix: format!("{path}{slash}"),
+            #[cfg(feature = "s3")]
+            s3: None,
         })
     }
 }

@@ -150,3 +150,12 @@ fn a_prefix_that_is_no_path_is_refused() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{prefix}");
     }
 }
+
+#[tokio::test]
+async fn unfinished_uploads_of_other_stores_are_refused_before_anything_is_done() {
+    let store = InMemory::new();
+    put(&store, &["p/x"]).await;
+    let error = sweep(&store, "p/").unfinished_uploads(true).remove().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(keys(&store).await, ["p/x"]);
+}
