@@ -74,9 +74,9 @@ mod receive;
 mod save;
 mod segment;
 mod send;
-#[cfg(feature = "s3")]
 mod store;
 mod strategy;
+mod sweep;
 #[cfg(test)]
 mod testing;
 
@@ -109,9 +109,12 @@ pub use payload_store::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, Deletion, Payloa
 pub use queues::QUEUE_LIMITS_AGE;
 pub use receive::{ReceiveRequest, Rejected};
 pub use send::{SendMessagesRequest, SendOutput, SendRequest};
-#[cfg(feature = "s3")]
+#[cfg(feature = "dynamodb")]
+pub use store::DynamoDbStore;
+#[cfg(feature = "_http")]
 pub use store::StoreConnector;
 pub use strategy::Strategy;
+pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "s3"))]

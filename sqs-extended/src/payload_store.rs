@@ -20,6 +20,8 @@ use crate::error::Error;
 use crate::offload::download::{DownloadSettings, Expected, download};
 use crate::offload::location::Location;
 use crate::offload::upload::{Stored, UploadSettings, upload};
+use crate::store::OpenedStore;
+use crate::sweep::Sweep;
 
 pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
 pub use deletion::Deletion;
@@ -132,6 +134,66 @@ impl PayloadStore {
     /// SSE-KMS, storage classes and checksums, is set where it is built.
     pub fn builder(store: impl ObjectStore, bucket: impl Into<String>) -> PayloadStoreBuilder {
         PayloadStoreBuilder::new(Arc::new(store), bucket.into())
+    }
+
+    /// Begins to configure the place that a URL names:
+    ///
+    /// | URL | store | feature |
+    /// |---|---|---|
+    /// | `s3://bucket/prefix` | Amazon S3, and what speaks its protocol | `s3` |
+    /// | `gs://bucket/prefix` | Google Cloud Storage | `gcs` |
+    /// | `az://container/prefix`, `abfs://…`, `abfss://container@account.dfs.core.windows.net/prefix` | Azure Blob Storage | `azure` |
+    /// | `file:///folder` | a local folder, which must exist | `fs` |
+    /// | `memory:///prefix` | this process's memory, a new one each time | |
+    ///
+    /// Keys begin with the prefix and a slash, whether or not the URL ends in one; of `file:`, the folder takes its place.
+    ///
+    /// The query is the store's options, each a configuration key of object_store's builder (`AmazonS3ConfigKey`,
+    /// `GoogleConfigKey`, `AzureConfigKey`), with or without its `aws_`, `google_` or `azure_`. They win over those of the
+    /// environment, which are the same keys in capitals, such as `AWS_REGION`. For S3, for example:
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `endpoint` | of another server, such as `http://127.0.0.1:9000`; plain HTTP is allowed where it says so |
+    /// | `region` | `us-east-1` unless set |
+    /// | `virtual_hosted_style_request=true` | the bucket in the host's name; an `endpoint` must then have it there |
+    /// | `server_side_encryption=aws:kms`, `sse_kms_key_id`, `sse_bucket_key_enabled` | encryption by the store |
+    /// | `checksum_algorithm=sha256` | a checksum that the store verifies |
+    /// | `unsigned_payload=true` | spares hashing what is sent; for where TLS protects it |
+    /// | `disable_bulk_delete=true` | for servers without `DeleteObjects` |
+    ///
+    /// and for every store over HTTP `connect_timeout` and `read_timeout`, such as `30s` (see `StoreConnector`).
+    /// `file:` and `memory:` have one option: `bucket`, the name that pointers call it by (`file` and `memory` otherwise).
+    ///
+    /// Credentials are best left to the environment, or to the machine's role: URLs end up in logs and process lists.
+    /// `access_key_id` and `secret_access_key` are taken all the same, with `+` and `&` percent-encoded; a URL with a
+    /// user or a password before its host is refused.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one of the above, its feature is off, it has an option that the store does not know, or the
+    /// settings cannot work. No message repeats an option's value.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sqs_extended::Error> {
+    /// let payloads = sqs_extended::PayloadStore::from_url("memory:///payloads/")?.build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn from_url(url: &str) -> Result<PayloadStoreBuilder, Error> {
+        let OpenedStore {
+            store, bucket, prefix, ..
+        } = OpenedStore::open(url)?;
+        Ok(PayloadStoreBuilder::new(store, bucket).prefix(prefix))
+    }
+
+    /// A sweep of what is stored here, to remove payloads that are older than this, as no message can point to them any
+    /// more; see [`Sweep`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sweep::new`].
+    pub fn sweep(&self, older_than: Duration) -> Result<Sweep, Error> {
+        Sweep::new(Arc::clone(&self.0.store), self.0.location.prefix(), older_than)
     }
 
     /// The message attribute that marks the pointers that are sent.

@@ -7,6 +7,8 @@ mod peer;
 mod pointers;
 mod road;
 mod store;
+mod stores;
+mod sweep;
 
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         peer::trials(bench),
         pointers::trials(bench),
         road::trials(bench),
+        stores::trials(bench),
+        sweep::trials(bench),
     ];
     modules.into_iter().flatten().collect()
 }

@@ -44,6 +44,10 @@ impl Location {
         &self.bucket
     }
 
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The key of a new payload.
     ///
     /// # Errors

@@ -1,0 +1,121 @@
+//! Removes payloads that no message can point to any more, or, unless told so, says which.
+//!
+//! ```sh
+//! cargo run --bin sweep -- s3://my-bucket/payloads
+//! cargo run --bin sweep -- s3://my-bucket/payloads?endpoint=http://localhost:9000 --older-than 14d --uploads --remove
+//! ```
+//!
+//! It may be broken off at any time: the next one goes on.
+
+mod view;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::Parser;
+use sqs_extended::{Sweep, SweepReport};
+
+use crate::view::View;
+
+/// Removes payloads that no message can point to any more; a dry run unless told to remove.
+///
+/// Keys of S3 are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the region from AWS_REGION.
+#[derive(Debug, Parser)]
+#[command(name = "sweep", version)]
+struct Options {
+    /// Where the payloads are: s3://bucket/prefix?endpoint=…&region=…, or file:///folder
+    store: String,
+
+    /// The age from which a payload cannot be needed: longer than any message of the queue and of its dead-letter
+    /// queue lives
+    #[arg(long, default_value = "28d", value_parser = humantime::parse_duration)]
+    older_than: Duration,
+
+    /// Remove what is old
+    #[arg(long)]
+    remove: bool,
+
+    /// Also uploads that were begun so long ago and never completed; S3 only
+    #[arg(long)]
+    uploads: bool,
+
+    /// Take the store's URL although it has no prefix, and so all that is in the bucket
+    #[arg(long)]
+    whole_bucket: bool,
+}
+
+impl Options {
+    fn sweep(&self, view: Arc<View>) -> anyhow::Result<Sweep> {
+        ensure!(
+            self.whole_bucket || has_prefix(&self.store),
+            "the store's URL has no prefix: name one, or say --whole-bucket"
+        );
+        let sweep = Sweep::from_url(&self.store, self.older_than)?;
+        let sweep = sweep.unfinished_uploads(self.uploads);
+        Ok(sweep.on_event(move |event| view.show(event)))
+    }
+}
+
+/// Whether something follows the bucket.
+fn has_prefix(url: &str) -> bool {
+    let place = url.split(['?', '#']).next().unwrap_or_default();
+    let path = place.split_once("://").and_then(|(_, place)| place.split_once('/'));
+    path.is_some_and(|(_, path)| !path.is_empty())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let view = Arc::new(View::new(options.remove));
+    let sweep = match options.sweep(view.clone()) {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let swept = if options.remove {
+        sweep.remove().await
+    } else {
+        sweep.dry_run().await
+    };
+    view.finish();
+    match swept {
+        Ok(report) => end(&report),
+        Err(error) => {
+            eprintln!("error: {:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn end(report: &SweepReport) -> ExitCode {
+    println!("{}", view::summary(report));
+    if report.failed + report.uploads.failed > 0 {
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_follows_the_bucket() {
+        for (url, has) in [
+            ("s3://bucket", false),
+            ("s3://bucket/", false),
+            ("s3://bucket?endpoint=http://host/path", false),
+            ("s3://bucket/p", true),
+            ("s3://bucket/p/?region=here", true),
+            ("file:///folder", true),
+            ("file:///", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(has_prefix(url), has, "{url}");
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! Removes what no message can point to any more.
+
+#[cfg(feature = "s3")]
+mod uploads;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::store::OpenedStore;
+
+/// The age from which a payload cannot be needed where nothing is known of its queue: 14 days, the longest that SQS
+/// retains a message, in the queue, and as long again in its dead-letter queue.
+pub const DEFAULT_SWEEP_AGE: Duration = Duration::from_secs(28 * 24 * 60 * 60);
+
+/// How many objects are removed at a time; S3 takes as many by one request.
+const BATCH: usize = 1_000;
+
+/// Finds and removes the payloads under a prefix that are older than any message: those of messages that expired, that
+/// were deleted by somebody else, or that were never sent because a process ended between upload and send.
+///
+/// An object's age is known by nothing but the store: when it was stored, and what time it is. The latter, too, is the
+/// store's word, so that a wrong clock here costs no payload: the sweep puts an empty object under the prefix, reads
+/// when that was stored, and removes it. Even a dry run must therefore be allowed to write.
+///
+/// The age must be more than any message of the queue lives, dead-letter queues counted: [`DEFAULT_SWEEP_AGE`] where
+/// that is unknown. A message that is redriven from a dead-letter queue, or sent anew with the same pointer, starts
+/// another retention period. An age of less than a minute removes payloads whose message is about to be sent.
+///
+/// Whatever is under the prefix is taken for a payload: no more than one kind of thing may be kept there. Outside the
+/// prefix nothing is read or removed.
+///
+/// ```
+/// use sqs_extended::{DEFAULT_SWEEP_AGE, Sweep, SweepEvent};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), sqs_extended::Error> {
+/// let sweep = Sweep::from_url("memory:///payloads", DEFAULT_SWEEP_AGE)?.on_event(|event| {
+///     if let SweepEvent::Old(object) = event {
+///         println!("{} of {}", object.location, object.last_modified);
+///     }
+/// });
+/// let found = sweep.dry_run().await?;
+/// assert_eq!(found.old.objects, 0);
+/// let report = sweep.remove().await?;
+/// println!("{} bytes freed, {} objects could not be removed", report.removed.bytes, report.failed);
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is swept before `dry_run` or `remove`"]
+pub struct Sweep {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+    older_than: Duration,
+    keep: Box<dyn Fn(&ObjectMeta) -> bool + Send + Sync>,
+    on_event: Box<dyn Fn(&SweepEvent<'_>) + Send + Sync>,
+    unfinished_uploads: bool,
+    #[cfg(feature = "s3")]
+    uploads: Option<uploads::S3Uploads>,
+}
+
+/// What a sweep came to. Objects that were [`old`](Self::old) and are counted neither as removed nor as failed had been
+/// removed by somebody else in the meantime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepReport {
+    /// What is under the prefix.
+    pub seen: SweepCount,
+    /// What of it is old enough, and not kept by [`Sweep::keep`].
+    pub old: SweepCount,
+    /// What was removed; nothing in a dry run.
+    pub removed: SweepCount,
+    /// How many objects could not be removed.
+    pub failed: u64,
+    /// What became of [unfinished uploads](Sweep::unfinished_uploads).
+    pub uploads: SweepUploads,
+}
+
+/// Unfinished uploads, counted as objects are in a [`SweepReport`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepUploads {
+    /// How many there are to keys under the prefix.
+    pub seen: u64,
+    /// How many of them are old enough.
+    pub old: u64,
+    /// How many were removed; none in a dry run.
+    pub removed: u64,
+    /// How many could not be removed.
+    pub failed: u64,
+}
+
+/// An upload that was begun, and neither completed nor aborted. Its parts are stored, and billed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnfinishedUpload {
+    /// The key that its object would have.
+    pub key: String,
+    /// What S3 calls it.
+    pub upload_id: String,
+    /// When it was begun, by the store's clock.
+    pub initiated: SystemTime,
+}
+
+/// Objects and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SweepCount {
+    /// How many.
+    pub objects: u64,
+    /// What they take as they are stored.
+    pub bytes: u64,
+}
+
+impl SweepCount {
+    fn add(&mut self, bytes: u64) {
+        self.objects += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What a sweep just did.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SweepEvent<'a> {
+    /// There is an object under the prefix.
+    Seen(&'a ObjectMeta),
+    /// It is old enough, and not kept: it is removed, or would be.
+    Old(&'a ObjectMeta),
+    /// The object of this key and size was removed.
+    Removed(&'a Path, u64),
+    /// There is an unfinished upload that is old enough: it is removed, or would be.
+    OldUpload(&'a UnfinishedUpload),
+    /// It was removed.
+    RemovedUpload(&'a UnfinishedUpload),
+    /// One or more objects, or an upload, could not be removed; the sweep goes on.
+    Failed(&'a object_store::Error),
+}
+
+impl Sweep {
+    /// A sweep of the objects in `store` whose keys begin with `prefix`, of all where that is empty.
+    ///
+    /// # Errors
+    ///
+    /// The prefix is none of plain keys.
+    pub fn new(store: impl ObjectStore, prefix: impl Into<String>, older_than: Duration) -> Result<Self, Error> {
+        Self::of(Arc::new(store), prefix.into(), older_than)
+    }
+
+    /// A sweep of the place that a store's URL names.
+    ///
+    /// # Errors
+    ///
+    /// The URL names no store, or its options cannot work.
+    pub fn from_url(url: &str, older_than: Duration) -> Result<Self, Error> {
+        let opened = OpenedStore::open(url)?;
+        let sweep = Self::of(opened.store, opened.prefix, older_than)?;
+        Ok(Self {
+            #[cfg(feature = "s3")]
+            uploads: opened.s3.map(|(s3, connector)| uploads::S3Uploads::new(s3, connector)),
+            ..sweep
+        })
+    }
+
+    /// As [`new`](Self::new), and able to find [unfinished uploads](Self::unfinished_uploads).
+    ///
+    /// # Errors
+    ///
+    /// As `new`.
+    #[cfg(feature = "s3")]
+    pub fn s3(
+        store: object_store::aws::AmazonS3,
+        prefix: impl Into<String>,
+        older_than: Duration,
+    ) -> Result<Self, Error> {
+        let sweep = Self::new(store.clone(), prefix, older_than)?;
+        Ok(Self {
+            uploads: Some(uploads::S3Uploads::new(store, crate::store::StoreConnector::new())),
+            ..sweep
+        })
+    }
+
+    fn of(store: Arc<dyn ObjectStore>, prefix: String, older_than: Duration) -> Result<Self, Error> {
+        let sweep = Self {
+            store,
+            prefix,
+            older_than,
+            keep: Box::new(|_| false),
+            on_event: Box::new(|_| {}),
+            unfinished_uploads: false,
+            #[cfg(feature = "s3")]
+            uploads: None,
+        };
+        sweep.key("x").map(|_| sweep)
+    }
+
+    /// Keeps what this is true of, however old.
+    pub fn keep(mut self, keep: impl Fn(&ObjectMeta) -> bool + Send + Sync + 'static) -> Self {
+        self.keep = Box::new(keep);
+        self
+    }
+
+    /// Finds and removes also uploads in parts that were begun so long ago, and neither completed nor aborted. The keys
+    /// that may list and abort them need `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    ///
+    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url) or [`s3`](Self::s3): with
+    /// another store, [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything. A
+    /// lifecycle rule of the bucket with `AbortIncompleteMultipartUpload` does the same without a sweep. MinIO lists
+    /// those uploads only that were begun at the node that is asked since it was started, and by itself removes what is
+    /// a day old.
+    pub fn unfinished_uploads(mut self, unfinished_uploads: bool) -> Self {
+        self.unfinished_uploads = unfinished_uploads;
+        self
+    }
+
+    /// Is told of everything as it happens, for progress bars and logs. It must not block.
+    pub fn on_event(mut self, on_event: impl Fn(&SweepEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.on_event = Box::new(on_event);
+        self
+    }
+
+    /// Finds what [`remove`](Self::remove) would remove, and removes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written to, or not be listed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe at any time. The empty object that asks for the store's time may be left for the next sweep.
+    pub async fn dry_run(&self) -> Result<SweepReport, Error> {
+        self.run(false).await
+    }
+
+    /// Removes what is old. Objects that cannot be removed are counted, and do not end it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written to, or not be listed; what was removed until then stays removed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe at any time: the next sweep goes on. The empty object that asks for the store's time may be left for it.
+    pub async fn remove(&self) -> Result<SweepReport, Error> {
+        self.run(true).await
+    }
+
+    async fn run(&self, remove: bool) -> Result<SweepReport, Error> {
+        self.check_uploads()?;
+        let probe = self.key(&format!("sweep-{}", Uuid::new_v4()))?;
+        let limit = self.now(&probe).await?.checked_sub(self.older_than);
+        let is_old = |object: &ObjectMeta| limit.is_some_and(|limit| SystemTime::from(object.last_modified) <= limit);
+
+        let mut report = SweepReport::default();
+        let mut batch = Vec::new();
+        let mut objects = self.store.list(self.folder()?.as_ref());
+        let unlisted = |error| Error::store("the prefix could not be listed", error);
+        while let Some(object) = objects.try_next().await.map_err(unlisted)? {
+            if !object.location.as_ref().starts_with(&self.prefix) || object.location == probe {
+                continue;
+            }
+            report.seen.add(object.size);
+            (self.on_event)(&SweepEvent::Seen(&object));
+            if !is_old(&object) || (self.keep)(&object) {
+                continue;
+            }
+            report.old.add(object.size);
+            (self.on_event)(&SweepEvent::Old(&object));
+            if remove {
+                batch.push(object);
+            }
+            if batch.len() >= BATCH {
+                self.remove_batch(std::mem::take(&mut batch), &mut report).await;
+            }
+        }
+        self.remove_batch(batch, &mut report).await;
+        #[cfg(feature = "s3")]
+        if let (true, Some(uploads), Some(limit)) = (self.unfinished_uploads, &self.uploads, limit) {
+            report.uploads = self.sweep_uploads(uploads, limit, remove).await?;
+        }
+        Ok(report)
+    }
+
+    /// That unfinished uploads can be found, if they are to be.
+    fn check_uploads(&self) -> Result<(), Error> {
+        #[cfg(feature = "s3")]
+        if self.uploads.is_some() {
+            return Ok(());
+        }
+        if self.unfinished_uploads {
+            return Err(Error::invalid(
+                "unfinished uploads can be found in S3 only, by a sweep that was made for it",
+            ));
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "s3")]
+    async fn sweep_uploads(
+        &self,
+        uploads: &uploads::S3Uploads,
+        limit: SystemTime,
+        remove: bool,
+    ) -> Result<SweepUploads, Error> {
+        let mut report = SweepUploads::default();
+        let mut after = Some(uploads::Marker::default());
+        while let Some(marker) = after {
+            let unlisted = |error| Error::store("unfinished uploads could not be listed", error);
+            let page = uploads.list(&self.prefix, &marker).await.map_err(unlisted)?;
+            after = page.next;
+            for upload in page
+                .uploads
+                .iter()
+                .filter(|upload| upload.key.starts_with(&self.prefix))
+            {
+                report.seen += 1;
+                if upload.initiated > limit {
+                    continue;
+                }
+                report.old += 1;
+                (self.on_event)(&SweepEvent::OldUpload(upload));
+                if !remove {
+                    continue;
+                }
+                match uploads.abort(upload).await {
+                    Ok(()) => {
+                        report.removed += 1;
+                        (self.on_event)(&SweepEvent::RemovedUpload(upload));
+                    }
+                    Err(error) => {
+                        report.failed += 1;
+                        (self.on_event)(&SweepEvent::Failed(&error));
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    async fn remove_batch(&self, batch: Vec<ObjectMeta>, report: &mut SweepReport) {
+        let keys: Vec<_> = batch.iter().map(|object| Ok(object.location.clone())).collect();
+        let mut left: HashMap<_, _> = batch.into_iter().map(|object| (object.location, object.size)).collect();
+        let mut results = self.store.delete_stream(stream::iter(keys).boxed());
+        let mut gone = 0;
+        while let Some(result) = results.next().await {
+            match result {
+                Ok(key) => {
+                    if let Some(size) = left.remove(&key) {
+                        report.removed.add(size);
+                        (self.on_event)(&SweepEvent::Removed(&key, size));
+                    }
+                }
+                // By somebody else; what the error calls it is not the key in every store.
+                Err(object_store::Error::NotFound { .. }) => gone += 1,
+                Err(error) => (self.on_event)(&SweepEvent::Failed(&error)),
+            }
+        }
+        // One error may be of many objects.
+        report.failed += u64::try_from(left.len()).unwrap_or(u64::MAX).saturating_sub(gone);
+    }
+
+    /// The store's time.
+    async fn now(&self, probe: &Path) -> Result<SystemTime, Error> {
+        let failed = |error| Error::store("the store could not be asked for its time by an object", error);
+        self.store.put(probe, PutPayload::new()).await.map_err(failed)?;
+        let stored = self.store.head(probe).await;
+        if let Err(error) = self.store.delete(probe).await {
+            tracing::warn!(key = %probe, %error, "an empty object of a sweep is left");
+        }
+        Ok(stored.map_err(failed)?.last_modified.into())
+    }
+
+    /// A key under the prefix.
+    fn key(&self, name: &str) -> Result<Path, Error> {
+        let key = format!("{}{name}", self.prefix);
+        match Path::parse(&key) {
+            Ok(path) if path.as_ref() == key => Ok(path),
+            _ => Err(Error::invalid(
+                "the prefix starts with a slash, or has empty or dot segments",
+            )),
+        }
+    }
+
+    /// The innermost folder that has all of the prefix's keys in it, which is how stores list.
+    fn folder(&self) -> Result<Option<Path>, Error> {
+        match self.prefix.rsplit_once('/') {
+            None => Ok(None),
+            Some((folder, _)) => Path::parse(folder)
+                .map(Some)
+                .map_err(|_| Error::invalid("the prefix is no path")),
+        }
+    }
+}
+
+impl fmt::Debug for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweep")
+            .field("store", &format_args!("{}", self.store))
+            .field("prefix", &self.prefix)
+            .field("older_than", &self.older_than)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

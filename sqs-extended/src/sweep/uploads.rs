@@ -1,0 +1,286 @@
+//! Unfinished multipart uploads of S3, which object_store cannot list. The requests are signed by the store.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::StreamExt as _;
+use http::{Method, Request, StatusCode};
+use object_store::aws::AmazonS3;
+use object_store::client::{HttpClient, HttpConnector as _, HttpRequestBody, HttpResponseBody};
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer as _};
+use object_store::{ClientOptions, Error, Result};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::UnfinishedUpload;
+use crate::store::StoreConnector;
+
+/// Longest answer that is read: one of 1,000 uploads with the longest keys, escaped, is shorter.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a signature is valid.
+const SIGNED_FOR: Duration = Duration::from_secs(5 * 60);
+
+const ATTEMPTS: u32 = 4;
+
+/// How long to wait after the first attempt, and twice as long after each further one.
+const BACKOFF: Duration = Duration::from_millis(200);
+
+/// The uploads of a bucket.
+#[derive(Debug)]
+pub(super) struct S3Uploads {
+    store: AmazonS3,
+    connector: StoreConnector,
+    http: OnceCell<HttpClient>,
+}
+
+/// Some of the uploads, and where the next are.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Page {
+    pub(super) uploads: Vec<UnfinishedUpload>,
+    pub(super) next: Option<Marker>,
+}
+
+/// What a page begins after.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Marker {
+    key: String,
+    upload_id: String,
+}
+
+impl S3Uploads {
+    pub(super) fn new(store: AmazonS3, connector: StoreConnector) -> Self {
+        Self {
+            store,
+            connector,
+            http: OnceCell::new(),
+        }
+    }
+
+    /// Uploads to keys that begin with this; on some servers, of others as well.
+    pub(super) async fn list(&self, prefix: &str, after: &Marker) -> Result<Page> {
+        let query = |prefix: &str| {
+            let mut query = vec![("uploads", String::new()), ("prefix", prefix.to_owned())];
+            if !after.key.is_empty() {
+                query.push(("key-marker", after.key.clone()));
+                query.push(("upload-id-marker", after.upload_id.clone()));
+            }
+            query
+        };
+        let bucket = Path::default();
+        let mut answer = self.request(Method::GET, &bucket, query(prefix)).await?;
+        if answer.is_minio && !prefix.is_empty() {
+            // MinIO takes a prefix for a key, and finds uploads to no other; without one it lists all, on one page.
+            answer = self.request(Method::GET, &bucket, query("")).await?;
+        }
+        match answer.status {
+            StatusCode::OK => parse(&answer.body, after),
+            status => Err(refused("the unfinished uploads", status, &answer.body)),
+        }
+    }
+
+    /// Removes the parts of an upload; that it is no more is success.
+    pub(super) async fn abort(&self, upload: &UnfinishedUpload) -> Result<()> {
+        let key = Path::parse(&upload.key)?;
+        let query = vec![("uploadId", upload.upload_id.clone())];
+        let answer = self.request(Method::DELETE, &key, query).await?;
+        match answer.status {
+            StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
+            status => Err(refused(&upload.key, status, &answer.body)),
+        }
+    }
+
+    async fn request(&self, method: Method, path: &Path, query: Vec<(&str, String)>) -> Result<Answer> {
+        let options = SignedUrlOptions::new().with_query(query);
+        let mut wait = BACKOFF;
+        let mut attempt = 1;
+        loop {
+            let url = self
+                .store
+                .signed_url_opts(method.clone(), path, SIGNED_FOR, &options)
+                .await?;
+            let answer = self.exchange(method.clone(), &url).await;
+            let is_final = match &answer {
+                Ok(answer) => !answer.status.is_server_error() && answer.status != StatusCode::TOO_MANY_REQUESTS,
+                Err(_) => false,
+            };
+            if is_final || attempt == ATTEMPTS {
+                return answer;
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+            attempt += 1;
+        }
+    }
+
+    async fn exchange(&self, method: Method, url: &Url) -> Result<Answer> {
+        // The store's own connections are not to be had; plain HTTP is allowed where it is what the store itself uses.
+        let connect = || async {
+            let options = ClientOptions::new().with_allow_http(url.scheme() == "http");
+            self.connector.connect(&options)
+        };
+        let http = self.http.get_or_try_init(connect).await?;
+        let request = Request::builder().method(method).uri(url.as_str());
+        let request = request.body(HttpRequestBody::empty()).map_err(failed)?;
+        let (parts, body) = http.execute(request).await.map_err(failed)?.into_parts();
+        let server = parts.headers.get(http::header::SERVER);
+        Ok(Answer {
+            status: parts.status,
+            is_minio: server.is_some_and(|server| server.as_bytes().starts_with(b"MinIO")),
+            body: read(body).await?,
+        })
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    is_minio: bool,
+    body: String,
+}
+
+async fn read(body: HttpResponseBody) -> Result<String> {
+    let mut chunks = body.bytes_stream();
+    let mut read = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(failed)?;
+        if read.len().saturating_add(chunk.len()) > MAX_ANSWER_BYTES {
+            return Err(failed("the answer is longer than 8 MiB"));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    String::from_utf8(read.into()).map_err(failed)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListMultipartUploadsResult {
+    #[serde(default)]
+    is_truncated: bool,
+    #[serde(default)]
+    next_key_marker: String,
+    #[serde(default)]
+    next_upload_id_marker: String,
+    #[serde(default, rename = "Upload")]
+    uploads: Vec<Upload>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Upload {
+    key: String,
+    upload_id: String,
+    initiated: String,
+}
+
+fn parse(body: &str, after: &Marker) -> Result<Page> {
+    let result: ListMultipartUploadsResult = quick_xml::de::from_str(body).map_err(failed)?;
+    let parsed = result.uploads.into_iter().map(|upload| {
+        let initiated = OffsetDateTime::parse(&upload.initiated, &Rfc3339).map_err(failed)?;
+        Ok(UnfinishedUpload {
+            key: upload.key,
+            upload_id: upload.upload_id,
+            initiated: initiated.into(),
+        })
+    });
+    let uploads = parsed.collect::<Result<_>>()?;
+    let next = result.is_truncated.then_some(Marker {
+        key: result.next_key_marker,
+        upload_id: result.next_upload_id_marker,
+    });
+    match next {
+        Some(next) if next.key.is_empty() || next == *after => Err(failed("a list of uploads that does not end")),
+        next => Ok(Page { uploads, next }),
+    }
+}
+
+/// What the store says; its code is enough.
+fn refused(what: &str, status: StatusCode, body: &str) -> Error {
+    let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once('<'));
+    let code = code.map_or("", |(code, _)| code);
+    let source = format!("{status} {code:.100}").into();
+    match status {
+        StatusCode::FORBIDDEN => Error::PermissionDenied {
+            path: what.to_owned(),
+            source,
+        },
+        _ => failed(source),
+    }
+}
+
+fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Generic {
+        store: "S3",
+        source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Bucket>b</Bucket><KeyMarker/><UploadIdMarker></UploadIdMarker>
+  <NextKeyMarker>p/2</NextKeyMarker><NextUploadIdMarker>two</NextUploadIdMarker>
+  <MaxUploads>2</MaxUploads><IsTruncated>true</IsTruncated>
+  <Upload><Key>p/1&amp;</Key><UploadId>one</UploadId><Initiator><ID>i</ID></Initiator><Owner><ID>o</ID></Owner>
+    <StorageClass>STANDARD</StorageClass><Initiated>2026-11-24T15:09:33.000Z</Initiated></Upload>
+  <Upload><Key>p/2</Key><UploadId>two</UploadId><Initiated>2026-11-24T15:09:34Z</Initiated></Upload>
+</ListMultipartUploadsResult>"#;
+
+    fn marker(key: &str, upload_id: &str) -> Marker {
+        Marker {
+            key: key.to_owned(),
+            upload_id: upload_id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_page_is_read() {
+        let page = parse(ANSWER, &Marker::default()).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_532_973);
+        let [one, two] = &page.uploads[..] else {
+            panic!("{page:?}")
+        };
+        assert_eq!((&*one.key, &*one.upload_id, one.initiated), ("p/1&", "one", time));
+        assert_eq!((&*two.key, &*two.upload_id), ("p/2", "two"));
+        assert_eq!(page.next, Some(marker("p/2", "two")));
+    }
+
+    #[test]
+    fn the_last_page_has_no_next_and_none_is_its_own() {
+        let last = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
+        assert_eq!(parse(last, &Marker::default()).unwrap(), Page::default());
+        assert!(parse(ANSWER, &marker("p/2", "two")).is_err());
+        assert!(parse(&last.replace("false", "true"), &Marker::default()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_error() {
+        for body in [
+            "",
+            "<",
+            "{}",
+            &ANSWER.replace("24T", "99T"),
+            &ANSWER.replace("<Key>p/2</Key>", ""),
+        ] {
+            assert!(parse(body, &Marker::default()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_its_code() {
+        let error = refused("k", StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>");
+        assert!(matches!(&error, Error::PermissionDenied { .. }) && error.to_string().contains("AccessDenied"));
+        assert!(matches!(
+            refused("k", StatusCode::BAD_REQUEST, ""),
+            Error::Generic { .. }
+        ));
+    }
+}

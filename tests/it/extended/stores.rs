@@ -1,0 +1,14 @@
+//! Stores other than the S3 of the rest of the suite.
+
+mod dynamodb;
+mod http;
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::bench::Bench;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    dynamodb::trials(bench)
+}

@@ -1,0 +1,193 @@
+//! Sweeps of real stores.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures::{TryStreamExt as _, stream};
+use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use sqs_extended::{Sweep, SweepEvent, SweepReport};
+use sqs_tests::servers::Server;
+
+use super::store::{BUCKET, bucket_of, keys};
+use crate::bench::{Bench, Outcome, trial, unique};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// S3 tells times of objects by the second.
+const TICK: Duration = Duration::from_millis(1_100);
+
+/// The least that a part that is not the last may have.
+const PART: usize = 5 * 1024 * 1024;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let mut trials = vec![trial("extended::sweep::folder_by_url", bench, |_| {
+        Ok(Box::pin(folder_by_url()))
+    })];
+    macro_rules! on_s3 {
+        ($($server:ident $test:ident)*) => {$(
+            let name = concat!("extended::sweep::", stringify!($server), "_", stringify!($test));
+            trials.push(trial(name, bench, |bench| {
+                let server = bench.servers.$server().map_err(Clone::clone)?;
+                let place = Place::new(server);
+                Ok(Box::pin($test(place)))
+            }));
+        )*};
+    }
+    on_s3! { minio by_url moto by_url minio unfinished_uploads moto unfinished_uploads minio many }
+    trials
+}
+
+/// A prefix in a bucket.
+struct Place {
+    store: AmazonS3,
+    prefix: String,
+    url: String,
+    /// Whether unfinished uploads are as old as they say: all of moto's are of 2010.
+    tells_ages: bool,
+}
+
+impl Place {
+    fn new(server: &Server) -> Self {
+        let name = unique("swept");
+        let url = format!(
+            "s3://{BUCKET}/{name}?endpoint={}&region={}&access_key_id={}&secret_access_key={}",
+            server.endpoint(),
+            server.region(),
+            server.access_key(),
+            server.secret_key().replace('+', "%2B"),
+        );
+        Self {
+            store: bucket_of(server).expect("a bucket"),
+            prefix: format!("{name}/"),
+            url,
+            tells_ages: server.name() != "moto",
+        }
+    }
+
+    fn key(&self, name: &str) -> Path {
+        Path::from(format!("{}{name}", self.prefix))
+    }
+
+    fn sweep(&self, older_than: Duration) -> anyhow::Result<Sweep> {
+        Ok(Sweep::from_url(&self.url, older_than)?)
+    }
+}
+
+fn objects(report: &SweepReport) -> [u64; 4] {
+    let SweepReport {
+        seen,
+        old,
+        removed,
+        failed,
+        ..
+    } = report;
+    [seen.objects, old.objects, removed.objects, *failed]
+}
+
+async fn by_url(place: Place) -> Outcome {
+    let beside = Path::from(format!("{}-beside", place.prefix.trim_end_matches('/')));
+    place.store.put(&beside, "beside".into()).await?;
+    for name in ["a", "b/c"] {
+        place.store.put(&place.key(name), "12345".into()).await?;
+    }
+    tokio::time::sleep(TICK).await;
+
+    assert_eq!(objects(&place.sweep(HOUR)?.remove().await?), [2, 0, 0, 0]);
+    let found = place.sweep(Duration::ZERO)?.dry_run().await?;
+    assert_eq!((objects(&found), found.old.bytes), ([2, 2, 0, 0], 10));
+    assert_eq!(
+        keys(&place.store, &place.prefix).await?.len(),
+        2,
+        "a dry run removed or left something"
+    );
+    let removed = place.sweep(Duration::ZERO)?.remove().await?;
+    assert_eq!((objects(&removed), removed.removed.bytes), ([2, 2, 2, 0], 10));
+    assert_eq!(keys(&place.store, &place.prefix).await?, Vec::<String>::new());
+    place.store.head(&beside).await?;
+    Ok(())
+}
+
+/// More objects than one request lists or deletes.
+async fn many(place: Place) -> Outcome {
+    const MANY: u64 = 1_203;
+    let put = |number: u64| {
+        let (store, key) = (place.store.clone(), place.key(&number.to_string()));
+        async move { store.put(&key, "x".into()).await.map(drop) }
+    };
+    stream::iter((0..MANY).map(Ok)).try_for_each_concurrent(16, put).await?;
+    tokio::time::sleep(TICK).await;
+    assert_eq!(
+        objects(&place.sweep(Duration::ZERO)?.remove().await?),
+        [MANY, MANY, MANY, 0]
+    );
+    assert_eq!(keys(&place.store, &place.prefix).await?, Vec::<String>::new());
+    Ok(())
+}
+
+async fn unfinished_uploads(place: Place) -> Outcome {
+    // What a process that was killed leaves, here and beside.
+    let beside = Path::from(format!("{}-beside", place.prefix.trim_end_matches('/')));
+    for key in [place.key("one"), place.key("two&more"), beside] {
+        let mut upload = place.store.put_multipart(&key).await?;
+        upload.put_part(vec![0; PART].into()).await?;
+    }
+    let mut finished = place.store.put_multipart(&place.key("finished")).await?;
+    finished.put_part(vec![0; PART].into()).await?;
+    tokio::time::sleep(TICK).await;
+
+    let counts = |report: &SweepReport| {
+        let uploads = report.uploads;
+        [uploads.seen, uploads.old, uploads.removed, uploads.failed]
+    };
+    let sweep = |older_than| place.sweep(older_than).map(|sweep| sweep.unfinished_uploads(true));
+    if place.tells_ages {
+        assert_eq!(counts(&sweep(HOUR)?.remove().await?), [3, 0, 0, 0]);
+    }
+    assert_eq!(counts(&sweep(Duration::ZERO)?.dry_run().await?), [3, 3, 0, 0]);
+    assert_eq!(
+        counts(&place.sweep(Duration::ZERO)?.remove().await?),
+        [0; 4],
+        "not asked for"
+    );
+
+    // An upload that is done is none.
+    finished.complete().await?;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let teller = told.clone();
+    let sweep = Sweep::s3(place.store.clone(), place.prefix.clone(), Duration::ZERO)?;
+    let sweep = sweep.unfinished_uploads(true).on_event(move |event| {
+        if let SweepEvent::RemovedUpload(upload) = event {
+            teller.lock().expect("no panic").push(upload.key.clone());
+        }
+    });
+    let removed = sweep.remove().await?;
+    assert_eq!(counts(&removed), [2, 2, 2, 0]);
+    let mut told = told.lock().expect("no panic").clone();
+    told.sort();
+    assert_eq!(told, [place.key("one").to_string(), place.key("two&more").to_string()]);
+    assert_eq!(counts(&sweep.dry_run().await?), [0; 4]);
+
+    // The one beside is still there.
+    let all = format!("{}-", place.prefix.trim_end_matches('/'));
+    let sweep = Sweep::s3(place.store.clone(), all, Duration::ZERO)?.unfinished_uploads(true);
+    assert_eq!(counts(&sweep.remove().await?), [1, 1, 1, 0]);
+    Ok(())
+}
+
+async fn folder_by_url() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path())?;
+    for key in ["a", "b/c"] {
+        store.put(&Path::from(key), "12345".into()).await?;
+    }
+    let url = format!("file://{}", folder.path().display());
+    assert_eq!(objects(&Sweep::from_url(&url, HOUR)?.remove().await?), [2, 0, 0, 0]);
+    let removed = Sweep::from_url(&url, Duration::ZERO)?.remove().await?;
+    assert_eq!((objects(&removed), removed.removed.bytes), ([2, 2, 2, 0], 10));
+    assert_eq!(keys(&store, "").await?, Vec::<String>::new());
+    Ok(())
+}
