@@ -3,6 +3,7 @@
 //! It decides only: segments and time go in, and what is to be done with the messages comes out. A message is known to it
 //! by a token of the caller's, in which whatever holds the message can stay, its bytes with it.
 
+mod action;
 mod set;
 
 use std::collections::BTreeMap;
@@ -11,95 +12,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use self::action::{Action, Incomplete, Limits, Released};
 use self::set::{Set, cost, cost_of_all};
 use super::memory::Memory;
 use super::{Header, Whole};
-use crate::digest::Digest;
 
 /// Of how many payloads that gather elsewhere it is known since when.
 const MAX_WANDERING: usize = 1_024;
-
-/// What is held at most, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Bytes of segments, those of payloads that are delivered and not yet settled among them. A kibibyte is added for
-    /// each message.
-    pub(crate) bytes: u64,
-    /// Payloads, delivered ones among them.
-    pub(crate) sets: usize,
-    /// How long a payload's segments are held until the last has come.
-    pub(crate) age: Duration,
-    /// Where several consumers compete for the segments: how long those of a payload are held whose first segment has not
-    /// come. They are given back then, so that they gather at the consumer that holds it.
-    pub(crate) gather: Option<Duration>,
-    /// The least and the longest time after which a message comes back that was given back for lack of room or for another
-    /// consumer. Between them chance decides.
-    pub(crate) back_after: (Duration, Duration),
-    /// How many finished payloads are remembered, so that what comes late of them is deleted.
-    pub(crate) remembered: usize,
-    /// And for how long.
-    pub(crate) remembered_for: Duration,
-}
-
-/// What is to be done. Every token that was offered comes back in one of these, or as lost.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Action<S> {
-    /// The payload is complete; its bytes are still to be verified. Whatever becomes of it is to be said by
-    /// [`Reassembler::acked`] or [`Reassembler::released`].
-    Deliver {
-        whole: Whole,
-        /// In their order.
-        segments: Vec<S>,
-        /// Further messages of the same segments, to be settled with them.
-        duplicates: Vec<S>,
-    },
-    /// The message is to be given back to the queue.
-    Release { token: S, after: Duration, why: Released },
-    /// The message is of a payload that was acknowledged.
-    Delete { token: S },
-    /// The payload cannot be completed as things are. The messages are to be given back, unless the user decides otherwise.
-    Incomplete {
-        whole: Whole,
-        /// How many of its segments these messages are.
-        have: u32,
-        why: Incomplete,
-        tokens: Vec<S>,
-        after: Duration,
-    },
-}
-
-/// Why a message is given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Released {
-    /// There is no room for it; what was begun earlier goes before.
-    Overflow,
-    /// It is one duplicate too many. It may be the same message as a newer token's, under a receipt that is over.
-    Duplicate,
-    /// Another consumer has the first segment, perhaps.
-    Gather,
-    /// The payload that it is a duplicate of was given back.
-    PayloadReleased,
-    /// The consumer is shut down.
-    Shutdown,
-}
-
-/// Why a payload cannot be completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Incomplete {
-    /// Not all segments have come in time.
-    Expired,
-    /// The segment contradicts what is held of the payload, or itself. What is held stays.
-    Conflict,
-    /// The payload is larger than all that may be held.
-    TooLarge,
-}
 
 /// See the [module](self).
 pub(crate) struct Reassembler<S> {
     limits: Limits,
     gathering: BTreeMap<String, Set<S>>,
     delivered: BTreeMap<String, Delivered<S>>,
-    finished: Memory<Digest>,
+    finished: Memory<()>,
     /// Since when payloads have been met here without their first segment.
     wandering: Memory<Instant>,
     bytes: u64,
@@ -134,11 +60,7 @@ impl<S> Reassembler<S> {
     /// Takes in a received segment of `len` bytes.
     pub(crate) fn offer(&mut self, header: &Header, len: u64, token: S, now: Instant) -> Vec<Action<S>> {
         let whole = &header.whole;
-        if self
-            .finished
-            .get(&whole.id, now)
-            .is_some_and(|digest| *digest == whole.digest)
-        {
+        if self.finished.get(&finished_key(whole), now).is_some() {
             return vec![Action::Delete { token }];
         }
         if let Some(delivered) = self.delivered.get(&whole.id) {
@@ -231,6 +153,18 @@ impl<S> Reassembler<S> {
         if cost <= self.free() {
             return true;
         }
+        // A payload must not be kept from completion by duplicates, least of all by its own.
+        let mut duplicates = Vec::new();
+        for set in self.gathering.values_mut() {
+            let before = set.cost();
+            duplicates.extend(set.shed());
+            self.bytes -= before - set.cost();
+        }
+        actions.extend(
+            duplicates
+                .into_iter()
+                .map(|token| self.release(token, Released::Duplicate)),
+        );
         let later = self.gathering.values().filter(|set| set.number > number);
         if self.free() + later.map(Set::cost).sum::<u64>() < cost {
             return false;
@@ -250,7 +184,7 @@ impl<S> Reassembler<S> {
         let Some(delivered) = self.settle(id) else {
             return Vec::new();
         };
-        self.finished.remember(id, delivered.whole.digest, now);
+        self.finished.remember(&finished_key(&delivered.whole), (), now);
         delivered
             .late
             .into_iter()
@@ -261,7 +195,7 @@ impl<S> Reassembler<S> {
     /// The payload was given back, so that its segments come again.
     pub(crate) fn released(&mut self, id: &str) -> Vec<Action<S>> {
         let late = self.settle(id).map(|delivered| delivered.late).unwrap_or_default();
-        release_now(late, Released::PayloadReleased).collect()
+        release_now(late, Released::ItsPayload).collect()
     }
 
     fn settle(&mut self, id: &str) -> Option<Delivered<S>> {
@@ -404,10 +338,14 @@ impl<S> Reassembler<S> {
     /// Each message has a time of its own, so that those of one payload do not come back to the same consumer together.
     fn back_after(&mut self) -> Duration {
         let (least, most) = self.limits.back_after;
-        // In this order not-a-number is 0.
-        let chance = (self.chance)().max(0.0).min(1.0);
-        least + most.saturating_sub(least).mul_f64(chance)
+        let chance = Some((self.chance)()).filter(|chance| (0.0..=1.0).contains(chance));
+        least + most.saturating_sub(least).mul_f64(chance.unwrap_or_default())
     }
+}
+
+/// What a payload is remembered by: an id alone could be used again, and nothing of another payload may be deleted.
+fn finished_key(whole: &Whole) -> String {
+    format!("{} {}", whole.id, whole.digest)
 }
 
 fn release_now<S>(tokens: Vec<S>, why: Released) -> impl Iterator<Item = Action<S>> {

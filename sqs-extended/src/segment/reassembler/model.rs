@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::Encoding;
+use crate::digest::Digest;
 use crate::segment::Form;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,7 +49,6 @@ struct World {
     payloads: Vec<Vec<u8>>,
     messages: Vec<Message>,
     consumers: Vec<Consumer>,
-    delivered: u32,
     /// Whether the user's hook deletes what cannot be completed any more.
     hook_deletes: bool,
 }
@@ -105,7 +105,6 @@ impl World {
             payloads: Vec::new(),
             messages: Vec::new(),
             consumers,
-            delivered: 0,
             hook_deletes: false,
         };
         for _ in 0..case.payloads {
@@ -124,7 +123,9 @@ impl World {
         let bytes: Vec<u8> = (0..self.chance.usize(1..=case.max_len))
             .map(|_| self.chance.u8(..))
             .collect();
-        let count = self.chance.u32(1..=case.max_segments.min(bytes.len() as u32));
+        let count = self
+            .chance
+            .u32(1..=case.max_segments.min(u32::try_from(bytes.len()).unwrap()));
         let mut cuts: BTreeSet<usize> = BTreeSet::from([0, bytes.len()]);
         while cuts.len() <= count as usize {
             cuts.insert(self.chance.usize(0..bytes.len()));
@@ -141,7 +142,7 @@ impl World {
                     encoding: Encoding::default(),
                     text: false,
                 },
-                index: index as u32,
+                index: u32::try_from(index).unwrap(),
                 offset: cut[0] as u64,
                 checksum: digest_of(index),
                 form: Form::Binary,
@@ -227,8 +228,10 @@ impl World {
                 }
                 Action::Delete { token } => {
                     self.taken(consumer, token);
-                    let payload = self.messages[token.message].payload;
-                    let finished = self.consumers[consumer].finished.iter().any(|(of, _)| *of == payload);
+                    let message = &self.messages[token.message];
+                    // A stranger's payload can be finished as well.
+                    let is_it = |of: usize| of == message.payload || (message.is_hostile && of == usize::MAX);
+                    let finished = self.consumers[consumer].finished.iter().any(|(of, _)| is_it(*of));
                     assert!(finished, "deleted without having been acknowledged");
                     self.delete(token);
                 }
@@ -272,7 +275,6 @@ impl World {
             assert!(self.messages[segments[0].message].is_hostile);
         }
         self.assert_not_remembered(consumer, payload, whole);
-        self.delivered += 1;
         let tokens = segments.into_iter().chain(duplicates).collect();
         let before = self.consumers[consumer].handled.insert(whole.id.clone(), tokens);
         assert_eq!(before, None, "delivered twice at a time");
@@ -342,10 +344,8 @@ impl World {
             for token in tokens {
                 self.delete(token);
             }
-            if !is_hostile {
-                let finished = &mut self.consumers[consumer].finished;
-                finished.push((payload, self.now));
-            }
+            let what = if is_hostile { usize::MAX } else { payload };
+            self.consumers[consumer].finished.push((what, self.now));
             self.consumers[consumer].reassembler.acked(&id, self.now)
         } else {
             for token in tokens {

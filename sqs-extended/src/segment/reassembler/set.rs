@@ -144,6 +144,13 @@ impl<S> Set<S> {
         lost
     }
 
+    /// Takes out all but the newest message of each segment.
+    pub(super) fn shed(&mut self) -> impl Iterator<Item = S> {
+        self.segments
+            .values_mut()
+            .flat_map(|segment| std::mem::take(&mut segment.older))
+    }
+
     pub(super) fn tokens(&self) -> impl Iterator<Item = &S> {
         self.segments
             .values()

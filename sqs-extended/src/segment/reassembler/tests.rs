@@ -1,5 +1,6 @@
 use super::*;
 use crate::codec::Encoding;
+use crate::digest::Digest;
 use crate::segment::Form;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -101,7 +102,7 @@ fn duplicates_of_a_handled_payload_share_its_fate() {
     assert_eq!(forgotten, [delivered(&segment("p", 0, 1), &["again"], &[])]);
 
     let mut all = late();
-    assert_eq!(all.released("p"), [release("late", 0, Released::PayloadReleased)]);
+    assert_eq!(all.released("p"), [release("late", 0, Released::ItsPayload)]);
     assert_eq!(all.bytes, 0);
     let again = all.offer(&segment("p", 0, 1), 10, "again", now);
     assert_eq!(again, [delivered(&segment("p", 0, 1), &["again"], &[])]);
@@ -264,6 +265,18 @@ fn a_duplicate_makes_no_room_and_takes_none() {
         [release("a0", 2, Released::Duplicate)]
     );
     assert_eq!(all.held().collect::<Vec<_>>(), [&"a0 again", &"b0"]);
+}
+
+#[test]
+fn duplicates_never_keep_their_payload_from_completion() {
+    let bytes = 2 * (10 + 1024);
+    let (mut all, now) = (reassembler(Limits { bytes, ..limits() }), Instant::now());
+    for token in ["old", "new"] {
+        assert_eq!(all.offer(&segment("p", 0, 2), 10, token, now), []);
+    }
+    let whole = all.offer(&segment("p", 1, 2), 10, "1", now);
+    let expected = delivered(&segment("p", 1, 2), &["new", "1"], &[]);
+    assert_eq!(whole, [release("old", 2, Released::Duplicate), expected]);
 }
 
 #[test]
