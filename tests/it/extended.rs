@@ -3,6 +3,7 @@
 mod auth;
 pub mod crash;
 mod faults;
+pub mod hostile;
 mod leases;
 mod peer;
 mod pointers;
@@ -20,6 +21,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         auth::trials(bench),
         crash::trials(bench),
         faults::trials(bench),
+        hostile::trials(bench),
         leases::trials(bench),
         peer::trials(bench),
         pointers::trials(bench),

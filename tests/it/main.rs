@@ -22,7 +22,9 @@ use libtest_mimic::Arguments;
 use crate::bench::Bench;
 
 fn main() -> ExitCode {
-    let ordered = consumer::child::run_if_ordered().or_else(extended::crash::child::run_if_ordered);
+    let ordered = consumer::child::run_if_ordered()
+        .or_else(extended::crash::child::run_if_ordered)
+        .or_else(extended::hostile::run_if_ordered);
     if let Some(ended) = ordered {
         return ended.map_or_else(
             |error| {
