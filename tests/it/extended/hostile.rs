@@ -1,5 +1,7 @@
 //! Messages of strangers, received by a process of its own: refused before the store is asked, and in bounded memory.
 
+mod throttled;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ const MESSAGE_BYTES: usize = 1024 * 1024;
 const GIB: u64 = 1024 * 1024 * 1024;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         trial("extended::hostile::strangers_pointers_are_refused", bench, |_| {
             Ok(Box::pin(in_a_child(strangers(), Expected::Refused)))
         }),
@@ -44,7 +46,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             bench,
             |_| Ok(Box::pin(in_a_child(recursive(), Expected::Text))),
         ),
-    ]
+    ];
+    trials.extend(throttled::trials(bench));
+    trials
 }
 
 /// A message as anybody may send it: a body, and the attribute that says that it is a pointer.
