@@ -1,7 +1,9 @@
 //! The large-payload layer on real servers and real stores.
 
 mod auth;
+pub mod crash;
 mod faults;
+pub mod hostile;
 mod leases;
 mod peer;
 mod pointers;
@@ -19,7 +21,9 @@ use crate::bench::Bench;
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let modules = [
         auth::trials(bench),
+        crash::trials(bench),
         faults::trials(bench),
+        hostile::trials(bench),
         leases::trials(bench),
         peer::trials(bench),
         pointers::trials(bench),

@@ -23,10 +23,13 @@ use libtest_mimic::Arguments;
 use crate::bench::Bench;
 
 fn main() -> ExitCode {
-    if let Some(ended) = consumer::child::run_if_ordered() {
+    let ordered = consumer::child::run_if_ordered()
+        .or_else(extended::crash::child::run_if_ordered)
+        .or_else(extended::hostile::run_if_ordered);
+    if let Some(ended) = ordered {
         return ended.map_or_else(
             |error| {
-                eprintln!("consumer: {error:?}");
+                eprintln!("child: {error:?}");
                 ExitCode::FAILURE
             },
             |()| ExitCode::SUCCESS,

@@ -1,4 +1,6 @@
-//! Test equipment: real SQS- and S3-compatible servers on demand, and an embedded SQS server with faults.
+//! Test equipment: real SQS- and S3-compatible servers on demand, AWS's own extended clients, and an embedded SQS server
+//! with faults.
 
 pub mod embedded;
+pub mod peers;
 pub mod servers;

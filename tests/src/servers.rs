@@ -22,6 +22,7 @@
 mod elasticmq;
 mod http;
 mod install;
+mod java;
 mod minio;
 mod moto;
 mod process;
@@ -47,6 +48,7 @@ pub struct Servers {
     moto: Once<Server>,
     moto_with_auth: Once<Server>,
     python: Once<PathBuf>,
+    java: Once<PathBuf>,
 }
 
 type Once<T> = OnceLock<Result<T, Unavailable>>;
@@ -95,6 +97,14 @@ impl Servers {
             python::extended_client().map_err(|why| Unavailable::new("AWS's Python extended client", &why))
         });
         python.as_deref()
+    }
+
+    /// A folder of jars, to be the class path of a `java` that compiles: AWS's own extended client.
+    pub fn java_extended_client(&self) -> Result<&Path, &Unavailable> {
+        let java = self.java.get_or_init(|| {
+            java::extended_client().map_err(|why| Unavailable::new("AWS's Java extended client", &why))
+        });
+        java.as_deref()
     }
 }
 

@@ -124,6 +124,21 @@ impl Delivery {
         self.change_phase(State::take_up);
     }
 
+    /// Lets go of the message without a word to the server: it is neither given back nor extended any more, and comes
+    /// again after its visibility timeout. For one that is held by a newer receipt, too, which a change of its
+    /// visibility would concern.
+    ///
+    /// Nothing happens to a message that is being settled.
+    pub fn disown(&self) {
+        let held = &*self.held;
+        if let Ok(mut settled) = held.settled.try_lock()
+            && settled.is_none()
+        {
+            *settled = Some(Settled::Nacked);
+            held.finish(false);
+        }
+    }
+
     fn change_phase(&self, change: impl FnOnce(&mut State, &Entry, Instant)) {
         let held = &*self.held;
         held.shared.update(|state| change(state, &held.entry, Instant::now()));

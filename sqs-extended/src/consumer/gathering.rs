@@ -14,7 +14,7 @@ use super::Settings;
 use super::incomplete::{Hook, IncompleteAction, IncompletePayload};
 use super::segment::Segment;
 use crate::error::{Error, ErrorKind};
-use crate::segment::{Action, Incomplete, Reassembler, SegmentBytes, SpillFile, Whole};
+use crate::segment::{Action, Incomplete, Reassembler, Released, SegmentBytes, SpillFile, Whole};
 
 /// How often it is looked after leases that were lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -130,6 +130,12 @@ impl Gathering {
 
     async fn settle(&self, action: Action<Segment>) {
         match action {
+            // Perhaps the same message as one that is held, by an older receipt: its visibility is not to be touched.
+            Action::Release {
+                token,
+                why: Released::Duplicate,
+                ..
+            } => token.delivery.disown(),
             Action::Release { token, after, .. } => token.release(after).await,
             Action::Delete { token } => token.delete().await,
             Action::Incomplete {

@@ -1,4 +1,4 @@
-//! AWS's own extended client for Python at the other end.
+//! AWS's own extended clients at the other end: each reads what the other sent, and deletes it by its handle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,103 +7,214 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::aws::AmazonS3;
 use sqs_client::Client;
-use sqs_extended::{ExtendedClient, PayloadStore, ReservedAttribute};
-use sqs_tests::servers::Server;
+use sqs_extended::{Delivery, ExtendedClient, PayloadStore, ReservedAttribute};
+use sqs_tests::peers::{Attribute, Peer, Received};
+use sqs_tests::servers::Unavailable;
 use tokio::process::Command;
 
 use super::store::{BUCKET, bucket_of, keys};
 use crate::bench::{Backend, Bench, Outcome, trial, unique};
 
-/// `peer.py send|receive LEGACY SQS S3 BUCKET QUEUE`: sends standard input; or receives to standard output, and deletes.
-const SCRIPT: &str = include_str!("peer.py");
+/// A library, the server of its queues, and that of its payloads.
+///
+/// The Python library cuts a receipt handle at its last hyphen, of which ElasticMQ's have several: so it has moto's.
+const CASES: [(&str, Language, Backend, Store); 3] = [
+    ("python_on_moto", Language::Python, Backend::Moto, Store::Moto),
+    (
+        "python_on_minio_and_moto",
+        Language::Python,
+        Backend::Moto,
+        Store::Minio,
+    ),
+    (
+        "java_on_minio_and_elasticmq",
+        Language::Java,
+        Backend::ElasticMq,
+        Store::Minio,
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Language {
+    Java,
+    Python,
+}
+
+#[derive(Clone, Copy)]
+enum Store {
+    Minio,
+    Moto,
+}
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for (name, legacy) in [("current", false), ("legacy", true)] {
-        trials.push(trial(
-            format!("extended::peer::python_on_moto_{name}_attribute"),
-            bench,
-            move |bench| {
-                let python = bench.servers.python_extended_client().map_err(Clone::clone)?.to_owned();
-                let moto = bench.servers.moto().map_err(Clone::clone)?;
-                let client = bench.client_for(Backend::Moto)?.build().expect("a client");
-                let store = bucket_of(moto).expect("a bucket");
-                let peer = Peer::new(python, moto, legacy);
-                Ok(Box::pin(both_ways(client, store, peer)))
-            },
-        ));
-    }
-    trials
+    let trials = CASES.map(|(name, language, backend, store)| {
+        trial(format!("extended::peer::{name}"), bench, move |bench| {
+            let program = program(&bench, language)?;
+            let servers = &bench.servers;
+            let queues = match backend {
+                Backend::Moto => servers.moto(),
+                _ => servers.elasticmq(),
+            };
+            let queues = queues.map_err(Clone::clone)?.endpoint().to_owned();
+            let server = match store {
+                Store::Minio => servers.minio(),
+                Store::Moto => servers.moto(),
+            };
+            let server = server.map_err(Clone::clone)?;
+            let store = bucket_of(server).expect("a bucket");
+            let client = bench.client_for(backend)?.build().expect("a client");
+            let _runtime = bench.runtime.enter();
+            let peer = Peer::start(program, &queues, server, BUCKET).expect("the peer starts");
+            let pair = Pair { client, store, peer };
+            Ok(Box::pin(pair.exchange()))
+        })
+    });
+    trials.into()
 }
 
-struct Peer {
-    python: std::path::PathBuf,
-    endpoint: String,
-    environment: [(&'static str, String); 3],
-    legacy: bool,
+fn program(bench: &Bench, language: Language) -> Result<Command, Unavailable> {
+    let servers = &bench.servers;
+    Ok(match language {
+        Language::Java => Peer::java(servers.java_extended_client().map_err(Clone::clone)?, &["-Xmx512m"]),
+        Language::Python => Peer::python(servers.python_extended_client().map_err(Clone::clone)?),
+    })
 }
 
-impl Peer {
-    fn new(python: std::path::PathBuf, server: &Server, legacy: bool) -> Self {
-        Self {
-            python,
-            endpoint: server.endpoint().to_owned(),
-            environment: [
-                ("AWS_ACCESS_KEY_ID", server.access_key().to_owned()),
-                ("AWS_SECRET_ACCESS_KEY", server.secret_key().to_owned()),
-                ("AWS_DEFAULT_REGION", server.region().to_owned()),
-            ],
-            legacy,
+/// We and the peer.
+struct Pair {
+    client: Client,
+    store: AmazonS3,
+    peer: Peer,
+}
+
+impl Pair {
+    /// One process for all, as it takes its time to start.
+    async fn exchange(mut self) -> Outcome {
+        for attribute in [Attribute::Current, Attribute::Legacy] {
+            self.theirs(attribute).await.context("what the peer sent")?;
+            self.ours(attribute).await.context("what we sent")?;
+            self.batch(attribute).await.context("the peer's batch")?;
         }
+        self.oversized().await.context("the peer's oversized batch")
     }
 
-    async fn run(&self, verb: &str, queue: &str, input: &str) -> anyhow::Result<String> {
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("input");
-        tokio::fs::write(&file, input).await?;
-        let output = Command::new(&self.python)
-            .args(["-c", SCRIPT, verb, if self.legacy { "legacy" } else { "current" }])
-            .args([&self.endpoint, &self.endpoint, BUCKET, queue])
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(std::fs::File::open(&file)?)
-            .output()
-            .await?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).context("text")
+    /// They send, we receive and delete.
+    async fn theirs(&mut self, attribute: Attribute) -> Outcome {
+        let (queue, extended) = self.queue(attribute).await?;
+        let text = "grüße, 世界 🦀 ".repeat(20_000);
+        self.peer.send(attribute, &queue, &text, 2).await?;
+        let delivery = receive(&extended, &queue).await?.remove(0);
+        let key = delivery.pointer().context("a pointer")?.key.clone();
+        ensure!(keys(&self.store, "").await?.contains(&key));
+        ensure!(delivery.message_attributes().is_empty());
+        ensure!(delivery.text().await? == text.repeat(2), "it came changed");
+        delivery.ack().await?;
+        ensure!(
+            !keys(&self.store, "").await?.contains(&key),
+            "its payload is still there"
+        );
+        self.is_empty(&queue).await
+    }
+
+    /// We send, they receive, and delete by nothing but the handle that they give.
+    async fn ours(&mut self, attribute: Attribute) -> Outcome {
+        let (queue, extended) = self.queue(attribute).await?;
+        let text = "schöne Grüße 🦀 ".repeat(40_000);
+        let sent = extended.send(&queue, text.clone()).await?;
+        let key = sent.pointer.context("a pointer")?.key;
+        let [Received { body, handle }] = self.received(&queue).await?;
+        ensure!(std::fs::read_to_string(body)? == text, "it came changed");
+        ensure!(handle.contains(&key), "the handle is not of the form that we know");
+        self.peer.delete(&queue, &handle).await?;
+        ensure!(
+            !keys(&self.store, "").await?.contains(&key),
+            "its payload is still there"
+        );
+        self.is_empty(&queue).await
+    }
+
+    /// Their bodies are 1.5 MB together, and go to the store; only one is small.
+    async fn batch(&mut self, attribute: Attribute) -> Outcome {
+        let (queue, extended) = self.queue(attribute).await?;
+        let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(300_000)).collect();
+        let texts = [texts, vec!["small".to_owned()]].concat();
+        self.peer.send_batch(attribute, &queue, &texts).await?;
+        let mut came = Vec::new();
+        let mut offloaded = Vec::new();
+        while came.len() < texts.len() {
+            for delivery in receive(&extended, &queue).await? {
+                came.push(delivery.text().await?);
+                offloaded.extend(delivery.pointer().map(|pointer| pointer.key.clone()));
+                delivery.ack().await?;
+            }
+        }
+        came.sort();
+        ensure!(came == texts, "they came changed");
+        ensure!(offloaded.len() == 5);
+        let left = keys(&self.store, "").await?;
+        ensure!(
+            !offloaded.iter().any(|key| left.contains(key)),
+            "payloads are still there"
+        );
+        self.is_empty(&queue).await
+    }
+
+    /// Messages that are below the threshold each, and 1.25 MB together: the libraries look at each alone, and SQS
+    /// refuses them all.
+    async fn oversized(&mut self) -> Outcome {
+        let (queue, _) = self.queue(Attribute::Current).await?;
+        let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(250_000)).collect();
+        let sent = self.peer.send_batch(Attribute::Current, &queue, &texts).await;
+        let error = format!("{:#}", sent.err().context("the library has learned to count")?);
+        ensure!(error.contains("TooLong") || error.contains("too long"), "{error}");
+        self.is_empty(&queue).await
+    }
+
+    /// A queue, and our side of it. The peers put their payloads at the bucket's root.
+    async fn queue(&self, attribute: Attribute) -> anyhow::Result<(String, ExtendedClient)> {
+        let queue = self.client.create_queue(unique("peer")).await?.queue_url;
+        let payloads = PayloadStore::builder(self.store.clone(), BUCKET)
+            .reserved_attribute(match attribute {
+                Attribute::Current => ReservedAttribute::ExtendedPayloadSize,
+                Attribute::Legacy => ReservedAttribute::SqsLargePayloadSize,
+            })
+            .build()?;
+        let extended = ExtendedClient::builder(self.client.clone())
+            .payload_store(payloads)
+            .build()?;
+        Ok((queue, extended))
+    }
+
+    async fn received<const COUNT: usize>(&mut self, queue: &str) -> anyhow::Result<[Received; COUNT]> {
+        let (_, received) = self.peer.receive(queue).await?;
+        received
+            .try_into()
+            .map_err(|received: Vec<Received>| anyhow::anyhow!("{} messages instead of {COUNT}", received.len()))
+    }
+
+    async fn is_empty(&self, queue: &str) -> Outcome {
+        let name = sqs_client::QueueAttributeName::ApproximateNumberOfMessages;
+        let hidden = sqs_client::QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let counts = self
+            .client
+            .get_queue_attributes(queue, [name, hidden])
+            .await?
+            .attributes;
+        let counts = (
+            counts.approximate_number_of_messages,
+            counts.approximate_number_of_messages_not_visible,
+        );
+        ensure!(counts == (Some(0), Some(0)), "the queue has messages: {counts:?}");
+        Ok(())
     }
 }
 
-async fn both_ways(client: Client, store: AmazonS3, peer: Peer) -> Outcome {
-    let queue = client.create_queue(unique("peer")).await?.queue_url;
-    let attribute = if peer.legacy {
-        ReservedAttribute::SqsLargePayloadSize
-    } else {
-        ReservedAttribute::ExtendedPayloadSize
-    };
-    // The Python library puts its objects at the bucket's root.
-    let payloads = PayloadStore::builder(store.clone(), BUCKET).reserved_attribute(attribute);
-    let extended = ExtendedClient::builder(client)
-        .payload_store(payloads.build()?)
-        .build()?;
-    let text = "grüße, 世界 🦀 ".repeat(40_000);
-
-    peer.run("send", &queue, &text).await?;
-    let received = extended.receive(&queue).wait_time(Duration::from_secs(5)).await?;
-    let delivery = received.into_iter().next().context("a message")??;
-    let key = delivery.pointer().context("a pointer")?.key.clone();
-    assert!(keys(&store, "").await?.contains(&key));
-    assert!(delivery.message_attributes().is_empty());
-    assert!(delivery.text().await? == text, "what Python sent came back changed");
-    delivery.ack().await?;
-    assert!(!keys(&store, "").await?.contains(&key), "the payload is still there");
-
-    let sent = extended.send(&queue, text.clone()).await?;
-    let key = sent.pointer.context("a pointer")?.key;
-    assert!(
-        peer.run("receive", &queue, "").await? == text,
-        "what Python received is changed"
-    );
-    assert!(!keys(&store, "").await?.contains(&key), "Python deleted our payload");
-    assert!(extended.receive(&queue).wait_time(Duration::ZERO).await?.is_empty());
-    Ok(())
+async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Delivery>> {
+    let received = extended
+        .receive(queue)
+        .max_messages(10)
+        .wait_time(Duration::from_secs(5))
+        .await?;
+    ensure!(!received.is_empty(), "no message comes");
+    Ok(received.into_iter().collect::<Result<_, _>>()?)
 }

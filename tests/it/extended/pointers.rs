@@ -1,4 +1,4 @@
-//! Pointers are a stranger's word, and one bad message costs no other.
+//! Pointers to what is not there: one message's trouble, and no other's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,22 +7,14 @@ use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use sqs_client::{MessageAttributeValue, OutgoingMessage, Protocol, SendMessageBatchEntry};
+use sqs_client::Protocol;
 use sqs_extended::ErrorKind;
 
-use super::store::{BUCKET, Counting, bucket_of, extended, missing_bucket};
+use super::store::{Counting, bucket_of, extended, missing_bucket};
 use crate::bench::{Backend, Bench, Context, Outcome, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![
-        trial(
-            "extended::pointers::strangers_are_refused_before_any_store_call",
-            bench,
-            |bench| {
-                let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
-                Ok(Box::pin(refused(context)))
-            },
-        ),
         trial(
             "extended::pointers::a_missing_object_costs_one_message_of_ten",
             bench,
@@ -43,62 +35,6 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             },
         ),
     ]
-}
-
-fn pointer(bucket: &str, key: &str) -> String {
-    serde_json::json!([
-        "software.amazon.payloadoffloading.PayloadS3Pointer",
-        {"s3BucketName": bucket, "s3Key": key}
-    ])
-    .to_string()
-}
-
-async fn refused(context: Context) -> Outcome {
-    let queue = context.queue().await?;
-    let store = Counting::default();
-    let extended = extended(context.client.clone(), store.clone(), "ours/");
-    let hostile = [
-        pointer("another-bucket", "ours/key"),
-        pointer(BUCKET, "theirs/key"),
-        pointer(BUCKET, "ours/../theirs/key"),
-        pointer(BUCKET, "/ours/key"),
-        pointer(BUCKET, "ours/%2e%2e/theirs"),
-        pointer(BUCKET, ""),
-        "{\"s3BucketName\":1,\"s3Key\":[]}".to_owned(),
-        "[".repeat(10_000),
-        "not a pointer".to_owned(),
-    ];
-    let entries = hostile.iter().enumerate().map(|(i, body)| {
-        let message = OutgoingMessage::new(body.as_str());
-        let message = message.message_attribute("ExtendedPayloadSize", MessageAttributeValue::number(10));
-        SendMessageBatchEntry::new(i.to_string(), message)
-    });
-    context.client.send_message_batch(&queue, entries).await?;
-    extended.send(&queue, "a good one").await?;
-
-    let received = extended
-        .receive(&queue)
-        .max_messages(10)
-        .wait_time(Duration::from_secs(5))
-        .await?;
-    assert_eq!(received.len(), 10);
-    let (mut good, mut bad) = (0, 0);
-    for result in received {
-        match result {
-            Ok(delivery) => {
-                good += 1;
-                assert_eq!(delivery.text().await?, "a good one");
-            }
-            Err(rejected) => {
-                bad += 1;
-                assert_eq!(rejected.error().kind(), ErrorKind::RefusedPointer, "{rejected:?}");
-                assert!(!rejected.receipt_handle().is_empty());
-            }
-        }
-    }
-    assert_eq!((good, bad), (1, 9));
-    assert_eq!(store.calls(), 0, "the store was called for a stranger's pointer");
-    Ok(())
 }
 
 async fn missing(context: Context) -> Outcome {

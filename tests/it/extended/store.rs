@@ -14,6 +14,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result,
 };
+use serde::{Deserialize, Serialize};
 use sqs_client::Client;
 use sqs_extended::{ExtendedClient, PayloadStore, StoreConnector};
 use sqs_tests::servers::Server;
@@ -38,15 +39,48 @@ pub fn missing_bucket(server: &Server) -> anyhow::Result<AmazonS3> {
 }
 
 fn any_bucket(server: &Server, bucket: &str, secret: &str) -> anyhow::Result<AmazonS3> {
-    let builder = AmazonS3Builder::new()
-        .with_http_connector(StoreConnector::new())
-        .with_endpoint(server.endpoint())
-        .with_allow_http(true)
-        .with_region(server.region())
-        .with_access_key_id(server.access_key())
-        .with_secret_access_key(secret)
-        .with_bucket_name(bucket);
-    Ok(builder.build()?)
+    let builder = Place::by(server, secret).builder();
+    Ok(builder.with_bucket_name(bucket).build()?)
+}
+
+/// Where the [`BUCKET`] is and how to enter it, to be told to another process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Place {
+    pub endpoint: String,
+    region: String,
+    keys: (String, String),
+}
+
+impl Place {
+    /// The [`BUCKET`] of this server, created if need be.
+    pub fn of(server: &Server) -> anyhow::Result<Self> {
+        server.create_bucket(BUCKET)?;
+        Ok(Self::by(server, server.secret_key()))
+    }
+
+    fn by(server: &Server, secret: &str) -> Self {
+        Self {
+            endpoint: server.endpoint().to_owned(),
+            region: server.region().to_owned(),
+            keys: (server.access_key().to_owned(), secret.to_owned()),
+        }
+    }
+
+    pub fn bucket(&self) -> anyhow::Result<AmazonS3> {
+        Ok(self.builder().build()?)
+    }
+
+    pub fn builder(&self) -> AmazonS3Builder {
+        let (access_key, secret_key) = &self.keys;
+        AmazonS3Builder::new()
+            .with_http_connector(StoreConnector::new())
+            .with_endpoint(&self.endpoint)
+            .with_allow_http(true)
+            .with_region(&self.region)
+            .with_access_key_id(access_key)
+            .with_secret_access_key(secret_key)
+            .with_bucket_name(BUCKET)
+    }
 }
 
 /// A client whose payloads are in this store, under this prefix of [`BUCKET`].

@@ -1,12 +1,13 @@
-//! ElasticMQ, with its dependencies copied by Maven.
+//! ElasticMQ, by Maven.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::install::{install, on_path, run};
+use super::install::on_path;
+use super::java;
 use super::process::Process;
 use super::server::{Kind, Server};
 
@@ -36,7 +37,7 @@ pub(super) fn start_query_only() -> Result<Server> {
 
 fn start_here(version: &str) -> Result<Server> {
     let java = on_path("java").context("there is no java on PATH")?;
-    let jars = installed(version)?;
+    let jars = java::jars("elasticmq", ("org.elasticmq", "elasticmq-server_2.13", version))?;
     let process = Process::start(&ELASTICMQ, |port, data| {
         let settings = data.join("elasticmq.conf");
         fs::write(&settings, configuration(port))?;
@@ -64,44 +65,6 @@ fn configuration(port: u16) -> String {
 node-address {{ host = "127.0.0.1", port = {port} }}
 rest-sqs {{ bind-hostname = "127.0.0.1", bind-port = {port}, sqs-limits = strict }}
 aws.region = "us-east-1"
-"#
-    )
-}
-
-fn installed(version: &str) -> Result<PathBuf> {
-    let folder = install(&format!("elasticmq-{version}"), |folder| {
-        let maven = on_path("mvn").context("there is no mvn on PATH")?;
-        fs::write(folder.join("pom.xml"), project(version))?;
-        let goal = "dependency:copy-dependencies";
-        run(Command::new(maven).current_dir(folder).args([
-            "--batch-mode",
-            "--quiet",
-            goal,
-            "-DincludeScope=runtime",
-            "-DoutputDirectory=jars",
-        ]))?;
-        Ok(())
-    })?;
-    Ok(folder.join("jars"))
-}
-
-/// A Maven project that is nothing but its dependency.
-fn project(version: &str) -> String {
-    format!(
-        r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>sqs-tests</groupId>
-  <artifactId>elasticmq</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.elasticmq</groupId>
-      <artifactId>elasticmq-server_2.13</artifactId>
-      <version>{version}</version>
-    </dependency>
-  </dependencies>
-</project>
 "#
     )
 }

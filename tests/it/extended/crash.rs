@@ -1,0 +1,297 @@
+//! A sender or consumer that is killed at each step on its way: no message without its payload, nothing lost, and nothing
+//! left but payloads that no message points to, which a sweep finds.
+
+pub mod child;
+mod gate;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use sqs_client::Client;
+use sqs_extended::{ExtendedClient, Pointer};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, QueueView};
+use tempfile::TempDir;
+
+use self::child::{Orders, PART, Task, payload};
+use self::gate::Gate;
+use super::store::{Place, extended, keys};
+use crate::bench::{Bench, Outcome, client_of_embedded, trial, unique};
+
+/// The variable that says how often the process is killed at each step.
+const ROUNDS: &str = "SQS_TEST_CRASH_ROUNDS";
+const DEFAULT_ROUNDS: usize = 4;
+
+const SMALL: usize = 300_000;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let cases = [
+        ("send_in_one_piece", Scenario::Send(SMALL)),
+        ("send_in_parts", Scenario::Send(2 * PART + SMALL)),
+        ("receive_and_ack", Scenario::Consume),
+    ];
+    let trials = cases.map(|(name, scenario)| {
+        trial(
+            format!("extended::crash::killed_at_each_step_of_{name}"),
+            bench,
+            move |bench| {
+                let minio = bench.servers.minio().map_err(Clone::clone)?;
+                let place = Place::of(minio).expect("a bucket");
+                Ok(Box::pin(matrix(place, scenario)))
+            },
+        )
+    });
+    trials.into()
+}
+
+#[derive(Clone, Copy)]
+enum Scenario {
+    /// Of a payload of this size.
+    Send(usize),
+    Consume,
+}
+
+async fn matrix(place: Place, scenario: Scenario) -> Outcome {
+    let rounds = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok());
+    let rounds = rounds.unwrap_or(DEFAULT_ROUNDS);
+    let mut crashes = Crashes::new(place, scenario).await?;
+    let steps = crashes.round(None).await.context("not killed")?;
+    for step in 0..steps.len() {
+        for round in 0..rounds {
+            let kill = Kill { step, round };
+            crashes
+                .round(Some(kill))
+                .await
+                .with_context(|| format!("killed at {:?}, step {step} of {steps:?}, round {round}", steps[step]))?;
+        }
+    }
+    let orphans = crashes.sweep().await?;
+    crashes.drain().await?;
+    eprintln!(
+        "{} kills at {} steps; {orphans} payloads without a message were left and swept; steps: {}",
+        steps.len() * rounds,
+        steps.len(),
+        steps.join(", "),
+    );
+    Ok(())
+}
+
+/// When the process is killed.
+#[derive(Clone, Copy)]
+struct Kill {
+    step: usize,
+    round: usize,
+}
+
+impl Kill {
+    /// Every other time it is let go on, and killed somewhat later.
+    fn delay(self) -> Option<Duration> {
+        let micros = u64::try_from(self.round).ok()?.checked_mul(431)? % 6_000;
+        (self.round % 2 == 1).then_some(Duration::from_micros(micros))
+    }
+
+    /// Every other two times, the queue delivers the message twice.
+    fn is_duplicated(self) -> bool {
+        self.round / 2 % 2 == 1
+    }
+}
+
+struct Crashes {
+    server: EmbeddedServer,
+    client: Client,
+    gate: Gate,
+    place: Place,
+    store: AmazonS3,
+    prefix: String,
+    scenario: Scenario,
+    queues: Vec<Queue>,
+    files: TempDir,
+}
+
+/// A queue of one message, of one round.
+struct Queue {
+    name: String,
+    size: usize,
+    /// How many messages there are before any is acknowledged: one, or it and its duplicate.
+    sent: usize,
+    downloaded: bool,
+}
+
+impl Crashes {
+    async fn new(place: Place, scenario: Scenario) -> anyhow::Result<Self> {
+        let server = EmbeddedServer::start().await?;
+        Ok(Self {
+            client: client_of_embedded(&server).build()?,
+            gate: Gate::before(server.endpoint()).await?,
+            server,
+            store: place.bucket()?,
+            place,
+            prefix: format!("{}/", unique("crash")),
+            scenario,
+            queues: Vec::new(),
+            files: TempDir::new()?,
+        })
+    }
+
+    /// One process, from its start to its end; the steps that it took.
+    async fn round(&mut self, kill: Option<Kill>) -> anyhow::Result<Vec<String>> {
+        let name = format!("round-{}", self.queues.len());
+        let url = self.client.create_queue(&name).await?.queue_url;
+        let mut queue = Queue {
+            name,
+            size: match self.scenario {
+                Scenario::Send(size) => size,
+                Scenario::Consume => SMALL,
+            },
+            sent: 1,
+            downloaded: false,
+        };
+        self.server.faults().clear();
+        if kill.is_some_and(Kill::is_duplicated) {
+            let twice = Fault::on(Action::SendMessage, FaultKind::Duplicate);
+            self.server.faults().add(twice);
+            queue.sent = 2;
+        }
+        let file = self.files.path().join(&queue.name);
+        let task = match self.scenario {
+            Scenario::Send(size) => Task::Send(size),
+            Scenario::Consume => {
+                self.extended().send(&url, payload(queue.size)).await?;
+                Task::Consume(file.clone())
+            }
+        };
+        let orders = Orders {
+            endpoint: self.gate.endpoint.clone(),
+            queue: url.clone(),
+            gate: self.gate.address.clone(),
+            store: self.place.clone(),
+            prefix: self.prefix.clone(),
+            task,
+        };
+        let steps = self.follow(&orders, &mut queue, kill).await?;
+        for handle in self.gate.clear() {
+            // What is still there can be had again; the rest is deleted.
+            let _ = self
+                .client
+                .change_message_visibility(&url, handle, Duration::ZERO)
+                .await;
+        }
+        self.check(&queue).await?;
+        if file.exists() {
+            let whole = std::fs::read_to_string(&file)? == payload(queue.size);
+            ensure!(whole, "a file has the name of a payload that it is not");
+        }
+        self.queues.push(queue);
+        Ok(steps)
+    }
+
+    async fn follow(&mut self, orders: &Orders, queue: &mut Queue, kill: Option<Kill>) -> anyhow::Result<Vec<String>> {
+        let mut child = orders.start()?;
+        let mut steps = Vec::new();
+        loop {
+            let step = tokio::select! {
+                step = self.gate.step() => step?,
+                ended = child.wait() => {
+                    ensure!(ended?.success(), "it failed by itself");
+                    // A kill may come when all is done, but not for nothing.
+                    ensure!(kill.is_none_or(|kill| kill.step < steps.len()), "it took fewer steps");
+                    return Ok(steps);
+                }
+            };
+            queue.downloaded |= step.name == "downloaded";
+            if step.name == "before delete" {
+                let left = self.view(queue)?.len();
+                ensure!(left < queue.sent, "the payload goes before its message");
+            }
+            steps.push(step.name.clone());
+            if let Some(kill) = kill
+                && steps.len() > kill.step
+            {
+                if let Some(delay) = kill.delay() {
+                    step.pass();
+                    tokio::time::sleep(delay).await;
+                    child.kill().await?;
+                } else {
+                    child.kill().await?;
+                    drop(step);
+                }
+                return Ok(steps);
+            }
+            step.pass();
+        }
+    }
+
+    /// What must be true whenever the process ended.
+    async fn check(&self, queue: &Queue) -> Outcome {
+        let pointers = self.pointers(queue)?;
+        if let Scenario::Consume = self.scenario
+            && !queue.downloaded
+        {
+            ensure!(pointers.len() == queue.sent, "a message is lost");
+        }
+        let duplicate_of_acknowledged = matches!(self.scenario, Scenario::Consume) && pointers.len() < queue.sent;
+        for pointer in pointers {
+            let object = self.store.head(&Path::from(pointer.key)).await;
+            ensure!(
+                object.is_ok() || duplicate_of_acknowledged,
+                "a message without its payload: {object:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Deletes the payloads that no message points to; says how many.
+    async fn sweep(&self) -> anyhow::Result<usize> {
+        let pointed_to = self.queues.iter().map(|queue| self.pointers(queue));
+        let pointed_to: Vec<Vec<Pointer>> = pointed_to.collect::<Result<_, _>>()?;
+        let pointed_to: BTreeSet<String> = pointed_to.into_iter().flatten().map(|pointer| pointer.key).collect();
+        let stored: BTreeSet<String> = keys(&self.store, &self.prefix).await?.into_iter().collect();
+        let orphans: Vec<&String> = stored.difference(&pointed_to).collect();
+        for key in &orphans {
+            self.store.delete(&Path::from(key.as_str())).await?;
+        }
+        Ok(orphans.len())
+    }
+
+    /// Another consumer finds every message whole, but for the duplicates of those that were acknowledged, and leaves
+    /// nothing at all.
+    async fn drain(&self) -> Outcome {
+        let extended = self.extended();
+        for queue in &self.queues {
+            let mut acknowledged = queue.sent - self.view(queue)?.len().min(queue.sent);
+            let url = self.server.queue_url(&queue.name);
+            while !self.view(queue)?.is_empty() {
+                let received = extended.receive(&url).wait_time(Duration::ZERO).await?;
+                let delivery = received.into_iter().next().context("a message is hidden")??;
+                match delivery.text().await {
+                    Ok(text) => ensure!(text == payload(queue.size), "a payload has changed"),
+                    Err(error) => ensure!(error.is_missing_payload() && acknowledged > 0, "{error:?}"),
+                }
+                delivery.ack().await?;
+                acknowledged += 1;
+            }
+        }
+        ensure!(keys(&self.store, &self.prefix).await?.is_empty(), "payloads are left");
+        Ok(())
+    }
+
+    fn extended(&self) -> ExtendedClient {
+        extended(self.client.clone(), self.store.clone(), &self.prefix)
+    }
+
+    fn view(&self, queue: &Queue) -> anyhow::Result<QueueView> {
+        self.server.queue(&queue.name).context("the queue")
+    }
+
+    /// Of the messages in the queue.
+    fn pointers(&self, queue: &Queue) -> anyhow::Result<Vec<Pointer>> {
+        let messages = self.view(queue)?.messages();
+        let pointers = messages.iter().map(|message| Ok(message.body.parse()?));
+        pointers.collect()
+    }
+}

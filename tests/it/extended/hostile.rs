@@ -1,0 +1,326 @@
+//! Messages of strangers, received by a process of its own: refused before the store is asked, and in bounded memory.
+
+mod throttled;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use sqs_client::{Client, Credentials, MessageAttributeValue, OutgoingMessage};
+use sqs_extended::{Delivery, ErrorKind, ExtendedClient, Rejected};
+use sqs_tests::embedded::EmbeddedServer;
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+
+use super::store::{BUCKET, Counting, extended};
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+
+/// The variable that makes this binary the process that receives.
+const ORDERS: &str = "SQS_TEST_HOSTILE_ORDERS";
+
+/// All that the process may take, itself included.
+const MEMORY_KIB: u64 = 64 * 1024;
+
+/// SQS's limit for a message, its attributes included.
+const MESSAGE_BYTES: usize = 1024 * 1024;
+
+const GIB: u64 = 1024 * 1024 * 1024;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let mut trials = vec![
+        trial("extended::hostile::strangers_pointers_are_refused", bench, |_| {
+            Ok(Box::pin(in_a_child(strangers(), Expected::Refused)))
+        }),
+        trial("extended::hostile::huge_messages_are_refused", bench, |_| {
+            Ok(Box::pin(in_a_child(huge(), Expected::Refused)))
+        }),
+        trial("extended::hostile::false_lengths_are_found_out", bench, |_| {
+            Ok(Box::pin(in_a_child(false_lengths(), Expected::FalseLength)))
+        }),
+        trial(
+            "extended::hostile::a_pointer_in_a_payload_is_not_followed",
+            bench,
+            |_| Ok(Box::pin(in_a_child(recursive(), Expected::Text))),
+        ),
+    ];
+    trials.extend(throttled::trials(bench));
+    trials
+}
+
+/// A message as anybody may send it: a body, and the attribute that says that it is a pointer.
+struct Hostile {
+    body: String,
+    size: MessageAttributeValue,
+}
+
+impl Hostile {
+    fn new(body: impl Into<String>) -> Self {
+        Self::claiming(body, 10)
+    }
+
+    fn claiming(body: impl Into<String>, bytes: u64) -> Self {
+        Self {
+            body: body.into(),
+            size: MessageAttributeValue::number(bytes),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum Expected {
+    /// At once, without a call to the store.
+    Refused,
+    /// Once the store says how long the payload is.
+    FalseLength,
+    /// As it is.
+    Text,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Orders {
+    endpoint: String,
+    queue: String,
+    messages: usize,
+    expected: Expected,
+}
+
+fn pointer(bucket: &str, key: &str) -> String {
+    with(&format!(
+        r#""s3BucketName":{},"s3Key":{}"#,
+        serde_json::json!(bucket),
+        serde_json::json!(key)
+    ))
+}
+
+fn with(members: &str) -> String {
+    format!(r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{{members}}}]"#)
+}
+
+fn strangers() -> Vec<Hostile> {
+    let elsewhere = [
+        pointer("another-bucket", "ours/key"),
+        pointer("", "ours/key"),
+        pointer(BUCKET, "theirs/key"),
+        pointer(BUCKET, "ours"),
+        pointer(BUCKET, "ours/"),
+        pointer(BUCKET, "ours/../theirs/key"),
+        pointer(BUCKET, "ours/.."),
+        pointer(BUCKET, "ours/./key"),
+        pointer(BUCKET, "ours//key"),
+        pointer(BUCKET, "/ours/key"),
+        pointer(BUCKET, "ours/%2e%2e/theirs"),
+        pointer(BUCKET, "ours%2f..%2ftheirs"),
+        pointer(BUCKET, "ours\\..\\theirs"),
+        pointer(BUCKET, "ours/\0"),
+        pointer(BUCKET, &format!("ours/{}", "k".repeat(1020))),
+        pointer(BUCKET, ""),
+    ];
+    let malformed = [
+        r#"{"s3BucketName":1,"s3Key":[]}"#.to_owned(),
+        with(r#""s3BucketName":["payloads"],"s3Key":{"s3Key":"ours/key"}"#),
+        with(r#""s3BucketName":"payloads","s3Key":null"#),
+        with(r#""s3BucketName":"payloads","s3Key":"ours/key","s3Key":"theirs/key""#),
+        with(r#""s3BucketName":"payloads""#),
+        format!(
+            r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{}]"#,
+            pointer(BUCKET, "ours/key")
+        ),
+        pointer(BUCKET, "ours/key").replace("software.amazon", "java.lang"),
+        "[]".to_owned(),
+        "null".to_owned(),
+        "not a pointer".to_owned(),
+    ];
+    let sizes = [
+        MessageAttributeValue::number(-1),
+        MessageAttributeValue::number("1.5"),
+        MessageAttributeValue::number("99999999999999999999"),
+        MessageAttributeValue::from("10"),
+        MessageAttributeValue::from("ten"),
+        MessageAttributeValue::binary(b"10".to_vec()),
+    ];
+    let sizes = sizes.into_iter().map(|size| Hostile {
+        body: pointer(BUCKET, "ours/key"),
+        size,
+    });
+    let two_lengths = with(r#""s3BucketName":"payloads","s3Key":"ours/key","payloadLength":2147483648"#);
+    elsewhere
+        .into_iter()
+        .chain(malformed)
+        .chain([two_lengths])
+        .map(Hostile::new)
+        .chain(sizes)
+        .collect()
+}
+
+/// Ten of the longest bodies that SQS takes, which come in one answer.
+fn huge() -> Vec<Hostile> {
+    let room = MESSAGE_BYTES - 1024;
+    let member = |value: &str| with(&format!(r#""s3BucketName":"payloads","s3Key":"ours/key","x":{value}"#));
+    let bodies = [
+        "[".repeat(room),
+        r#"{"a":"#.repeat(room / 5),
+        format!("[{}0]", "0,".repeat(room / 2 - 2)),
+        r#"["","#.repeat(room / 4),
+        "\"".repeat(room),
+        "\\\\".repeat(room / 2),
+        pointer(BUCKET, &format!("ours/{}", "k".repeat(room - 200))),
+        member(&format!("\"{}\"", "x".repeat(room - 200))),
+        member(&"[".repeat(room - 200)),
+        member(&format!("[{}0]", r#"{"s3Key":"ours/key"},"#.repeat(room / 22))),
+    ];
+    bodies.map(Hostile::new).into()
+}
+
+/// Of the ten bytes at `ours/ten`.
+fn false_lengths() -> Vec<Hostile> {
+    let ten = pointer(BUCKET, "ours/ten");
+    let length = |bytes: u64| {
+        let pointer = with(&format!(
+            r#""s3BucketName":"payloads","s3Key":"ours/ten","payloadLength":{bytes}"#
+        ));
+        Hostile::claiming(pointer, bytes)
+    };
+    vec![
+        Hostile::claiming(&*ten, 2 * GIB),
+        Hostile::claiming(&*ten, u64::MAX),
+        Hostile::claiming(&*ten, 9),
+        Hostile::claiming(&*ten, 0),
+        length(2 * GIB),
+        length(9),
+    ]
+}
+
+/// The payload at `ours/pointer` is a pointer, to itself.
+fn recursive() -> Vec<Hostile> {
+    let itself = pointer(BUCKET, "ours/pointer");
+    let length = itself.len() as u64;
+    vec![Hostile::claiming(itself, length)]
+}
+
+/// Sends these, and has another process receive them.
+async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
+    let server = EmbeddedServer::start().await?;
+    let client = client_of_embedded(&server).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    let messages = hostile.len();
+    for Hostile { body, size } in hostile {
+        let message = OutgoingMessage::new(body).message_attribute("ExtendedPayloadSize", size);
+        client.send_message(&queue, message).await?;
+    }
+    let orders = Orders {
+        endpoint: server.endpoint(),
+        queue,
+        messages,
+        expected,
+    };
+    let mut program = Command::new(std::env::current_exe()?);
+    let child = program
+        .env(ORDERS, serde_json::to_string(&orders)?)
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    ensure!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+    let peak = String::from_utf8(child.stdout)?;
+    // Linux tells.
+    if let Ok(peak) = peak.trim().parse::<u64>() {
+        ensure!(peak < MEMORY_KIB, "the process took {peak} KiB");
+        eprintln!("{messages} hostile messages took {peak} KiB, the process included");
+    }
+    Ok(())
+}
+
+/// In a child: receives, and prints the most memory that it took.
+pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
+    let orders = std::env::var(ORDERS).ok()?;
+    let follow = |orders: Orders| {
+        let runtime = Runtime::new()?;
+        runtime.block_on(receive(orders))?;
+        println!("{}", peak_memory().unwrap_or_default());
+        Ok(())
+    };
+    Some(serde_json::from_str(&orders).map_err(Into::into).and_then(follow))
+}
+
+/// Of this process, as Linux says it, in KiB.
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next().map(str::to_owned)
+}
+
+async fn receive(orders: Orders) -> Outcome {
+    let client = Client::builder()
+        .endpoint_url(&orders.endpoint)
+        .credentials(Credentials::new("test", "test"))
+        .build()?;
+    let store = Counting::default();
+    let put = |key: &str, text: String| {
+        let (store, key) = (store.objects.clone(), Path::from(key));
+        async move { store.put(&key, text.into()).await }
+    };
+    put("ours/ten", "ten bytes!".to_owned()).await?;
+    put("ours/pointer", pointer(BUCKET, "ours/pointer")).await?;
+    let extended = extended(client, store.clone(), "ours/");
+    let mut came = 0;
+    while came < orders.messages {
+        let received = ten(&extended, &orders.queue).await?;
+        came += received.len();
+        for received in received {
+            match orders.expected {
+                Expected::Refused => {
+                    let rejected = received.err().context("it was taken")?;
+                    let error = rejected.error();
+                    ensure!(error.kind() == ErrorKind::RefusedPointer, "{error:?}");
+                    ensure!(!rejected.receipt_handle().is_empty() && !error.to_string().is_empty());
+                    ensure!(store.calls() == 0, "the store was called");
+                }
+                Expected::FalseLength => false_length(&received?, &store).await?,
+                Expected::Text => {
+                    ensure!(received?.text().await? == pointer(BUCKET, "ours/pointer"));
+                    ensure!(store.calls() == 1, "the store was called {} times", store.calls());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ten(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Result<Delivery, Rejected>>> {
+    let received = extended
+        .receive(queue)
+        .max_messages(10)
+        .wait_time(Duration::from_secs(5))
+        .await?;
+    ensure!(!received.is_empty(), "no message comes");
+    Ok(received)
+}
+
+/// Whichever way the payload is asked for, and without a file left behind.
+async fn false_length(delivery: &Delivery, store: &Counting) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let before = store.calls();
+    let text = delivery.text().await.err().context("it was taken")?;
+    let huge = delivery.size().is_some_and(|size| size > GIB);
+    let (kind, calls) = if huge {
+        (ErrorKind::TooLarge, 0)
+    } else {
+        (ErrorKind::Corrupt, 1)
+    };
+    ensure!(text.kind() == kind, "{text:?}");
+    ensure!(
+        store.calls() == before + calls,
+        "what is said to be too large is not asked for"
+    );
+    let file = delivery.download_to(folder.path().join("file")).await;
+    let stream = delivery.stream().await.map(drop);
+    for error in [file.err(), stream.err()] {
+        let error = error.context("it was taken")?;
+        ensure!(error.kind() == ErrorKind::Corrupt, "{error:?}");
+    }
+    ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "a file is left");
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! A payload that comes more slowly than any time limit of the store allows.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use libtest_mimic::Trial;
+use object_store::aws::AmazonS3;
+use object_store::client::{HttpClient, HttpConnector};
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use sqs_client::Client;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::super::store::{Place, extended};
+use crate::bench::{Backend, Bench, Outcome, trial, unique};
+
+/// A request may take so long in all.
+const REQUEST_LIMIT: Duration = Duration::from_millis(500);
+
+/// And the store tries for so long to have it whole.
+const RETRY_LIMIT: Duration = Duration::from_secs(1);
+
+/// Bytes a second, of each connection.
+const RATE: u32 = 2 * 1024 * 1024;
+
+/// Takes three times as long as both allow together.
+const PAYLOAD: usize = 9 * 1024 * 1024;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![trial(
+        "extended::hostile::a_throttled_payload_outlasts_the_stores_limits",
+        bench,
+        |bench| {
+            let minio = bench.servers.minio().map_err(Clone::clone)?;
+            let place = Place::of(minio).expect("a bucket");
+            let client = bench.client_for(Backend::Embedded)?.build().expect("a client");
+            Ok(Box::pin(throttled(client, place)))
+        },
+    )]
+}
+
+async fn throttled(client: Client, place: Place) -> Outcome {
+    let queue = client.create_queue(unique("throttled")).await?.queue_url;
+    let prefix = format!("{}/", unique("throttled"));
+    let payload: Vec<u8> = (0..PAYLOAD).map(|i| (i / 251 % 256) as u8).collect();
+    extended(client.clone(), place.bucket()?, &prefix)
+        .send(&queue, payload.clone())
+        .await?;
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let slow = format!("http://{}", listener.local_addr()?);
+    let server = place.endpoint.trim_start_matches("http://").to_owned();
+    let mut proxy = JoinSet::new();
+    proxy.spawn(throttle(listener, server));
+    let extended = extended(client, hasty(&place, slow)?, &prefix);
+    let received = extended.receive(&queue).wait_time(Duration::from_secs(5)).await?;
+    let delivery = received.into_iter().next().expect("a message")?;
+    let begin = Instant::now();
+    let bytes = delivery.bytes().await?;
+    ensure!(bytes == payload, "it came changed");
+    ensure!(begin.elapsed() > REQUEST_LIMIT + RETRY_LIMIT, "nothing was throttled");
+    delivery.ack().await?;
+    Ok(())
+}
+
+/// A bucket behind this endpoint, by a client of little patience.
+fn hasty(place: &Place, endpoint: String) -> anyhow::Result<AmazonS3> {
+    let retry = RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(10),
+            max_backoff: Duration::from_millis(100),
+            ..BackoffConfig::default()
+        },
+        max_retries: 10,
+        retry_timeout: RETRY_LIMIT,
+    };
+    let builder = place.builder().with_endpoint(endpoint).with_retry(retry);
+    Ok(builder.with_http_connector(Hasty).build()?)
+}
+
+/// As object_store's own, with the client's total timeout set: TLS is ours.
+#[derive(Debug)]
+struct Hasty;
+
+impl HttpConnector for Hasty {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let builder = sqs_client::http_client_builder().expect("settings that work");
+        let client = builder.timeout(REQUEST_LIMIT).build().expect("settings that work");
+        Ok(HttpClient::new(client))
+    }
+}
+
+/// Passes connections on to this server, and its answers back at [`RATE`].
+async fn throttle(listener: TcpListener, server: String) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        let server = server.clone();
+        connections.spawn(async move {
+            // Clients that lose patience close their connections.
+            let _ = pass_on(client, &server).await;
+        });
+    }
+}
+
+async fn pass_on(client: TcpStream, server: &str) -> std::io::Result<()> {
+    let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let back = async {
+        let mut buffer = [0; 32 * 1024];
+        loop {
+            let read = from_server.read(&mut buffer).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            to_client.write_all(&buffer[..read]).await?;
+            let time = Duration::from_secs(read as u64) / RATE;
+            tokio::time::sleep(time).await;
+        }
+    };
+    tokio::select! {
+        ended = tokio::io::copy(&mut from_client, &mut to_server) => ended.map(drop),
+        ended = back => ended,
+    }
+}
