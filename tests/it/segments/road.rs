@@ -33,6 +33,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials
 }
 
+/// By the caller's attribute.
+type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 fn payload(number: usize, bytes: usize) -> Vec<u8> {
     let number = number as u8;
     (0..bytes).map(|i| (i % 251) as u8 ^ number).collect()
@@ -68,7 +71,7 @@ async fn there_and_back(context: Context, suffix: &str) -> Outcome {
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error:?}");
     }
 
-    let received: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+    let received: Received = Arc::default();
     let all = Arc::new(Notify::new());
     let (seen, told, total) = (received.clone(), all.clone(), sent.len());
     let consumer = extended.consumer(&queue).configure(|consumer| {
