@@ -16,6 +16,7 @@ mod poller;
 mod run;
 mod shared;
 mod state;
+mod telemetry;
 
 use std::time::Duration;
 
