@@ -19,8 +19,8 @@ use crate::types::{
 };
 use crate::{limits, validate};
 
-pub(crate) use plan::Fill;
-pub(crate) use run::run;
+#[cfg(feature = "batcher")]
+pub(crate) use {plan::Fill, run::run};
 
 /// How many requests of one call are under way at a time, unless set otherwise.
 pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;

@@ -33,6 +33,9 @@ pub const DEFAULT_BATCHER_CAPACITY: usize = 1000;
 /// messages at most.
 pub const BATCHER_PLACE_BYTES: usize = 32 * 1024;
 
+/// How many entries the batches of a [`Batcher`] have.
+const BATCH_FILL: &str = "sqs.batch.entries";
+
 /// Sends, deletes and changes the visibility of single messages of one queue, for any number of tasks, in as few
 /// requests as they fit into.
 ///
@@ -265,11 +268,7 @@ fn lane<B: Batch>(client: &Client, queue_url: &str, settings: Settings) -> Lane<
     let ordered = batch::keeps_order::<B>(queue_url);
     let (client, queue_url) = (client.clone(), queue_url.to_owned());
     let send: SendBatch<B> = Arc::new(move |items| {
-        telemetry::record(
-            telemetry::BATCH_FILL,
-            telemetry::queue_name(Some(&queue_url)),
-            items.len() as f64,
-        );
+        telemetry::record(BATCH_FILL, telemetry::queue_name(Some(&queue_url)), items.len() as f64);
         let planned = items.into_iter().map(Ok).collect();
         Box::pin(batch::run::<B>(client.clone(), queue_url.clone(), planned, !ordered))
     });

@@ -98,6 +98,7 @@ impl Client {
         self.inner.ambient.id()
     }
 
+    #[cfg(feature = "consumer")]
     pub(crate) fn ambient(&self) -> &Ambient {
         &self.inner.ambient
     }

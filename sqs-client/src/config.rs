@@ -253,7 +253,7 @@ impl ClientBuilder {
     /// Calls this with every message before it is sent, alone or in a batch, and the queue's URL: to add an attribute,
     /// for one. What it leaves is checked and sent. Hooks are called in the order in which they were added.
     ///
-    /// What should be around the handling of messages goes to [`Consumer::around`](crate::Consumer::around).
+    /// What should be around the handling of messages goes to `Consumer::around`.
     ///
     /// ```
     /// # fn main() -> Result<(), sqs_client::Error> {

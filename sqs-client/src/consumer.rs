@@ -17,6 +17,7 @@ mod poller;
 mod run;
 mod shared;
 mod state;
+mod telemetry;
 
 use std::time::Duration;
 

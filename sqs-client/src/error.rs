@@ -68,7 +68,7 @@ pub enum ErrorKind {
     Response,
     /// The server's MD5 of what it stored or delivered is not that of what was sent or arrived.
     Checksum,
-    /// The [`Batcher`](crate::Batcher) takes no more calls, or ended before it had the answer to this one.
+    /// The `Batcher` takes no more calls, or ended before it had the answer to this one.
     Closed,
 }
 
@@ -130,6 +130,7 @@ impl Error {
     }
 
     /// A batcher's end; whether it sent the call is to be added.
+    #[cfg(feature = "batcher")]
     pub(crate) fn closed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Closed, message)
     }

@@ -17,7 +17,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Programs that only consume have [`Client::consumer`] do all that: see [`Consumer`].
+//! Programs that only consume have `Client::consumer` do all that, and those of many tasks have `Client::batcher` fill
+//! batches with their calls; each is a feature.
 //!
 //! * Requests are signed by AWS Signature Version 4, and tried again as [`RetryPolicy`] says.
 //! * Both wire protocols, AWS JSON 1.0 and AWS Query, are spoken from the same types: [`Protocol`].
@@ -33,14 +34,18 @@
 //! * `native-tls`: TLS by the platform's own library instead.
 //! * `aws-config`: credentials of SSO, roles, web identities, containers and instances, and of any provider of AWS's
 //!   SDK.
+//! * `batcher`: `Batcher`, which gathers single calls of many tasks into full batches.
+//! * `consumer`: `Consumer`, which receives, holds and settles messages; brings `batcher`.
 //! * `metrics`: figures of what goes on, by the `metrics` facade.
 
 mod ambient;
 mod batch;
+#[cfg(feature = "batcher")]
 mod batcher;
 mod checksum;
 mod client;
 mod config;
+#[cfg(feature = "consumer")]
 mod consumer;
 mod credentials;
 mod endpoint;
@@ -61,12 +66,14 @@ mod types;
 mod validate;
 
 pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
+#[cfg(feature = "batcher")]
 pub use batcher::{
     BATCHER_PLACE_BYTES, Batcher, BatcherBuilder, DEFAULT_BATCHER_CAPACITY, DEFAULT_BATCHER_CONCURRENCY,
     DEFAULT_BATCHER_LINGER,
 };
 pub use client::Client;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
+#[cfg(feature = "consumer")]
 pub use consumer::{
     AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,
     DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, Handled, Handling,

@@ -1,7 +1,8 @@
 //! Typed inputs to bytes, bytes to typed outputs, in either of the two protocols that SQS speaks.
 //!
-//! Pure: no I/O and no clock. A shape is one serde type; [`query`] and [`xml`] know from [`names`] how the Query
-//! protocol calls its lists and maps.
+//! Pure: no I/O and no clock. A shape is one serde type, which is written as JSON and read from JSON. The Query protocol
+//! is made of that: [`query`] makes a form of the JSON, [`xml`] makes JSON of an answer, and both know from [`names`] how
+//! lists and maps are called there.
 
 mod error;
 #[cfg(any(fuzzing, test))]
@@ -14,9 +15,10 @@ mod query;
 mod tests;
 mod xml;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::operation::Operation;
@@ -76,14 +78,15 @@ impl Wire {
 
     /// The request body. It is encoded once for all attempts.
     pub(crate) fn encode<Op: Operation>(self, operation: &Op) -> Result<Bytes, Error> {
+        let mut body = Vec::with_capacity(operation.encoded_size());
+        let written = json::encode(operation, &mut body);
+        self.of_json(Op::NAME, written.map(|()| body))
+    }
+
+    fn of_json(self, action: &'static str, json: Result<Vec<u8>, serde_json::Error>) -> Result<Bytes, Error> {
         let encoded = match self {
-            Self::Json => {
-                let mut body = Vec::with_capacity(operation.encoded_size());
-                json::encode(operation, &mut body)
-                    .map(|()| body)
-                    .map_err(|e| e.to_string())
-            }
-            Self::Query => query::encode(Op::NAME, operation).map_err(|e| e.to_string()),
+            Self::Json => json,
+            Self::Query => json.and_then(|json| query::from_json(action, &json)),
         };
         encoded
             .map(Bytes::from)
@@ -92,29 +95,37 @@ impl Wire {
 
     /// The output, or the server's error.
     pub(crate) fn decode<Op: Operation>(self, answer: &Answer) -> Result<Op::Output, Error> {
+        let json = self.to_json(Op::NAME, answer)?;
+        serde_json::from_slice(&json).map_err(|error| {
+            // serde_json quotes what it did not expect, which may be a message; the place says enough.
+            let (what, line, column) = (error.classify(), error.line(), error.column());
+            unreadable(
+                answer,
+                format!("{what:?} error at line {line}, column {column} of the JSON"),
+            )
+        })
+    }
+
+    /// The output as JSON.
+    fn to_json<'a>(self, action: &str, answer: &'a Answer) -> Result<Cow<'a, [u8]>, Error> {
         if !(200..300).contains(&answer.status) {
             return Err(Error::service(error::decode(answer)));
         }
-        let decoded = match self {
-            // serde_json quotes what it did not expect, which may be a message; the place says enough.
-            Self::Json => read_json(&answer.body).map_err(|e| {
-                let place = format!("{:?} error at line {}, column {}", e.classify(), e.line(), e.column());
-                Error::response(describe(&answer.body)).with_source(place)
-            }),
-            Self::Query => {
-                xml::decode(Op::NAME, &answer.body).map_err(|e| Error::response(describe(&answer.body)).with_source(e))
-            }
-        };
-        decoded.map_err(|error| error.with_answer(answer.status, answer.request_id()))
+        match self {
+            // Actions without output are answered with an empty body or an empty object.
+            Self::Json if answer.body.is_empty() => Ok(Cow::Borrowed(b"{}")),
+            Self::Json => Ok(Cow::Borrowed(&answer.body)),
+            Self::Query => xml::to_json(action, &answer.body)
+                .map(Cow::Owned)
+                .map_err(|error| unreadable(answer, error.to_string())),
+        }
     }
 }
 
-fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    // Actions without output are answered with an empty body or an empty object.
-    if body.is_empty() {
-        return serde_json::from_slice(b"{}");
-    }
-    serde_json::from_slice(body)
+fn unreadable(answer: &Answer, source: String) -> Error {
+    Error::response(describe(&answer.body))
+        .with_source(source)
+        .with_answer(answer.status, answer.request_id())
 }
 
 /// What an unreadable answer looks like, without any of it: it may hold messages.

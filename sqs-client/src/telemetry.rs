@@ -4,14 +4,12 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument as _, Span};
 
 use crate::error::Error;
 use crate::task::Task;
-use crate::types::Message;
 
 /// What an action does to messages: `messaging.operation.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,45 +110,6 @@ pub(crate) fn queue_name(url: Option<&str>) -> &str {
     url.and_then(|url| url.rsplit('/').next()).unwrap_or_default()
 }
 
-/// How many entries the batches of a `Batcher` have.
-pub(crate) const BATCH_FILL: &str = "sqs.batch.entries";
-/// How many messages a consumer holds.
-pub(crate) const IN_FLIGHT: &str = "sqs.consumer.in_flight";
-/// How old messages are when a consumer receives them, in seconds.
-pub(crate) const AGE: &str = "sqs.message.age";
-/// Extensions of visibility that failed, and leases that were lost.
-pub(crate) const HEARTBEAT_FAILURES: &str = "sqs.heartbeat.failures";
-
-/// The handling of a message, within its span and timed from now; `failed` says what went wrong, if anything did.
-///
-/// Not an `async fn`, which would have room for the handling twice.
-pub(crate) fn process<T>(
-    queue_url: &str,
-    message: &Message,
-    handling: impl Future<Output = T>,
-    failed: impl FnOnce(&T) -> Option<&'static str>,
-) -> impl Future<Output = T> {
-    let queue = queue_name(Some(queue_url));
-    let span = tracing::info_span!(
-        "process",
-        otel.name = "process",
-        otel.kind = "consumer",
-        messaging.system = "aws_sqs",
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = queue,
-        messaging.message.id = message.message_id,
-        error.type = Empty,
-    );
-    let begin = Instant::now();
-    handling.instrument(span.clone()).inspect(move |handled| {
-        record("messaging.process.duration", queue, begin.elapsed().as_secs_f64());
-        if let Some(why) = failed(handled) {
-            span.record("error.type", why);
-        }
-    })
-}
-
 /// Adds to a counter of this queue.
 pub(crate) fn count(name: &'static str, queue: &str, by: usize) {
     #[cfg(feature = "metrics")]
@@ -168,6 +127,7 @@ pub(crate) fn record(name: &'static str, queue: &str, value: f64) {
 }
 
 /// Sets a gauge of this queue.
+#[cfg(feature = "consumer")]
 pub(crate) fn set(name: &'static str, queue: &str, value: usize) {
     #[cfg(feature = "metrics")]
     metrics::gauge!(name, QUEUE => queue.to_owned()).set(value as f64);

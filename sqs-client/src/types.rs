@@ -8,7 +8,7 @@ mod attribute_value;
 mod batch;
 mod fifo;
 mod json;
-mod members;
+pub(crate) mod members;
 mod message;
 mod move_task;
 mod open_enum;

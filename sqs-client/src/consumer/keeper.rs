@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::delivery::{change_visibility, is_stale};
 use super::entry::Entry;
 use super::shared::{Shared, woken};
-use crate::telemetry;
+use super::telemetry::HEARTBEAT_FAILURES;
 
 /// Runs until a stopped consumer holds nothing.
 pub(super) async fn keep(shared: Arc<Shared>) {
@@ -20,7 +20,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
         let round = shared.update(|state| state.round(Instant::now()));
         for entry in &round.lost {
             tracing::warn!(message_id = %entry.message().message_id, "the lease is lost: no extension was confirmed in time");
-            shared.count(telemetry::HEARTBEAT_FAILURES);
+            shared.count(HEARTBEAT_FAILURES);
         }
         let extensions = round.extend.into_iter().map(|(entry, time)| (entry, Some(time)));
         let releases = round.release.into_iter().map(|entry| (entry, None));
@@ -61,7 +61,7 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
             // A message that was deleted meanwhile has no lease to lose.
             if shared.look(|state| state.is_kept(entry)) {
                 tracing::warn!(message_id = %entry.message().message_id, %error, "the lease is lost");
-                shared.count(telemetry::HEARTBEAT_FAILURES);
+                shared.count(HEARTBEAT_FAILURES);
             }
             // While it is being deleted, that it is gone already is no loss.
             if !shared.look(|state| state.is_settling(entry)) {
@@ -70,7 +70,7 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
         }
         Err(error) => {
             tracing::warn!(message_id = %entry.message().message_id, %error, "the visibility could not be extended");
-            shared.count(telemetry::HEARTBEAT_FAILURES);
+            shared.count(HEARTBEAT_FAILURES);
             let jitter = shared.client.ambient().fraction();
             entry.lease().not_extended(Instant::now(), jitter);
         }

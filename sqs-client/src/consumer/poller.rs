@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::lease;
 use super::pace::{Pace, Polled};
 use super::shared::{Shared, woken};
+use super::telemetry::AGE;
 use crate::error::Error;
 use crate::operation::ReceiveMessage;
 use crate::request::Request;
@@ -122,7 +123,7 @@ impl Reservation {
             .iter()
             .filter_map(|message| message.attributes.sent_timestamp());
         for age in sent.filter_map(|sent| now.duration_since(sent).ok()) {
-            telemetry::record(telemetry::AGE, queue, age.as_secs_f64());
+            telemetry::record(AGE, queue, age.as_secs_f64());
         }
     }
 }

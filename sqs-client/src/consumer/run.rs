@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use super::around::Handled;
 use super::delivery::{AckOutcome, Delivery};
+use super::telemetry;
 use super::{Consumer, Settings};
 use crate::error::Error;
 use crate::limits;
-use crate::telemetry;
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
 const ACK_ATTEMPTS: u32 = 3;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::state::State;
+use super::telemetry::IN_FLIGHT;
 use crate::batcher::Batcher;
 use crate::client::Client;
 use crate::retry::full_jitter;
@@ -55,11 +56,7 @@ impl Shared {
             let before = state.held();
             let result = change(&mut state);
             if state.held() != before {
-                telemetry::set(
-                    telemetry::IN_FLIGHT,
-                    telemetry::queue_name(Some(&self.queue_url)),
-                    state.held(),
-                );
+                telemetry::set(IN_FLIGHT, telemetry::queue_name(Some(&self.queue_url)), state.held());
             }
             (result, state.wakes())
         };

@@ -73,6 +73,8 @@ macro_rules! pages {
             ///
             /// After an error the stream ends. A server that answers the same page token again is an error of kind
             /// [`Response`](crate::ErrorKind::Response).
+            // Inlined, so that a program which lists nothing does not compile these requests.
+            #[inline]
             pub fn into_stream(mut self) -> futures_util::stream::BoxStream<'static, Result<String, crate::Error>> {
                 self.input
                     .max_results

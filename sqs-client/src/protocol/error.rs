@@ -1,14 +1,12 @@
 //! A server's error answer, in whatever form it comes: JSON with or without namespaces, XML, HTML of a proxy on the
 //! way, or nothing but a status.
 
-use std::collections::HashMap;
 use std::time::Duration;
-
-use serde_json::Value;
 
 use super::{Answer, xml};
 use crate::error::{ErrorCode, ServiceError};
 use crate::retry::RetryHint;
+use crate::types::members::TextMembers;
 
 /// Longest explanation that is kept of an answer that is not an SQS server's.
 const MAX_MESSAGE_CHARS: usize = 1_000;
@@ -59,9 +57,9 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
 
 /// Each by the first of its names that has text; a body may have more than one.
 fn from_json(body: &[u8]) -> Option<Said> {
-    let members: HashMap<String, Value> = serde_json::from_slice(body).ok()?;
+    let members: TextMembers<'_> = serde_json::from_slice(body).ok()?;
     let text = |names: [&str; 3]| {
-        let mut found = names.iter().filter_map(|name| members.get(*name)?.as_str());
+        let mut found = names.iter().filter_map(|name| members.get(name));
         found.next().map(str::to_owned)
     };
     Some(Said {

@@ -4,8 +4,6 @@
 use serde::ser::{self, Error as _, Impossible, Serialize};
 use serde_json::Error;
 
-use super::query::not_in_the_model;
-
 /// How much text is looked at in one go; the compiler makes vector instructions of it.
 const STRIDE: usize = 32;
 
@@ -15,7 +13,7 @@ pub(super) fn encode<T: Serialize>(input: &T, out: &mut Vec<u8>) -> Result<(), E
 }
 
 /// Text in quotes; serde_json writes what has characters to escape.
-fn text(text: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) fn text(text: &str, out: &mut Vec<u8>) -> Result<(), Error> {
     let (strides, rest) = text.as_bytes().as_chunks::<STRIDE>();
     if strides.iter().any(|stride| has_escaped(stride)) || has_escaped(rest) {
         return serde_json::to_writer(out, text);
@@ -77,6 +75,15 @@ macro_rules! by_serde_json {
     ($($method:ident: $type:ty,)*) => {$(
         fn $method(self, value: $type) -> Result<(), Error> {
             serde_json::to_writer(self.out, &value)
+        }
+    )*};
+}
+
+/// No shape of the model has these.
+macro_rules! not_in_the_model {
+    ($($method:ident($($type:ty),*) -> $ok:ty,)*) => {$(
+        fn $method(self, $(_: $type),*) -> Result<$ok, Error> {
+            Err(Error::custom(concat!("not in the service model: ", stringify!($method))))
         }
     )*};
 }

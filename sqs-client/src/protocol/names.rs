@@ -1,5 +1,7 @@
 //! How the Query protocol names lists and maps: the traits `xmlName` and `xmlFlattened` of the service model.
 
+use std::borrow::Cow;
+
 /// The Query form of a member that holds more than one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Collection {
@@ -20,17 +22,12 @@ pub(super) enum Element {
 }
 
 impl Element {
-    /// The element's name, in the two parts that make it up.
-    pub(super) fn parts(self, action: &'static str) -> (&'static str, &'static str) {
+    /// The element's name.
+    pub(super) fn name(self, action: &str) -> Cow<'static, str> {
         match self {
-            Self::Fixed(name) => ("", name),
-            Self::OfAction(suffix) => (action, suffix),
+            Self::Fixed(name) => Cow::Borrowed(name),
+            Self::OfAction(suffix) => Cow::Owned(format!("{action}{suffix}")),
         }
-    }
-
-    pub(super) fn is(self, action: &'static str, name: &str) -> bool {
-        let (prefix, suffix) = self.parts(action);
-        name.strip_prefix(prefix) == Some(suffix)
     }
 }
 
@@ -66,6 +63,33 @@ pub(super) fn collection(member: &str) -> Option<Collection> {
     }
 }
 
+/// The members of an action's answer that hold more than one value, wherever in the answer they are. An element's name
+/// does not tell: `Message` is a received message, but the text of a failed entry's error.
+pub(super) fn collections_of_answer(action: &str) -> &'static [&'static str] {
+    match action {
+        "ReceiveMessage" => &["Messages", "Attributes", "MessageAttributes"],
+        "SendMessageBatch" | "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => &["Successful", "Failed"],
+        "GetQueueAttributes" => &["Attributes"],
+        "ListQueues" => &["QueueUrls"],
+        "ListDeadLetterSourceQueues" => &["queueUrls"],
+        "ListQueueTags" => &["Tags"],
+        "ListMessageMoveTasks" => &["Results"],
+        _ => &[],
+    }
+}
+
+/// Whether the member of this name is a number or a boolean, in answers; all others are text.
+pub(super) fn is_literal(member: &str) -> bool {
+    matches!(
+        member,
+        "ApproximateNumberOfMessagesMoved"
+            | "ApproximateNumberOfMessagesToMove"
+            | "MaxNumberOfMessagesPerSecond"
+            | "SenderFault"
+            | "StartedTimestamp"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,7 +97,6 @@ mod tests {
     #[test]
     fn an_action_names_its_entries() {
         let entry = Element::OfAction("RequestEntry");
-        assert!(entry.is("SendMessageBatch", "SendMessageBatchRequestEntry"));
-        assert!(!entry.is("SendMessageBatch", "DeleteMessageBatchRequestEntry"));
+        assert_eq!(entry.name("SendMessageBatch"), "SendMessageBatchRequestEntry");
     }
 }

@@ -1,8 +1,10 @@
-//! A serde serializer that writes a shape as an AWS Query form: `Attribute.1.Name=…&Attribute.1.Value=…`.
+//! A request's JSON written as an AWS Query form: `Attribute.1.Name=…&Attribute.1.Value=…`.
+//!
+//! The form is made of the JSON and not of the shapes, so that no shape is compiled once more for it.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt;
 
-use serde::ser::{self, Serialize};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use url::form_urlencoded::byte_serialize;
 
 use super::names::{Collection, collection};
@@ -10,16 +12,17 @@ use super::names::{Collection, collection};
 /// The version of the API that every Query request names.
 const VERSION: &str = "2012-11-05";
 
-pub(super) fn encode<T: Serialize>(action: &'static str, input: &T) -> Result<Vec<u8>, Error> {
+pub(super) fn from_json(action: &'static str, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     let mut form = Form {
         action,
         text: format!("Action={action}&Version={VERSION}"),
         path: String::new(),
     };
-    input.serialize(Value {
+    let value = Value {
         form: &mut form,
         collection: None,
-    })?;
+    };
+    value.deserialize(&mut serde_json::Deserializer::from_slice(json))?;
     Ok(form.text.into_bytes())
 }
 
@@ -38,49 +41,23 @@ impl Form {
         self.text.extend(byte_serialize(value.as_bytes()));
     }
 
-    /// Writes something under the path with `.part…` added.
-    fn under(
-        &mut self,
-        parts: impl FnOnce(&mut String),
-        write: impl FnOnce(&mut Self) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    /// Writes something under the path with `.part` added.
+    fn under<T>(&mut self, part: &str, write: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
         if length > 0 {
             self.path.push('.');
         }
-        parts(&mut self.path);
-        let result = write(self);
+        self.path.push_str(part);
+        let written = write(self);
         self.path.truncate(length);
-        result
+        written
     }
 
-    fn member<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
-        let collection = collection(name);
-        let (prefix, suffix) = match collection {
-            Some(Collection::List(element) | Collection::Map { element, .. }) => element.parts(self.action),
-            None => ("", name),
-        };
-        let name = |path: &mut String| {
-            path.push_str(prefix);
-            path.push_str(suffix);
-        };
-        self.under(name, |form| value.serialize(Value { form, collection }))
-    }
-
-    fn numbered(&mut self, index: usize, write: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        let number = |path: &mut String| {
-            // Writing to a string cannot fail.
-            let _ = write!(path, "{index}");
-        };
-        self.under(number, write)
-    }
-
-    fn named<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        let collection = None;
-        self.under(
-            |path| path.push_str(name),
-            |form| value.serialize(Value { form, collection }),
-        )
+    fn value(&mut self) -> Value<'_> {
+        Value {
+            form: self,
+            collection: None,
+        }
     }
 }
 
@@ -90,205 +67,84 @@ struct Value<'a> {
     collection: Option<Collection>,
 }
 
-/// A list, map or structure whose elements are being written.
-struct Elements<'a> {
-    form: &'a mut Form,
-    collection: Option<Collection>,
-    count: usize,
-    key: Option<String>,
-}
-
-impl Elements<'_> {
-    /// One entry of a map, or one member of a structure (which serde hands over as a map where parts are flattened).
-    fn entry<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Error> {
-        let Some(Collection::Map {
-            key, value: value_name, ..
-        }) = self.collection
-        else {
-            return self.form.member(name, value);
-        };
-        self.count += 1;
-        self.form.numbered(self.count, |form| {
-            form.named(key, name)?;
-            form.named(value_name, value)
-        })
-    }
-}
-
-impl<'a> Value<'a> {
-    fn elements(self) -> Elements<'a> {
-        Elements {
-            form: self.form,
-            collection: self.collection,
-            count: 0,
-            key: None,
-        }
-    }
-
-    fn display(self, value: impl Display) -> Result<(), Error> {
+impl Value<'_> {
+    fn display(self, value: impl fmt::Display) {
         self.form.pair(&value.to_string());
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of the service model")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.display(value);
         Ok(())
     }
-}
 
-macro_rules! by_display {
-    ($($method:ident: $type:ty,)*) => {$(
-        fn $method(self, value: $type) -> Result<(), Error> {
-            self.display(value)
-        }
-    )*};
-}
-
-/// No shape of the model has these.
-macro_rules! not_in_the_model {
-    ($($method:ident($($type:ty),*) -> $ok:ty,)*) => {$(
-        fn $method(self, $(_: $type),*) -> Result<$ok, Error> {
-            Err(serde::ser::Error::custom(concat!("not in the service model: ", stringify!($method))))
-        }
-    )*};
-}
-pub(super) use not_in_the_model;
-
-impl<'a> ser::Serializer for Value<'a> {
-    type Ok = ();
-    type Error = Error;
-    type SerializeSeq = Elements<'a>;
-    type SerializeMap = Elements<'a>;
-    type SerializeStruct = Elements<'a>;
-    type SerializeTuple = ser::Impossible<(), Error>;
-    type SerializeTupleStruct = ser::Impossible<(), Error>;
-    type SerializeTupleVariant = ser::Impossible<(), Error>;
-    type SerializeStructVariant = ser::Impossible<(), Error>;
-
-    by_display! {
-        serialize_bool: bool,
-        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64,
-        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64,
-        serialize_f32: f32, serialize_f64: f64,
-        serialize_char: char,
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.display(value);
+        Ok(())
     }
 
-    not_in_the_model! {
-        serialize_bytes(&[u8]) -> (),
-        serialize_unit() -> (),
-        serialize_unit_struct(&'static str) -> (),
-        serialize_tuple(usize) -> Self::SerializeTuple,
-        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct,
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant,
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant,
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.display(value);
+        Ok(())
     }
 
-    fn serialize_str(self, value: &str) -> Result<(), Error> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         self.form.pair(value);
         Ok(())
     }
 
-    fn serialize_none(self) -> Result<(), Error> {
+    /// What is not set is not sent.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
-        self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Error> {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Error> {
-        value.serialize(self)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Error> {
-        Ok(self.elements())
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Elements<'a>, Error> {
-        Ok(self.elements())
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Elements<'a>, Error> {
-        Ok(self.elements())
-    }
-}
-
-impl ser::SerializeSeq for Elements<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.count += 1;
-        let collection = None;
-        self.form
-            .numbered(self.count, |form| value.serialize(Value { form, collection }))
-    }
-
-    fn end(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl ser::SerializeStruct for Elements<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Error> {
-        self.entry(name, value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl ser::SerializeMap for Elements<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        // A key is text or an enum that serializes as text; JSON's own key rule gives it in quotes.
-        let quoted = serde_json::to_value(key).map_err(ser::Error::custom)?;
-        let key = quoted
-            .as_str()
-            .ok_or_else(|| Error("a map's key is not text".to_owned()))?;
-        self.key = Some(key.to_owned());
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut number = 1_usize;
+        let mut next = |number: usize| {
+            self.form
+                .under(&number.to_string(), |form| items.next_element_seed(form.value()))
+        };
+        while next(number)?.is_some() {
+            number += 1;
+        }
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        let key = self.key.take().unwrap_or_default();
-        self.entry(&key, value)
-    }
-
-    fn end(self) -> Result<(), Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let (form, mut number) = (self.form, 0_usize);
+        while let Some(name) = members.next_key::<String>()? {
+            number += 1;
+            match self.collection {
+                Some(Collection::Map { key, value, .. }) => form.under(&number.to_string(), |form| {
+                    form.under(key, |form| form.pair(&name));
+                    form.under(value, |form| members.next_value_seed(form.value()))
+                })?,
+                _ => {
+                    let collection = collection(&name);
+                    let part = match collection {
+                        Some(Collection::List(element) | Collection::Map { element, .. }) => element.name(form.action),
+                        None => name.into(),
+                    };
+                    form.under(&part, |form| members.next_value_seed(Value { form, collection }))?;
+                }
+            }
+        }
         Ok(())
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Error(String);
-
-impl Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl ser::Error for Error {
-    fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
     }
 }
 
@@ -299,8 +155,9 @@ mod tests {
     use super::*;
     use crate::{MessageAttributeValue, OutgoingMessage, QueueAttributes, SendMessageBatchEntry, operation};
 
-    fn form<T: Serialize>(action: &'static str, input: &T) -> String {
-        let encoded = String::from_utf8(encode(action, input).unwrap()).unwrap();
+    fn form<T: serde::Serialize>(action: &'static str, input: &T) -> String {
+        let json = serde_json::to_vec(input).unwrap();
+        let encoded = String::from_utf8(from_json(action, &json).unwrap()).unwrap();
         let prefix = format!("Action={action}&Version=2012-11-05&");
         encoded.strip_prefix(&prefix).unwrap().to_owned()
     }

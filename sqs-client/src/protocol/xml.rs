@@ -1,17 +1,15 @@
-//! XML answers of the Query protocol, read into the same serde types as JSON ones.
+//! XML answers of the Query protocol, made into JSON ones.
 //!
-//! The document becomes a small tree, bounded in depth, and the tree a serde deserializer ([`de`]). A structure's own
-//! list of fields says which elements belong to it, and [`names`](super::names) which of them are lists and maps.
+//! The document becomes a small tree, bounded in depth, and the tree the JSON that the same server would answer:
+//! [`names`](super::names) knows which elements are lists and maps. So no shape is compiled once more for XML.
 
-mod de;
+mod to_json;
 mod tree;
-
-use serde::de::DeserializeOwned;
 
 pub(super) use tree::Node;
 
-/// The output of an action: the content of `<ActionResult>` in `<ActionResponse>`.
-pub(super) fn decode<T: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<T, Error> {
+/// The output of an action as JSON: the content of `<ActionResult>` in `<ActionResponse>`.
+pub(super) fn to_json(action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
     let root = tree::parse(body)?;
     // ElasticMQ calls some roots otherwise, but like all servers it adds its metadata; an error page does not.
     if root.name.strip_prefix(action) != Some("Response") && root.child("ResponseMetadata").is_none() {
@@ -21,7 +19,9 @@ pub(super) fn decode<T: DeserializeOwned>(action: &'static str, body: &[u8]) -> 
     let result = root
         .children()
         .find(|child| child.name.strip_prefix(action) == Some("Result"));
-    de::from_node(action, result)
+    let mut json = Vec::with_capacity(body.len());
+    to_json::structure(action, result.unwrap_or(&Node::default()), &mut json);
+    Ok(json)
 }
 
 /// The document's root element.
@@ -40,19 +40,3 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl serde::de::Error for Error {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
-
-    // The two that would quote the value, which may be a message.
-
-    fn invalid_type(_: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        Self(format!("a value is not {expected}"))
-    }
-
-    fn invalid_value(_: serde::de::Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        Self(format!("a value is not {expected}"))
-    }
-}

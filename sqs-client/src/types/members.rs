@@ -15,8 +15,24 @@ type Members<'de, E> = MapDeserializer<'de, std::vec::IntoIter<Member<'de>>, E>;
 
 /// A deserializer of this one's members that are text; the others are skipped.
 pub(crate) fn text_members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Members<'de, D::Error>, D::Error> {
-    let members = deserializer.deserialize_map(TextMembers)?;
+    let TextMembers(members) = TextMembers::deserialize(deserializer)?;
     Ok(MapDeserializer::new(members.into_iter()))
+}
+
+/// A structure's members that are text, in their order.
+pub(crate) struct TextMembers<'de>(Vec<Member<'de>>);
+
+impl TextMembers<'_> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(member, _)| member.0 == name)?;
+        Some(&value.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TextMembers<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Structure).map(Self)
+    }
 }
 
 /// Implements `Deserialize` for a type that derives it with `#[serde(remote = "Self")]`, by way of [`text_members`];
@@ -38,9 +54,9 @@ macro_rules! of_text_members {
 }
 pub(crate) use of_text_members;
 
-struct TextMembers;
+struct Structure;
 
-impl<'de> Visitor<'de> for TextMembers {
+impl<'de> Visitor<'de> for Structure {
     type Value = Vec<Member<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

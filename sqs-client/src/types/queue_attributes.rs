@@ -66,6 +66,7 @@ macro_rules! queue_attributes {
             /// # Ok(()) }
             /// ```
             #[must_use]
+            #[inline]
             pub fn clear(mut self, name: QueueAttributeName) -> Self {
                 match name {
                     $(QueueAttributeName::$variant => self.$field = None,)*
@@ -142,6 +143,7 @@ impl QueueAttributes {
         self
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -157,13 +157,16 @@ pub(crate) use attribute_text_by_name;
 /// kept, and takes up to 128 times its length.
 pub(crate) const MAX_JSON_TEXT: usize = 64 * 1024;
 
-/// Implements [`AttributeText`] for a type whose text is JSON.
+/// Implements [`AttributeText`] for a type whose text is JSON. Inlined, so that a program which has no use for queue
+/// attributes does not compile it.
 macro_rules! attribute_text_by_json {
     ($($type:ty),*) => {$(
         impl crate::types::text::AttributeText for $type {
+            #[inline]
             fn to_text(&self) -> Result<String, serde_json::Error> {
                 serde_json::to_string(self)
             }
+            #[inline]
             fn from_text(text: &str) -> Result<Self, String> {
                 if text.len() > crate::types::text::MAX_JSON_TEXT {
                     return Err(format!("{} bytes are too long for a policy", text.len()));

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::super::names::{Collection, collection};
+use super::super::names::{Collection, collection, collections_of_answer, is_literal};
 use super::recorded::{Said, is_said_alike};
 use crate::testing::json_vector;
 
@@ -58,11 +58,17 @@ fn check_names(shapes: &Value, action: &'static str, structure: &Value) -> usize
         let flattened = !member["traits"]["smithy.api#xmlFlattened"].is_null();
         let inner = match (shape["type"].as_str().unwrap_or_default(), found) {
             ("list", Some(Collection::List(element))) => {
-                assert!(flattened && element.is(action, xml_name(member)), "{action}: {name}");
+                assert!(
+                    flattened && element.name(action) == xml_name(member),
+                    "{action}: {name}"
+                );
                 &shape["member"]["target"]
             }
             ("map", Some(Collection::Map { element, key, value })) => {
-                assert!(flattened && element.is(action, xml_name(member)), "{action}: {name}");
+                assert!(
+                    flattened && element.name(action) == xml_name(member),
+                    "{action}: {name}"
+                );
                 assert_eq!((key, value), (xml_name(&shape["key"]), xml_name(&shape["value"])));
                 &shape["value"]["target"]
             }
@@ -75,6 +81,40 @@ fn check_names(shapes: &Value, action: &'static str, structure: &Value) -> usize
         checked += check_names(shapes, action, inner);
     }
     checked
+}
+
+#[test]
+fn an_answers_collections_and_literals_are_the_models() {
+    let Some(shapes) = shapes() else { return };
+    for (name, operation) in shapes.as_object().unwrap() {
+        if operation["type"] == "operation" {
+            let action = name.strip_prefix(NAMESPACE).unwrap();
+            let mut collections = BTreeSet::new();
+            check_answer(shapes, &operation["output"]["target"], &mut collections);
+            let expected = collections_of_answer(action).iter().copied().collect();
+            assert_eq!(collections, expected, "{action}");
+        }
+    }
+}
+
+fn check_answer<'a>(shapes: &'a Value, structure: &Value, collections: &mut BTreeSet<&'a str>) {
+    for (name, member, shape) in members(shapes, structure) {
+        if ["StringListValues", "BinaryListValues"].contains(&name.as_str()) {
+            continue;
+        }
+        let kind = shape["type"].as_str().unwrap_or_default();
+        let literal = ["boolean", "integer", "long"].contains(&kind);
+        assert_eq!(is_literal(name), literal, "{name} is of type {kind}");
+        let inner = match kind {
+            "list" => &shape["member"]["target"],
+            "map" => &shape["value"]["target"],
+            _ => &member["target"],
+        };
+        if ["list", "map"].contains(&kind) {
+            collections.insert(name);
+        }
+        check_answer(shapes, inner, collections);
+    }
 }
 
 /// The input has every member of the action's, and of its entries.

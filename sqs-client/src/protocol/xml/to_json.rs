@@ -1,0 +1,113 @@
+//! The tree as JSON.
+
+use super::super::json;
+use super::super::names::{Collection, collection, collections_of_answer, is_literal};
+use super::Node;
+
+/// Writes an element as a structure: its collections, and each other child as a member of its name.
+pub(super) fn structure(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
+    let mut members = Elements::begin(b"{}", out);
+    let mut of_collections = Vec::new();
+    for member in collections_of_answer(action) {
+        let Some(collection @ (Collection::List(element) | Collection::Map { element, .. })) = collection(member)
+        else {
+            continue;
+        };
+        let name = element.name(action);
+        let mut elements = node.children().filter(|child| child.name() == name).peekable();
+        if elements.peek().is_some() {
+            members.key(member);
+            values(action, collection, elements, members.out);
+        }
+        of_collections.push(name);
+    }
+    for child in node.children() {
+        if !of_collections.iter().any(|name| child.name() == name) {
+            members.key(child.name());
+            value(action, child, members.out);
+        }
+    }
+    members.end();
+}
+
+fn values<'a>(action: &str, collection: Collection, elements: impl Iterator<Item = &'a Node<'a>>, out: &mut Vec<u8>) {
+    match collection {
+        Collection::List(_) => {
+            let mut items = Elements::begin(b"[]", out);
+            for element in elements {
+                items.next();
+                value(action, element, items.out);
+            }
+            items.end();
+        }
+        Collection::Map {
+            key: key_name,
+            value: value_name,
+            ..
+        } => {
+            let mut entries = Elements::begin(b"{}", out);
+            for element in elements {
+                if let (Some(key), Some(of_key)) = (element.child(key_name), element.child(value_name)) {
+                    entries.key(key.text());
+                    value(action, of_key, entries.out);
+                }
+            }
+            entries.end();
+        }
+    }
+}
+
+fn value(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
+    let text = node.text();
+    if node.children().next().is_some() {
+        structure(action, node, out);
+    } else if is_literal(node.name()) && is_word(text.trim()) {
+        out.extend_from_slice(text.trim().as_bytes());
+    } else {
+        write_text(text, out);
+    }
+}
+
+/// Whether it can stand in JSON without quotes: as a number, `true` or `false` if it is one, else as an error.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    // Text can always be written, and to a vector too.
+    let _ = json::text(text, out);
+}
+
+/// The elements of a list or structure, with commas between them.
+struct Elements<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+    end: u8,
+}
+
+impl<'a> Elements<'a> {
+    fn begin([begin, end]: &[u8; 2], out: &'a mut Vec<u8>) -> Self {
+        out.push(*begin);
+        Self {
+            out,
+            first: true,
+            end: *end,
+        }
+    }
+
+    fn next(&mut self) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.next();
+        write_text(key, self.out);
+        self.out.push(b':');
+    }
+
+    fn end(self) {
+        self.out.push(self.end);
+    }
+}
