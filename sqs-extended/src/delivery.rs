@@ -1,5 +1,8 @@
 //! A received message and its payload.
 
+mod content;
+mod outcome;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -12,14 +15,17 @@ use sqs_client::{Message, MessageAttributeValue, MessageSystemAttributes};
 
 use crate::client::ExtendedClient;
 use crate::content::{PayloadReader, PayloadStream};
-use crate::envelope::{self, Pointer};
+use crate::envelope::{EmbeddedReceiptHandle, InvalidReceiptHandle, Pointer};
 use crate::error::{Error, ErrorKind};
 use crate::hold::Hold;
-use crate::missing::Sealed;
-use crate::payload_store::{Located, PayloadStore, Removed};
+use crate::payload_store::{PayloadStore, Removed};
 use crate::receive::Rejected;
 use crate::save;
-use crate::segment::{Assembled, Header};
+use crate::segment::Assembled;
+
+use content::{Content, payloads};
+
+pub use outcome::{AckOutcome, KeptReason};
 
 /// A received message whose payload can be read, wherever it is.
 ///
@@ -47,43 +53,6 @@ struct Inner {
     /// Without its body, and without the reserved attributes.
     message: Message,
     content: Content,
-}
-
-enum Content {
-    Inline(Bytes),
-    /// The pointer was found to be to a payload that we may touch.
-    Offloaded {
-        located: Located,
-        sealed: Sealed,
-    },
-    /// It came in segments.
-    Assembled(Assembled),
-}
-
-/// What [`Delivery::ack`] did with the payload. The message is deleted in any case.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum AckOutcome {
-    /// The payload travelled in the queue.
-    Inline,
-    /// The payload was deleted from the store, or was gone already.
-    PayloadDeleted,
-    /// The payload is still in the store.
-    PayloadKept(KeptReason),
-}
-
-/// Why an acknowledged message's payload was left in the store.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum KeptReason {
-    /// As the store's [`Deletion`](crate::Deletion) is set.
-    Configured,
-    /// The visibility timeout was over, or nearly, when the message's deletion was confirmed. The message may then have
-    /// been given to another consumer, who still needs the payload, as SQS confirms the deletion by a stale receipt
-    /// handle without deleting anything.
-    LeaseExpired,
-    /// The store failed. No message points to the payload any more.
-    DeleteFailed(Error),
 }
 
 impl Delivery {
@@ -148,6 +117,21 @@ impl Delivery {
         self.pointer().is_some()
     }
 
+    /// The receipt handle in the form in which AWS's Java library gives it to its users, with the pointer hidden in it;
+    /// `None` if the payload travelled in the queue, whose handles are as they are.
+    ///
+    /// # Errors
+    ///
+    /// Bucket, key or handle cannot be told apart in that form.
+    pub fn embedded_receipt_handle(&self) -> Option<Result<EmbeddedReceiptHandle, InvalidReceiptHandle>> {
+        let pointer = self.pointer()?;
+        Some(EmbeddedReceiptHandle::new(
+            &*pointer.bucket,
+            &*pointer.key,
+            self.receipt_handle(),
+        ))
+    }
+
     /// The payload's length in bytes; of an offloaded one, as its sender says, if it does.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
@@ -184,8 +168,8 @@ impl Delivery {
     ///
     /// Dropping the future changes nothing.
     pub async fn bytes(&self) -> Result<Bytes, Error> {
-        if let Content::Inline(body) = &self.0.content {
-            return Ok(body.clone());
+        if let Some(bytes) = self.0.content.in_memory() {
+            return Ok(bytes.clone());
         }
         let limit = self.0.extended.0.max_in_memory;
         let fits = |size| usize::try_from(size).is_ok_and(|size| size <= limit);
@@ -204,6 +188,15 @@ impl Delivery {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes.freeze())
+    }
+
+    /// Fetches the payload, so that it is there when it is asked for. A failure is told when it is asked for again.
+    pub(crate) async fn fetch_ahead(&self) {
+        let bytes = self.bytes().await;
+        if let (Ok(bytes), Content::Offloaded { fetched, .. }) = (bytes, &self.0.content) {
+            // Nobody else fetches ahead.
+            let _ = fetched.set(bytes);
+        }
     }
 
     /// What the store says, so that a sender's false claim makes us reserve nothing.
@@ -248,10 +241,13 @@ impl Delivery {
     pub async fn stream(&self) -> Result<PayloadStream, Error> {
         let inner = &*self.0;
         let codec = &inner.extended.0.codec;
+        if let Some(bytes) = self.0.content.in_memory() {
+            return Ok(PayloadStream::inline(bytes.clone()));
+        }
         let stream = match &inner.content {
-            Content::Inline(body) => return Ok(PayloadStream::inline(body.clone())),
+            Content::Inline(body) => Ok(PayloadStream::inline(body.clone())),
             Content::Assembled(payload) => payload.stream(codec).await,
-            Content::Offloaded { located, sealed } => {
+            Content::Offloaded { located, sealed, .. } => {
                 let fetched = self.payloads()?.fetch(located, codec).await;
                 if fetched.as_ref().is_err_and(Error::is_missing_payload) {
                     let extended = &inner.extended.0;
@@ -373,36 +369,11 @@ impl Delivery {
     }
 }
 
-impl Content {
-    /// Takes the body out of the message, unless it is refused.
-    fn of(extended: &ExtendedClient, hold: &Hold, message: &mut Message) -> Result<Self, Error> {
-        if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
-            return Assembled::of_one(header, message).map(Self::Assembled);
-        }
-        let Some(envelope) = envelope::open(message)? else {
-            return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
-        };
-        let located = payloads(extended)?.locate(Box::new(envelope), hold.queue_url())?;
-        let sealed = Sealed {
-            body: std::mem::take(&mut message.body),
-            attributes: envelope::take_reserved(&mut message.message_attributes),
-        };
-        Ok(Self::Offloaded { located, sealed })
-    }
-}
-
 fn not_in_memory(limit: usize) -> Error {
     Error::plain(
         ErrorKind::TooLarge,
         format!("the payload is larger than the {limit} bytes that are allowed in memory; read it as a stream"),
     )
-}
-
-fn payloads(extended: &ExtendedClient) -> Result<&PayloadStore, Error> {
-    extended.payload_store().ok_or_else(|| {
-        let why = "the message points to a payload in a store, and the client has none";
-        Error::plain(ErrorKind::RefusedPointer, why)
-    })
 }
 
 impl fmt::Debug for Delivery {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod deletion;
+mod place;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,13 +10,12 @@ use std::time::Duration;
 
 use object_store::path::Path;
 use object_store::{Attribute, ObjectStore};
-use sqs_client::{OutgoingMessage, limits};
 use tokio_util::task::TaskTracker;
 
 use crate::codec::{Codec, Encoded, Encoding, Limits};
 use crate::content::PayloadStream;
 use crate::digest::{Digest, DigestAlgorithm};
-use crate::envelope::{self, Envelope, Pointer, PointerKeys, ReservedAttribute};
+use crate::envelope::{Envelope, Pointer, PointerKeys, ReservedAttribute};
 use crate::error::Error;
 use crate::offload::download::{DownloadSettings, Expected, download};
 use crate::offload::location::Location;
@@ -25,6 +25,7 @@ use crate::sweep::Sweep;
 
 pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
 pub use deletion::Deletion;
+pub(crate) use place::Place;
 
 /// The place of large payloads: an object store, the bucket and prefix in it that are ours, and how payloads are written
 /// and read there.
@@ -65,15 +66,6 @@ struct Inner {
 /// Where the ids of new payloads come from, so that a simulation can seed it.
 pub(crate) type NewId = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Where a payload is to be stored, and for which queue's message.
-pub(crate) struct Place {
-    key: Path,
-    queue_url: String,
-    /// The longest pointer that it can come to.
-    widest: Pointer,
-    attribute: ReservedAttribute,
-}
-
 /// A stored payload that no message points to yet.
 #[derive(Debug)]
 pub(crate) struct StoredPayload {
@@ -97,33 +89,6 @@ pub(crate) enum Removed {
     /// By the store's [`Deletion`].
     Kept,
     Failed(Error),
-}
-
-impl Place {
-    /// Sees whether `message` can carry the pointer within `limit` bytes: to be asked before gigabytes are uploaded in
-    /// vain.
-    ///
-    /// # Errors
-    ///
-    /// There are too many attributes beside the reserved one, or they leave no room.
-    pub(crate) fn check(&self, message: &OutgoingMessage, limit: usize) -> Result<(), Error> {
-        let most = limits::MAX_MESSAGE_ATTRIBUTES - 1;
-        let count = message.message_attributes.len();
-        if count > most {
-            return Err(Error::invalid(format!(
-                "{count} message attributes; an offloaded message takes at most {most}, as one is reserved for the pointer"
-            )));
-        }
-        let mut sealed = message.clone();
-        envelope::seal(&mut sealed, &self.widest, u64::MAX, self.attribute);
-        let size = sealed.size();
-        if size > limit {
-            return Err(Error::invalid(format!(
-                "the pointer and the message attributes take up to {size} bytes, more than the {limit} of a message"
-            )));
-        }
-        Ok(())
-    }
 }
 
 impl PayloadStore {

@@ -7,6 +7,7 @@ use std::{error, fmt};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
 use sqs_client::operation::ReceiveMessage;
 use sqs_client::{Message, MessageSystemAttributeName, Request};
 use tokio::time::Instant;
@@ -54,6 +55,8 @@ pub struct ReceiveRequest {
     queue_url: String,
     request: Request<ReceiveMessage>,
     visibility_timeout: Duration,
+    /// How many payloads are fetched at a time, before they are asked for.
+    eager: usize,
 }
 
 impl ReceiveRequest {
@@ -67,6 +70,7 @@ impl ReceiveRequest {
             extended,
             queue_url,
             request,
+            eager: 0,
         }
     }
 
@@ -105,6 +109,15 @@ impl ReceiveRequest {
         self
     }
 
+    /// Fetches the payloads before the deliveries are given out, so many at a time; none unless set. They are kept in
+    /// memory for as long as their deliveries, in all up to
+    /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory); what is larger is fetched when it is asked for, and so
+    /// is what could not be fetched: asking for it says why.
+    pub fn fetch_eagerly(mut self, payloads: usize) -> Self {
+        self.eager = payloads;
+        self
+    }
+
     async fn receive(self) -> Result<Vec<Result<Delivery, Rejected>>, Error> {
         let queue_url: Arc<str> = self.queue_url.into();
         let asked = Instant::now();
@@ -122,8 +135,28 @@ impl ReceiveRequest {
             });
             Delivery::open(&self.extended, hold, message)
         };
-        Ok(received.messages.into_iter().map(open).collect())
+        let received: Vec<_> = received.messages.into_iter().map(open).collect();
+        if self.eager > 0 {
+            fetch_eagerly(&received, self.extended.0.max_in_memory, self.eager).await;
+        }
+        Ok(received)
     }
+}
+
+/// As many payloads as fit into so many bytes.
+async fn fetch_eagerly(received: &[Result<Delivery, Rejected>], bytes: usize, at_a_time: usize) {
+    let mut room = u64::try_from(bytes).unwrap_or(u64::MAX);
+    let offloaded = received.iter().flatten().filter(|delivery| delivery.is_offloaded());
+    let fitting: Vec<&Delivery> = offloaded
+        .filter(|delivery| {
+            let left = delivery.size().and_then(|size| room.checked_sub(size));
+            room = left.unwrap_or(room);
+            left.is_some()
+        })
+        .collect();
+    stream::iter(fitting)
+        .for_each_concurrent(at_a_time, Delivery::fetch_ahead)
+        .await;
 }
 
 impl IntoFuture for ReceiveRequest {

@@ -78,6 +78,21 @@ async fn an_offloaded_payload_is_fetched_when_asked_for() {
     assert_eq!(store.calls.gets.load(SeqCst), 3);
 }
 
+#[tokio::test]
+async fn what_was_fetched_ahead_is_not_fetched_again_and_a_failure_is_told_later() {
+    let store = holding(CONTENT).await;
+    let delivery = offloaded(&store);
+    delivery.fetch_ahead().await;
+    assert_eq!(store.calls.gets.load(SeqCst), 1);
+    assert_eq!(delivery.bytes().await.unwrap(), CONTENT);
+    assert_eq!(delivery.text().await.unwrap().as_bytes(), CONTENT);
+    assert_eq!(store.calls.gets.load(SeqCst), 1);
+
+    let missing = offloaded(&TestStore::default());
+    missing.fetch_ahead().await;
+    assert!(missing.bytes().await.unwrap_err().is_missing_payload());
+}
+
 #[test]
 fn a_stranger_is_refused_before_any_call_of_the_store() {
     let store = TestStore::default();
