@@ -18,7 +18,7 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 use sqs_client::{Client, Credentials};
-use sqs_extended::ExtendedClient;
+use sqs_extended::{ExtendedClient, PayloadStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -77,11 +77,11 @@ impl Orders {
             store: self.store.bucket()?,
             gate: gate.clone(),
         };
-        let extended = ExtendedClient::builder(client)
-            .offload_to(store, BUCKET)
+        let payloads = PayloadStore::builder(store, BUCKET)
             .prefix(self.prefix)
             .part_size(PART as u64)
             .build()?;
+        let extended = ExtendedClient::builder(client).payload_store(payloads).build()?;
         match self.task {
             Task::Send(size) => {
                 extended.send(&self.queue, payload(size)).await?;
