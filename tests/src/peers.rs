@@ -54,8 +54,10 @@ impl Peer {
     /// The program of the Java library in this folder of jars; `options` are the JVM's, such as `-Xmx1g`.
     pub fn java(jars: &Path, options: &[&str]) -> Command {
         let mut java = Command::new("java");
-        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]).args(options);
-        java.arg("-cp").arg(jars.join("*")).arg(program("Peer.java"));
+        java.args(options)
+            .arg("-cp")
+            .arg(jars.join("*"))
+            .arg(program("Peer.java"));
         java
     }
 

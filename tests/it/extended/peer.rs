@@ -75,7 +75,10 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
 fn program(bench: &Bench, language: Language) -> Result<Command, Unavailable> {
     let servers = &bench.servers;
     Ok(match language {
-        Language::Java => Peer::java(servers.java_extended_client().map_err(Clone::clone)?, &["-Xmx512m"]),
+        Language::Java => Peer::java(
+            servers.java_extended_client().map_err(Clone::clone)?,
+            &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
+        ),
         Language::Python => Peer::python(servers.python_extended_client().map_err(Clone::clone)?),
     })
 }
@@ -94,6 +97,7 @@ impl Pair {
             self.theirs(attribute).await.context("what the peer sent")?;
             self.ours(attribute).await.context("what we sent")?;
             self.batch(attribute).await.context("the peer's batch")?;
+            self.our_batch(attribute).await.context("our batch")?;
         }
         self.oversized().await.context("the peer's oversized batch")
     }
@@ -159,8 +163,28 @@ impl Pair {
         self.is_empty(&queue).await
     }
 
-    /// Messages that are below the threshold each, and 1.25 MB together: the libraries look at each alone, and SQS
-    /// refuses them all.
+    /// Messages that are below the threshold each, and 1.25 MB together.
+    async fn our_batch(&mut self, attribute: Attribute) -> Outcome {
+        let (queue, extended) = self.queue(attribute).await?;
+        let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(250_000)).collect();
+        for sent in extended.send_messages(&queue, texts.clone()).await {
+            sent?;
+        }
+        let mut came = Vec::new();
+        while came.len() < texts.len() {
+            let (_, received) = self.peer.receive(&queue).await?;
+            ensure!(!received.is_empty(), "no message comes");
+            for Received { body, handle } in received {
+                came.push(std::fs::read_to_string(body)?);
+                self.peer.delete(&queue, &handle).await?;
+            }
+        }
+        came.sort();
+        ensure!(came == texts, "they came changed");
+        self.is_empty(&queue).await
+    }
+
+    /// The same from them: the libraries look at each message alone, and SQS refuses all.
     async fn oversized(&mut self) -> Outcome {
         let (queue, _) = self.queue(Attribute::Current).await?;
         let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(250_000)).collect();

@@ -8,16 +8,15 @@
 
 mod allocations;
 mod contender;
-mod null_server;
 mod run;
 mod workload;
 
 use std::process::Stdio;
 
-use anyhow::Context as _;
+use bench::figures::Spread;
+use bench::null_server;
 use clap::{Parser, Subcommand, ValueEnum as _};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use contender::Name;
 use run::Figures;
@@ -57,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match options.child {
-                Some(Role::Serve { workload }) => null_server::serve(workload).await,
+                Some(Role::Serve { workload }) => null_server::serve(workload.answer().to_string()).await,
                 Some(Role::Run(run)) => run::run(run).await,
                 None => compare(&options).await,
             }
@@ -70,7 +69,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
         chosen => chosen,
     };
     for &workload in workloads {
-        let (_server, address) = start_server(workload).await?;
+        let (_server, address) = null_server::start(&["serve", &workload.to_string()]).await?;
         let mut figures = Name::ALL.map(|_| Vec::new());
         for turn in 0..options.pairs {
             for place in 0..Name::ALL.len() {
@@ -82,21 +81,6 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
         print(workload, options, &figures);
     }
     Ok(())
-}
-
-/// The server, which ends with its handle, and its address.
-async fn start_server(workload: Workload) -> anyhow::Result<(Child, String)> {
-    let mut server = this_program()?
-        .args(["serve", &workload.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let stdout = server.stdout.take().context("the server's output")?;
-    let address = BufReader::new(stdout)
-        .lines()
-        .next_line()
-        .await?
-        .context("the server's address")?;
-    Ok((server, address))
 }
 
 async fn take_turn(workload: Workload, contender: Name, address: &str, options: &Options) -> anyhow::Result<Figures> {
@@ -143,28 +127,4 @@ fn print(workload: Workload, options: &Options, figures: &[Vec<Figures>; Name::A
         );
     }
     println!();
-}
-
-struct Spread {
-    min: f64,
-    median: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of<T>(values: &[T], figure: impl Fn(&T) -> f64) -> Self {
-        let mut values: Vec<f64> = values.iter().map(figure).collect();
-        values.sort_by(f64::total_cmp);
-        Self {
-            min: values[0],
-            median: values[values.len() / 2],
-            max: values[values.len() - 1],
-        }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.3} ({:.3} to {:.3})", self.median, self.min, self.max)
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use bench::figures::cpu_time;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -87,10 +87,4 @@ async fn requests<C: Contender>(contender: &Arc<C>, count: usize, options: &Opti
         });
     }
     tasks.join_all().await.into_iter().collect()
-}
-
-/// User and system time of the process.
-fn cpu_time() -> anyhow::Result<Duration> {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
 }

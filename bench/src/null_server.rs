@@ -1,16 +1,16 @@
 //! A server that reads whole requests and answers each with the same bytes at once, so that what a run costs is the
 //! client's. Connections stay open.
 
+use std::process::Stdio;
+
 use anyhow::Context as _;
 use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
 
-use crate::workload::Workload;
-
-/// Prints the address and serves until the process is ended.
-pub(crate) async fn serve(workload: Workload) -> anyhow::Result<()> {
-    let body = workload.answer().to_string();
+/// Prints the address, and answers with this body until the process is ended.
+pub async fn serve(body: String) -> anyhow::Result<()> {
     let answer = Bytes::from(format!(
         "HTTP/1.1 200 OK\r\nx-amzn-RequestId: 27daac76-34dd-47df-bd01-1f6e873584a0\r\n\
          Date: Sat, 21 Nov 2026 23:51:13 GMT\r\nContent-Type: application/x-amz-json-1.0\r\n\
@@ -45,6 +45,18 @@ async fn answer_all(mut connection: TcpStream, answer: &[u8]) -> anyhow::Result<
             return Ok(());
         }
     }
+}
+
+/// This program as a child of itself that does so, by these arguments: its handle, with which it ends, and its address.
+pub async fn start(arguments: &[&str]) -> anyhow::Result<(Child, String)> {
+    let mut server = Command::new(std::env::current_exe()?)
+        .args(arguments)
+        .kill_on_drop(true)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let stdout = server.stdout.take().context("the server's output")?;
+    let address = BufReader::new(stdout).lines().next_line().await?;
+    Ok((server, address.context("the server's address")?))
 }
 
 /// The length of the request that begins here, once its headers are all there.

@@ -1,0 +1,221 @@
+//! A payload of gigabytes up and down, each library in a process of its own: raw `object_store`, ours with its digest on,
+//! and AWS's for Python and Java, which hold it whole and get as much memory as is said. One that fails is tried again
+//! with half as much, until it is known how far it gets.
+//!
+//! ```sh
+//! cd bench && cargo run --release --bin giants -- --size-mib 4096 --pairs 3
+//! ```
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bench::figures::{Spread, peak_memory};
+use bench::transfer::{self, BUCKET, MIB, Shape, block, bucket, extended, ours, raw};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use sqs_client::{Client, Credentials};
+use sqs_tests::embedded::{AccessKey, EmbeddedServer};
+use sqs_tests::peers::{Attribute, Peer};
+use sqs_tests::servers::{Server, Servers};
+use tokio::process::Command;
+
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    shape: Shape,
+    /// How many times raw object_store and ours take turns.
+    #[arg(long, default_value_t = 3)]
+    pairs: usize,
+    /// Memory for each of AWS's libraries: Python's address space, Java's heap.
+    #[arg(long, default_value_t = 4096)]
+    limit_mib: usize,
+    #[command(subcommand)]
+    child: Option<Role>,
+}
+
+/// What the program is as a child of itself.
+#[derive(Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Transfer(Transfer),
+}
+
+#[derive(clap::Args)]
+struct Transfer {
+    by: By,
+    store: String,
+    keys: Vec<String>,
+    #[arg(long)]
+    queues: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum By {
+    Raw,
+    Ours,
+}
+
+/// Times, and the most memory of the process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Figures {
+    up: Duration,
+    down: Duration,
+    peak_mib: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Library {
+    Python,
+    Java,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    match &options.child {
+        Some(Role::Transfer(transfer)) => transfer.run(options.shape).await,
+        None => compare(&options).await,
+    }
+}
+
+impl Transfer {
+    async fn run(&self, shape: Shape) -> anyhow::Result<()> {
+        let [access_key, secret_key] = &self.keys[..] else {
+            anyhow::bail!("two keys");
+        };
+        let store = bucket(&self.store, access_key, secret_key)?;
+        let block = block(shape.part_mib * MIB);
+        let (up, down) = match self.by {
+            By::Raw => raw(&store, &block, shape).await?,
+            By::Ours => {
+                let extended = extended(&self.queues, store, shape)?;
+                let queue = extended.client().create_queue("ours").await?.queue_url;
+                ours(&extended, &queue, &block, shape).await?
+            }
+        };
+        let peak_mib = peak_memory("self")?;
+        println!("{}", serde_json::to_string(&Figures { up, down, peak_mib })?);
+        Ok(())
+    }
+}
+
+async fn compare(options: &Options) -> anyhow::Result<()> {
+    let servers = Servers::new();
+    let minio = servers.minio().map_err(Clone::clone)?;
+    transfer::bucket_of(minio)?;
+    let keys = AccessKey::new(minio.access_key(), minio.secret_key());
+    let queues = EmbeddedServer::builder().access_key(keys).start().await?;
+    let size = options.shape.size_mib;
+
+    let mut pairs = Vec::new();
+    for _ in 0..options.pairs {
+        let raw = in_a_child("raw", minio, &queues, options.shape).await?;
+        print("raw object_store", size, raw);
+        let ours = in_a_child("ours", minio, &queues, options.shape).await?;
+        print("ours", size, ours);
+        pairs.push((raw, ours));
+    }
+    for (direction, time) in [("up", (|f| f.up) as fn(&Figures) -> Duration), ("down", |f| f.down)] {
+        let ratio = Spread::of(&pairs, |(raw, ours)| time(raw).as_secs_f64() / time(ours).as_secs_f64());
+        println!(
+            "{direction}: ours / raw object_store = {ratio}, median of {}",
+            options.pairs
+        );
+    }
+    for (name, library) in [
+        ("AWS's Python library", Library::Python),
+        ("AWS's Java library", Library::Java),
+    ] {
+        let mut size = size;
+        while size > 0 {
+            match whole(library, &servers, minio, &queues, size, options.limit_mib).await {
+                Ok(figures) => {
+                    print(name, size, figures);
+                    break;
+                }
+                Err(error) => println!("{name}: {size} MiB with {} MiB of memory: {error:#}", options.limit_mib),
+            }
+            size /= 2;
+        }
+    }
+    Ok(())
+}
+
+fn print(name: &str, size_mib: usize, figures: Figures) {
+    let rate = |time: Duration| size_mib as f64 / time.as_secs_f64();
+    println!(
+        "{name}: {size_mib} MiB up at {:.0} and down at {:.0} MiB/s, at most {} MiB of memory",
+        rate(figures.up),
+        rate(figures.down),
+        figures.peak_mib
+    );
+}
+
+async fn in_a_child(by: &str, minio: &Server, queues: &EmbeddedServer, shape: Shape) -> anyhow::Result<Figures> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--size-mib", &shape.size_mib.to_string()])
+        .args(["--part-mib", &shape.part_mib.to_string()])
+        .args(["--concurrency", &shape.concurrency.to_string()])
+        .args(["transfer", "--queues", &queues.endpoint(), by])
+        .args([minio.endpoint(), minio.access_key(), minio.secret_key()])
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    anyhow::ensure!(output.status.success(), "{by} failed: {}", output.status);
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A text of this size by one of AWS's libraries, which starts anew.
+async fn whole(
+    library: Library,
+    servers: &Servers,
+    minio: &Server,
+    queues: &EmbeddedServer,
+    size_mib: usize,
+    limit_mib: usize,
+) -> anyhow::Result<Figures> {
+    let program = match library {
+        Library::Java => {
+            let jars = servers.java_extended_client().map_err(Clone::clone)?;
+            Peer::java(jars, &[&format!("-Xmx{limit_mib}m")])
+        }
+        Library::Python => limited(
+            &Peer::python(servers.python_extended_client().map_err(Clone::clone)?),
+            limit_mib,
+        ),
+    };
+    let client = Client::builder()
+        .endpoint_url(queues.endpoint())
+        .credentials(Credentials::new("test", "test"))
+        .build()?;
+    let queue = client
+        .create_queue(format!("whole-{}-{size_mib}", library as u8))
+        .await?
+        .queue_url;
+    let mut peer = Peer::start(program, &queues.endpoint(), minio, BUCKET)?;
+    let process = peer.id().context("it has ended")?.to_string();
+    let text = "sixteen letters.".repeat(MIB / 16);
+    let up = peer
+        .send(Attribute::Current, &queue, &text, size_mib)
+        .await
+        .context("up")?;
+    let (down, received) = peer.receive(&queue).await.context("down")?;
+    let message = received.first().context("a message")?;
+    anyhow::ensure!(std::fs::metadata(&message.body)?.len() == (size_mib * MIB) as u64);
+    let peak_mib = peak_memory(&process)?;
+    peer.delete(&queue, &message.handle).await?;
+    Ok(Figures { up, down, peak_mib })
+}
+
+/// The program with so much address space.
+fn limited(program: &Command, mib: usize) -> Command {
+    let program = program.as_std();
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("ulimit -v {} && exec \"$@\"", mib * 1024), "sh"])
+        .arg(program.get_program())
+        .args(program.get_args());
+    shell
+}

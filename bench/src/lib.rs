@@ -1,0 +1,5 @@
+//! What the benchmarks share.
+
+pub mod figures;
+pub mod null_server;
+pub mod transfer;
