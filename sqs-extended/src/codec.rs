@@ -23,7 +23,7 @@ pub use zstd::Compression;
 /// Whether payloads are compressed and encrypted before they are stored. As it is made, they are neither.
 ///
 /// It says how payloads are written. What is read says itself how it was written: compressed payloads are read
-/// whenever the feature `zstd` is on, encrypted ones if [`encryption`](Self::encryption) is set. A program that cannot
+/// whenever the feature `zstd` is on, encrypted ones if `encryption` is set. A program that cannot
 /// read a payload says so ([`ErrorKind::UnsupportedEncoding`](crate::ErrorKind::UnsupportedEncoding)) before it fetches
 /// anything. AWS's libraries and other peers read neither.
 ///
@@ -34,7 +34,7 @@ pub use zstd::Compression;
 #[cfg_attr(not(all(feature = "encryption", feature = "zstd")), doc = "```ignore")]
 /// use sqs_extended::{Codec, Compression, SecretKey, StaticKeys};
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let keys = StaticKeys::new("2026-11", SecretKey::generate()?);
 /// let codec = Codec::new().compression(Compression::zstd(3)).encryption(keys);
 /// # Ok(()) }

@@ -134,7 +134,7 @@ impl Sweep {
     /// Finds and removes also uploads in parts that were begun so long ago, and neither completed nor aborted. The keys
     /// that may list and abort them need `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
     ///
-    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url) or [`s3`](Self::s3): with
+    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url) or `Sweep::s3`: with
     /// another store, [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything. A
     /// lifecycle rule of the bucket with `AbortIncompleteMultipartUpload` does the same without a sweep. MinIO lists
     /// those uploads only that were begun at the node that is asked since it was started, and by itself removes what is
