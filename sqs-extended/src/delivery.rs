@@ -153,8 +153,10 @@ impl Delivery {
     /// Dropping the future changes nothing.
     pub async fn text(&self) -> Result<String, Error> {
         let bytes = self.bytes().await?;
-        String::from_utf8(bytes.into())
-            .map_err(|_| self.error(Error::plain(ErrorKind::NotText, "the payload is not UTF-8 text")))
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(self.error(Error::plain(ErrorKind::NotText, "the payload is not UTF-8 text"))),
+        }
     }
 
     /// The payload in one piece.
