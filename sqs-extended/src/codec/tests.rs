@@ -94,19 +94,16 @@ mod encoded {
 
     /// Every codec that changes something.
     fn codecs() -> Vec<Codec> {
-        #[allow(unused_mut)]
-        let mut codecs = Vec::new();
-        #[cfg(feature = "zstd")]
-        codecs.push(Codec::new().compression(Compression::zstd(1)));
-        #[cfg(feature = "encryption")]
-        codecs.push(Codec::new().encryption(super::encrypted::keys()));
-        #[cfg(all(feature = "encryption", feature = "zstd"))]
-        codecs.push(
+        Vec::from([
+            #[cfg(feature = "zstd")]
+            Codec::new().compression(Compression::zstd(1)),
+            #[cfg(feature = "encryption")]
+            Codec::new().encryption(super::encrypted::keys()),
+            #[cfg(all(feature = "encryption", feature = "zstd"))]
             Codec::new()
                 .compression(Compression::zstd(3))
                 .encryption(super::encrypted::keys()),
-        );
-        codecs
+        ])
     }
 
     #[tokio::test]
