@@ -139,6 +139,26 @@ mod encoded {
         }
     }
 
+    #[tokio::test]
+    async fn what_cannot_be_compressed_is_hardly_longer_when_stored() {
+        for len in [0, 1, 1000, 65_536, 1_000_000] {
+            // BLAKE3's output is as good as random.
+            let mut noise = vec![0; len];
+            blake3::Hasher::new().finalize_xof().fill(&mut noise);
+            for codec in codecs() {
+                let (stored, encoding, _) = encode(&codec, Payload::from(noise.clone())).await;
+                let decoder = codec.decoder(&encoding).await.unwrap();
+                assert!(
+                    stored.len() as u64 <= decoder.max_stored(len as u64),
+                    "{len}: {}",
+                    stored.len()
+                );
+            }
+        }
+        let plain = Codec::new().decoder(&Encoding::default()).await.unwrap();
+        assert_eq!(plain.max_stored(1000), 1000);
+    }
+
     fn lengths() -> impl Strategy<Value = usize> {
         let borders = (0_usize..4, -2_isize..3).prop_map(|(n, by)| (n * 65_536).saturating_add_signed(by));
         prop_oneof![0_usize..200_000, borders]
