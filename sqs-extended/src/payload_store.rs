@@ -291,7 +291,7 @@ impl PayloadStore {
         let expected = Expected {
             len: pointer.length.or(as_stored),
             digest: pointer.digest.clone(),
-            max: self.0.max_payload,
+            max: self.0.max_payload.map(|max| decoder.max_stored(max)),
         };
         let download = download(&self.0.store, &located.key, expected, &self.0.download).await?;
         let limits = Limits {

@@ -63,15 +63,7 @@ pub(super) async fn seal(
         wrapped_key: BASE64.encode(&data_key.wrapped),
         key_id: data_key.key_id,
     };
-    let sealer = Sealer {
-        chunks: Some(EncryptorBE32::from_aead(
-            cipher(&data_key.key, &salt)?,
-            &NO_PREFIX.into(),
-        )),
-        header: authenticated(&header, compression),
-        pending: Vec::with_capacity(CHUNK + TAG),
-        salt: salt.to_vec(),
-    };
+    let sealer = Sealer::new(&data_key.key, salt, authenticated(&header, compression))?;
     Ok((sealer, header))
 }
 
@@ -125,6 +117,17 @@ pub(super) struct Sealer {
     pending: Vec<u8>,
     /// Goes before the first chunk.
     salt: Vec<u8>,
+}
+
+impl Sealer {
+    fn new(key: &SecretKey, salt: [u8; SALT], header: Vec<u8>) -> Result<Self, Error> {
+        Ok(Self {
+            chunks: Some(EncryptorBE32::from_aead(cipher(key, &salt)?, &NO_PREFIX.into())),
+            header,
+            pending: Vec::with_capacity(CHUNK + TAG),
+            salt: salt.to_vec(),
+        })
+    }
 }
 
 impl encode::Stage for Sealer {
@@ -221,4 +224,34 @@ fn not_authentic() -> Error {
     let why =
         "the stored payload is not what was encrypted: it, or what its message says of it, was changed or cut off";
     Error::plain(ErrorKind::Corrupt, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode::Stage as _;
+    use super::*;
+    use crate::testing::bytes;
+
+    /// Computed by Python's `cryptography`, from the description above.
+    #[test]
+    fn known_answer_of_several_chunks() {
+        let key: Vec<u8> = (0..32).collect();
+        let key = SecretKey::try_from(&key[..]).unwrap();
+        let header = b"aes256gcm-stream-64k\nzstd\nk1".to_vec();
+        let mut sealer = Sealer::new(&key, [9; SALT], header).unwrap();
+        let content = bytes(150_000);
+        let stored = [
+            sealer.push(content.slice(..65_536)).unwrap(),
+            sealer.push(content.slice(65_536..70_000)).unwrap(),
+            sealer.finish(content.slice(70_000..)).unwrap(),
+        ]
+        .concat();
+        assert_eq!(stored.len() as u64, sealed_len(150_000));
+        let mut hasher = crate::digest::Hasher::new(crate::digest::DigestAlgorithm::Sha256);
+        hasher.update(&stored);
+        assert_eq!(
+            hasher.finish().hex(),
+            "c07d0361fac3f69cac3815947bc1aef1494ac30f12dca83077bc157f1313c9d1"
+        );
+    }
 }

@@ -82,6 +82,15 @@ impl Codec {
 }
 
 impl Decoder {
+    /// The longest that the stored bytes of a payload of up to `max` can be: what cannot be compressed becomes longer by
+    /// less than a 128th, salt and tags included, and by a few hundred bytes at the most where it is short.
+    pub(crate) fn max_stored(&self, max: u64) -> u64 {
+        if self.stages.is_empty() {
+            return max;
+        }
+        max.saturating_add(max / 128).saturating_add(1024)
+    }
+
     /// The payload. Ends without an error only if all of it is there, nothing more, and as long as it should be.
     ///
     /// Bytes that are stored as they are pass untouched: their length was seen to when they were fetched.

@@ -52,3 +52,39 @@ fn unsaid() -> object_store::Error {
         source: "the request that was to delete it failed, as another of its errors says".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::SeqCst;
+
+    use object_store::ObjectStoreExt;
+    use object_store::local::LocalFileSystem;
+
+    use super::*;
+    use crate::testing::TestStore;
+
+    #[tokio::test]
+    async fn each_key_has_its_result_and_what_is_gone_is_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        // A store to which a missing object is an error.
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+        let keys: Vec<Path> = (0..BATCH + 3).map(|i| Path::from(format!("k{i}"))).collect();
+        for key in keys.iter().step_by(2) {
+            store.put(key, "x".into()).await.unwrap();
+        }
+        let results = delete_all(&store, &keys).await;
+        assert_eq!(results.len(), keys.len());
+        assert!(results.iter().all(Result::is_ok));
+        assert!(store.list(None).next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_of_every_key() {
+        let store = TestStore::default();
+        store.calls.fail_deletes.store(true, SeqCst);
+        let shared: Arc<dyn ObjectStore> = Arc::new(store);
+        let results = delete_all(&shared, &[Path::from("a"), Path::from("b")]).await;
+        assert_eq!(results.len(), 2);
+        assert!(results.into_iter().all(|result| result.unwrap_err().is_retryable()));
+    }
+}
