@@ -52,7 +52,6 @@
 //! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
 mod client;
-#[allow(dead_code, unused_imports)] // until payloads are stored through it
 mod codec;
 mod consumer;
 mod content;

@@ -1,7 +1,6 @@
 //! Payloads to and from the object store; nothing here knows of messages.
 
 pub(crate) mod blocking;
-#[allow(dead_code)] // until acknowledgements come in batches
 pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod location;

@@ -5,6 +5,7 @@ use futures::stream::{self, StreamExt};
 use super::*;
 use crate::digest::{DigestAlgorithm, Hasher};
 use crate::error::{Error, ErrorKind};
+#[cfg(any(feature = "encryption", feature = "zstd"))]
 use crate::offload::source::PartSource;
 use crate::offload::upload::Stored;
 use crate::payload::Payload;
