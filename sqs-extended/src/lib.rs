@@ -34,6 +34,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Where there is no store, payloads of some megabytes travel in several messages ([`Strategy::Split`]), which
+//! [`ExtendedClient::consumer`] gathers. That consumer is the way to handle many messages of any size: it keeps them hidden
+//! for as long as a download and its handling take.
+//!
 //! # What can be relied on
 //!
 //! - **Nothing is lost.** A payload is stored before its message is sent, and deleted after its message was. Whatever
@@ -45,7 +49,9 @@
 //! - **One bad pointer costs no other message.** Each message of a receive is a result of its own. A message that was damaged
 //!   on its way from the queue, by its MD5, is the one thing that fails a receive as a whole.
 //! - **Pointers are not trusted.** Only the configured bucket and prefix are ever fetched from or deleted from. Within
-//!   them senders are trusted: who may send to the queue can name any object under the prefix.
+//!   them senders are trusted: who may send to the queue can name any object under the prefix, unless pointers are
+//!   authenticated by [`PointerKeys`].
+//! - **What is left behind is found.** A [`Sweep`] removes payloads that are older than any message that could point to them.
 //!
 //! # Runtime
 //!
