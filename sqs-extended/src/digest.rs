@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Digest {
 /// A digest in the making; it is fed as a writer is.
 pub(crate) enum Hasher {
     // Some 2 KiB large, hence the box.
-    Blake3(Box<blake3::Hasher>),
+    Blake3(Box<Aligned>),
     Sha256(sha2::Sha256),
 }
 
@@ -132,9 +132,7 @@ impl Hasher {
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Blake3(hasher) => {
-                hasher.update(bytes);
-            }
+            Self::Blake3(hasher) => hasher.update(bytes),
             Self::Sha256(hasher) => hasher.update(bytes),
         }
     }
@@ -143,13 +141,52 @@ impl Hasher {
         match self {
             Self::Blake3(hasher) => Digest {
                 algorithm: DigestAlgorithm::Blake3,
-                hex: to_hex(hasher.finalize().as_bytes()),
+                hex: to_hex(hasher.finish().as_bytes()),
             },
             Self::Sha256(hasher) => Digest {
                 algorithm: DigestAlgorithm::Sha256,
                 hex: to_hex(&hasher.finalize()),
             },
         }
+    }
+}
+
+/// So many bytes BLAKE3 hashes side by side with the widest instructions that there are; only if they begin at a multiple
+/// of as many.
+const BLOCK: usize = 16 * 1024;
+
+/// More at a time is slower, as it leaves the cache in between.
+const BLOCKS: usize = 8 * BLOCK;
+
+/// BLAKE3, fed in whole blocks whatever comes: chunks of a network begin and end anywhere, which can halve its speed.
+#[derive(Default)]
+pub(crate) struct Aligned {
+    hasher: blake3::Hasher,
+    /// What does not make a block yet.
+    pending: Vec<u8>,
+}
+
+impl Aligned {
+    fn update(&mut self, mut bytes: &[u8]) {
+        if !self.pending.is_empty() {
+            let (head, rest) = bytes.split_at(bytes.len().min(BLOCK - self.pending.len()));
+            self.pending.extend_from_slice(head);
+            bytes = rest;
+            if self.pending.len() < BLOCK {
+                return;
+            }
+            self.hasher.update(&self.pending);
+            self.pending.clear();
+        }
+        let (blocks, rest) = bytes.split_at(bytes.len() / BLOCK * BLOCK);
+        for blocks in blocks.chunks(BLOCKS) {
+            self.hasher.update(blocks);
+        }
+        self.pending.extend_from_slice(rest);
+    }
+
+    fn finish(mut self) -> blake3::Hash {
+        self.hasher.update(&self.pending).finalize()
     }
 }
 
@@ -176,6 +213,8 @@ fn to_hex(bytes: &[u8]) -> String {
 mod tests {
     use std::io::Write as _;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {
@@ -194,6 +233,27 @@ mod tests {
             digest(DigestAlgorithm::Sha256, b"abc").to_string(),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn the_digest_is_the_same_whatever_it_comes_in(cuts in prop::collection::vec(0..3 * BLOCK, 0..12), rest in 0..2 * BLOCKS) {
+            let content: Vec<u8> = (0..=250).cycle().take(cuts.iter().sum::<usize>() + rest).collect();
+            for algorithm in [DigestAlgorithm::Blake3, DigestAlgorithm::Sha256] {
+                let mut hasher = Hasher::new(algorithm);
+                let mut left = &content[..];
+                for cut in &cuts {
+                    let (chunk, rest) = left.split_at(*cut);
+                    hasher.update(chunk);
+                    left = rest;
+                }
+                hasher.update(left);
+                prop_assert_eq!(hasher.finish(), Digest::of(algorithm, &content));
+            }
+            let by_the_crate = blake3::hash(&content).to_hex();
+            let ours = Digest::of(DigestAlgorithm::Blake3, &content);
+            prop_assert_eq!(ours.hex(), by_the_crate.as_str());
+        }
     }
 
     #[test]
