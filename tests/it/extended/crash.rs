@@ -14,7 +14,7 @@ use object_store::ObjectStoreExt as _;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use sqs_client::Client;
-use sqs_extended::{ExtendedClient, Pointer};
+use sqs_extended::{ExtendedClient, Pointer, Sweep};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, QueueView};
 use tempfile::TempDir;
 
@@ -34,6 +34,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("send_in_one_piece", Scenario::Send(SMALL)),
         ("send_in_parts", Scenario::Send(2 * PART + SMALL)),
         ("receive_and_ack", Scenario::Consume),
+        ("sweep", Scenario::Sweep),
     ];
     let trials = cases.map(|(name, scenario)| {
         trial(
@@ -54,7 +55,11 @@ enum Scenario {
     /// Of a payload of this size.
     Send(usize),
     Consume,
+    Sweep,
 }
+
+/// How many old payloads without a message there are before each sweep.
+const ORPHANS: usize = 3;
 
 async fn matrix(place: Place, scenario: Scenario) -> Outcome {
     let rounds = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok());
@@ -69,6 +74,15 @@ async fn matrix(place: Place, scenario: Scenario) -> Outcome {
                 .await
                 .with_context(|| format!("killed at {:?}, step {step} of {steps:?}, round {round}", steps[step]))?;
         }
+    }
+    if let Scenario::Sweep = scenario {
+        // What the killed ones left, the next one finds.
+        crashes.round(None).await.context("not killed")?;
+        let left = keys(&crashes.store, &crashes.prefix).await?;
+        ensure!(
+            !left.iter().any(|key| child::is_old(key)),
+            "old payloads are left: {left:?}"
+        );
     }
     let orphans = crashes.sweep().await?;
     crashes.drain().await?;
@@ -146,7 +160,7 @@ impl Crashes {
             name,
             size: match self.scenario {
                 Scenario::Send(size) => size,
-                Scenario::Consume => SMALL,
+                Scenario::Consume | Scenario::Sweep => SMALL,
             },
             sent: 1,
             downloaded: false,
@@ -163,6 +177,14 @@ impl Crashes {
             Scenario::Consume => {
                 self.extended().send(&url, payload(queue.size)).await?;
                 Task::Consume(file.clone())
+            }
+            Scenario::Sweep => {
+                self.extended().send(&url, payload(queue.size)).await?;
+                for number in 0..ORPHANS {
+                    let key = child::old_key(&self.prefix, &queue.name, number);
+                    self.store.put(&key, "an orphan".into()).await?;
+                }
+                Task::Sweep
             }
         };
         let orders = Orders {
@@ -204,7 +226,7 @@ impl Crashes {
                 }
             };
             queue.downloaded |= step.name == "downloaded";
-            if step.name == "before delete" {
+            if step.name == "before delete" && !matches!(self.scenario, Scenario::Sweep) {
                 let left = self.view(queue)?.len();
                 ensure!(left < queue.sent, "the payload goes before its message");
             }
@@ -229,9 +251,12 @@ impl Crashes {
     /// What must be true whenever the process ended.
     async fn check(&self, queue: &Queue) -> Outcome {
         let pointers = self.pointers(queue)?;
-        if let Scenario::Consume = self.scenario
-            && !queue.downloaded
-        {
+        let is_untouched = match self.scenario {
+            Scenario::Send(_) => false,
+            Scenario::Consume => !queue.downloaded,
+            Scenario::Sweep => true,
+        };
+        if is_untouched {
             ensure!(pointers.len() == queue.sent, "a message is lost");
         }
         let duplicate_of_acknowledged = matches!(self.scenario, Scenario::Consume) && pointers.len() < queue.sent;
@@ -245,17 +270,23 @@ impl Crashes {
         Ok(())
     }
 
-    /// Deletes the payloads that no message points to; says how many.
-    async fn sweep(&self) -> anyhow::Result<usize> {
+    /// Removes the payloads that no message points to; says how many.
+    async fn sweep(&self) -> anyhow::Result<u64> {
         let pointed_to = self.queues.iter().map(|queue| self.pointers(queue));
         let pointed_to: Vec<Vec<Pointer>> = pointed_to.collect::<Result<_, _>>()?;
         let pointed_to: BTreeSet<String> = pointed_to.into_iter().flatten().map(|pointer| pointer.key).collect();
         let stored: BTreeSet<String> = keys(&self.store, &self.prefix).await?.into_iter().collect();
-        let orphans: Vec<&String> = stored.difference(&pointed_to).collect();
-        for key in &orphans {
-            self.store.delete(&Path::from(key.as_str())).await?;
-        }
-        Ok(orphans.len())
+        let orphans = stored.difference(&pointed_to).count();
+        // The store's clock says seconds.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        let sweep = Sweep::new(self.store.clone(), &*self.prefix, Duration::ZERO)?
+            .keep(move |object| pointed_to.contains(object.location.as_ref()));
+        let report = sweep.remove().await?;
+        ensure!(
+            report.removed.objects == orphans as u64,
+            "{report:?} of {orphans} orphans"
+        );
+        Ok(report.removed.objects)
     }
 
     /// Another consumer finds every message whole, but for the duplicates of those that were acknowledged, and leaves

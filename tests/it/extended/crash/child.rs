@@ -50,7 +50,21 @@ pub enum Task {
     Send(usize),
     /// Receives a message, downloads it to this file, and acknowledges it.
     Consume(PathBuf),
+    /// Removes what is old.
+    Sweep,
 }
+
+/// What the child's store says to be of the day before yesterday.
+pub fn old_key(prefix: &str, name: &str, number: usize) -> Path {
+    Path::from(format!("{prefix}{OLD}{name}-{number}"))
+}
+
+pub fn is_old(key: &str) -> bool {
+    key.contains(OLD)
+}
+
+const OLD: &str = "old-";
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A text no two parts of which are alike.
 pub fn payload(size: usize) -> String {
@@ -85,6 +99,15 @@ impl Orders {
         match self.task {
             Task::Send(size) => {
                 extended.send(&self.queue, payload(size)).await?;
+            }
+            Task::Sweep => {
+                let report = extended
+                    .payload_store()
+                    .context("a store")?
+                    .sweep(DAY)?
+                    .remove()
+                    .await?;
+                anyhow::ensure!(report.failed == 0, "{report:?}");
             }
             Task::Consume(file) => consume(&extended, &self.queue, &file, &gate).await?,
         }
@@ -191,7 +214,13 @@ impl ObjectStore for Gated {
             gate.pass("list").await;
             objects
         };
-        stream::once(begin).flatten().boxed()
+        let aged = |mut object: ObjectMeta| {
+            if is_old(object.location.as_ref()) {
+                object.last_modified -= 2 * DAY;
+            }
+            object
+        };
+        stream::once(begin).flatten().map_ok(aged).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
