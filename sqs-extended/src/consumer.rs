@@ -10,12 +10,11 @@ mod segment;
 pub(crate) mod set;
 mod worker;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
 use sqs_client::limits;
+use tokio::task::JoinSet;
 
 use self::gathering::Gathering;
 use self::incomplete::Hook;
@@ -26,7 +25,8 @@ use crate::envelope;
 use crate::error::Error;
 use crate::missing::MissingPayload;
 use crate::policy::is_fifo;
-use crate::segment::{BYTES_ATTRIBUTE, HEADER_ATTRIBUTE, Limits};
+use crate::segment::fifo::Planner;
+use crate::segment::{ATTRIBUTES, Limits};
 
 pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 
@@ -42,12 +42,12 @@ pub const DEFAULT_INCOMPLETE_AFTER: Duration = Duration::from_secs(300);
 /// Payloads above this are gathered in temporary files, unless [set](ExtendedConsumer::spill_above): 16 MiB.
 pub const DEFAULT_SPILL_ABOVE: u64 = 16 * 1024 * 1024;
 
-/// Where consumers compete, how long one holds segments of a payload whose first it does not have.
-const GATHER: Duration = Duration::from_secs(1);
+/// Where consumers compete, how long one holds segments of a payload whose first it does not have: time for a few receives.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// The least and the longest time for which segments stay hidden that are given back for another consumer, or for lack of
 /// room.
-const BACK_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(3));
+const BACK_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(2));
 
 /// How many finished payloads a consumer remembers, to delete what still comes of them, and for how long.
 const REMEMBERED: usize = 10_000;
@@ -178,7 +178,8 @@ impl ExtendedConsumer {
         self
     }
 
-    /// How long the segments of a payload wait for the last one; [`DEFAULT_INCOMPLETE_AFTER`] unless set.
+    /// How long the segments of a payload wait for the last one; [`DEFAULT_INCOMPLETE_AFTER`] unless set. On a FIFO queue
+    /// they are given back and received again meanwhile, 7 times within 31 seconds at the most.
     pub fn incomplete_after(mut self, age: Duration) -> Self {
         self.settings.incomplete_after = age;
         self
@@ -244,7 +245,7 @@ impl ExtendedConsumer {
         let mut consumer = self
             .consumer
             .extra_message_attribute_names(envelope::RESERVED_NAMES)
-            .extra_message_attribute_names([HEADER_ATTRIBUTE, BYTES_ATTRIBUTE]);
+            .extra_message_attribute_names(ATTRIBUTES);
         if matches!(self.extended.0.missing, MissingPayload::SendTo(_)) {
             consumer = consumer.extra_message_attribute_names(["All"]);
         }
@@ -252,17 +253,20 @@ impl ExtendedConsumer {
             // Whole payloads come by whole receives.
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
-        let worker = Arc::new(Worker::new(self.extended, handler, Arc::clone(&gathering), fifo));
-        let shutdown = async {
+        let planner = fifo.then(|| Planner::new(self.settings.incomplete_after));
+        let worker = Arc::new(Worker::new(self.extended, handler, Arc::clone(&gathering), planner));
+        let closing = Arc::clone(&gathering);
+        let shutdown = async move {
             shutdown.await;
             // What waits here would never be at rest.
-            gathering.close();
+            closing.close();
         };
-        let running = consumer.run(shutdown, move |delivery| Arc::clone(&worker).handle(delivery));
-        let ended = match select(pin!(running), pin!(gathering.keep())).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right((never, _)) => match never {},
-        };
+        // In a set, as that aborts it when dropped.
+        let mut keeper = JoinSet::new();
+        keeper.spawn(Arc::clone(&gathering).keep());
+        let ended = consumer
+            .run(shutdown, move |delivery| Arc::clone(&worker).handle(delivery))
+            .await;
         gathering.close();
         ended.map_err(|error| Error::queue("the queue can no longer be consumed", error))
     }
@@ -274,5 +278,21 @@ impl ExtendedConsumer {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestStore, extended};
+
+    #[test]
+    fn a_consumer_can_run_in_a_task_whatever_ends_it() {
+        fn send(_: impl Send) {}
+        send(async {
+            let consumer = extended(&TestStore::default()).consumer("http://127.0.0.1:1/queue");
+            let shutdown = async { tokio::task::yield_now().await };
+            consumer.run(shutdown, |_| async { Ok::<(), Error>(()) }).await
+        });
     }
 }

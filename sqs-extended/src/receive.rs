@@ -18,6 +18,7 @@ use crate::envelope;
 use crate::error::Error;
 use crate::hold::{Hold, Leased};
 use crate::lease::Lease;
+use crate::segment;
 
 /// A receive about to be made: await it.
 ///
@@ -64,7 +65,8 @@ impl ReceiveRequest {
         let request = extended
             .client()
             .receive_message(queue_url.as_str())
-            .message_attribute_names(envelope::RESERVED_NAMES);
+            .message_attribute_names(envelope::RESERVED_NAMES)
+            .message_attribute_names(segment::ATTRIBUTES);
         Self {
             visibility_timeout: extended.0.visibility_timeout,
             extended,
@@ -169,7 +171,8 @@ impl IntoFuture for ReceiveRequest {
 }
 
 /// A received message that claims to point to a payload, but in a way that is refused: its pointer is malformed, or
-/// names what the client is not configured to touch. The store was not called.
+/// names what the client is not configured to touch. The store was not called. Or it is a segment of a payload, of which a
+/// receive by itself cannot make anything.
 ///
 /// The message is still in the queue: unless it is deleted by its receipt handle, it comes back, and in the end goes
 /// to the dead-letter queue if there is one.
@@ -187,7 +190,8 @@ impl Rejected {
         &self.0.0
     }
 
-    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer).
+    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer) or
+    /// [`Segment`](crate::ErrorKind::Segment).
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1
@@ -239,7 +243,14 @@ mod tests {
         let asked = &receive.request.input().message_attribute_names;
         assert_eq!(
             asked,
-            &["ExtendedPayloadSize", "SQSLargePayloadSize", "S3MessageBodyKey", "mine"]
+            &[
+                "ExtendedPayloadSize",
+                "SQSLargePayloadSize",
+                "S3MessageBodyKey",
+                "SQSExtendedSegment",
+                "SQSExtendedSegmentBytes",
+                "mine"
+            ]
         );
     }
 }

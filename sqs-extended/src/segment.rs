@@ -27,3 +27,6 @@ pub(crate) const HEADER_ATTRIBUTE: &str = "SQSExtendedSegment";
 
 /// The attribute that holds a segment's bytes, where they are not in the body.
 pub(crate) const BYTES_ATTRIBUTE: &str = "SQSExtendedSegmentBytes";
+
+/// Both: to be asked for on every receive.
+pub(crate) const ATTRIBUTES: [&str; 2] = [HEADER_ATTRIBUTE, BYTES_ATTRIBUTE];

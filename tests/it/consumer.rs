@@ -36,7 +36,8 @@ async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     Ok((server, client, queue))
 }
 
-fn quick() -> RetryPolicy {
+/// Retries that do not wait long.
+pub fn quick() -> RetryPolicy {
     let moment = Duration::from_millis(10);
     RetryPolicy::standard()
         .max_attempts(6)
@@ -83,7 +84,7 @@ fn grouped(groups: usize, each: usize) -> Vec<OutgoingMessage> {
 }
 
 /// Ends when `done` is true.
-async fn until(done: impl Fn() -> bool) -> anyhow::Result<()> {
+pub async fn until(done: impl Fn() -> bool) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         if Instant::now() > deadline {

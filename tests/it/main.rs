@@ -5,6 +5,7 @@ mod actions;
 mod batcher;
 mod batches;
 mod bench;
+mod child;
 mod conformance;
 mod connections;
 mod consumer;
@@ -23,7 +24,7 @@ use libtest_mimic::Arguments;
 use crate::bench::Bench;
 
 fn main() -> ExitCode {
-    let ordered = consumer::child::run_if_ordered()
+    let ordered = child::run_if_ordered()
         .or_else(extended::crash::child::run_if_ordered)
         .or_else(extended::hostile::run_if_ordered);
     if let Some(ended) = ordered {

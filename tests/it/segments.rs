@@ -1,6 +1,11 @@
 //! Payloads in segments, with no store, on every server.
 
+pub mod competing;
+mod fifo;
+mod one;
+mod payloads;
 mod road;
+mod strategies;
 
 use std::sync::Arc;
 
@@ -9,5 +14,10 @@ use libtest_mimic::Trial;
 use crate::bench::Bench;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    road::trials(bench)
+    let mut trials = road::trials(bench);
+    trials.extend(competing::trials(bench));
+    trials.extend(fifo::trials(bench));
+    trials.extend(one::trials(bench));
+    trials.extend(strategies::trials(bench));
+    trials
 }

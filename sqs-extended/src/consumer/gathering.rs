@@ -1,7 +1,6 @@
 //! The segments that wait for others of their payloads.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -193,8 +192,8 @@ impl Gathering {
         }
     }
 
-    /// Minds the time, for as long as it is polled.
-    pub(super) async fn keep(&self) -> Infallible {
+    /// Minds the time, without end.
+    pub(super) async fn keep(self: Arc<Self>) {
         loop {
             let now = Instant::now();
             let (actions, lost, deadline) = match &mut *self.reassembler() {

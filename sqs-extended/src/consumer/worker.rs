@@ -37,12 +37,17 @@ where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Send + 'static,
 {
-    pub(super) fn new(extended: ExtendedClient, handler: H, gathering: Arc<Gathering>, fifo: bool) -> Self {
+    pub(super) fn new(
+        extended: ExtendedClient,
+        handler: H,
+        gathering: Arc<Gathering>,
+        planner: Option<Planner>,
+    ) -> Self {
         Self {
             extended,
             handler,
             gathering,
-            planner: fifo.then(|| Mutex::new(Planner::new())),
+            planner: planner.map(Mutex::new),
         }
     }
 

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::memory::Memory;
 use super::{Header, Whole};
 
-/// How often a payload that is the first of its group is given back as incomplete before it is reported as such. As the
-/// pauses double from nothing and a second on, that takes 31 seconds: a sender has that long to send the rest.
+/// How often a payload that is the first of its group is given back as incomplete before it is reported as such, if its time
+/// is not over before. As the pauses double from nothing and a second on, that takes 31 seconds: a sender has that long to
+/// send the rest.
 pub(crate) const MAX_ATTEMPTS: u32 = 7;
 
 /// After how long a payload that was reported comes back, and the group with it.
@@ -63,13 +64,17 @@ pub(crate) enum Step {
 /// Plans receives, and remembers how often the first payload of a group was incomplete.
 #[derive(Debug)]
 pub(crate) struct Planner {
-    attempts: Memory<u32>,
+    /// How often, and since when.
+    attempts: Memory<(u32, Instant)>,
+    age: Duration,
 }
 
 impl Planner {
-    pub(crate) fn new() -> Self {
+    /// After `age` a payload that is still incomplete is reported.
+    pub(crate) fn new(age: Duration) -> Self {
         Self {
             attempts: Memory::new(MAX_REMEMBERED, REMEMBERED_FOR),
+            age,
         }
     }
 
@@ -104,9 +109,10 @@ impl Planner {
     }
 
     fn incomplete(&mut self, id: &str, set: &Set, rest: Vec<usize>, now: Instant) -> [Option<Step>; 2] {
-        let before = self.attempts.get(id, now).copied().unwrap_or(0);
-        self.attempts.remember(id, before.saturating_add(1), now);
-        if before + 1 < MAX_ATTEMPTS {
+        let (before, since) = self.attempts.get(id, now).copied().unwrap_or((0, now));
+        self.attempts.remember(id, (before.saturating_add(1), since), now);
+        let may_come = now.saturating_duration_since(since) < self.age || before == 0;
+        if before + 1 < MAX_ATTEMPTS && may_come {
             let pause = before.checked_sub(1).map_or(0, |doublings| 1 << doublings);
             let all = release(set.all().chain(rest), Duration::from_secs(pause));
             return [all, None];

@@ -330,16 +330,22 @@ impl<S> Reassembler<S> {
         Action::Release { token, after, why }
     }
 
+    /// All come back at the same time, so that one receive can bring many of them to the consumer that gathers them: then
+    /// chance has to find it for a few receives, and not for each segment.
     fn release_set(&mut self, set: Set<S>, why: Released, actions: &mut Vec<Action<S>>) {
+        let after = self.back_after();
         let (_, newest, older) = set.into_tokens();
-        actions.extend(newest.into_iter().chain(older).map(|token| self.release(token, why)));
+        let tokens = newest.into_iter().chain(older);
+        actions.extend(tokens.map(|token| Action::Release { token, after, why }));
     }
 
-    /// Each message has a time of its own, so that those of one payload do not come back to the same consumer together.
+    /// In whole seconds, as SQS counts them: each of them is as likely.
     fn back_after(&mut self) -> Duration {
         let (least, most) = self.limits.back_after;
         let chance = Some((self.chance)()).filter(|chance| (0.0..=1.0).contains(chance));
-        least + most.saturating_sub(least).mul_f64(chance.unwrap_or_default())
+        let range = most.saturating_sub(least) + Duration::from_secs(1);
+        let after = least + range.mul_f64(chance.unwrap_or_default());
+        Duration::from_secs(after.min(most).as_secs())
     }
 }
 

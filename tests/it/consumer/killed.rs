@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,10 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use super::child::{CONCURRENCY, Orders, PREFETCH, VISIBILITY_TIMEOUT};
+use super::child::{CONCURRENCY, PREFETCH, TEST, VISIBILITY_TIMEOUT};
 use super::{grouped, numbered, quick, send};
 use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
+use crate::child::Orders;
 
 /// The variable that says how many messages each of these tests sends to a standard and to a FIFO queue together.
 const MESSAGES: &str = "SQS_TEST_CONSUMER_MESSAGES";
@@ -80,6 +80,7 @@ async fn killed(client: Client, endpoint: String, messages: usize) -> Outcome {
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let orders = Orders {
+        test: TEST,
         endpoint,
         report_to: listener.local_addr()?.to_string(),
         queues: vec![standard, fifo],
@@ -91,7 +92,7 @@ async fn killed(client: Client, endpoint: String, messages: usize) -> Outcome {
     while kills <= KILLS {
         let last = kills == KILLS;
         let goal = if last { total } else { total * (kills + 1) / (KILLS + 1) };
-        let mut child = Killed(orders.start()?);
+        let mut child = orders.start()?;
         let (connection, _) = tokio::time::timeout(STUCK, listener.accept()).await??;
         let mut lines = BufReader::new(connection).lines();
         let mut open = HashMap::new();
@@ -151,24 +152,6 @@ async fn in_queue(client: &Client, queue: &str) -> anyhow::Result<[u64; 2]> {
         count(attributes.approximate_number_of_messages)?,
         count(attributes.approximate_number_of_messages_not_visible)?,
     ])
-}
-
-/// A child process, killed at the latest when this is dropped.
-struct Killed(Child);
-
-impl Killed {
-    /// By SIGKILL.
-    fn kill(&mut self) -> anyhow::Result<()> {
-        self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.kill();
-    }
 }
 
 /// How many messages are in flight, looked at from the server's side.

@@ -6,6 +6,8 @@ use super::*;
 use crate::codec::Encoding;
 use crate::segment::Form;
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 /// A segment of ten bytes, of a payload that has `count` of them.
 fn segment(id: &str, index: u32, count: u32) -> Header {
     let digest: crate::Digest = format!("blake3:{}", "0".repeat(64)).parse().unwrap();
@@ -44,7 +46,7 @@ fn items(headers: &[Option<Header>]) -> Vec<Item<'_>> {
 }
 
 fn plan(received: &str) -> Vec<Step> {
-    Planner::new().plan(&items(&headers(received)), Instant::now())
+    Planner::new(HOUR).plan(&items(&headers(received)), Instant::now())
 }
 
 fn set(segments: &[usize]) -> Step {
@@ -110,13 +112,13 @@ fn what_contradicts_a_payload_is_no_part_of_it() {
     assert_eq!(plan("a0/2 a1/3 a1/2"), [set(&[0, 2]), release(&[1], 0)]);
     let mut overlapping = headers("a0/2 a1/2");
     overlapping[1].as_mut().unwrap().offset = 9;
-    let steps = Planner::new().plan(&items(&overlapping), Instant::now());
+    let steps = Planner::new(HOUR).plan(&items(&overlapping), Instant::now());
     assert_eq!(steps, [release(&[0, 1], 0)]);
 }
 
 #[test]
 fn a_head_that_stays_incomplete_is_reported() {
-    let mut planner = Planner::new();
+    let mut planner = Planner::new(HOUR);
     let (head, mut now) = (headers("a0/3 a0/3 w a2/3"), Instant::now());
     for seconds in [0, 1, 2, 4, 8, 16] {
         assert_eq!(planner.plan(&items(&head), now), [release(&[0, 1, 2, 3], seconds)]);
@@ -143,7 +145,7 @@ fn a_head_that_stays_incomplete_is_reported() {
 
 #[test]
 fn being_behind_others_is_no_attempt() {
-    let mut planner = Planner::new();
+    let mut planner = Planner::new(HOUR);
     let now = Instant::now();
     for _ in 0..MAX_ATTEMPTS {
         let steps = planner.plan(&items(&headers("w a0/2")), now);
@@ -182,7 +184,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn every_message_is_in_one_step_and_none_overtakes_an_earlier_one(received in groups()) {
-        let steps = Planner::new().plan(&items(&received), Instant::now());
+        let steps = Planner::new(HOUR).plan(&items(&received), Instant::now());
         let mut seen = BTreeSet::new();
         let mut begun = Vec::new();
         let mut first_released = None;
@@ -227,7 +229,7 @@ proptest! {
             count => (0..*count).map(|index| Some(segment(&format!("p{id}"), index, *count))).collect(),
         };
         let received: Vec<_> = counts.iter().enumerate().flat_map(payload).collect();
-        let steps = Planner::new().plan(&items(&received), Instant::now());
+        let steps = Planner::new(HOUR).plan(&items(&received), Instant::now());
         prop_assert_eq!(steps.len(), counts.len());
         let delivered = steps.iter().all(|step| !matches!(step, Step::Release { .. } | Step::Incomplete { .. }));
         prop_assert!(delivered);

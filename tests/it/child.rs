@@ -1,0 +1,96 @@
+//! A consumer in a process of its own, to be killed: this test binary, started again with [`ORDERS`] in its environment.
+//!
+//! It tells each step to its parent on a connection: what is written there is not lost by a kill.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, bail};
+use sqs_client::{Client, Credentials};
+use tokio::runtime::Runtime;
+
+use crate::{consumer, segments};
+
+/// The variable that makes this binary such a process.
+const ORDERS: &str = "SQS_TEST_CONSUMER_ORDERS";
+
+/// What it is to do: what to consume by which test, where the server is, whom to tell.
+pub struct Orders {
+    pub test: &'static str,
+    pub endpoint: String,
+    pub report_to: String,
+    pub queues: Vec<String>,
+}
+
+impl Orders {
+    pub fn start(&self) -> anyhow::Result<Killed> {
+        let orders = [self.test, &self.endpoint, &self.report_to].into_iter();
+        let orders: Vec<&str> = orders.chain(self.queues.iter().map(String::as_str)).collect();
+        let program = std::env::current_exe()?;
+        Ok(Killed(Command::new(program).env(ORDERS, orders.join(" ")).spawn()?))
+    }
+}
+
+/// A child process, killed at the latest when this is dropped.
+pub struct Killed(Child);
+
+impl Killed {
+    /// By SIGKILL.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// In a child: consumes until it is killed, or its parent is gone.
+pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
+    let orders = std::env::var(ORDERS).ok()?;
+    let runtime = Runtime::new().map_err(Into::into);
+    Some(runtime.and_then(|runtime| runtime.block_on(obey(&orders))))
+}
+
+async fn obey(orders: &str) -> anyhow::Result<()> {
+    let words: Vec<&str> = orders.split(' ').collect();
+    let [test, endpoint, report_to, queues @ ..] = &*words else {
+        bail!("no orders");
+    };
+    let client = Client::builder()
+        .endpoint_url(*endpoint)
+        .credentials(Credentials::new("test", "test"))
+        .retry(consumer::quick())
+        .build()?;
+    let connection = TcpStream::connect(report_to).context("the parent listens")?;
+    let mut parent = connection.try_clone()?;
+    std::thread::spawn(move || {
+        // The parent says nothing: this ends when it does.
+        let _ = parent.read(&mut [0]);
+        std::process::exit(1);
+    });
+    let report = Report(Arc::new(Mutex::new(connection)));
+    match *test {
+        consumer::child::TEST => consumer::child::consume(client, queues, report).await,
+        segments::competing::TEST => segments::competing::consume(client, queues, report).await,
+        unknown => bail!("no test {unknown}"),
+    }
+}
+
+/// Where the parent listens.
+#[derive(Clone)]
+pub struct Report(Arc<Mutex<TcpStream>>);
+
+impl Report {
+    pub fn tell(&self, line: &str) {
+        let mut connection = self.0.lock().expect("no handler panics here");
+        let told = connection.write_all(format!("{line}\n").as_bytes());
+        told.expect("the parent listens");
+    }
+}

@@ -1,0 +1,187 @@
+//! Consumers in processes of their own that compete for the segments of a standard queue, and are killed one after the
+//! other: all payloads arrive as they were sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::Trial;
+use sqs_client::Client;
+use sqs_tests::embedded::EmbeddedServer;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::payloads::{Payload, encoding, send_all};
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::child::{Killed, Orders, Report};
+use crate::consumer::quick;
+
+pub const TEST: &str = "segments";
+
+const CONSUMERS: usize = 4;
+/// The variable that says how many payloads are sent.
+const PAYLOADS: &str = "SQS_TEST_COMPETING_PAYLOADS";
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(4);
+/// So often one of them is killed.
+const KILL_EVERY: Duration = Duration::from_secs(5);
+/// Nothing arrives for so long: something is stuck.
+const STUCK: Duration = Duration::from_secs(120);
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let set = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
+    vec![trial(
+        "segments::of_four_consumers_that_are_killed_none_loses_a_payload",
+        bench,
+        move |_| Ok(Box::pin(compete(set.unwrap_or(30)))),
+    )]
+}
+
+/// In a child: tells of every message that is received, and of every payload that is whole.
+pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome {
+    let queue = *queues.first().context("a queue")?;
+    let told = report.clone();
+    encoding(client)?
+        .consumer(queue)
+        .consumers(u32::try_from(CONSUMERS)?)
+        .configure(|consumer| {
+            consumer
+                .visibility_timeout(VISIBILITY_TIMEOUT)
+                .wait_time(Duration::from_secs(1))
+                .backoff(Duration::ZERO, Duration::ZERO)
+                .around(move |delivery, handling| {
+                    told.tell(&format!(
+                        "received {} {}",
+                        delivery.message().message_id,
+                        delivery.receive_count()
+                    ));
+                    handling
+                })
+        })
+        .run(std::future::pending::<()>(), move |delivery| {
+            let report = report.clone();
+            async move {
+                match Payload::received(&delivery).await {
+                    Ok(payload) => report.tell(&format!("payload {} {}", payload.number, payload.size)),
+                    Err(error) => report.tell(&format!("changed {error:#}")),
+                }
+                Ok::<(), std::convert::Infallible>(())
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+async fn compete(count: usize) -> Outcome {
+    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    let payloads = Payload::several(count, 300 * 1024, 8192 * 1024);
+    send_all(&client, &queue, &payloads).await?;
+    let view = server.queue("q").context("it was created")?;
+    let segments = view.len();
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let orders = Orders {
+        test: TEST,
+        endpoint: server.endpoint(),
+        report_to: listener.local_addr()?.to_string(),
+        queues: vec![queue],
+    };
+    let mut lines = listen(listener);
+    let begin = Instant::now();
+    let mut ledger = Ledger::default();
+    let mut children: Vec<Killed> = (0..CONSUMERS).map(|_| orders.start()).collect::<anyhow::Result<_>>()?;
+    let (mut kills, mut last_kill, mut last_news) = (0, begin, begin);
+    while !view.is_empty() {
+        while let Ok(line) = lines.try_recv() {
+            if ledger.note(&line)? {
+                last_news = Instant::now();
+            }
+        }
+        ensure!(
+            last_news.elapsed() < STUCK,
+            "{} of {count} arrived; {} messages are left",
+            ledger.arrived.len(),
+            view.len()
+        );
+        if last_kill.elapsed() > KILL_EVERY {
+            let child = &mut children[kills % CONSUMERS];
+            child.kill()?;
+            *child = orders.start()?;
+            (kills, last_kill) = (kills + 1, Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(children);
+    // What they told before their ends counts.
+    drop(orders);
+    while let Ok(Some(line)) = tokio::time::timeout(Duration::from_secs(1), lines.recv()).await {
+        ledger.note(&line)?;
+    }
+    let sent: BTreeSet<Payload> = payloads.iter().copied().collect();
+    ensure!(ledger.arrived.keys().copied().collect::<BTreeSet<_>>() == sent);
+    let mut receives: Vec<u32> = ledger.receives.values().copied().collect();
+    receives.sort_unstable();
+    ensure!(receives.len() == segments, "every segment was received");
+    let (least, median, most) = (receives[0], receives[segments / 2], receives[segments - 1]);
+    eprintln!(
+        "{count} payloads in {segments} segments handled {} times by {CONSUMERS} consumers in {:?}, {kills} kills; \
+         receives of a segment: {least} at the least, {median} in the median, {most} at the most",
+        ledger.arrived.values().sum::<u32>(),
+        begin.elapsed()
+    );
+    ensure!(median <= 8 && most <= 60, "segments are passed around");
+    Ok(())
+}
+
+/// What all children say.
+fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let (Ok((connection, _)), false) = (listener.accept().await, sender.is_closed()) {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(connection).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    drop(sender.send(line));
+                }
+            });
+        }
+    });
+    receiver
+}
+
+#[derive(Default)]
+struct Ledger {
+    /// How often each was handled.
+    arrived: BTreeMap<Payload, u32>,
+    /// How often each message was received at the most, by its id.
+    receives: BTreeMap<String, u32>,
+}
+
+impl Ledger {
+    /// Whether a payload arrived for the first time.
+    fn note(&mut self, line: &str) -> anyhow::Result<bool> {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["received", id, count] => {
+                let most = self.receives.entry(id.to_owned()).or_default();
+                *most = count.parse::<u32>().unwrap_or(0).max(*most);
+                Ok(false)
+            }
+            ["payload", number, size] => {
+                let payload = format!("{number} {size}").parse()?;
+                let times = self.arrived.entry(payload).or_default();
+                *times += 1;
+                Ok(*times == 1)
+            }
+            ["changed", ..] => bail!("{line}"),
+            // The kill cut it off.
+            _ => Ok(false),
+        }
+    }
+}

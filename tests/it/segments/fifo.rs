@@ -1,0 +1,379 @@
+//! Payloads in segments on FIFO queues: what is in order stays in order, and what is not whole blocks its group alone.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use object_store::memory::InMemory;
+use sqs_client::{Client, MessageAttributeValue, OutgoingMessage, QueueAttributes};
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, IncompleteAction, Strategy};
+use sqs_tests::embedded::{EmbeddedServer, QueueView};
+
+use super::payloads::Payload;
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::consumer::{quick, until};
+
+/// The smallest segments that there are; a payload of this size is three of them.
+const SEGMENT: usize = 4096;
+const THREE: usize = 10_000;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    fn test<F: Future<Output = Outcome> + Send + 'static>(
+        bench: &Arc<Bench>,
+        name: &str,
+        test: impl FnOnce() -> F + Send + 'static,
+    ) -> Trial {
+        trial(format!("segments::fifo::{name}"), bench, |_| Ok(Box::pin(test())))
+    }
+    vec![
+        test(bench, "ten_segments_pass_and_eleven_are_refused_or_offloaded", ten_pass),
+        test(bench, "payloads_of_a_group_stay_in_order", in_order),
+        test(bench, "a_receive_that_brings_half_a_set_is_repeated", half_a_set),
+        test(bench, "an_interleaved_second_producer_costs_nothing", interleaved),
+        test(bench, "a_dead_producers_half_blocks_its_group_alone", || {
+            dead_producer(None)
+        }),
+        test(bench, "a_dead_producers_half_can_be_deleted", || {
+            dead_producer(Some(IncompleteAction::Delete))
+        }),
+        test(bench, "a_dead_producers_half_can_be_moved", moved),
+        test(bench, "a_held_tail_is_waited_for", held_tail),
+        test(
+            bench,
+            "a_deduplication_id_of_the_callers_holds_for_all_segments",
+            deduplicated,
+        ),
+    ]
+}
+
+/// A server, a queue there, and a client that makes small segments.
+struct Scene {
+    server: EmbeddedServer,
+    client: Client,
+    extended: ExtendedClient,
+    queue: String,
+}
+
+impl Scene {
+    async fn new() -> anyhow::Result<Self> {
+        let server = EmbeddedServer::start().await?;
+        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let extended = ExtendedClient::builder(client.clone())
+            .threshold(SEGMENT)
+            .segment_size(SEGMENT)
+            .build()?;
+        let queue = queue(&client, "q.fifo").await?;
+        Ok(Self {
+            server,
+            client,
+            extended,
+            queue,
+        })
+    }
+
+    async fn send(&self, payload: Payload, group: &str) -> anyhow::Result<usize> {
+        let sent = self
+            .extended
+            .send(&self.queue, payload.message().message_group_id(group));
+        Ok(sent.await?.segments)
+    }
+
+    /// The messages that carry a payload, to be sent by hand.
+    async fn segments(&self, payload: Payload, group: &str) -> anyhow::Result<Vec<OutgoingMessage>> {
+        let queue = queue(&self.client, "captured.fifo").await?;
+        let message = payload.message().message_group_id(group);
+        self.extended.send(&queue, message).await?;
+        let received = self
+            .client
+            .receive_message(&queue)
+            .max_messages(10)
+            .message_attribute_names(["All"])
+            .await?;
+        self.client.delete_queue(&queue).await?;
+        let again = received.messages.into_iter().enumerate().map(|(index, message)| {
+            let outgoing = OutgoingMessage::new(message.body)
+                .message_group_id(group)
+                .message_deduplication_id(format!("{}-{index}", payload.number));
+            let attributes = message.message_attributes.into_iter();
+            attributes.fold(outgoing, |outgoing, (name, value): (String, MessageAttributeValue)| {
+                outgoing.message_attribute(name, value)
+            })
+        });
+        Ok(again.collect())
+    }
+
+    async fn send_raw(&self, queue: &str, messages: impl IntoIterator<Item = OutgoingMessage>) -> Outcome {
+        for message in messages {
+            self.client.send_message(queue, message).await?;
+        }
+        Ok(())
+    }
+
+    fn view(&self, name: &str) -> QueueView {
+        self.server.queue(name).expect("the queue was created")
+    }
+
+    fn consumer(&self, queue: &str) -> ExtendedConsumer {
+        self.extended.consumer(queue).configure(|consumer| {
+            consumer
+                .visibility_timeout(Duration::from_secs(10))
+                .wait_time(Duration::from_secs(1))
+                .backoff(Duration::ZERO, Duration::ZERO)
+        })
+    }
+}
+
+async fn queue(client: &Client, name: &str) -> anyhow::Result<String> {
+    let mut attributes = QueueAttributes::default();
+    attributes.fifo_queue = Some(true);
+    attributes.content_based_deduplication = Some(true);
+    Ok(client.create_queue(name).attributes(attributes).await?.queue_url)
+}
+
+fn payload(number: usize, size: usize) -> Payload {
+    Payload { number, size }
+}
+
+/// The numbers of the payloads that came, by group, in order.
+type Groups = Arc<Mutex<BTreeMap<String, Vec<usize>>>>;
+
+/// Consumes until `done` says so, and a little longer.
+async fn consume(
+    consumer: ExtendedConsumer,
+    done: impl Fn(&BTreeMap<String, Vec<usize>>) -> bool,
+) -> anyhow::Result<BTreeMap<String, Vec<usize>>> {
+    let groups = Groups::default();
+    let changed = Arc::new(Mutex::new(None));
+    let (noted, wrong) = (groups.clone(), changed.clone());
+    let shutdown = async {
+        let ended = until(|| done(&groups.lock().expect("no handler panics here"))).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ended
+    };
+    let (told, ended) = tokio::sync::oneshot::channel();
+    let run = consumer.run(async { drop(told.send(shutdown.await)) }, move |delivery| {
+        let (noted, wrong) = (noted.clone(), wrong.clone());
+        async move {
+            let group = delivery.attributes().message_group_id().unwrap_or("-").to_owned();
+            match Payload::received(&delivery).await {
+                Ok(payload) => {
+                    let mut groups = noted.lock().expect("no handler panics here");
+                    groups.entry(group).or_default().push(payload.number);
+                }
+                Err(error) => *wrong.lock().expect("no handler panics here") = Some(error),
+            }
+            Ok::<(), std::convert::Infallible>(())
+        }
+    });
+    run.await?;
+    let arrived = groups.lock().expect("no handler panics here").clone();
+    ended.await?.with_context(|| format!("{arrived:?} arrived"))?;
+    match changed.lock().expect("no handler panics here").take() {
+        Some(error) => Err(error),
+        None => Ok(arrived),
+    }
+}
+
+fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
+    groups.values().map(Vec::len).sum()
+}
+
+async fn ten_pass() -> Outcome {
+    let scene = Scene::new().await?;
+    let sizes = 25_000..45_000;
+    let mut largest = None;
+    let mut refused = None;
+    for (number, size) in sizes.step_by(500).enumerate() {
+        match scene.send(payload(number, size), "g").await {
+            Ok(segments) => largest = Some((number, size, segments)),
+            Err(error) => {
+                refused = Some((size, error));
+                break;
+            }
+        }
+    }
+    let (last, _, segments) = largest.context("one passes")?;
+    let (size, error) = refused.context("one is refused")?;
+    ensure!(segments == 10, "{segments}");
+    let error = error.downcast::<sqs_extended::Error>()?;
+    ensure!(error.kind() == ErrorKind::TooLarge, "{error:?}");
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) > last).await?;
+    ensure!(arrived["g"] == (0..=last).collect::<Vec<_>>());
+
+    let offloading = ExtendedClient::builder(scene.client.clone())
+        .threshold(SEGMENT)
+        .segment_size(SEGMENT)
+        .strategy(Strategy::Auto)
+        .offload_to(InMemory::new(), "bucket")
+        .build()?;
+    let message = |number, size| payload(number, size).message().message_group_id("g");
+    let split = offloading.send(&scene.queue, message(100, THREE)).await?;
+    ensure!(split.segments == 3 && split.pointer.is_none());
+    let offloaded = offloading.send(&scene.queue, message(101, size)).await?;
+    ensure!(offloaded.segments == 1 && offloaded.pointer.is_some());
+    let arrived = consume(offloading.consumer(&scene.queue), |groups| count(groups) == 2).await?;
+    ensure!(arrived["g"] == [100, 101]);
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+async fn in_order() -> Outcome {
+    let scene = Scene::new().await?;
+    let (groups, each) = (5, 8);
+    for number in 0..groups * each {
+        // One message, or two to ten segments.
+        let size = [100, THREE, 30_000, 1_000, 20_000][number % 7 % 5];
+        scene
+            .send(payload(number, size), &format!("g{}", number % groups))
+            .await?;
+    }
+    let arrived = consume(scene.consumer(&scene.queue), |arrived| count(arrived) == groups * each).await?;
+    for group in 0..groups {
+        let expected: Vec<usize> = (0..each).map(|nth| nth * groups + group).collect();
+        ensure!(arrived[&format!("g{group}")] == expected, "{arrived:?}");
+    }
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// The first receive brings four messages of one group and six of the ten of the other.
+async fn half_a_set() -> Outcome {
+    let scene = Scene::new().await?;
+    for number in 0..4 {
+        scene.send(payload(number, 10), "a").await?;
+    }
+    let segments = scene.send(payload(4, 30_000), "b").await?;
+    ensure!(
+        (7..=10).contains(&segments),
+        "{segments} are more than fit behind the others"
+    );
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 5).await?;
+    ensure!(arrived["a"] == [0, 1, 2, 3] && arrived["b"] == [4], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+async fn interleaved() -> Outcome {
+    let scene = Scene::new().await?;
+    let (a, b) = (
+        scene.segments(payload(0, THREE), "g").await?,
+        scene.segments(payload(1, THREE), "g").await?,
+    );
+    ensure!((a.len(), b.len()) == (3, 3));
+    let both = a.into_iter().zip(b).flat_map(|(a, b)| [a, b]);
+    scene.send_raw(&scene.queue, both).await?;
+    scene.send(payload(2, 10), "g").await?;
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 3).await?;
+    ensure!(arrived["g"] == [0, 1, 2], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// Two segments of three, a whole payload behind them, and one of another group.
+async fn half_then_whole(scene: &Scene) -> anyhow::Result<OutgoingMessage> {
+    let mut half = scene.segments(payload(0, THREE), "g").await?;
+    let last = half.pop().context("the last segment")?;
+    scene.send_raw(&scene.queue, half).await?;
+    scene.send(payload(1, THREE), "g").await?;
+    scene.send(payload(2, THREE), "other").await?;
+    Ok(last)
+}
+
+async fn dead_producer(action: Option<IncompleteAction>) -> Outcome {
+    let scene = Scene::new().await?;
+    drop(half_then_whole(&scene).await?);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut consumer = scene.consumer(&scene.queue).incomplete_after(Duration::from_secs(2));
+    let deletes = action.is_some();
+    if let Some(action) = action {
+        let told = told.clone();
+        consumer = consumer.on_incomplete(move |payload| {
+            told.lock().expect("no hook panics").push((payload.have, payload.count));
+            let action = action.clone();
+            async move { action }
+        });
+    }
+    let (after, view) = (std::time::Instant::now(), scene.view("q.fifo"));
+    let arrived = consume(consumer, |groups| match deletes {
+        true => count(groups) == 2,
+        // It is told of, and given back, within this time.
+        false => count(groups) >= 1 && after.elapsed() > Duration::from_secs(6),
+    })
+    .await?;
+    ensure!(arrived["other"] == [2]);
+    if deletes {
+        ensure!(arrived["g"] == [1] && *told.lock().expect("no hook panics") == [(2, 3)]);
+        ensure!(view.is_empty());
+    } else {
+        ensure!(!arrived.contains_key("g"), "the group is blocked: {arrived:?}");
+        ensure!(view.len() == 5, "nothing was deleted");
+    }
+    Ok(())
+}
+
+async fn moved() -> Outcome {
+    let scene = Scene::new().await?;
+    let last = half_then_whole(&scene).await?;
+    let elsewhere = queue(&scene.client, "incomplete.fifo").await?;
+    let to = elsewhere.clone();
+    let consumer = scene
+        .consumer(&scene.queue)
+        .incomplete_after(Duration::from_secs(2))
+        .on_incomplete(move |_| {
+            let to = to.clone();
+            async move { IncompleteAction::MoveTo(to) }
+        });
+    let arrived = consume(consumer, |groups| count(groups) == 2).await?;
+    ensure!(arrived["g"] == [1] && arrived["other"] == [2]);
+    ensure!(scene.view("q.fifo").is_empty());
+    ensure!(scene.view("incomplete.fifo").len() == 2);
+    // What was moved is a part of the payload as it was.
+    scene.send_raw(&elsewhere, [last]).await?;
+    let arrived = consume(scene.consumer(&elsewhere), |groups| count(groups) == 1).await?;
+    ensure!(arrived["g"] == [0]);
+    ensure!(scene.view("incomplete.fifo").is_empty());
+    Ok(())
+}
+
+/// Another consumer has received all of it, and given back all but the tail.
+async fn held_tail() -> Outcome {
+    let scene = Scene::new().await?;
+    scene.send(payload(0, THREE), "g").await?;
+    let held = scene
+        .client
+        .receive_message(&scene.queue)
+        .max_messages(10)
+        .visibility_timeout(Duration::from_secs(3))
+        .await?
+        .messages;
+    let (_tail, others) = held.split_last().context("three messages")?;
+    for message in others {
+        let handle = &message.receipt_handle;
+        scene
+            .client
+            .change_message_visibility(&scene.queue, handle, Duration::ZERO)
+            .await?;
+    }
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await?;
+    ensure!(arrived["g"] == [0]);
+    let view = scene.view("q.fifo");
+    ensure!(view.is_empty(), "{} stay", view.len());
+    Ok(())
+}
+
+async fn deduplicated() -> Outcome {
+    let scene = Scene::new().await?;
+    for payload in [payload(0, THREE), payload(0, THREE), payload(1, THREE)] {
+        let id = format!("order-{}", payload.number);
+        let message = payload.message().message_group_id("g").message_deduplication_id(id);
+        ensure!(scene.extended.send(&scene.queue, message).await?.segments == 3);
+    }
+    ensure!(scene.view("q.fifo").len() == 6, "the second is the first");
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 2).await?;
+    ensure!(arrived["g"] == [0, 1]);
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! One consumer, on every server, and on one in trouble: all payloads arrive as they were sent, and nothing stays.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::future::BoxFuture;
+use libtest_mimic::Trial;
+use sqs_client::{Client, QueueAttributeName};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use tokio::time::Instant;
+
+use super::payloads::{Payload, encoding, send_all};
+use crate::bench::{Backend, Bench, Outcome, client_of_embedded, trial, unique};
+use crate::consumer::quick;
+
+/// The variable that says how many payloads are sent on the embedded server.
+const PAYLOADS: &str = "SQS_TEST_SEGMENTED_PAYLOADS";
+
+const KIB: usize = 1024;
+/// Nothing arrives for so long: something is stuck.
+const STUCK: Duration = Duration::from_secs(60);
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let set = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
+    let on_server = |backend: Backend, payloads: Vec<Payload>| {
+        trial(
+            format!("segments::one_consumer_gets_all_payloads::{backend:?}"),
+            bench,
+            move |bench| {
+                let client = bench.client_for(backend)?.build().expect("a client");
+                Ok(Box::pin(all_arrive(client, payloads)))
+            },
+        )
+    };
+    vec![
+        trial("segments::one_consumer_gets_all_payloads::Embedded", bench, move |_| {
+            Ok(Box::pin(in_trouble(set.unwrap_or(100))))
+        }),
+        on_server(Backend::ElasticMq, Payload::several(50, 300 * KIB, 8192 * KIB)),
+        on_server(Backend::Moto, Payload::several(20, 300 * KIB, 2048 * KIB)),
+    ]
+}
+
+/// Of every 20 requests one goes wrong, and messages come twice and out of order.
+async fn in_trouble(count: usize) -> Outcome {
+    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    for action in [
+        Action::SendMessageBatch,
+        Action::ReceiveMessage,
+        Action::DeleteMessageBatch,
+        Action::ChangeMessageVisibilityBatch,
+    ] {
+        for (kind, probability) in [
+            (FaultKind::Throttle, 0.02),
+            (FaultKind::Reset, 0.015),
+            (FaultKind::HalfAnswer, 0.015),
+        ] {
+            server.faults().add(Fault::on(action, kind).probability(probability));
+        }
+    }
+    for kind in [FaultKind::Duplicate, FaultKind::Reorder] {
+        server
+            .faults()
+            .add(Fault::on(Action::ReceiveMessage, kind.clone()).probability(0.2));
+        server
+            .faults()
+            .add(Fault::on(Action::SendMessageBatch, kind).probability(0.05));
+    }
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    all_arrive(client, Payload::several(count, 300 * KIB, 8192 * KIB)).await
+}
+
+async fn all_arrive(client: Client, payloads: Vec<Payload>) -> Outcome {
+    let queue = client.create_queue(unique("segments")).await?.queue_url;
+    let begin = Instant::now();
+    let arrived = Arrived::default();
+    let noted = arrived.clone();
+    let all: BoxFuture<'_, Outcome> = Box::pin(async {
+        send_all(&client, &queue, &payloads).await?;
+        arrived.wait_for(payloads.len()).await?;
+        until_empty(&client, &queue).await
+    });
+    let (ended, end) = tokio::sync::oneshot::channel();
+    let shutdown = async move { drop(ended.send(all.await)) };
+    encoding(client.clone())?
+        .consumer(&queue)
+        .configure(|consumer| {
+            consumer
+                .visibility_timeout(Duration::from_secs(5))
+                .wait_time(Duration::from_secs(1))
+                .backoff(Duration::ZERO, Duration::ZERO)
+        })
+        .run(shutdown, move |delivery| {
+            let noted = noted.clone();
+            async move {
+                noted.note(Payload::received(&delivery).await);
+                Ok::<(), std::convert::Infallible>(())
+            }
+        })
+        .await?;
+    end.await.context("it was waited for")??;
+    let times = arrived.check(&payloads)?;
+    let bytes: usize = payloads.iter().map(|payload| payload.size).sum();
+    eprintln!(
+        "{} payloads, {} MiB in all, handled {times} times in {:?}",
+        payloads.len(),
+        bytes / (KIB * KIB),
+        begin.elapsed()
+    );
+    Ok(())
+}
+
+/// Until there are no messages, visible or not.
+async fn until_empty(client: &Client, queue: &str) -> Outcome {
+    let deadline = Instant::now() + STUCK;
+    loop {
+        let attributes = client
+            .get_queue_attributes(queue, [QueueAttributeName::All])
+            .await?
+            .attributes;
+        let left = [
+            attributes.approximate_number_of_messages,
+            attributes.approximate_number_of_messages_not_visible,
+        ];
+        if left == [Some(0); 2] {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{left:?} messages stay");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What was handled, how often, and what came as it should not.
+#[derive(Clone, Default)]
+struct Arrived(Arc<Mutex<(BTreeMap<Payload, u32>, Vec<String>)>>);
+
+impl Arrived {
+    fn note(&self, received: anyhow::Result<Payload>) {
+        let mut seen = self.0.lock().expect("no handler panics here");
+        match received {
+            Ok(payload) => *seen.0.entry(payload).or_default() += 1,
+            Err(error) => seen.1.push(format!("{error:?}")),
+        }
+    }
+
+    fn count(&self) -> usize {
+        let seen = self.0.lock().expect("no handler panics here");
+        seen.0.len() + seen.1.len()
+    }
+
+    async fn wait_for(&self, count: usize) -> Outcome {
+        let mut last = (0, Instant::now());
+        while self.count() < count {
+            if self.count() > last.0 {
+                last = (self.count(), Instant::now());
+            }
+            ensure!(last.1.elapsed() < STUCK, "{} of {count} arrived", last.0);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// How many were handled, those that were handled again among them.
+    fn check(&self, payloads: &[Payload]) -> anyhow::Result<u32> {
+        let seen = self.0.lock().expect("no handler panics here");
+        ensure!(seen.1.is_empty(), "{:?}", seen.1);
+        let mut sent = payloads.to_vec();
+        sent.sort();
+        let arrived: Vec<Payload> = seen.0.keys().copied().collect();
+        ensure!(arrived == sent, "{} of {} arrived", arrived.len(), sent.len());
+        // What compression made small enough is an ordinary message, and comes as often as SQS brings it.
+        let again = seen
+            .0
+            .iter()
+            .find(|(payload, times)| **times > 1 && !payload.is_encoded());
+        ensure!(again.is_none(), "{again:?}: segments of a finished payload are deleted");
+        Ok(seen.0.values().sum())
+    }
+}
