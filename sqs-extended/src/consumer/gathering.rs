@@ -38,6 +38,18 @@ pub(super) struct Complete {
     pub(super) duplicates: Vec<Segment>,
 }
 
+impl Complete {
+    /// `None` if there are no segments.
+    pub(super) fn new(segments: Vec<Segment>, duplicates: Vec<Segment>) -> Option<Self> {
+        let whole = segments.first()?.header.whole.clone();
+        Some(Self {
+            whole,
+            segments,
+            duplicates,
+        })
+    }
+}
+
 impl Gathering {
     pub(super) fn new(client: Client, settings: &Settings) -> Self {
         Self {

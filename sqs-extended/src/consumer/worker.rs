@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
+use sqs_client::Message;
 use tokio::time::Instant;
 
 use super::gathering::{Complete, Gathering};
@@ -111,65 +113,36 @@ where
         received: sqs_client::Delivery,
         header: Header,
     ) -> Result<(), GivenBack> {
-        let id = header.whole.id.clone();
-        let others = received.take_behind(|message| {
-            let header = Header::find(&message.message_attributes).ok().flatten();
-            header.is_some_and(|header| header.whole.id == id)
-        });
-        others.iter().for_each(sqs_client::Delivery::set_aside);
-        let mut segments = vec![Segment::take(received, header).map_err(|invalid| refused(&invalid.into()))?];
-        for other in others {
-            if let Ok(Some(header)) = Header::find(&other.message().message_attributes) {
-                segments.push(Segment::take(other, header).map_err(|invalid| refused(&invalid.into()))?);
-            }
-        }
+        let segments = with_those_behind(received, header).map_err(|error| refused(&error))?;
         let step = {
             let items: Vec<Item<'_>> = segments
                 .iter()
                 .map(|segment| Item::Segment(&segment.header, segment.len()))
                 .collect();
             let mut planner = planner.lock().unwrap_or_else(PoisonError::into_inner);
+            // What comes after it is dropped, and so given back.
             planner.plan(&items, Instant::now()).into_iter().next()
         };
-        let mut segments: Vec<Option<Segment>> = segments.into_iter().map(Some).collect();
-        let mut take = |places: Vec<usize>| -> Vec<Segment> {
-            let places = places.into_iter();
-            places
-                .filter_map(|place| segments.get_mut(place).and_then(Option::take))
-                .collect()
-        };
+        let mut places = Places::new(segments);
         match step {
-            Some(Step::Set {
-                segments: places,
-                duplicates,
-            }) => {
-                let (segments, duplicates) = (take(places), take(duplicates));
-                let Some(first) = segments.first() else {
-                    return Err(GivenBack);
-                };
-                let whole = first.header.whole.clone();
-                let complete = Complete {
-                    whole,
-                    segments,
-                    duplicates,
-                };
+            Some(Step::Set { segments, duplicates }) => {
+                let (segments, duplicates) = (places.take(segments), places.take(duplicates));
+                let complete = Complete::new(segments, duplicates).ok_or(GivenBack)?;
                 self.settle_set(complete, None).await
             }
-            Some(Step::Incomplete {
-                segments: places,
-                have,
-                after,
-            }) => {
-                let segments = take(places);
-                if let Some(whole) = segments.first().map(|segment| segment.header.whole.clone()) {
-                    self.gathering
-                        .incomplete(&whole, have, Incomplete::Expired, segments, after)
-                        .await;
-                }
+            Some(Step::Incomplete { segments, have, after }) => {
+                let segments = places.take(segments);
+                let first = segments.first().ok_or(GivenBack)?;
+                let whole = first.header.whole.clone();
+                let gathering = &self.gathering;
+                gathering
+                    .incomplete(&whole, have, Incomplete::Expired, segments, after)
+                    .await;
                 Ok(())
             }
             Some(Step::Release { messages, after }) => {
-                futures::future::join_all(take(messages).into_iter().map(|segment| segment.release(after))).await;
+                let segments = places.take(messages).into_iter();
+                join_all(segments.map(|segment| segment.release(after))).await;
                 Ok(())
             }
             Some(Step::Whole(_)) | None => Err(GivenBack),
@@ -207,6 +180,36 @@ where
             );
         }
         settled
+    }
+}
+
+/// The segment, and the others of its payload that wait behind it in its group; they are ours to settle.
+fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<Vec<Segment>, Error> {
+    let id = header.whole.id.clone();
+    let of_message = |message: &Message| Header::find(&message.message_attributes).ok().flatten();
+    let others = first.take_behind(|message| of_message(message).is_some_and(|header| header.whole.id == id));
+    others.iter().for_each(sqs_client::Delivery::set_aside);
+    let others = others.into_iter().filter_map(|other| {
+        let header = of_message(other.message())?;
+        Some((other, header))
+    });
+    std::iter::once((first, header))
+        .chain(others)
+        .map(|(delivery, header)| Ok(Segment::take(delivery, header)?))
+        .collect()
+}
+
+/// Segments by their places in what was received, each to be taken once.
+struct Places(Vec<Option<Segment>>);
+
+impl Places {
+    fn new(segments: Vec<Segment>) -> Self {
+        Self(segments.into_iter().map(Some).collect())
+    }
+
+    fn take(&mut self, places: Vec<usize>) -> Vec<Segment> {
+        let taken = places.into_iter().map(|place| self.0.get_mut(place)?.take());
+        taken.flatten().collect()
     }
 }
 

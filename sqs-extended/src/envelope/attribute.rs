@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind};
 #[non_exhaustive]
 pub enum ReservedAttribute {
     /// `SQSLargePayloadSize`, the older name. AWS's Java library still writes it unless told otherwise, and every
-    /// reader knows it: hence our default too.
+    /// reader knows it: hence our default too. AWS's Python library asks for the newer one only unless it is told to
+    /// receive all attributes, or to use the older one.
     #[default]
     SqsLargePayloadSize,
     /// `ExtendedPayloadSize`, the newer name; unknown to AWS's Java library before 1.1.

@@ -296,7 +296,7 @@ async fn dead_producer(action: Option<IncompleteAction>) -> Outcome {
             async move { action }
         });
     }
-    let (after, view) = (std::time::Instant::now(), scene.view("q.fifo"));
+    let (after, view) = (tokio::time::Instant::now(), scene.view("q.fifo"));
     let arrived = consume(consumer, |groups| match deletes {
         true => count(groups) == 2,
         // It is told of, and given back, within this time.

@@ -134,7 +134,10 @@ async fn until_empty(client: &Client, queue: &str) -> Outcome {
 
 /// What was handled, how often, and what came as it should not.
 #[derive(Clone, Default)]
-struct Arrived(Arc<Mutex<(BTreeMap<Payload, u32>, Vec<String>)>>);
+struct Arrived(Arc<Mutex<Seen>>);
+
+/// How often each came, and the errors.
+type Seen = (BTreeMap<Payload, u32>, Vec<String>);
 
 impl Arrived {
     fn note(&self, received: anyhow::Result<Payload>) {
