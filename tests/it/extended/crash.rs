@@ -297,7 +297,7 @@ impl Crashes {
             let mut acknowledged = queue.sent - self.view(queue)?.len().min(queue.sent);
             let url = self.server.queue_url(&queue.name);
             while !self.view(queue)?.is_empty() {
-                let received = extended.receive(&url).wait_time(Duration::ZERO).await?;
+                let received = extended.receive(&url).wait_time(2 * child::HIDDEN_FOR).await?;
                 let delivery = received.into_iter().next().context("a message is hidden")??;
                 match delivery.text().await {
                     Ok(text) => ensure!(text == payload(queue.size), "a payload has changed"),

@@ -63,6 +63,9 @@ pub fn is_old(key: &str) -> bool {
     key.contains(OLD)
 }
 
+/// How long a consumer hides what it receives. Where it is killed while the answer is on its way, nobody knows the handle.
+pub const HIDDEN_FOR: Duration = Duration::from_secs(10);
+
 const OLD: &str = "old-";
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -116,7 +119,11 @@ impl Orders {
 }
 
 async fn consume(extended: &ExtendedClient, queue: &str, file: &File, gate: &Gate) -> anyhow::Result<()> {
-    let received = extended.receive(queue).wait_time(Duration::ZERO).await?;
+    let received = extended
+        .receive(queue)
+        .wait_time(Duration::ZERO)
+        .visibility_timeout(HIDDEN_FOR)
+        .await?;
     let delivery = received.into_iter().next().context("a message")??;
     delivery.download_to(file).await?;
     gate.pass("downloaded").await;
