@@ -209,7 +209,7 @@ impl Unfit<'_> {
         let mut message = self.message.clone();
         let base = fifo.then(|| deduplicated_by(&mut message, original));
         let segments = Split {
-            text: encoding.is_plain() && policy::is_body(&bytes),
+            text: encoding.is_plain() && std::str::from_utf8(&bytes).is_ok(),
             stored: bytes,
             digest: stored.digest.clone(),
             encoding: (!encoding.is_plain()).then(|| (encoding.clone(), original.len)),

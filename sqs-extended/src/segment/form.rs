@@ -55,7 +55,10 @@ impl Form {
     /// Puts the bytes into the message. Those of a text must be UTF-8.
     pub(super) fn write(self, message: &mut OutgoingMessage, bytes: Bytes) {
         match self {
-            Self::Text => message.body = String::from_utf8_lossy(&bytes).into_owned(),
+            Self::Text => {
+                let text = String::from_utf8(bytes.into());
+                message.body = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            }
             Self::Base64 => message.body = STANDARD.encode(bytes),
             Self::Binary => {
                 PLACEHOLDER.clone_into(&mut message.body);
