@@ -55,7 +55,11 @@ impl Form {
     /// Puts the bytes into the message. Those of a text must be UTF-8.
     pub(super) fn write(self, message: &mut OutgoingMessage, bytes: Bytes) {
         match self {
-            Self::Text => message.body = String::from_utf8_lossy(&bytes).into_owned(),
+            Self::Text => {
+                // The lossy conversion takes a quarter of all that sending takes, and is for what is no text.
+                let text = String::from_utf8(bytes.into());
+                message.body = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            }
             Self::Base64 => message.body = STANDARD.encode(bytes),
             Self::Binary => {
                 PLACEHOLDER.clone_into(&mut message.body);
