@@ -16,14 +16,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqs_client::{Client, Credentials, MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{DEFAULT_SPLIT_LIMIT, ExtendedClient, Strategy};
+use sqs_extended::{ExtendedClient, Strategy};
 use tokio::process::Command;
 use tokio::time::Instant;
 
 const QUEUE_URL: &str = "http://127.0.0.1/000000000000/bench";
-const MIB: usize = 1024 * 1024;
 /// What fits into a message of 256 KiB beside a segment's header.
-const PIECE: usize = 261_600;
+const PIECE: usize = 261_000;
+/// So many pieces fit into a batch, and a payload is so many batches, all alike: the server knows one answer.
+const BATCH: usize = 4;
+const BATCHES: usize = 8;
+const PAYLOAD_BYTES: usize = PIECE * BATCH * BATCHES;
+const PAYLOAD_MIB: f64 = PAYLOAD_BYTES as f64 / 1024.0 / 1024.0;
 
 #[derive(Parser)]
 struct Options {
@@ -33,9 +37,6 @@ struct Options {
     /// Payloads a turn, one after the other.
     #[arg(long, default_value_t = 100)]
     payloads: usize,
-    /// The size of each.
-    #[arg(long, default_value_t = DEFAULT_SPLIT_LIMIT / MIB)]
-    size_mib: usize,
     #[command(subcommand)]
     child: Option<Role>,
 }
@@ -55,7 +56,6 @@ struct Run {
     kind: Kind,
     address: String,
     payloads: usize,
-    size_mib: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -94,10 +94,10 @@ fn main() -> anyhow::Result<()> {
         })
 }
 
-/// To a batch of any number of entries: those that were not sent are passed over.
+/// To every batch.
 fn answer() -> String {
     let entry = |id: usize| json!({"Id": id.to_string(), "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"});
-    json!({"Successful": (0..10).map(entry).collect::<Vec<_>>(), "Failed": []}).to_string()
+    json!({"Successful": (0..BATCH).map(entry).collect::<Vec<_>>(), "Failed": []}).to_string()
 }
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
@@ -118,7 +118,10 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
                 pairs.push(pair);
             }
         }
-        println!("{kind}: {} turns of {} payloads of {} MiB", options.pairs, options.payloads, options.size_mib);
+        println!(
+            "{kind}: {} turns of {} payloads of {:.1} MiB",
+            options.pairs, options.payloads, PAYLOAD_MIB
+        );
         let (split, by_hand): (Vec<Figures>, Vec<Figures>) = pairs.iter().copied().unzip();
         for (name, figures) in [("split", split), ("by hand", by_hand)] {
             println!(
@@ -128,7 +131,8 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
                 Spread::of(&figures, |figures| figures.peak as f64).max,
             );
         }
-        let ratio = |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(split, by_hand)| figure(split) / figure(by_hand));
+        let ratio =
+            |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(split, by_hand)| figure(split) / figure(by_hand));
         println!(
             "  split / by hand: goodput {}, CPU {}",
             ratio(|figures| figures.goodput),
@@ -141,7 +145,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
 async fn take_turn(contender: &str, kind: &str, address: &str, options: &Options) -> anyhow::Result<Figures> {
     let output = Command::new(std::env::current_exe()?)
         .args(["run", contender, kind, address])
-        .args([options.payloads.to_string(), options.size_mib.to_string()])
+        .args([options.payloads.to_string()])
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output()
@@ -158,7 +162,6 @@ impl Run {
             .build()?;
         let extended = ExtendedClient::builder(client.clone())
             .strategy(Strategy::Split)
-            .split_limit(self.size_mib * MIB)
             .build()?;
         let payload = self.payload();
         let (cpu, begin) = (cpu_time()?, Instant::now());
@@ -173,7 +176,7 @@ impl Run {
             }
         }
         let (cpu, elapsed) = (cpu_time()? - cpu, begin.elapsed());
-        let mib = (self.payloads * self.size_mib) as f64;
+        let mib = self.payloads as f64 * PAYLOAD_MIB;
         let figures = Figures {
             goodput: mib / elapsed.as_secs_f64(),
             cpu: cpu.as_secs_f64() * 1e3 / mib,
@@ -185,7 +188,7 @@ impl Run {
 
     fn payload(&self) -> Bytes {
         let byte = |i: usize| (i.wrapping_mul(2_654_435_761) >> 13) as u8;
-        let bytes = (0..self.size_mib * MIB).map(byte);
+        let bytes = (0..PAYLOAD_BYTES).map(byte);
         match self.kind {
             Kind::Text => bytes.map(|byte| b'a' + byte % 26).collect(),
             Kind::Binary => bytes.collect(),
