@@ -8,6 +8,7 @@ mod leases;
 mod peer;
 mod pointers;
 mod road;
+mod settings;
 mod store;
 mod stores;
 mod sweep;
@@ -28,6 +29,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         peer::trials(bench),
         pointers::trials(bench),
         road::trials(bench),
+        settings::trials(bench),
         stores::trials(bench),
         sweep::trials(bench),
     ];

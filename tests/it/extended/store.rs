@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -104,6 +105,8 @@ pub struct Counting {
     calls: Arc<AtomicUsize>,
     /// Whether deletes fail.
     pub keeps: bool,
+    /// How long a request to delete takes.
+    pub deletes_take: Duration,
 }
 
 impl Counting {
@@ -147,7 +150,12 @@ impl ObjectStore for Counting {
             };
             return keys.map(refused).boxed();
         }
-        self.called().delete_stream(keys)
+        let (deleted, time) = (self.called().delete_stream(keys), self.deletes_take);
+        let later = async move {
+            tokio::time::sleep(time).await;
+            deleted
+        };
+        later.flatten_stream().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

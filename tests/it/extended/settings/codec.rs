@@ -1,0 +1,152 @@
+//! Payloads that are compressed and encrypted, in a store by its URL.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sqs_client::{MessageAttributeValue, OutgoingMessage};
+use sqs_extended::{Codec, Compression, ErrorKind, Payload, PayloadStore, SecretKey, StaticKeys};
+use sqs_tests::servers::Server;
+
+use super::super::store::{BUCKET, Place};
+use super::{Setting, delivery, set};
+use crate::bench::{Bench, Outcome, trial, unique};
+
+const MIB: usize = 1024 * 1024;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("extended::settings::codec::by_url_on_minio", bench, |bench| {
+            let minio = bench.servers.minio().map_err(Clone::clone)?;
+            let place = Place::of(minio).expect("a bucket");
+            let prefix = unique("codec");
+            let url = url(minio, &prefix);
+            Ok(Box::pin(async move {
+                by_url(&Setting::new().await?, &place, &url, &prefix).await
+            }))
+        }),
+        set("codec::keys_are_needed", bench, |setting| keys(setting).boxed()),
+        set("codec::bombs_are_found_out", bench, |setting| bombs(setting).boxed()),
+    ]
+}
+
+fn url(server: &Server, prefix: &str) -> String {
+    let encoded = |value| utf8_percent_encode(value, NON_ALPHANUMERIC);
+    format!(
+        "s3://{BUCKET}/{prefix}?endpoint={}&region={}&access_key_id={}&secret_access_key={}",
+        encoded(server.endpoint()),
+        encoded(server.region()),
+        encoded(server.access_key()),
+        encoded(server.secret_key())
+    )
+}
+
+fn secret(key: u8) -> Codec {
+    let keys = StaticKeys::new("k", SecretKey::from([key; 32]));
+    Codec::new().compression(Compression::zstd(1)).encryption(keys)
+}
+
+/// Bytes that cannot be compressed.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let words = std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
+async fn by_url(setting: &Setting, place: &Place, url: &str, prefix: &str) -> Outcome {
+    let payloads = PayloadStore::from_url(url)?.codec(secret(1)).part_size(5 * MIB as u64);
+    let extended = setting.with(payloads)?.build()?;
+    let payload = noise(20 * MIB);
+    let sent = extended.send(&setting.queue, payload.clone()).await?;
+    let pointer = sent.pointer.context("a pointer")?;
+    ensure!(pointer.key.starts_with(&format!("{prefix}/")), "{pointer:?}");
+
+    let (bucket, key) = (place.bucket()?, Path::from(&*pointer.key));
+    let object = bucket.get(&key).await?;
+    let parts = object.meta.e_tag.clone().unwrap_or_default();
+    ensure!(
+        parts.trim_matches('"').ends_with("-5"),
+        "it was not stored in parts: {parts}"
+    );
+    let stored = object.bytes().await?;
+    ensure!(pointer.length == Some(stored.len() as u64));
+    for piece in payload.chunks(MIB) {
+        let piece = &piece[..32];
+        ensure!(
+            !stored.windows(32).any(|window| window == piece),
+            "the payload is readable"
+        );
+    }
+
+    let delivery = delivery(&extended, &setting.queue).await?;
+    ensure!(delivery.size() == Some(payload.len() as u64));
+    ensure!(delivery.bytes().await? == payload, "it came changed");
+    delivery.ack().await?;
+    ensure!(bucket.head(&key).await.is_err(), "its payload is still there");
+    Ok(())
+}
+
+/// Without them, or with others, nothing is fetched.
+async fn keys(setting: Setting) -> Outcome {
+    let sender = setting.with(setting.payloads().codec(secret(1)))?.build()?;
+    sender.send(&setting.queue, "secret ".repeat(100_000)).await?;
+    let none = setting.extended()?.build()?;
+    let wrong = setting.with(setting.payloads().codec(secret(2)))?.build()?;
+    let calls = setting.store.calls();
+    for (reader, kind) in [(none, ErrorKind::UnsupportedEncoding), (wrong, ErrorKind::Key)] {
+        let delivery = delivery(&reader, &setting.queue).await?;
+        let error = delivery.text().await.unwrap_err();
+        ensure!(error.kind() == kind, "{error:?}");
+        ensure!(setting.store.calls() == calls, "the store was called");
+        delivery.release(std::time::Duration::ZERO).await?;
+    }
+    let delivery = delivery(&sender, &setting.queue).await?;
+    ensure!(delivery.text().await?.starts_with("secret secret"));
+    Ok(())
+}
+
+/// 64 MiB of zeros in a few KiB: whoever says less is given no more than that, and nobody more than is accepted.
+async fn bombs(setting: Setting) -> Outcome {
+    const MAX: u64 = 1_000_000;
+    let sender = Codec::new().compression(Compression::zstd(1));
+    let sender = setting.with(setting.payloads().codec(sender))?.build()?;
+    let zeros = Bytes::from(vec![0; MIB]);
+    let zeros = stream::iter((0..64).map(move |_| Ok(zeros.clone())));
+    let sent = sender.send(&setting.queue, Payload::from_stream(zeros, None)).await?;
+    let pointer = sent.pointer.context("a pointer")?;
+    ensure!(pointer.length.is_some_and(|length| length < 100_000), "{pointer:?}");
+    let false_claim = OutgoingMessage::new(pointer.to_string())
+        .message_attribute("ExtendedPayloadSize", MessageAttributeValue::number(10));
+    setting.client.send_message(&setting.queue, false_claim).await?;
+
+    let careful = setting.with(setting.payloads().max_payload(MAX))?.build()?;
+    for (reader, most) in [(&careful, MAX), (&sender, 10)] {
+        let delivery = delivery(reader, &setting.queue).await?;
+        let mut chunks = delivery.stream().await?;
+        let (mut given, mut error) = (0, None);
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => given += chunk.len() as u64,
+                Err(failed) => error = Some(failed),
+            }
+        }
+        let error = error.context("it was taken")?;
+        ensure!(error.kind() == ErrorKind::TooLarge, "{error:?}");
+        ensure!(given <= most, "{given} bytes of at most {most}");
+        let folder = tempfile::tempdir()?;
+        let file = delivery.download_to(folder.path().join("file")).await;
+        ensure!(file.err().context("it was taken")?.kind() == ErrorKind::TooLarge);
+        ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "a file is left");
+    }
+    Ok(())
+}
