@@ -1,15 +1,22 @@
 //! What is done about a message whose payload is missing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqs_client::{Client, Message, MessageAttributeValue, OutgoingMessage};
+use sqs_client::{Client, Message, MessageAttributeValue, MessageSystemAttributeName, OutgoingMessage};
 
 use crate::hold::Hold;
 use crate::policy::is_fifo;
 
-/// What is done about a message whose payload the store truly does not have, once that was found out by asking for it.
-/// Throttling, a refusal and a network's failure are never taken for that. Whoever asked gets the error in any case.
+/// What SQS itself knows of a message, and is sent on with it.
+pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
+    MessageSystemAttributeName::MessageGroupId,
+    MessageSystemAttributeName::AwsTraceHeader,
+];
+
+/// What is done about a message whose payload the store truly does not have, once that was found out by asking for it:
+/// once for each delivery, however often it is asked. Throttling, a refusal and a network's failure are never taken for that. Whoever asked gets the error in any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingPayload {
@@ -29,13 +36,18 @@ pub enum MissingPayload {
 /// What was taken off a message that points to a payload, to send it on as it was.
 #[derive(Debug)]
 pub(crate) struct Sealed {
-    pub(crate) body: String,
-    pub(crate) attributes: BTreeMap<String, MessageAttributeValue>,
+    body: String,
+    attributes: BTreeMap<String, MessageAttributeValue>,
+    /// The payload was found missing before.
+    acted: AtomicBool,
 }
 
 impl MissingPayload {
-    /// Does it; what fails is logged, and the message comes again by itself.
+    /// Does it, unless that was done; what fails is logged, and the message comes again by itself.
     pub(crate) async fn act(&self, client: &Client, hold: &Hold, message: &Message, sealed: &Sealed) {
+        if sealed.acted.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let done = match self {
             Self::Keep => Ok(()),
             Self::Release(after) => hold.release(*after).await,
@@ -56,6 +68,14 @@ impl MissingPayload {
 }
 
 impl Sealed {
+    pub(crate) fn new(body: String, attributes: BTreeMap<String, MessageAttributeValue>) -> Self {
+        Self {
+            body,
+            attributes,
+            acted: AtomicBool::new(false),
+        }
+    }
+
     fn again(&self, message: &Message, queue_url: &str) -> OutgoingMessage {
         let attributes = &message.attributes;
         let mut sent = OutgoingMessage::new(&*self.body);

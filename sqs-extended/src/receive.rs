@@ -18,6 +18,7 @@ use crate::envelope;
 use crate::error::Error;
 use crate::hold::{Hold, Leased};
 use crate::lease::Lease;
+use crate::missing::{self, MissingPayload};
 use crate::segment;
 
 /// A receive about to be made: await it.
@@ -62,11 +63,16 @@ pub struct ReceiveRequest {
 
 impl ReceiveRequest {
     pub(crate) fn new(extended: ExtendedClient, queue_url: String) -> Self {
-        let request = extended
+        let mut request = extended
             .client()
             .receive_message(queue_url.as_str())
             .message_attribute_names(envelope::RESERVED_NAMES)
             .message_attribute_names(segment::ATTRIBUTES);
+        if matches!(extended.0.missing, MissingPayload::SendTo(_)) {
+            request = request
+                .message_attribute_names(["All"])
+                .message_system_attribute_names(missing::SENT_ON);
+        }
         Self {
             visibility_timeout: extended.0.visibility_timeout,
             extended,
@@ -96,7 +102,8 @@ impl ReceiveRequest {
     }
 
     /// Asks for message attributes by name, in addition to those asked for already: `All`, or `prefix.*`, for several.
-    /// SQS sends none that are not asked for.
+    /// SQS sends none that are not asked for. All are asked for where messages may have to be
+    /// [sent on](crate::MissingPayload::SendTo).
     pub fn message_attribute_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.request = self.request.message_attribute_names(names);
         self

@@ -36,10 +36,10 @@ impl Content {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
         let located = payloads(extended)?.locate(Box::new(envelope), hold.queue_url())?;
-        let sealed = Sealed {
-            body: std::mem::take(&mut message.body),
-            attributes: envelope::take_reserved(&mut message.message_attributes),
-        };
+        let sealed = Sealed::new(
+            std::mem::take(&mut message.body),
+            envelope::take_reserved(&mut message.message_attributes),
+        );
         Ok(Self::Offloaded {
             located,
             sealed,

@@ -7,6 +7,7 @@ mod consumer;
 mod deletion;
 mod elsewhere;
 mod limits;
+mod missing;
 mod travel;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         deletion::trials(bench),
         elsewhere::trials(bench),
         limits::trials(bench),
+        missing::trials(bench),
         travel::trials(bench),
     ];
     modules.into_iter().flatten().collect()

@@ -1,0 +1,261 @@
+//! What is done about a message whose payload is missing, and only then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::FutureExt as _;
+use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::{BackoffConfig, RetryConfig};
+use sqs_client::Message;
+use sqs_extended::{
+    Delivery, ErrorKind, ExtendedClient, ExtendedMessage, MissingPayload, PayloadStore, StoreConnector,
+};
+use sqs_tests::embedded::{MessageView, Place};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::super::store::BUCKET;
+use super::{Setting, large, set};
+use crate::bench::{Bench, Outcome};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        set("missing::kept", bench, |setting| kept(setting).boxed()),
+        set("missing::released", bench, |setting| released(setting).boxed()),
+        set("missing::deleted", bench, |setting| deleted(setting).boxed()),
+        set("missing::sent_on_as_it_was", bench, |setting| sent_on(setting).boxed()),
+        set("missing::sent_on_once", bench, |setting| sent_on_once(setting).boxed()),
+        set("missing::sent_on_to_a_fifo_queue", bench, |setting| {
+            sent_on_to_fifo(setting).boxed()
+        }),
+        set("missing::sent_on_by_a_consumer", bench, |setting| {
+            sent_on_by_a_consumer(setting).boxed()
+        }),
+        set("missing::kept_where_it_cannot_be_sent_on", bench, |setting| {
+            not_sent_on(setting).boxed()
+        }),
+        set("missing::no_other_failure_counts", bench, |setting| {
+            other_failures(setting).boxed()
+        }),
+    ]
+}
+
+fn with(setting: &Setting, missing: MissingPayload) -> anyhow::Result<ExtendedClient> {
+    Ok(setting.extended()?.missing_payload(missing).build()?)
+}
+
+/// Sends this, and removes its payload.
+async fn send_hollow(setting: &Setting, extended: &ExtendedClient, message: ExtendedMessage) -> Outcome {
+    let sent = extended.send(&setting.queue, message).await?;
+    let key = Path::from(sent.pointer.context("a pointer")?.key);
+    setting.store.objects.delete(&key).await?;
+    Ok(())
+}
+
+async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Delivery> {
+    let received = extended.receive(queue).wait_time(Duration::from_secs(5)).await?;
+    Ok(received.into_iter().next().context("a message")??)
+}
+
+/// Receives a message without a payload, and asks for it.
+async fn find_out(setting: &Setting, missing: MissingPayload) -> Outcome {
+    let extended = with(setting, missing)?;
+    let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
+    send_hollow(setting, &extended, message).await?;
+    let delivery = receive(&extended, &setting.queue).await?;
+    ensure!(
+        matches!(messages(setting)[0].place, Place::InFlight(_)),
+        "nobody has asked yet"
+    );
+    let error = delivery.text().await.unwrap_err();
+    ensure!(error.is_missing_payload(), "{error:?}");
+    Ok(())
+}
+
+fn messages(setting: &Setting) -> Vec<MessageView> {
+    setting.messages(&setting.queue)
+}
+
+async fn kept(setting: Setting) -> Outcome {
+    find_out(&setting, MissingPayload::Keep).await?;
+    ensure!(matches!(messages(&setting)[0].place, Place::InFlight(_)));
+    Ok(())
+}
+
+async fn released(setting: Setting) -> Outcome {
+    find_out(&setting, MissingPayload::Release(Duration::ZERO)).await?;
+    ensure!(messages(&setting)[0].place == Place::Visible);
+    Ok(())
+}
+
+async fn deleted(setting: Setting) -> Outcome {
+    find_out(&setting, MissingPayload::Delete).await?;
+    ensure!(messages(&setting).is_empty());
+    Ok(())
+}
+
+/// Whoever restores the payload can send the message back.
+async fn sent_on(setting: Setting) -> Outcome {
+    let target = setting.queue("target").await?;
+    find_out(&setting, MissingPayload::SendTo(target.clone())).await?;
+    ensure!(messages(&setting).is_empty());
+    let message = raw(&setting, &target).await?;
+    ensure!(message.body.contains("PayloadS3Pointer"), "the pointer goes along");
+    let names: Vec<&String> = message.message_attributes.keys().collect();
+    ensure!(
+        names == ["SQSLargePayloadSize", "mine"] || names == ["ExtendedPayloadSize", "mine"],
+        "{names:?}"
+    );
+    Ok(())
+}
+
+async fn raw(setting: &Setting, queue: &str) -> anyhow::Result<Message> {
+    let received = setting
+        .client
+        .receive_message(queue)
+        .message_attribute_names(["All"])
+        .await?;
+    received.messages.into_iter().next().context("a message")
+}
+
+/// However often the payload is asked for, ahead of time included.
+async fn sent_on_once(setting: Setting) -> Outcome {
+    let target = setting.queue("target").await?;
+    let extended = with(&setting, MissingPayload::SendTo(target.clone()))?;
+    send_hollow(&setting, &extended, large().into()).await?;
+    let received = extended.receive(&setting.queue).fetch_eagerly(1).await?;
+    let delivery = received.into_iter().next().context("a message")??;
+    for _ in 0..2 {
+        ensure!(delivery.text().await.unwrap_err().is_missing_payload());
+    }
+    let sent = setting.messages(&target).len();
+    ensure!(sent == 1, "sent on {sent} times");
+    Ok(())
+}
+
+/// In its group if it has one.
+async fn sent_on_to_fifo(mut setting: Setting) -> Outcome {
+    let target = setting.queue("target.fifo").await?;
+    let extended = with(&setting, MissingPayload::SendTo(target.clone()))?;
+    setting.queue = setting.queue("source.fifo").await?;
+    let message = ExtendedMessage::new(large()).message_group_id("group");
+    send_hollow(&setting, &extended, message).await?;
+    let delivery = receive(&extended, &setting.queue).await?;
+    ensure!(delivery.text().await.unwrap_err().is_missing_payload());
+    let sent = setting.messages(&target);
+    ensure!(sent.len() == 1 && messages(&setting).is_empty());
+    ensure!(sent[0].group.as_deref() == Some("group"), "{:?}", sent[0]);
+    ensure!(sent[0].deduplication_id.as_deref() == Some(delivery.message_id()));
+
+    setting.queue = setting.queue("standard").await?;
+    send_hollow(&setting, &extended, large().into()).await?;
+    let delivery = receive(&extended, &setting.queue).await?;
+    ensure!(delivery.text().await.unwrap_err().is_missing_payload());
+    let sent = setting.messages(&target);
+    ensure!(sent.len() == 2 && sent[1].group.as_deref() == Some(delivery.message_id()));
+    Ok(())
+}
+
+async fn sent_on_by_a_consumer(setting: Setting) -> Outcome {
+    let target = setting.queue("target").await?;
+    let extended = with(&setting, MissingPayload::SendTo(target.clone()))?;
+    let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
+    send_hollow(&setting, &extended, message).await?;
+    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let consumer = extended
+        .consumer(&setting.queue)
+        .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
+    let run = consumer.run(async move { asked.recv().await }, move |delivery| {
+        let told = told.clone();
+        async move {
+            let error = delivery.text().await.unwrap_err();
+            told.send(())?;
+            Err::<(), _>(anyhow::Error::from(error))
+        }
+    });
+    tokio::time::timeout(Duration::from_secs(20), run).await??;
+    ensure!(messages(&setting).is_empty(), "it is still there");
+    let message = raw(&setting, &target).await?;
+    ensure!(message.message_attributes.contains_key("mine"));
+    ensure!(setting.messages(&target).len() == 1);
+    Ok(())
+}
+
+async fn not_sent_on(setting: Setting) -> Outcome {
+    let target = setting.server.queue_url("no-such-queue");
+    find_out(&setting, MissingPayload::SendTo(target)).await?;
+    ensure!(messages(&setting).len() == 1, "it is lost");
+    Ok(())
+}
+
+/// A store that is throttled, refuses, or is not the right one, loses no message.
+async fn other_failures(setting: Setting) -> Outcome {
+    let target = setting.queue("target").await?;
+    let extended = setting.extended()?.build()?;
+    extended.send(&setting.queue, large()).await?;
+    let failures = [
+        (503, "SlowDown"),
+        (500, "InternalError"),
+        (403, "AccessDenied"),
+        (404, "NoSuchBucket"),
+    ];
+    for (status, code) in failures {
+        for missing in [
+            MissingPayload::Delete,
+            MissingPayload::Release(Duration::ZERO),
+            MissingPayload::SendTo(target.clone()),
+        ] {
+            let payloads = answering(status, code).await?;
+            let builder = ExtendedClient::builder(setting.client.clone()).payload_store(payloads);
+            let misled = builder.missing_payload(missing).build()?;
+            let delivery = receive(&misled, &setting.queue).await?;
+            let error = delivery.text().await.unwrap_err();
+            ensure!(error.kind() == ErrorKind::Store, "{code}: {error:?}");
+            ensure!(
+                matches!(messages(&setting)[0].place, Place::InFlight(_)),
+                "{code} let go of the message"
+            );
+            ensure!(setting.messages(&target).is_empty(), "{code} sent the message on");
+            delivery.release(Duration::ZERO).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The place in an S3 that answers nothing but this.
+async fn answering(status: u16, code: &str) -> anyhow::Result<PayloadStore> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+    let answer = format!(
+        "HTTP/1.1 {status} Status\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = [0; 8 * 1024];
+            if connection.read(&mut request).await.is_ok_and(|read| read > 0) {
+                // Who asked may be gone.
+                let _ = connection.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    let store = AmazonS3Builder::new()
+        .with_http_connector(StoreConnector::new())
+        .with_endpoint(endpoint)
+        .with_allow_http(true)
+        .with_access_key_id("test")
+        .with_secret_access_key("test")
+        .with_retry(RetryConfig {
+            backoff: BackoffConfig::default(),
+            max_retries: 0,
+            retry_timeout: Duration::from_secs(5),
+        })
+        .with_bucket_name(BUCKET)
+        .build()?;
+    Ok(PayloadStore::builder(store, BUCKET).prefix("p/").build()?)
+}
