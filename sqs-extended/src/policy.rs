@@ -6,6 +6,7 @@ use sqs_client::{OutgoingMessage, limits};
 use crate::client::DEFAULT_THRESHOLD;
 use crate::envelope::is_reserved;
 use crate::error::Error;
+use crate::segment;
 use crate::strategy::Strategy;
 
 /// The smallest segments that can be asked for: room for any header, and something beside it.
@@ -68,9 +69,11 @@ impl Policy {
     ///
     /// An attribute has a reserved name, there are too many, or a FIFO queue's message has no group.
     pub(crate) fn check(&self, message: &OutgoingMessage, queue_url: &str) -> Result<(), Error> {
-        if let Some(name) = message.message_attributes.keys().find(|name| is_reserved(name)) {
+        // Of an inline message, too: its receiver would take it for a pointer or a segment.
+        let is_ours = |name: &&String| is_reserved(name) || segment::ATTRIBUTES.contains(&name.as_str());
+        if let Some(name) = message.message_attributes.keys().find(is_ours) {
             return Err(Error::invalid(format!(
-                "the message attribute {name} is reserved for pointers"
+                "the message attribute {name} is reserved for pointers and segments"
             )));
         }
         check_count(message, limits::MAX_MESSAGE_ATTRIBUTES, "a message")?;
@@ -167,7 +170,13 @@ mod tests {
     #[test]
     fn reserved_names_and_groupless_fifo_messages_are_refused() {
         let policy = policy(DEFAULT_THRESHOLD);
-        for name in ["SQSLargePayloadSize", "ExtendedPayloadSize"] {
+        for name in [
+            "SQSLargePayloadSize",
+            "ExtendedPayloadSize",
+            "S3MessageBodyKey",
+            "SQSExtendedSegment",
+            "SQSExtendedSegmentBytes",
+        ] {
             let message = OutgoingMessage::new("").message_attribute(name, "1");
             assert!(policy.check(&message, STANDARD).is_err());
         }

@@ -44,7 +44,8 @@ pub enum IncompleteAction {
     Release,
     /// They are sent to the queue of this URL as they are, and deleted once that is confirmed.
     MoveTo(String),
-    /// They are deleted.
+    /// They are deleted. On a FIFO queue a payload can count as incomplete although all of it is in the queue, where
+    /// receives brought less than the whole: it is lost then. [`MoveTo`](Self::MoveTo) loses nothing.
     Delete,
 }
 
