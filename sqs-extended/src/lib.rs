@@ -110,7 +110,9 @@ pub use lease::LEASE_MARGIN;
 pub use missing::MissingPayload;
 pub use outgoing::ExtendedMessage;
 pub use payload::Payload;
-pub use payload_store::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, Deletion, PayloadStore, PayloadStoreBuilder};
+pub use payload_store::{
+    DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, Deletion, MAX_WAITING_DELETIONS, PayloadStore, PayloadStoreBuilder,
+};
 pub use queues::QUEUE_LIMITS_AGE;
 pub use receive::{ReceiveRequest, Rejected};
 pub use send::{SendMessagesRequest, SendOutput, SendRequest};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqs_client::{Client, Message, MessageAttributeValue, MessageSystemAttributeName, OutgoingMessage};
 
 use crate::hold::Hold;
-use crate::policy::is_fifo;
+use crate::outgoing::sent_on;
 
 /// What SQS itself knows of a message, and is sent on with it.
 pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
@@ -16,7 +16,8 @@ pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
 ];
 
 /// What is done about a message whose payload the store truly does not have, once that was found out by asking for it:
-/// once for each delivery, however often it is asked. Throttling, a refusal and a network's failure are never taken for that. Whoever asked gets the error in any case.
+/// once for each delivery, however often it is asked. Throttling, a refusal and a network's failure are never taken for
+/// that. Whoever asked gets the error in any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingPayload {
@@ -77,19 +78,8 @@ impl Sealed {
     }
 
     fn again(&self, message: &Message, queue_url: &str) -> OutgoingMessage {
-        let attributes = &message.attributes;
         let mut sent = OutgoingMessage::new(&*self.body);
-        sent.message_attributes.clone_from(&message.message_attributes);
-        sent.message_attributes.extend(self.attributes.clone());
-        sent.message_group_id = attributes.message_group_id().map(str::to_owned);
-        if is_fifo(queue_url) {
-            let id = || message.message_id.clone();
-            sent.message_group_id.get_or_insert_with(id);
-            sent.message_deduplication_id = Some(id());
-        }
-        match attributes.aws_trace_header() {
-            Some(header) => sent.trace_header(header),
-            None => sent,
-        }
+        sent.message_attributes.clone_from(&self.attributes);
+        sent_on(sent, message, queue_url)
     }
 }

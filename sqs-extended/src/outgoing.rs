@@ -1,8 +1,27 @@
 //! A message to send: the payload, and what goes with it.
 
-use sqs_client::OutgoingMessage;
+use sqs_client::{Message, OutgoingMessage};
 
 use crate::payload::Payload;
+use crate::policy::is_fifo;
+
+/// Gives `sent` what a received message came with: its message attributes, group and trace. On a FIFO queue the message's
+/// id is the deduplication id, so that it is there once though it be sent again after a lost answer, and the group where
+/// it had none.
+pub(crate) fn sent_on(mut sent: OutgoingMessage, message: &Message, queue_url: &str) -> OutgoingMessage {
+    let attributes = &message.attributes;
+    sent.message_attributes.extend(message.message_attributes.clone());
+    sent.message_group_id = attributes.message_group_id().map(str::to_owned);
+    if is_fifo(queue_url) {
+        let id = || message.message_id.clone();
+        sent.message_group_id.get_or_insert_with(id);
+        sent.message_deduplication_id = Some(id());
+    }
+    match attributes.aws_trace_header() {
+        Some(header) => sent.trace_header(header),
+        None => sent,
+    }
+}
 
 /// A message to send, as an entry of [`send_messages`](crate::ExtendedClient::send_messages).
 ///

@@ -24,7 +24,7 @@ use crate::store::OpenedStore;
 use crate::sweep::Sweep;
 
 pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
-pub use deletion::Deletion;
+pub use deletion::{Deletion, MAX_WAITING_DELETIONS};
 pub(crate) use place::Place;
 
 /// The place of large payloads: an object store, the bucket and prefix in it that are ours, and how payloads are written
@@ -340,6 +340,13 @@ impl PayloadStore {
 
     /// For as long as the runtime lives; the sweep does it otherwise.
     fn delete_later(&self, key: Path, grace: Duration) {
+        if self.0.background.len() >= MAX_WAITING_DELETIONS {
+            tracing::warn!(
+                key = key.as_ref(),
+                "too many payloads wait for their deletion; this one is left to the sweep"
+            );
+            return;
+        }
         let this = self.clone();
         self.0.background.spawn(async move {
             tokio::time::sleep(grace).await;
@@ -377,5 +384,32 @@ impl fmt::Debug for PayloadStore {
             .field("upload", &self.0.upload)
             .field("deletion", &self.0.deletion)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+    use crate::testing::{TestStore, payloads};
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_so_many_wait_for_their_grace() {
+        let store = TestStore::default();
+        let payloads = payloads(&store);
+        let keys = [Path::from("within"), Path::from("beyond")];
+        for key in &keys {
+            store.objects.put(key, "x".into()).await.unwrap();
+        }
+        let [within, beyond] = keys;
+        payloads.delete_later(within.clone(), Duration::from_secs(60));
+        for i in 1..MAX_WAITING_DELETIONS {
+            payloads.delete_later(Path::from(format!("gone-{i}")), Duration::from_secs(60));
+        }
+        payloads.delete_later(beyond.clone(), Duration::from_secs(60));
+        payloads.settled().await;
+        assert!(store.object(&within).await.is_none());
+        assert!(store.object(&beyond).await.is_some(), "left to the sweep");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Outcome, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let mut trials = road::trials(bench);
@@ -20,4 +20,13 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials.extend(one::trials(bench));
     trials.extend(strategies::trials(bench));
     trials
+}
+
+/// A test that needs no server of another's.
+fn test<F: Future<Output = Outcome> + Send + 'static>(
+    bench: &Arc<Bench>,
+    name: &str,
+    test: impl FnOnce() -> F + Send + 'static,
+) -> Trial {
+    trial(format!("segments::{name}"), bench, |_| Ok(Box::pin(test())))
 }

@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use sqs_client::{Client, Message, OutgoingMessage};
 
 use crate::error::Error;
+use crate::outgoing::sent_on;
 use crate::policy::is_fifo;
 use crate::segment::{Header, InvalidSegment, SegmentBytes};
 
@@ -66,20 +67,12 @@ impl Segment {
 
     async fn again(&self, queue_url: &str) -> Result<OutgoingMessage, Error> {
         let chunks: Vec<Bytes> = self.bytes.clone().chunks().try_collect().await?;
-        let attributes = &self.message.attributes;
-        let mut sent = self.header.seal(chunks.concat().into());
-        sent.message_attributes.extend(self.message.message_attributes.clone());
-        sent.message_group_id = attributes.message_group_id().map(str::to_owned);
-        if is_fifo(queue_url) {
-            let id = || self.message.message_id.clone();
-            sent.message_group_id
-                .get_or_insert_with(|| self.header.whole.id.clone());
-            sent.message_deduplication_id = Some(id());
+        let mut sent = sent_on(self.header.seal(chunks.concat().into()), &self.message, queue_url);
+        // All of a payload go to one group, whatever queue they are from.
+        if is_fifo(queue_url) && self.message.attributes.message_group_id().is_none() {
+            sent.message_group_id = Some(self.header.whole.id.clone());
         }
-        Ok(match attributes.aws_trace_header() {
-            Some(header) => sent.trace_header(header),
-            None => sent,
-        })
+        Ok(sent)
     }
 
     fn warn(&self, error: &(dyn std::error::Error + 'static), what: &'static str) {

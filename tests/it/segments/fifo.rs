@@ -1,7 +1,6 @@
 //! Payloads in segments on FIFO queues: what is in order stays in order, and what is not whole blocks its group alone.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, IncompleteAction
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::payloads::Payload;
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use super::test;
+use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::consumer::{quick, until};
 
 /// The smallest segments that there are; a payload of this size is three of them.
@@ -21,29 +21,26 @@ const SEGMENT: usize = 4096;
 const THREE: usize = 10_000;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    fn test<F: Future<Output = Outcome> + Send + 'static>(
-        bench: &Arc<Bench>,
-        name: &str,
-        test: impl FnOnce() -> F + Send + 'static,
-    ) -> Trial {
-        trial(format!("segments::fifo::{name}"), bench, |_| Ok(Box::pin(test())))
-    }
     vec![
-        test(bench, "ten_segments_pass_and_eleven_are_refused_or_offloaded", ten_pass),
-        test(bench, "payloads_of_a_group_stay_in_order", in_order),
-        test(bench, "a_receive_that_brings_half_a_set_is_repeated", half_a_set),
-        test(bench, "an_interleaved_second_producer_costs_nothing", interleaved),
-        test(bench, "a_dead_producers_half_blocks_its_group_alone", || {
-            dead_producer(None)
-        }),
-        test(bench, "a_dead_producers_half_can_be_deleted", || {
-            dead_producer(Some(IncompleteAction::Delete))
-        }),
-        test(bench, "a_dead_producers_half_can_be_moved", moved),
-        test(bench, "a_held_tail_is_waited_for", held_tail),
         test(
             bench,
-            "a_deduplication_id_of_the_callers_holds_for_all_segments",
+            "fifo::ten_segments_pass_and_eleven_are_refused_or_offloaded",
+            ten_pass,
+        ),
+        test(bench, "fifo::payloads_of_a_group_stay_in_order", in_order),
+        test(bench, "fifo::a_receive_that_brings_half_a_set_is_repeated", half_a_set),
+        test(bench, "fifo::an_interleaved_second_producer_costs_nothing", interleaved),
+        test(bench, "fifo::a_dead_producers_half_blocks_its_group_alone", || {
+            dead_producer(None)
+        }),
+        test(bench, "fifo::a_dead_producers_half_can_be_deleted", || {
+            dead_producer(Some(IncompleteAction::Delete))
+        }),
+        test(bench, "fifo::a_dead_producers_half_can_be_moved", moved),
+        test(bench, "fifo::a_held_tail_is_waited_for", held_tail),
+        test(
+            bench,
+            "fifo::a_deduplication_id_of_the_callers_holds_for_all_segments",
             deduplicated,
         ),
     ]

@@ -1,6 +1,5 @@
 //! Which way payloads travel, and what comes of segments where nobody gathers them.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +11,14 @@ use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, SendOutput,
 use sqs_tests::embedded::EmbeddedServer;
 
 use super::payloads::{DESCRIPTION, Payload, encoding};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use super::test;
+use crate::bench::{Bench, Outcome, client_of_embedded};
 
 /// The threshold, the size of segments, and the longest payload that is split.
 const SEGMENT: usize = 4096;
 const SPLIT_LIMIT: usize = 20_000;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    fn test<F: Future<Output = Outcome> + Send + 'static>(
-        bench: &Arc<Bench>,
-        name: &str,
-        test: impl FnOnce() -> F + Send + 'static,
-    ) -> Trial {
-        trial(format!("segments::{name}"), bench, |_| Ok(Box::pin(test())))
-    }
     vec![
         test(bench, "size_and_strategy_decide_how_a_payload_travels", ways),
         test(
