@@ -14,7 +14,7 @@ use crate::client::ExtendedClient;
 use crate::delivery::{AckOutcome, Delivery};
 use crate::error::Error;
 use crate::hold::Hold;
-use crate::segment::fifo::{Item, Planner, Step};
+use crate::segment::fifo::{Planner, Step};
 use crate::segment::{Assembled, Header, Incomplete};
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
@@ -115,22 +115,22 @@ where
     ) -> Result<(), GivenBack> {
         let segments = with_those_behind(received, header).map_err(|error| refused(&error))?;
         let step = {
-            let items: Vec<Item<'_>> = segments
+            let received: Vec<(&Header, u64)> = segments
                 .iter()
-                .map(|segment| Item::Segment(&segment.header, segment.len()))
+                .map(|segment| (&segment.header, segment.len()))
                 .collect();
             let mut planner = planner.lock().unwrap_or_else(PoisonError::into_inner);
-            // What comes after it is dropped, and so given back.
-            planner.plan(&items, Instant::now()).into_iter().next()
+            planner.plan(&received, Instant::now())
         };
+        // What is not taken by its place is dropped, and so given back.
         let mut places = Places::new(segments);
         match step {
-            Some(Step::Set { segments, duplicates }) => {
+            Step::Set { segments, duplicates } => {
                 let (segments, duplicates) = (places.take(segments), places.take(duplicates));
                 let complete = Complete::new(segments, duplicates).ok_or(GivenBack)?;
                 self.settle_set(complete, None).await
             }
-            Some(Step::Incomplete { segments, have, after }) => {
+            Step::Incomplete { segments, have, after } => {
                 let segments = places.take(segments);
                 let first = segments.first().ok_or(GivenBack)?;
                 let whole = first.header.whole.clone();
@@ -140,12 +140,10 @@ where
                     .await;
                 Ok(())
             }
-            Some(Step::Release { messages, after }) => {
-                let segments = places.take(messages).into_iter();
-                join_all(segments.map(|segment| segment.release(after))).await;
+            Step::Release { after } => {
+                join_all(places.all().map(|segment| segment.release(after))).await;
                 Ok(())
             }
-            Some(Step::Whole(_)) | None => Err(GivenBack),
         }
     }
 
@@ -210,6 +208,10 @@ impl Places {
     fn take(&mut self, places: Vec<usize>) -> Vec<Segment> {
         let taken = places.into_iter().map(|place| self.0.get_mut(place)?.take());
         taken.flatten().collect()
+    }
+
+    fn all(self) -> impl Iterator<Item = Segment> {
+        self.0.into_iter().flatten()
     }
 }
 
