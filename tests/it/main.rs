@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             |()| ExitCode::SUCCESS,
         );
     }
+    let _dispatchers = telemetry::dispatchers_beside_the_observers();
     let arguments = Arguments::from_args();
     let bench = Arc::new(Bench::new());
     let mut trials = conformance::trials(&bench);

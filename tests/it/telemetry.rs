@@ -10,9 +10,18 @@ use libtest_mimic::Trial;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use sqs_client::{Credentials, Handled, SendMessageBatchEntry, TraceCarrier};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+
+/// To be held from before the first test on. While there is one dispatcher only, `tracing` asks none but the thread that
+/// comes to a place first whether what happens there is of interest, and remembers the answer: a test that does not
+/// observe would blind one that does.
+pub fn dispatchers_beside_the_observers() -> [Dispatch; 2] {
+    [(); 2].map(|()| Dispatch::new(NoSubscriber::new()))
+}
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let blocking = |name: &str, test: fn() -> Outcome| {
