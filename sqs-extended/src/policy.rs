@@ -94,15 +94,19 @@ pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
 }
 
 pub(crate) fn is_body(payload: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(payload) else {
-        return false;
-    };
-    // Every byte is looked at, without a branch: many at a time.
     let is_control = |byte: u8| (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
-    let has_control = payload.iter().fold(false, |any, byte| any | is_control(*byte));
-    // Only characters of this first byte can be the two that are none.
-    let has_others = payload.contains(&0xEF) && text.contains(['\u{FFFE}', '\u{FFFF}']);
-    !text.is_empty() && !has_control && !has_others
+    // Every byte is looked at once, without a branch: many at a time.
+    let (has_control, bits) = payload.iter().fold((false, 0), |(has_control, bits), byte| {
+        (has_control | is_control(*byte), bits | byte)
+    });
+    !payload.is_empty() && !has_control && (bits.is_ascii() || is_text(payload))
+}
+
+/// Whether this is UTF-8, without the two characters that are none.
+fn is_text(payload: &[u8]) -> bool {
+    // Both are of three bytes, the first of them this one.
+    let may_have_none = || payload.contains(&0xEF);
+    std::str::from_utf8(payload).is_ok_and(|text| !may_have_none() || !text.contains(['\u{FFFE}', '\u{FFFF}']))
 }
 
 /// Whether the queue is a FIFO queue, which its name says.

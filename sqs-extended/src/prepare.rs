@@ -5,7 +5,7 @@ use sqs_client::OutgoingMessage;
 
 use crate::client::{ExtendedClient, Inner};
 use crate::codec::{Encoded, Encoding, Original};
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::envelope::{self, Pointer};
 use crate::error::{Error, ErrorKind};
 use crate::offload::source::PartSource;
@@ -175,19 +175,12 @@ impl Unfit<'_> {
         if policy.may_split()
             && let Some(stored) = encoded.source.whole_up_to(policy.split_limit).await?
         {
-            let (original, part) = (encoded.original, stored.clone());
-            let stored = Stored {
-                len: u64::try_from(part.len()).unwrap_or(u64::MAX),
-                digest: Digest::of(digest, &part),
-            };
-            let original = original.of(&stored)?;
-            match (
-                self.split(part.clone(), &stored, &encoded.encoding, &original),
-                payloads,
-            ) {
+            let original = encoded.original.read()?;
+            let split = self.split(stored.clone(), digest, &encoded.encoding, original.as_ref());
+            match (split.await, payloads) {
                 (Err(error), Some(payloads)) if error.kind() == ErrorKind::TooLarge => {
                     let encoded = Encoded {
-                        source: Payload::from(part).into(),
+                        source: Payload::from(stored).into(),
                         encoding: encoded.encoding,
                         original: Original::known(original),
                     };
@@ -204,22 +197,29 @@ impl Unfit<'_> {
         }
     }
 
-    fn split(&self, bytes: Bytes, stored: &Stored, encoding: &Encoding, original: &Stored) -> Result<Prepared, Error> {
+    /// The payload in segments; `original` is what it was if that is not what is `stored`.
+    async fn split(
+        &self,
+        stored: Bytes,
+        digest: DigestAlgorithm,
+        encoding: &Encoding,
+        original: Option<&Stored>,
+    ) -> Result<Prepared, Error> {
         let fifo = is_fifo(self.queue_url);
         let mut message = self.message.clone();
-        let base = fifo.then(|| deduplicated_by(&mut message, original));
+        let own = || original.map_or_else(|| Digest::of(digest, &stored), |original| original.digest.clone());
+        let base = fifo.then(|| deduplicated_by(&mut message, own));
         let segments = Split {
-            text: encoding.is_plain() && std::str::from_utf8(&bytes).is_ok(),
-            stored: bytes,
-            digest: stored.digest.clone(),
-            encoding: (!encoding.is_plain()).then(|| (encoding.clone(), original.len)),
+            digest,
+            encoding: original.map(|original| (encoding.clone(), original.len)),
+            stored,
             id: base.map_or_else(|| uuid::Uuid::new_v4().to_string(), |base| payload_id(&base)),
             message,
             limit: self.extended.0.policy.segment_size.min(self.limit),
             max_segments: if fifo { MAX_FIFO_SEGMENTS } else { MAX_SEGMENTS },
         };
         Ok(Prepared {
-            messages: Messages::Segments(Box::new(segments.into_segments()?)),
+            messages: Messages::Segments(Box::new(segments.into_segments().await?)),
             offloaded: None,
         })
     }
@@ -232,7 +232,7 @@ impl Unfit<'_> {
         let stored = payloads.put(place, encoded).await?;
         envelope::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
         if is_fifo(self.queue_url) {
-            deduplicated_by(&mut message, &stored.original);
+            deduplicated_by(&mut message, || stored.original.digest.clone());
         }
         Ok(Prepared {
             messages: Messages::one(message),
@@ -247,10 +247,10 @@ impl Unfit<'_> {
 
 /// The caller's deduplication id, or else the payload's digest: what is in the body is another each time, which would defeat
 /// deduplication by content.
-fn deduplicated_by(message: &mut OutgoingMessage, original: &Stored) -> String {
+fn deduplicated_by(message: &mut OutgoingMessage, digest: impl FnOnce() -> Digest) -> String {
     message
         .message_deduplication_id
-        .get_or_insert_with(|| original.digest.hex().to_owned())
+        .get_or_insert_with(|| digest().hex().to_owned())
         .clone()
 }
 

@@ -34,23 +34,34 @@ enum Known {
 }
 
 impl Original {
-    pub(crate) fn known(original: Stored) -> Self {
-        Self(Known::Now(original))
+    /// What [`read`](Self::read) said.
+    pub(crate) fn known(original: Option<Stored>) -> Self {
+        Self(original.map_or(Known::AsStored, Known::Now))
+    }
+
+    /// The payload's own length and digest, after its encoded bytes were read; `None` if they are those of what is stored.
+    ///
+    /// # Errors
+    ///
+    /// The encoded bytes were not read to their end.
+    pub(crate) fn read(self) -> Result<Option<Stored>, Error> {
+        match self.0 {
+            Known::AsStored => Ok(None),
+            Known::Now(original) => Ok(Some(original)),
+            Known::Then(mut told) => told
+                .try_recv()
+                .map(Some)
+                .map_err(|_| Error::plain(ErrorKind::PayloadSource, "the payload was not read to its end")),
+        }
     }
 
     /// The payload's own length and digest, after its encoded bytes were `stored`.
     ///
     /// # Errors
     ///
-    /// The encoded bytes were not read to their end.
+    /// As for [`read`](Self::read).
     pub(crate) fn of(self, stored: &Stored) -> Result<Stored, Error> {
-        match self.0 {
-            Known::AsStored => Ok(stored.clone()),
-            Known::Now(original) => Ok(original),
-            Known::Then(mut told) => told
-                .try_recv()
-                .map_err(|_| Error::plain(ErrorKind::PayloadSource, "the payload was not read to its end")),
-        }
+        Ok(self.read()?.unwrap_or_else(|| stored.clone()))
     }
 }
 

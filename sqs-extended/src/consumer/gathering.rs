@@ -98,7 +98,7 @@ impl Gathering {
         };
         let file = self.spill_file(&segment.header.whole.id).map_err(failed)?;
         let bytes = bytes.clone();
-        segment.bytes = SegmentBytes::spill(bytes, file, segment.header.offset)
+        segment.bytes = SegmentBytes::spill(bytes, file, &segment.header)
             .await
             .map_err(failed)?;
         Ok(segment)

@@ -157,7 +157,7 @@ where
         let (mut deliveries, mut bytes) = (Vec::new(), Vec::new());
         for segment in segments {
             message.get_or_insert(segment.message);
-            bytes.push(segment.bytes);
+            bytes.push((segment.header.checksum, segment.bytes));
             deliveries.push(segment.delivery);
         }
         deliveries.extend(duplicates.into_iter().map(|duplicate| duplicate.delivery));

@@ -1,5 +1,6 @@
 //! A payload that came in segments, as its receiver reads it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use sqs_client::Message;
 use super::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, InvalidSegment, Whole};
 use crate::codec::{Codec, Limits};
 use crate::content::PayloadStream;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::offload::download::{Chunks, verified};
 
@@ -25,6 +27,7 @@ pub(crate) enum SegmentBytes {
         file: Arc<SpillFile>,
         offset: u64,
         len: u64,
+        checksum: Digest,
     },
 }
 
@@ -64,17 +67,21 @@ impl SegmentBytes {
     ///
     /// They are not those that the header says; the message is as it was.
     pub(crate) fn take(header: &Header, message: &mut Message) -> Result<Bytes, InvalidSegment> {
-        header.verify(&header.form.read(message)?)?;
+        let bytes = header.form.read(message)?;
+        header.verify(&bytes)?;
+        let decoded = match bytes {
+            Cow::Owned(bytes) => Some(bytes.into()),
+            Cow::Borrowed(_) => None,
+        };
         let attributes = &mut message.message_attributes;
         let in_attribute = attributes.remove(BYTES_ATTRIBUTE);
         attributes.remove(HEADER_ATTRIBUTE);
         let body = std::mem::take(&mut message.body);
+        let bytes = in_attribute.and_then(|value| value.as_bytes().cloned());
         Ok(match header.form {
             Form::Text => body.into(),
-            Form::Binary => in_attribute
-                .and_then(|value| value.as_bytes().cloned())
-                .unwrap_or_default(),
-            Form::Base64 => super::form::decode(&body)?.into(),
+            Form::Binary => bytes.unwrap_or_default(),
+            Form::Base64 => decoded.unwrap_or_default(),
         })
     }
 
@@ -83,11 +90,16 @@ impl SegmentBytes {
     /// # Errors
     ///
     /// They could not be written.
-    pub(crate) async fn spill(bytes: Bytes, file: Arc<SpillFile>, offset: u64) -> io::Result<Self> {
+    pub(crate) async fn spill(bytes: Bytes, file: Arc<SpillFile>, header: &Header) -> io::Result<Self> {
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let writer = Arc::clone(&file);
+        let (writer, offset) = (Arc::clone(&file), header.offset);
         tokio::task::spawn_blocking(move || writer.write(offset, &bytes)).await??;
-        Ok(Self::Spilled { file, offset, len })
+        Ok(Self::Spilled {
+            file,
+            offset,
+            len,
+            checksum: header.checksum.clone(),
+        })
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -97,12 +109,18 @@ impl SegmentBytes {
         }
     }
 
+    /// Verified when they came, and once more where they come from a file.
     pub(crate) fn chunks(self) -> Chunks {
-        let (file, offset, len) = match self {
+        let (file, offset, len, checksum) = match self {
             Self::Memory(bytes) => return stream::iter([Ok(bytes)]).boxed(),
-            Self::Spilled { file, offset, len } => (file, offset, len),
+            Self::Spilled {
+                file,
+                offset,
+                len,
+                checksum,
+            } => (file, offset, len, checksum),
         };
-        stream::try_unfold((file, offset, len), |(file, offset, len)| async move {
+        let pieces = stream::try_unfold((file, offset, len), |(file, offset, len)| async move {
             let piece = usize::try_from(len).unwrap_or(usize::MAX).min(PIECE);
             if piece == 0 {
                 return Ok(None);
@@ -115,8 +133,8 @@ impl SegmentBytes {
                 .map_err(|error| Error::io(ErrorKind::File, "the payload's temporary file could not be read", error))?;
             let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             Ok(Some((bytes, (file, offset + read, len - read))))
-        })
-        .boxed()
+        });
+        verified(pieces.boxed(), checksum)
     }
 }
 
@@ -125,11 +143,19 @@ impl SegmentBytes {
 pub(crate) struct Assembled {
     whole: Whole,
     segments: Vec<SegmentBytes>,
+    /// Of the segments.
+    digest: Digest,
 }
 
 impl Assembled {
-    pub(crate) fn new(whole: Whole, segments: Vec<SegmentBytes>) -> Self {
-        Self { whole, segments }
+    /// The segments each with its checksum, which its bytes were found to have.
+    pub(crate) fn new(whole: Whole, segments: Vec<(Digest, SegmentBytes)>) -> Self {
+        let digest = Whole::digest(whole.digest.algorithm(), segments.iter().map(|(checksum, _)| checksum));
+        Self {
+            whole,
+            digest,
+            segments: segments.into_iter().map(|(_, bytes)| bytes).collect(),
+        }
     }
 
     /// The payload of a message that is the only segment.
@@ -145,7 +171,10 @@ impl Assembled {
             ));
         }
         let bytes = SegmentBytes::take(&header, message)?;
-        Ok(Self::new(header.whole, vec![SegmentBytes::Memory(bytes)]))
+        Ok(Self::new(
+            header.whole,
+            vec![(header.checksum, SegmentBytes::Memory(bytes))],
+        ))
     }
 
     /// Bytes of the payload, as its sender says.
@@ -153,25 +182,92 @@ impl Assembled {
         self.whole.original_length.unwrap_or(self.whole.total)
     }
 
-    /// The payload, verified as it passes.
+    /// The payload.
     ///
     /// # Errors
     ///
-    /// The codec cannot read it.
+    /// The segments are not those of the payload, or the codec cannot read it.
     pub(crate) async fn stream(&self, codec: &Codec) -> Result<PayloadStream, Error> {
+        if self.digest != self.whole.digest {
+            return Err(Error::plain(
+                ErrorKind::Corrupt,
+                "the segments are not those that the payload's digest is of",
+            ));
+        }
         let decoder = codec.decoder(&self.whole.encoding).await?;
         let chunks = stream::iter(self.segments.clone().into_iter().map(SegmentBytes::chunks));
-        let stored = verified(chunks.flatten().boxed(), self.whole.digest.clone());
         let limits = Limits {
             len: Some(self.size()),
             max: None,
         };
-        Ok(PayloadStream::new(decoder.decode(stored, limits), Some(self.size())))
+        Ok(PayloadStream::new(
+            decoder.decode(chunks.flatten().boxed(), limits),
+            Some(self.size()),
+        ))
     }
 }
 
 impl From<InvalidSegment> for Error {
     fn from(invalid: InvalidSegment) -> Self {
         Self::plain(ErrorKind::Segment, invalid.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    use super::super::header::tests::header;
+    use super::*;
+    use crate::digest::DigestAlgorithm;
+
+    /// A payload in two segments, the second of them in a file.
+    async fn payload() -> (Whole, Vec<(Digest, SegmentBytes)>, Arc<SpillFile>) {
+        let [first, second] = [b"hello, ", b"segment"]
+            .map(|bytes| (Digest::of(DigestAlgorithm::Blake3, bytes), Bytes::from_static(bytes)));
+        let whole = Whole {
+            count: 2,
+            total: 14,
+            digest: Whole::digest(DigestAlgorithm::Blake3, [&first.0, &second.0]),
+            ..header().whole
+        };
+        let file = Arc::new(SpillFile::create().unwrap());
+        let header = Header {
+            offset: 7,
+            checksum: second.0.clone(),
+            ..header()
+        };
+        let spilled = SegmentBytes::spill(second.1, Arc::clone(&file), &header).await.unwrap();
+        (
+            whole,
+            vec![(first.0, SegmentBytes::Memory(first.1)), (second.0, spilled)],
+            file,
+        )
+    }
+
+    async fn read(payload: Assembled) -> Result<Vec<u8>, ErrorKind> {
+        let stream = payload.stream(&Codec::default()).await.map_err(|error| error.kind())?;
+        let chunks: Vec<Bytes> = stream.try_collect().await.map_err(|error| error.kind())?;
+        Ok(chunks.concat())
+    }
+
+    #[tokio::test]
+    async fn segments_are_read_in_order_wherever_they_are() {
+        let (whole, segments, _) = payload().await;
+        assert_eq!(read(Assembled::new(whole, segments)).await.unwrap(), b"hello, segment");
+    }
+
+    #[tokio::test]
+    async fn segments_of_another_payload_are_refused() {
+        let (whole, mut segments, _) = payload().await;
+        segments.swap(0, 1);
+        assert_eq!(read(Assembled::new(whole, segments)).await, Err(ErrorKind::Corrupt));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_changed_is_noticed() {
+        let (whole, segments, file) = payload().await;
+        file.write(9, b"_").unwrap();
+        assert_eq!(read(Assembled::new(whole, segments)).await, Err(ErrorKind::Corrupt));
     }
 }

@@ -10,7 +10,7 @@ use sqs_client::{MessageAttributeValue, OutgoingMessage, limits};
 
 use super::{Form, HEADER_ATTRIBUTE, MAX_SEGMENTS};
 use crate::codec::Encoding;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, DigestAlgorithm, Hasher};
 
 /// The version that this crate writes and reads.
 const VERSION: u32 = 1;
@@ -33,7 +33,7 @@ pub(crate) struct Whole {
     pub(crate) count: u32,
     /// Bytes that all segments hold together: of the payload as it is stored, after compression and encryption.
     pub(crate) total: u64,
-    /// Digest of those.
+    /// Of the segments: see [`Whole::digest`].
     pub(crate) digest: Digest,
     /// Bytes of the payload itself, where its encoding makes another number of them.
     #[serde(rename = "originalLength", default, skip_serializing_if = "Option::is_none")]
@@ -41,8 +41,17 @@ pub(crate) struct Whole {
     /// How the stored bytes differ from the payload.
     #[serde(default, skip_serializing_if = "Encoding::is_plain")]
     pub(crate) encoding: Encoding,
-    /// Whether the payload is text, however it travels.
-    pub(crate) text: bool,
+}
+
+impl Whole {
+    /// The digest of the segments' checksums, in their order: of their texts. So the bytes are hashed once for both.
+    pub(super) fn digest<'a>(algorithm: DigestAlgorithm, checksums: impl IntoIterator<Item = &'a Digest>) -> Digest {
+        let mut hasher = Hasher::new(algorithm);
+        for checksum in checksums {
+            hasher.update(checksum.to_string().as_bytes());
+        }
+        hasher.finish()
+    }
 }
 
 /// One segment of a payload. `Display` writes, and `FromStr` strictly reads, the attribute's text.
@@ -114,9 +123,7 @@ impl Header {
         if !u64::try_from(bytes.len()).is_ok_and(|len| self.takes(len)) {
             return Err(InvalidSegment("the segment is not as long as its header says"));
         }
-        let mut hasher = Hasher::new(self.checksum.algorithm());
-        hasher.update(bytes);
-        if hasher.finish() != self.checksum {
+        if Digest::of(self.checksum.algorithm(), bytes) != self.checksum {
             return Err(InvalidSegment("the segment's bytes are not those that were sent"));
         }
         Ok(())
@@ -152,8 +159,8 @@ impl Header {
                 "an encoded payload has an original length, and no other has",
             ),
             (
-                self.form != Form::Text || (plain && whole.text),
-                "a segment is a text of a payload that is none",
+                self.form != Form::Text || plain,
+                "a segment is text, and the payload is encoded",
             ),
         ];
         if let Some((_, wrong)) = sound.into_iter().find(|(sound, _)| !sound) {
@@ -216,7 +223,7 @@ pub(super) mod tests {
     use super::*;
     use crate::codec::EncryptionHeader;
 
-    fn header() -> Header {
+    pub(in super::super) fn header() -> Header {
         let digest: Digest = format!("blake3:{}", "0".repeat(64)).parse().unwrap();
         Header {
             whole: Whole {
@@ -226,7 +233,6 @@ pub(super) mod tests {
                 digest: digest.clone(),
                 original_length: None,
                 encoding: Encoding::default(),
-                text: true,
             },
             index: 1,
             offset: 10,
@@ -242,7 +248,7 @@ pub(super) mod tests {
         assert_eq!(
             text,
             format!(
-                r#"{{"version":1,"id":"p-1","count":3,"total":30,"digest":"blake3:{zeros}","text":true,"index":1,"offset":10,"checksum":"blake3:{zeros}","form":"text"}}"#
+                r#"{{"version":1,"id":"p-1","count":3,"total":30,"digest":"blake3:{zeros}","index":1,"offset":10,"checksum":"blake3:{zeros}","form":"text"}}"#
             )
         );
         assert_eq!(text.parse(), Ok(header()));
@@ -288,8 +294,6 @@ pub(super) mod tests {
             ("total", json!(MAX_TOTAL + 1)),
             ("digest", json!("md5:00")),
             ("checksum", Value::Null),
-            ("text", json!(false)),
-            ("text", json!("true")),
             ("form", json!("gzip")),
             ("originalLength", json!(30)),
             ("encoding", json!({"compression": "zstd"})),
@@ -361,10 +365,8 @@ pub(super) mod tests {
 
     #[test]
     fn bytes_are_verified() {
-        let mut hasher = Hasher::new(crate::DigestAlgorithm::Sha256);
-        hasher.update(b"hello");
         let header = Header {
-            checksum: hasher.finish(),
+            checksum: Digest::of(DigestAlgorithm::Sha256, b"hello"),
             ..header()
         };
         assert_eq!(header.verify(b"hello"), Ok(()));
@@ -408,12 +410,12 @@ pub(super) mod tests {
             (Just((count, total, index)), least..=most)
         });
         let form = prop_oneof![Just(Form::Text), Just(Form::Binary), Just(Form::Base64)];
-        let says = ("[A-Za-z0-9_-]{1,64}", encodings(), any::<u64>(), any::<bool>(), form);
+        let says = ("[A-Za-z0-9_-]{1,64}", encodings(), any::<u64>(), form);
         (place, says, digests(), digests()).prop_map(
-            |(((count, total, index), offset), (id, encoding, original, text, form), digest, checksum)| {
+            |(((count, total, index), offset), (id, encoding, original, form), digest, checksum)| {
                 let plain = encoding.is_plain();
                 Header {
-                    form: if form == Form::Text && !(plain && text) {
+                    form: if form == Form::Text && !plain {
                         Form::Binary
                     } else {
                         form
@@ -425,7 +427,6 @@ pub(super) mod tests {
                         digest,
                         original_length: (!plain).then_some(original),
                         encoding,
-                        text,
                     },
                     index,
                     offset,

@@ -1,6 +1,6 @@
 //! Cuts a payload into the messages that carry it.
 
-use std::iter::Enumerate;
+use std::iter::{Enumerate, Zip};
 use std::ops::Range;
 use std::vec;
 
@@ -10,7 +10,7 @@ use sqs_client::{OutgoingMessage, limits};
 use super::form::fit;
 use super::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, Whole};
 use crate::codec::Encoding;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::error::{Error, ErrorKind};
 use crate::policy;
 
@@ -19,12 +19,10 @@ use crate::policy;
 pub(crate) struct Split {
     /// The payload as it is to be stored: compressed and encrypted if it is to be.
     pub(crate) stored: Bytes,
-    /// Of the stored bytes; the segments take its algorithm for theirs.
-    pub(crate) digest: Digest,
+    /// What the segments are given digests by.
+    pub(crate) digest: DigestAlgorithm,
     /// How the stored bytes differ from the payload, and of how many bytes that is; `None` if they do not.
     pub(crate) encoding: Option<(Encoding, u64)>,
-    /// Whether the payload is text.
-    pub(crate) text: bool,
     /// Tells the payload from all others, and of a deduplicated one is the same whenever it is sent: see [`payload_id`].
     pub(crate) id: String,
     /// What the caller wants of the message. Its attributes are the first segment's; its group and its delay all have, and
@@ -48,45 +46,45 @@ impl Split {
     /// # Errors
     ///
     /// The payload needs more segments than it may have, or the first has no room beside the caller's attributes.
-    pub(crate) fn into_segments(self) -> Result<Segments, Error> {
+    pub(crate) async fn into_segments(self) -> Result<Segments, Error> {
         check_attributes(&self.message)?;
-        let plain = self.encoding.is_none();
+        let is_text = self.encoding.is_none() && policy::is_body(&self.stored);
         let (encoding, original_length) = self.encoding.unzip();
+        // As wide as any.
+        let digest = Digest::of(self.digest, b"");
         let mut header = Header {
             // The widest numbers that there can be, while it is planned what is beside the header.
             index: self.max_segments,
             offset: bytes_u64(&self.stored),
-            checksum: self.digest.clone(),
-            form: Form::Text,
+            checksum: digest.clone(),
+            form: if is_text { Form::Text } else { Form::Base64 },
             whole: Whole {
                 id: self.id,
                 count: self.max_segments,
                 total: bytes_u64(&self.stored),
-                digest: self.digest,
+                digest,
                 original_length,
                 encoding: encoding.unwrap_or_default(),
-                text: self.text,
             },
         };
-        if !(plain && self.text && policy::is_body(&self.stored)) {
-            header.form = Form::Base64;
-        }
         let cuts = Plan {
             stored: &self.stored,
             first: room(self.limit, &header, Some(&self.message)),
             later: room(self.limit, &header, None),
             attribute_is_free: self.message.message_attributes.len() + 2 <= limits::MAX_MESSAGE_ATTRIBUTES,
-            is_text: header.form == Form::Text,
+            is_text,
             max_segments: self.max_segments,
         }
         .cuts()?;
+        let checksums = checksums(&self.stored, &cuts, self.digest).await;
         header.whole.count = u32::try_from(cuts.len()).unwrap_or(u32::MAX);
+        header.whole.digest = Whole::digest(self.digest, &checksums);
         Ok(Segments {
             stored: self.stored,
             header,
             dedup_base: self.message.message_deduplication_id.as_deref().map(payload_id),
             message: self.message,
-            cuts: cuts.into_iter().enumerate(),
+            cuts: cuts.into_iter().zip(checksums).enumerate(),
         })
     }
 }
@@ -193,6 +191,17 @@ fn whole_characters(text: &[u8], room: usize) -> usize {
     (0..=most).rev().find(is_boundary).unwrap_or(0)
 }
 
+/// The checksums of what is cut. Hashing on other threads gained nothing; of many segments, the runtime gets a chance
+/// between two.
+async fn checksums(stored: &[u8], cuts: &[Cut], algorithm: DigestAlgorithm) -> Vec<Digest> {
+    let mut checksums = Vec::with_capacity(cuts.len());
+    for (range, _) in cuts {
+        checksums.push(Digest::of(algorithm, stored.get(range.clone()).unwrap_or_default()));
+        tokio::task::yield_now().await;
+    }
+    checksums
+}
+
 /// A payload's messages, in order.
 #[derive(Debug)]
 pub(crate) struct Segments {
@@ -201,23 +210,20 @@ pub(crate) struct Segments {
     header: Header,
     dedup_base: Option<String>,
     message: OutgoingMessage,
-    cuts: Enumerate<vec::IntoIter<Cut>>,
+    cuts: Enumerate<Zip<vec::IntoIter<Cut>, vec::IntoIter<Digest>>>,
 }
 
 impl Iterator for Segments {
     type Item = OutgoingMessage;
 
     fn next(&mut self) -> Option<OutgoingMessage> {
-        let (index, (range, form)) = self.cuts.next()?;
+        let (index, ((range, form), checksum)) = self.cuts.next()?;
         self.header.index = u32::try_from(index).unwrap_or(u32::MAX);
         self.header.offset = u64::try_from(range.start).unwrap_or(u64::MAX);
         self.header.form = form;
-        let bytes = self.stored.slice(range);
-        let mut hasher = Hasher::new(self.header.whole.digest.algorithm());
-        hasher.update(&bytes);
-        self.header.checksum = hasher.finish();
+        self.header.checksum = checksum;
 
-        let mut message = self.header.seal(bytes);
+        let mut message = self.header.seal(self.stored.slice(range));
         if index == 0 {
             message.message_attributes.append(&mut self.message.message_attributes);
             message.message_system_attributes = std::mem::take(&mut self.message.message_system_attributes);

@@ -19,7 +19,6 @@ fn segment(id: &str, index: u32, count: u32) -> Header {
             digest: digest.clone(),
             original_length: None,
             encoding: Encoding::default(),
-            text: true,
         },
         index,
         offset: u64::from(index) * 10,

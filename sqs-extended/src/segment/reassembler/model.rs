@@ -140,7 +140,6 @@ impl World {
                     digest: digest_of(payload),
                     original_length: None,
                     encoding: Encoding::default(),
-                    text: false,
                 },
                 index: u32::try_from(index).unwrap(),
                 offset: cut[0] as u64,

@@ -36,7 +36,6 @@ fn segment_of(id: &str, index: u32, count: u32, len: u64) -> Header {
             digest: digest.clone(),
             original_length: None,
             encoding: Encoding::default(),
-            text: true,
         },
         index,
         offset: u64::from(index) * len,
