@@ -5,9 +5,29 @@ use std::process::Stdio;
 
 use anyhow::Context as _;
 use bytes::{Buf as _, Bytes, BytesMut};
+use sqs_client::{Client, Credentials};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+
+/// Whoever asks it signs with these.
+pub const REGION: &str = "us-east-1";
+pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
+pub const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+pub const QUEUE_URL: &str = "http://127.0.0.1/000000000000/bench";
+
+/// The id that it gives every message.
+pub const MESSAGE_ID: &str = "5fea7756-0ea4-451a-a703-a558b933e274";
+
+/// A client of it, as clients come.
+pub fn client(address: &str) -> anyhow::Result<Client> {
+    let client = Client::builder()
+        .region(REGION)
+        .endpoint_url(address)
+        .credentials(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY))
+        .build()?;
+    Ok(client)
+}
 
 /// Prints the address, and answers with this body until the process is ended.
 pub async fn serve(body: String) -> anyhow::Result<()> {

@@ -6,22 +6,19 @@
 //! cd bench && cargo run --release --bin small -- --pairs 9
 //! ```
 
-use std::process::Stdio;
-
 use anyhow::Context as _;
 use bench::figures::{Spread, cpu_time};
-use bench::null_server;
+use bench::null_server::{self, MESSAGE_ID, QUEUE_URL};
 use bench::transfer::BUCKET;
+use bench::turns::take_turns;
 use clap::{Parser, Subcommand, ValueEnum};
 use futures::future::try_join_all;
 use md5::{Digest as _, Md5};
 use object_store::memory::InMemory;
 use serde_json::json;
-use sqs_client::{Client, Credentials};
+use sqs_client::Client;
 use sqs_extended::ExtendedClient;
-use tokio::process::Command;
 
-const QUEUE_URL: &str = "http://127.0.0.1/000000000000/bench";
 const BODY_BYTES: usize = 1024;
 
 #[derive(Parser)]
@@ -82,7 +79,7 @@ fn body() -> String {
 
 /// To all three requests: each has members that the others skip.
 fn answer() -> String {
-    let (id, body) = ("5fea7756-0ea4-451a-a703-a558b933e274", body());
+    let (id, body) = (MESSAGE_ID, body());
     let digest = hex::encode(Md5::digest(&body));
     json!({
         "MessageId": id,
@@ -94,21 +91,19 @@ fn answer() -> String {
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
     let (_server, address) = null_server::start(&["serve"]).await?;
-    let mut pairs = Vec::new();
-    for turn in 0..=options.pairs {
-        // Nobody is always first.
-        let pair = if turn % 2 == 0 {
-            let plain = take_turn("plain", &address, options).await?;
-            (plain, take_turn("extended", &address, options).await?)
-        } else {
-            let extended = take_turn("extended", &address, options).await?;
-            (take_turn("plain", &address, options).await?, extended)
-        };
-        // The first pair warms up.
-        if turn > 0 {
-            pairs.push(pair);
-        }
-    }
+    let names = ["plain", "extended"];
+    let turns: Vec<Vec<f64>> = take_turns(names.len(), options.pairs, |contender| {
+        let (messages, tasks) = (options.messages.to_string(), options.tasks.to_string());
+        vec![
+            "run".to_owned(),
+            names[contender].to_owned(),
+            address.clone(),
+            messages,
+            tasks,
+        ]
+    })
+    .await?;
+    let pairs: Vec<(f64, f64)> = turns[0].iter().copied().zip(turns[1].iter().copied()).collect();
     println!(
         "a message of {BODY_BYTES} bytes sent, received and acknowledged, µs of CPU: plain {:.1}, extended {:.1}",
         Spread::of(&pairs, |pair| pair.0).median,
@@ -122,29 +117,10 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn take_turn(contender: &str, address: &str, options: &Options) -> anyhow::Result<f64> {
-    let output = Command::new(std::env::current_exe()?)
-        .args(["run", contender, address])
-        .args([options.messages.to_string(), options.tasks.to_string()])
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    anyhow::ensure!(output.status.success(), "{contender} failed: {}", output.status);
-    Ok(std::str::from_utf8(&output.stdout)?.trim().parse()?)
-}
-
 impl Run {
     /// Prints the microseconds of CPU a message.
     async fn measure(&self) -> anyhow::Result<()> {
-        let client = Client::builder()
-            .region("us-east-1")
-            .endpoint_url(&self.address)
-            .credentials(Credentials::new(
-                "AKIDEXAMPLE",
-                "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-            ))
-            .build()?;
+        let client = null_server::client(&self.address)?;
         let extended = ExtendedClient::builder(client.clone())
             .offload_to(InMemory::new(), BUCKET)
             .build()?;

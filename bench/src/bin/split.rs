@@ -1,26 +1,27 @@
-//! Payloads sent in segments beside the same bytes cut by hand and sent by the plain client's batches, against a server that
-//! answers at once: goodput, CPU time and the most memory. Each contender runs in a process of its own on one thread; they
-//! take turns.
+//! Payloads sent in segments, beside the same bytes cut by hand and sent in batches: by reqwest, aws-sigv4 and serde_json,
+//! the floor, and by the plain client. Against a server that answers at once: goodput, CPU time and the most memory. Each
+//! contender runs in a process of its own on one thread; they take turns.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin split -- --pairs 5
 //! ```
 
-use std::process::Stdio;
-
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bench::by_hand::{ByHand, Entry, SendMessageBatch, SentBatch};
 use bench::figures::{Spread, cpu_time, peak_memory};
-use bench::null_server;
+use bench::null_server::{self, MESSAGE_ID, QUEUE_URL};
+use bench::turns::take_turns;
 use bytes::Bytes;
 use clap::{Parser, Subcommand, ValueEnum};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqs_client::{Client, Credentials, MessageAttributeValue, OutgoingMessage};
+use sqs_client::{Client, DEFAULT_BATCH_CONCURRENCY, MessageAttributeValue, OutgoingMessage};
 use sqs_extended::{ExtendedClient, Strategy};
-use tokio::process::Command;
 use tokio::time::Instant;
 
-const QUEUE_URL: &str = "http://127.0.0.1/000000000000/bench";
 /// What fits into a message of 256 KiB beside a segment's header.
 const PIECE: usize = 261_000;
 /// So many pieces fit into a batch, and a payload is so many batches, all alike: the server knows one answer.
@@ -62,7 +63,11 @@ struct Run {
 enum Contender {
     Split,
     ByHand,
+    PlainClient,
 }
+
+/// Split first: the others are what it is compared with.
+const CONTENDERS: [&str; 3] = ["split", "by-hand", "plain-client"];
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
@@ -78,6 +83,47 @@ struct Figures {
     cpu: f64,
     /// MiB.
     peak: u64,
+}
+
+/// A message as it is written by hand.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Message<'a> {
+    message_body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_attributes: Option<Attributes>,
+}
+
+#[derive(Serialize)]
+struct Attributes {
+    bytes: Binary,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Binary {
+    data_type: &'static str,
+    binary_value: String,
+}
+
+impl<'a> Message<'a> {
+    fn text(message_body: &'a str) -> Self {
+        Self {
+            message_body,
+            message_attributes: None,
+        }
+    }
+
+    fn binary(bytes: &[u8]) -> Self {
+        let bytes = Binary {
+            data_type: "Binary",
+            binary_value: STANDARD.encode(bytes),
+        };
+        Self {
+            message_body: "-",
+            message_attributes: Some(Attributes { bytes }),
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -96,83 +142,60 @@ fn main() -> anyhow::Result<()> {
 
 /// To every batch.
 fn answer() -> String {
-    let entry = |id: usize| json!({"Id": id.to_string(), "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"});
+    let entry = |id: usize| json!({"Id": id.to_string(), "MessageId": MESSAGE_ID});
     json!({"Successful": (0..BATCH).map(entry).collect::<Vec<_>>(), "Failed": []}).to_string()
 }
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
     let (_server, address) = null_server::start(&["serve"]).await?;
     for kind in ["text", "binary"] {
-        let mut pairs = Vec::new();
-        for turn in 0..=options.pairs {
-            // Nobody is always first.
-            let pair = if turn % 2 == 0 {
-                let split = take_turn("split", kind, &address, options).await?;
-                (split, take_turn("by-hand", kind, &address, options).await?)
-            } else {
-                let by_hand = take_turn("by-hand", kind, &address, options).await?;
-                (take_turn("split", kind, &address, options).await?, by_hand)
-            };
-            // The first pair warms up.
-            if turn > 0 {
-                pairs.push(pair);
-            }
-        }
+        let turns: Vec<Vec<Figures>> = take_turns(CONTENDERS.len(), options.pairs, |contender| {
+            let payloads = options.payloads.to_string();
+            ["run", CONTENDERS[contender], kind, &address, &payloads]
+                .map(str::to_owned)
+                .to_vec()
+        })
+        .await?;
         println!(
             "{kind}: {} turns of {} payloads of {:.1} MiB",
             options.pairs, options.payloads, PAYLOAD_MIB
         );
-        let (split, by_hand): (Vec<Figures>, Vec<Figures>) = pairs.iter().copied().unzip();
-        for (name, figures) in [("split", split), ("by hand", by_hand)] {
+        for (name, figures) in CONTENDERS.iter().zip(&turns) {
             println!(
-                "  {name:<8} {:>6.0} MiB/s, {:.3} ms of CPU a MiB, {:.0} MiB at the most",
-                Spread::of(&figures, |figures| figures.goodput).median,
-                Spread::of(&figures, |figures| figures.cpu).median,
-                Spread::of(&figures, |figures| figures.peak as f64).max,
+                "  {name:<12} {:>6.0} MiB/s, {:.3} ms of CPU a MiB, {:.0} MiB at the most",
+                Spread::of(figures, |figures| figures.goodput).median,
+                Spread::of(figures, |figures| figures.cpu).median,
+                Spread::of(figures, |figures| figures.peak as f64).max,
             );
         }
-        let ratio =
-            |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(split, by_hand)| figure(split) / figure(by_hand));
-        println!(
-            "  split / by hand: goodput {}, CPU {}",
-            ratio(|figures| figures.goodput),
-            ratio(|figures| figures.cpu)
-        );
+        for (name, theirs) in CONTENDERS.iter().zip(&turns).skip(1) {
+            let pairs: Vec<(Figures, Figures)> = turns[0].iter().copied().zip(theirs.iter().copied()).collect();
+            let ratio =
+                |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(split, theirs)| figure(split) / figure(theirs));
+            println!(
+                "  split / {name}: goodput {}, CPU {}",
+                ratio(|figures| figures.goodput),
+                ratio(|figures| figures.cpu)
+            );
+        }
     }
     Ok(())
 }
 
-async fn take_turn(contender: &str, kind: &str, address: &str, options: &Options) -> anyhow::Result<Figures> {
-    let output = Command::new(std::env::current_exe()?)
-        .args(["run", contender, kind, address])
-        .args([options.payloads.to_string()])
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    anyhow::ensure!(output.status.success(), "{contender} failed: {}", output.status);
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 impl Run {
     async fn measure(&self) -> anyhow::Result<()> {
-        let client = Client::builder()
-            .endpoint_url(&self.address)
-            .credentials(Credentials::new("test", "test"))
-            .build()?;
+        let client = null_server::client(&self.address)?;
         let extended = ExtendedClient::builder(client.clone())
             .strategy(Strategy::Split)
             .build()?;
+        let by_hand = ByHand::new(&self.address)?;
         let payload = self.payload();
         let (cpu, begin) = (cpu_time()?, Instant::now());
         for _ in 0..self.payloads {
             match self.contender {
                 Contender::Split => drop(extended.send(QUEUE_URL, payload.clone()).await?),
-                Contender::ByHand => {
-                    for sent in client.send_messages(QUEUE_URL, self.cut(&payload)?).await {
-                        sent?;
-                    }
-                }
+                Contender::ByHand => self.by_hand(&by_hand, &payload).await?,
+                Contender::PlainClient => self.plain_client(&client, &payload).await?,
             }
         }
         let (cpu, elapsed) = (cpu_time()? - cpu, begin.elapsed());
@@ -195,17 +218,54 @@ impl Run {
         }
     }
 
-    /// As a program would that does without headers.
-    fn cut(&self, payload: &Bytes) -> anyhow::Result<Vec<OutgoingMessage>> {
+    /// As a program would that does without headers and without a client; as many requests at a time as a client has.
+    async fn by_hand(&self, by_hand: &ByHand, payload: &Bytes) -> anyhow::Result<()> {
+        let batches = (0..payload.len()).step_by(BATCH * PIECE);
+        stream::iter(batches.map(|at| payload.slice(at..payload.len().min(at + BATCH * PIECE))))
+            .map(|batch| async move {
+                let pieces = batch.chunks(PIECE).enumerate();
+                let entries: Vec<Entry<Message>> = pieces
+                    .map(|(id, piece)| {
+                        Ok(Entry {
+                            id: id.to_string(),
+                            message: self.message(piece)?,
+                        })
+                    })
+                    .collect::<anyhow::Result<_>>()?;
+                let input = SendMessageBatch {
+                    queue_url: QUEUE_URL,
+                    entries,
+                };
+                let sent: SentBatch = by_hand.call("AmazonSQS.SendMessageBatch", &input).await?;
+                anyhow::ensure!(sent.successful.len() == BATCH);
+                Ok(())
+            })
+            .buffered(DEFAULT_BATCH_CONCURRENCY)
+            .try_collect()
+            .await
+    }
+
+    fn message<'a>(&self, piece: &'a [u8]) -> anyhow::Result<Message<'a>> {
+        Ok(match self.kind {
+            Kind::Text => Message::text(std::str::from_utf8(piece).context("it is text")?),
+            Kind::Binary => Message::binary(piece),
+        })
+    }
+
+    async fn plain_client(&self, client: &Client, payload: &Bytes) -> anyhow::Result<()> {
         let pieces = (0..payload.len()).step_by(PIECE);
         let pieces = pieces.map(|at| payload.slice(at..payload.len().min(at + PIECE)));
-        pieces
+        let messages: Vec<OutgoingMessage> = pieces
             .map(|piece| match self.kind {
                 Kind::Text => Ok(OutgoingMessage::new(std::str::from_utf8(&piece).context("it is text")?)),
                 Kind::Binary => {
                     Ok(OutgoingMessage::new("-").message_attribute("bytes", MessageAttributeValue::binary(piece)))
                 }
             })
-            .collect()
+            .collect::<anyhow::Result<_>>()?;
+        for sent in client.send_messages(QUEUE_URL, messages).await {
+            sent?;
+        }
+        Ok(())
     }
 }

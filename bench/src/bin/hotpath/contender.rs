@@ -10,10 +10,6 @@ pub(crate) use sdk::Sdk;
 
 use crate::workload::Workload;
 
-const REGION: &str = "us-east-1";
-const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
-const SECRET_ACCESS_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
     Ours,

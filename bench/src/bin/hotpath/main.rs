@@ -11,12 +11,10 @@ mod contender;
 mod run;
 mod workload;
 
-use std::process::Stdio;
-
 use bench::figures::Spread;
 use bench::null_server;
+use bench::turns::take_turns;
 use clap::{Parser, Subcommand, ValueEnum as _};
-use tokio::process::Command;
 
 use contender::Name;
 use run::Figures;
@@ -70,38 +68,18 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     };
     for &workload in workloads {
         let (_server, address) = null_server::start(&["serve", &workload.to_string()]).await?;
-        let mut figures = Name::ALL.map(|_| Vec::new());
-        for turn in 0..options.pairs {
-            for place in 0..Name::ALL.len() {
-                // Nobody is always first.
-                let contender = (turn + place) % Name::ALL.len();
-                figures[contender].push(take_turn(workload, Name::ALL[contender], &address, options).await?);
-            }
-        }
-        print(workload, options, &figures);
+        let requests = (options.requests / workload.weight()).to_string();
+        let turns = take_turns(Name::ALL.len(), options.pairs, |contender| {
+            let (workload, contender) = (workload.to_string(), Name::ALL[contender].to_string());
+            let (address, requests, tasks) = (address.clone(), requests.clone(), options.tasks.to_string());
+            vec!["run".to_owned(), workload, contender, address, requests, tasks]
+        });
+        print(workload, options, &turns.await?);
     }
     Ok(())
 }
 
-async fn take_turn(workload: Workload, contender: Name, address: &str, options: &Options) -> anyhow::Result<Figures> {
-    let requests = options.requests / workload.weight();
-    let output = this_program()?
-        .args(["run", &workload.to_string(), &contender.to_string(), address])
-        .args([requests.to_string(), options.tasks.to_string()])
-        .stderr(Stdio::inherit())
-        .output()
-        .await?;
-    anyhow::ensure!(output.status.success(), "{contender} failed: {}", output.status);
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn this_program() -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.kill_on_drop(true);
-    Ok(command)
-}
-
-fn print(workload: Workload, options: &Options, figures: &[Vec<Figures>; Name::ALL.len()]) {
+fn print(workload: Workload, options: &Options, figures: &[Vec<Figures>]) {
     println!(
         "{workload}: {} turns of {} requests, {} at a time",
         options.pairs,
@@ -116,7 +94,9 @@ fn print(workload: Workload, options: &Options, figures: &[Vec<Figures>; Name::A
             Spread::of(figures, |f| f.requests_per_second).median,
         );
     }
-    let [ours, others @ ..] = figures;
+    let Some((ours, others)) = figures.split_first() else {
+        return;
+    };
     for (name, theirs) in Name::ALL[1..].iter().zip(others) {
         let pairs: Vec<(Figures, Figures)> = ours.iter().copied().zip(theirs.iter().copied()).collect();
         let ratio = |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(ours, theirs)| figure(ours) / figure(theirs));

@@ -1,9 +1,8 @@
 //! What is asked and answered: the same bytes for every contender.
 
+use bench::null_server::MESSAGE_ID;
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
-
-pub(crate) const QUEUE_URL: &str = "http://127.0.0.1/000000000000/bench";
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Workload {
@@ -48,7 +47,7 @@ impl Workload {
             Self::Receive | Self::ReceiveJson => {
                 let messages = bodies.iter().map(|body| {
                     json!({
-                        "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274",
+                        "MessageId": MESSAGE_ID,
                         "ReceiptHandle": text(99, 180),
                         "MD5OfBody": md5_hex(body),
                         "Body": body,
@@ -72,7 +71,7 @@ pub(crate) fn entry_id(index: usize) -> String {
 }
 
 fn sent(body: &str) -> Value {
-    json!({ "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274", "MD5OfMessageBody": md5_hex(body) })
+    json!({ "MessageId": MESSAGE_ID, "MD5OfMessageBody": md5_hex(body) })
 }
 
 fn md5_hex(body: &str) -> String {

@@ -1,7 +1,8 @@
-use sqs_client::{Client, Credentials, SendMessageBatchEntry};
+use bench::null_server::{self, QUEUE_URL};
+use sqs_client::{Client, SendMessageBatchEntry};
 
-use super::{ACCESS_KEY_ID, Contender, REGION, SECRET_ACCESS_KEY};
-use crate::workload::{QUEUE_URL, Workload, entry_id};
+use super::Contender;
+use crate::workload::{Workload, entry_id};
 
 /// sqs-client as it comes: MD5s are verified.
 pub(crate) struct Ours {
@@ -11,13 +12,8 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn new(address: &str, workload: Workload) -> anyhow::Result<Self> {
-        let client = Client::builder()
-            .region(REGION)
-            .endpoint_url(address)
-            .credentials(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY))
-            .build()?;
         Ok(Self {
-            client,
+            client: null_server::client(address)?,
             bodies: workload.bodies(),
         })
     }

@@ -2,8 +2,10 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
-use super::{ACCESS_KEY_ID, Contender, REGION, SECRET_ACCESS_KEY};
-use crate::workload::{QUEUE_URL, Workload, entry_id};
+use bench::null_server::{ACCESS_KEY_ID, QUEUE_URL, REGION, SECRET_ACCESS_KEY};
+
+use super::Contender;
+use crate::workload::{Workload, entry_id};
 
 /// aws-sdk-sqs as it comes: it verifies no MD5.
 pub(crate) struct Sdk {
