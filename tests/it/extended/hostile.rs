@@ -1,11 +1,12 @@
 //! Messages of strangers, received by a process of its own: refused before the store is asked, and in bounded memory.
 
+mod bomb;
 mod throttled;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
@@ -46,6 +47,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             bench,
             |_| Ok(Box::pin(in_a_child(recursive(), Expected::Text))),
         ),
+        trial("extended::hostile::a_bomb_is_found_out", bench, |_| {
+            Ok(Box::pin(in_a_child(Vec::new(), Expected::Bomb)))
+        }),
     ];
     trials.extend(throttled::trials(bench));
     trials
@@ -70,7 +74,7 @@ impl Hostile {
     }
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Expected {
     /// At once, without a call to the store.
     Refused,
@@ -78,6 +82,8 @@ enum Expected {
     FalseLength,
     /// As it is.
     Text,
+    /// In time: the process makes its own.
+    Bomb,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,7 +234,7 @@ async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
     // Linux tells.
     if let Ok(peak) = peak.trim().parse::<u64>() {
         ensure!(peak < MEMORY_KIB, "the process took {peak} KiB");
-        eprintln!("{messages} hostile messages took {peak} KiB, the process included");
+        eprintln!("{expected:?}: the process took {peak} KiB at the most");
     }
     Ok(())
 }
@@ -262,6 +268,9 @@ async fn receive(orders: Orders) -> Outcome {
         let (store, key) = (store.objects.clone(), Path::from(key));
         async move { store.put(&key, text.into()).await }
     };
+    if let Expected::Bomb = orders.expected {
+        return bomb::is_found_out(&client, &store, &orders.queue).await;
+    }
     put("ours/ten", "ten bytes!".to_owned()).await?;
     put("ours/pointer", pointer(BUCKET, "ours/pointer")).await?;
     let extended = extended(client, store.clone(), "ours/");
@@ -283,6 +292,7 @@ async fn receive(orders: Orders) -> Outcome {
                     ensure!(received?.text().await? == pointer(BUCKET, "ours/pointer"));
                     ensure!(store.calls() == 1, "the store was called {} times", store.calls());
                 }
+                Expected::Bomb => bail!("it was not sent"),
             }
         }
     }

@@ -1,0 +1,54 @@
+//! A payload of a few KiB that decompresses to 1 GiB.
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use sqs_client::{Client, MessageAttributeValue, OutgoingMessage};
+use sqs_extended::{Codec, Compression, ErrorKind, ExtendedClient, Payload, PayloadStore};
+
+use super::super::store::{BUCKET, Counting};
+use super::{GIB, ten};
+use crate::bench::Outcome;
+
+const MIB: usize = 1024 * 1024;
+
+/// Who says less than it is, is given no more than that; who tells the truth cannot have it taken into memory.
+pub async fn is_found_out(client: &Client, store: &Counting, queue: &str) -> Outcome {
+    let codec = Codec::new().compression(Compression::zstd(1));
+    let payloads = PayloadStore::builder(store.clone(), BUCKET)
+        .prefix("ours/")
+        .codec(codec);
+    let extended = ExtendedClient::builder(client.clone())
+        .payload_store(payloads.build()?)
+        .build()?;
+    let zeros = Bytes::from(vec![0; MIB]);
+    let zeros = stream::iter((0..GIB / MIB as u64).map(move |_| Ok(zeros.clone())));
+    let sent = extended.send(queue, Payload::from_stream(zeros, None)).await?;
+    let pointer = sent.pointer.context("a pointer")?;
+    ensure!(pointer.length.is_some_and(|length| length < 100_000), "{pointer:?}");
+    let false_claim = OutgoingMessage::new(pointer.to_string())
+        .message_attribute("ExtendedPayloadSize", MessageAttributeValue::number(10));
+    client.send_message(queue, false_claim).await?;
+
+    let mut given = Vec::new();
+    while given.len() < 2 {
+        for delivery in ten(&extended, queue).await? {
+            let delivery = delivery?;
+            let in_memory = delivery.text().await.err().context("it was taken")?;
+            ensure!(in_memory.kind() == ErrorKind::TooLarge, "{in_memory:?}");
+            let mut chunks = delivery.stream().await?;
+            let (mut bytes, mut failed) = (0, None);
+            while let Some(chunk) = chunks.next().await {
+                match chunk {
+                    Ok(chunk) => bytes += chunk.len() as u64,
+                    Err(error) => failed = Some(error.kind()),
+                }
+            }
+            given.push((delivery.size(), bytes, failed));
+        }
+    }
+    given.sort_by_key(|(size, ..)| *size);
+    let expected = [(Some(10), 0, Some(ErrorKind::TooLarge)), (Some(GIB), GIB, None)];
+    ensure!(given == expected, "{given:?}");
+    Ok(())
+}
