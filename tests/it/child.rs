@@ -37,12 +37,24 @@ impl Orders {
 pub struct Killed(Child);
 
 impl Killed {
+    /// The most memory that it has held so far, in KiB; `None` where the system does not say.
+    pub fn peak_memory(&self) -> Option<u64> {
+        peak_memory(&self.0.id().to_string())
+    }
+
     /// By SIGKILL.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.0.kill()?;
         self.0.wait()?;
         Ok(())
     }
+}
+
+/// The most memory that a process has held so far, in KiB, as Linux says it; `self` is this one.
+pub fn peak_memory(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 impl Drop for Killed {
@@ -79,6 +91,7 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
     match *test {
         consumer::child::TEST => consumer::child::consume(client, queues, report).await,
         segments::competing::TEST => segments::competing::consume(client, queues, report).await,
+        segments::bounded::TEST => segments::bounded::consume(client, queues, report).await,
         unknown => bail!("no test {unknown}"),
     }
 }

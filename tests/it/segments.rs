@@ -1,6 +1,8 @@
 //! Payloads in segments, with no store, on every server.
 
+pub mod bounded;
 pub mod competing;
+mod dead_letters;
 mod fifo;
 mod one;
 mod payloads;
@@ -15,7 +17,9 @@ use crate::bench::{Bench, Outcome, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let mut trials = road::trials(bench);
+    trials.extend(bounded::trials(bench));
     trials.extend(competing::trials(bench));
+    trials.extend(dead_letters::trials(bench));
     trials.extend(fifo::trials(bench));
     trials.extend(one::trials(bench));
     trials.extend(strategies::trials(bench));

@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 
 use super::store::{BUCKET, Counting, extended};
 use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::child::peak_memory;
 
 /// The variable that makes this binary the process that receives.
 const ORDERS: &str = "SQS_TEST_HOSTILE_ORDERS";
@@ -245,17 +246,12 @@ pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let follow = |orders: Orders| {
         let runtime = Runtime::new()?;
         runtime.block_on(receive(orders))?;
-        println!("{}", peak_memory().unwrap_or_default());
+        if let Some(peak) = peak_memory("self") {
+            println!("{peak}");
+        }
         Ok(())
     };
     Some(serde_json::from_str(&orders).map_err(Into::into).and_then(follow))
-}
-
-/// Of this process, as Linux says it, in KiB.
-fn peak_memory() -> Option<String> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next().map(str::to_owned)
 }
 
 async fn receive(orders: Orders) -> Outcome {

@@ -139,7 +139,7 @@ async fn compete(count: usize) -> Outcome {
 }
 
 /// What all children say.
-fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
+pub fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let (Ok((connection, _)), false) = (listener.accept().await, sender.is_closed()) {

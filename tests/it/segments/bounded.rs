@@ -1,0 +1,102 @@
+//! What a consumer holds is bounded, seen from outside: by the memory of a process of its own.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::Client;
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use super::competing::listen;
+use super::payloads::{Payload, encoding, send_all};
+use super::test;
+use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::child::{Orders, Report};
+use crate::consumer::quick;
+
+pub const TEST: &str = "bounded";
+
+const MIB: usize = 1024 * 1024;
+const PAYLOADS: usize = 56;
+/// Of them all no more than four can be held together.
+const SIZE: usize = 2 * MIB;
+const HELD: usize = 9 * MIB;
+/// The process itself, what is received and not yet held, and a payload that is being handled, twice: some 55 MiB in all.
+const BESIDE: usize = 71 * MIB;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![test(bench, "held_bytes_bound_the_memory", bounded)]
+}
+
+/// In a child: tells of every payload that is whole.
+pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome {
+    let queue = *queues.first().context("a queue")?;
+    encoding(client)?
+        .consumer(queue)
+        .held_bytes(HELD as u64)
+        .spill_above(u64::MAX)
+        .configure(|consumer| {
+            consumer
+                .concurrency(1)
+                .wait_time(Duration::from_secs(1))
+                .backoff(Duration::ZERO, Duration::ZERO)
+        })
+        .run(std::future::pending::<()>(), move |delivery| {
+            let report = report.clone();
+            async move {
+                report.tell(&match Payload::received(&delivery).await {
+                    Ok(payload) => payload.number.to_string(),
+                    Err(error) => format!("{error:#}"),
+                });
+                Ok::<(), std::convert::Infallible>(())
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+async fn bounded() -> Outcome {
+    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    // So that it sees the segments of more payloads than it can hold.
+    let anywhere = Fault::on(Action::ReceiveMessage, FaultKind::Reorder).probability(0.03);
+    server.faults().add(anywhere);
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    // None of those that are compressed.
+    let numbers = (0..).filter(|number| number % 8 < 6).take(PAYLOADS);
+    let payloads: Vec<Payload> = numbers.map(|number| Payload { number, size: SIZE }).collect();
+    send_all(&client, &queue, &payloads).await?;
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let orders = Orders {
+        test: TEST,
+        endpoint: server.endpoint(),
+        report_to: listener.local_addr()?.to_string(),
+        queues: vec![queue],
+    };
+    let mut lines = listen(listener);
+    let child = orders.start()?;
+    let mut left: BTreeSet<String> = payloads.iter().map(|payload| payload.number.to_string()).collect();
+    while !left.is_empty() {
+        let line = timeout(Duration::from_secs(60), lines.recv()).await;
+        let line = line
+            .with_context(|| format!("{left:?} do not come"))?
+            .context("it listens")?;
+        ensure!(left.remove(&line), "{line}");
+    }
+    if let Some(peak) = child.peak_memory() {
+        eprintln!(
+            "of {} MiB in segments the consumer may hold {} MiB; its process took {} MiB",
+            PAYLOADS * SIZE / MIB,
+            HELD / MIB,
+            peak / 1024
+        );
+        ensure!(peak < ((HELD + BESIDE) / 1024) as u64, "{peak} KiB");
+    }
+    Ok(())
+}
