@@ -63,7 +63,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 ///
 /// What was [split](crate::Strategy::Split) is handed over once all its segments are there, and settled as a whole. Until
 /// then they are held, within bounds. What is not complete in time, or has no room, is given back to the queue; never
-/// deleted, unless [`on_incomplete`](Self::on_incomplete) says so. It takes one handler's place.
+/// deleted, unless [`on_incomplete`](Self::on_incomplete) says so. What has no room again and again comes back after half
+/// a minute in the end. A payload takes one handler's place.
 ///
 /// * **Standard queues.** Where several consumers [compete](Self::consumers), segments of a payload scatter: they gather at
 ///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's

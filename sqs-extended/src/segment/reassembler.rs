@@ -4,6 +4,7 @@
 //! by a token of the caller's, in which whatever holds the message can stay, its bytes with it.
 
 mod action;
+mod put_off;
 mod set;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use self::action::{Action, Incomplete, Limits, Released};
+use self::put_off::PutOff;
 use self::set::{Set, cost, cost_of_all};
 use super::memory::Memory;
 use super::{Header, Whole};
@@ -28,6 +30,8 @@ pub(crate) struct Reassembler<S> {
     finished: Memory<()>,
     /// Since when payloads have been met here without their first segment.
     wandering: Memory<Instant>,
+    /// Those that had no room.
+    put_off: PutOff,
     bytes: u64,
     opened: u64,
     /// A number from 0 to 1.
@@ -51,6 +55,7 @@ impl<S> Reassembler<S> {
             delivered: BTreeMap::new(),
             finished: Memory::new(limits.remembered, limits.remembered_for),
             wandering: Memory::new(MAX_WANDERING, limits.age),
+            put_off: PutOff::new(limits.age),
             bytes: 0,
             opened: 0,
             chance: Box::new(chance),
@@ -85,17 +90,17 @@ impl<S> Reassembler<S> {
         let (number, is_duplicate) = match self.gathering.get(id) {
             Some(set) => (set.number, set.holds(header.index)),
             None if self.gathering.len() + self.delivered.len() < self.limits.sets => (self.opened, false),
-            None => return vec![self.release(token, Released::Overflow)],
+            None => return vec![self.put_off(id, token, now)],
         };
         let mut actions = Vec::new();
         // Nobody makes room for a duplicate: it takes the place of the one before.
         let fits = if is_duplicate {
             cost(len) <= self.free()
         } else {
-            self.make_room(cost(len), number, &mut actions)
+            self.make_room(cost(len), number, now, &mut actions)
         };
         if !fits && !is_duplicate {
-            actions.push(self.release(token, Released::Overflow));
+            actions.push(self.put_off(id, token, now));
             return actions;
         }
         let set = self.gathering.entry(id.clone()).or_insert_with(|| {
@@ -118,6 +123,7 @@ impl<S> Reassembler<S> {
         let set = self.gathering.remove(id)?;
         let bytes = set.cost();
         self.wandering.forget(id);
+        self.put_off.forget(id);
         let (whole, segments, duplicates) = set.into_tokens();
         let delivered = Delivered {
             whole: whole.clone(),
@@ -149,7 +155,7 @@ impl<S> Reassembler<S> {
 
     /// Gives back payloads that were begun later than `number`, the latest first, until there is room; none if that would
     /// not help.
-    fn make_room(&mut self, cost: u64, number: u64, actions: &mut Vec<Action<S>>) -> bool {
+    fn make_room(&mut self, cost: u64, number: u64, now: Instant, actions: &mut Vec<Action<S>>) -> bool {
         if cost <= self.free() {
             return true;
         }
@@ -174,7 +180,8 @@ impl<S> Reassembler<S> {
             let Some(set) = latest.map(|set| set.whole.id.clone()).and_then(|id| self.close(&id)) else {
                 return false;
             };
-            self.release_set(set, Released::Overflow, actions);
+            let after = self.put_off_for(&set.whole.id, now);
+            release_all(set, Released::Overflow, after, actions);
         }
         true
     }
@@ -233,7 +240,8 @@ impl<S> Reassembler<S> {
         let mut actions = Vec::new();
         for set in due.iter().filter_map(|id| self.close(id)).collect::<Vec<_>>() {
             if !self.is_expired(&set, now) {
-                self.release_set(set, Released::Gather, &mut actions);
+                let after = self.back_after();
+                release_all(set, Released::Gather, after, &mut actions);
                 continue;
             }
             let have = set.have();
@@ -330,13 +338,15 @@ impl<S> Reassembler<S> {
         Action::Release { token, after, why }
     }
 
-    /// All come back at the same time, so that one receive can bring many of them to the consumer that gathers them: then
-    /// chance has to find it for a few receives, and not for each segment.
-    fn release_set(&mut self, set: Set<S>, why: Released, actions: &mut Vec<Action<S>>) {
-        let after = self.back_after();
-        let (_, newest, older) = set.into_tokens();
-        let tokens = newest.into_iter().chain(older);
-        actions.extend(tokens.map(|token| Action::Release { token, after, why }));
+    fn put_off(&mut self, id: &str, token: S, now: Instant) -> Action<S> {
+        let after = self.put_off_for(id, now);
+        let why = Released::Overflow;
+        Action::Release { token, after, why }
+    }
+
+    fn put_off_for(&mut self, id: &str, now: Instant) -> Duration {
+        let chance = self.back_after();
+        self.put_off.after(id, now, chance)
     }
 
     /// In whole seconds, as SQS counts them: each of them is as likely.
@@ -352,6 +362,14 @@ impl<S> Reassembler<S> {
 /// What a payload is remembered by: an id alone could be used again, and nothing of another payload may be deleted.
 fn finished_key(whole: &Whole) -> String {
     format!("{} {}", whole.id, whole.digest)
+}
+
+/// All come back at the same time, so that one receive can bring many of them to the consumer that gathers them: then
+/// chance has to find it for a few receives, and not for each segment.
+fn release_all<S>(set: Set<S>, why: Released, after: Duration, actions: &mut Vec<Action<S>>) {
+    let (_, newest, older) = set.into_tokens();
+    let tokens = newest.into_iter().chain(older);
+    actions.extend(tokens.map(|token| Action::Release { token, after, why }));
 }
 
 fn release_now<S>(tokens: Vec<S>, why: Released) -> impl Iterator<Item = Action<S>> {

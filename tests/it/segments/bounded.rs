@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::Client;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_client::{Client, OutgoingMessage};
+use sqs_tests::embedded::EmbeddedServer;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::competing::listen;
-use super::payloads::{Payload, encoding, send_all};
+use super::payloads::{Payload, again, encoding, send_all};
 use super::test;
 use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::child::{Orders, Report};
@@ -22,12 +22,13 @@ use crate::consumer::quick;
 pub const TEST: &str = "bounded";
 
 const MIB: usize = 1024 * 1024;
-const PAYLOADS: usize = 56;
-/// Of them all no more than four can be held together.
+const PAYLOADS: usize = 24;
 const SIZE: usize = 2 * MIB;
-const HELD: usize = 9 * MIB;
+/// Of eight payloads.
+const HELD: usize = 17 * MIB;
 /// The process itself, what is received and not yet held, and a payload that is being handled, twice: some 55 MiB in all.
-const BESIDE: usize = 71 * MIB;
+/// Without the bound it is twice as much.
+const BESIDE: usize = 70 * MIB;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![test(bench, "held_bytes_bound_the_memory", bounded)]
@@ -62,15 +63,14 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
 
 async fn bounded() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    // So that it sees the segments of more payloads than it can hold.
-    let anywhere = Fault::on(Action::ReceiveMessage, FaultKind::Reorder).probability(0.03);
-    server.faults().add(anywhere);
     let client = client_of_embedded(&server).retry(quick()).build()?;
-    let queue = client.create_queue("q").await?.queue_url;
+    let sent_to = client.create_queue("sent-to").await?.queue_url;
     // None of those that are compressed.
     let numbers = (0..).filter(|number| number % 8 < 6).take(PAYLOADS);
     let payloads: Vec<Payload> = numbers.map(|number| Payload { number, size: SIZE }).collect();
-    send_all(&client, &queue, &payloads).await?;
+    send_all(&client, &sent_to, &payloads).await?;
+    let queue = client.create_queue("q").await?.queue_url;
+    all_first_segments_first(&client, &sent_to, &queue).await?;
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let orders = Orders {
@@ -97,6 +97,30 @@ async fn bounded() -> Outcome {
             peak / 1024
         );
         ensure!(peak < ((HELD + BESIDE) / 1024) as u64, "{peak} KiB");
+    }
+    Ok(())
+}
+
+/// Sends the segments on in an order in which no payload is complete before the others nearly are.
+async fn all_first_segments_first(client: &Client, from: &str, to: &str) -> Outcome {
+    let mut segments: Vec<(u64, OutgoingMessage)> = Vec::new();
+    loop {
+        let receive = client.receive_message(from).max_messages(10);
+        let messages = receive.message_attribute_names(["All"]).await?.messages;
+        if messages.is_empty() {
+            break;
+        }
+        for message in messages {
+            let header = message.message_attributes.get("SQSExtendedSegment");
+            let header = header.and_then(|header| header.as_str()).context("a segment")?;
+            let header: serde_json::Value = serde_json::from_str(header)?;
+            segments.push((header["index"].as_u64().context("its index")?, again(message)));
+        }
+    }
+    segments.sort_by_key(|(index, _)| *index);
+    let sent = client.send_messages(to, segments.into_iter().map(|(_, message)| message));
+    for sent in sent.await {
+        sent?;
     }
     Ok(())
 }

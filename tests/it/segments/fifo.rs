@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::memory::InMemory;
-use sqs_client::{Client, MessageAttributeValue, OutgoingMessage, QueueAttributes};
+use sqs_client::{Client, OutgoingMessage, QueueAttributes};
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, IncompleteAction, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
-use super::payloads::Payload;
+use super::payloads::{Payload, again};
 use super::test;
 use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::consumer::{quick, until};
@@ -91,13 +91,9 @@ impl Scene {
             .await?;
         self.client.delete_queue(&queue).await?;
         let again = received.messages.into_iter().enumerate().map(|(index, message)| {
-            let outgoing = OutgoingMessage::new(message.body)
+            again(message)
                 .message_group_id(group)
-                .message_deduplication_id(format!("{}-{index}", payload.number));
-            let attributes = message.message_attributes.into_iter();
-            attributes.fold(outgoing, |outgoing, (name, value): (String, MessageAttributeValue)| {
-                outgoing.message_attribute(name, value)
-            })
+                .message_deduplication_id(format!("{}-{index}", payload.number))
         });
         Ok(again.collect())
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use sqs_client::Client;
+use sqs_client::{Client, Message, OutgoingMessage};
 use sqs_extended::{Codec, Compression, Delivery, ExtendedClient, ExtendedMessage, SecretKey, StaticKeys};
 
 /// The message attribute that says which payload it is.
@@ -151,4 +151,12 @@ pub async fn send_all(client: &Client, queue: &str, payloads: &[Payload]) -> any
         .buffer_unordered(SENDING)
         .try_for_each(|_| async { Ok(()) })
         .await
+}
+
+/// A received message, to be sent once more.
+pub fn again(received: Message) -> OutgoingMessage {
+    let attributes = received.message_attributes.into_iter();
+    attributes.fold(OutgoingMessage::new(received.body), |message, (name, value)| {
+        message.message_attribute(name, value)
+    })
 }
