@@ -7,6 +7,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use sqs_client::limits;
 
+use crate::ambient::Ambient;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::missing::MissingPayload;
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) visibility_timeout: Duration,
     pub(crate) max_in_memory: usize,
     pub(crate) missing: MissingPayload,
+    pub(crate) ambient: Ambient,
 }
 
 impl ExtendedClient {
@@ -78,6 +80,7 @@ impl ExtendedClient {
             visibility_timeout: DEFAULT_VISIBILITY_TIMEOUT,
             max_in_memory: DEFAULT_MAX_IN_MEMORY,
             missing: MissingPayload::default(),
+            ambient: Ambient::Real,
         }
     }
 
@@ -149,6 +152,7 @@ pub struct ExtendedClientBuilder {
     visibility_timeout: Duration,
     max_in_memory: usize,
     missing: MissingPayload,
+    ambient: Ambient,
 }
 
 #[derive(Debug)]
@@ -249,6 +253,14 @@ impl ExtendedClientBuilder {
         self
     }
 
+    /// Seeds all randomness of this layer, of pauses and of the ids of split payloads, for simulations; that of the
+    /// [queues' client](sqs_client::ClientBuilder::seed) and the [keys](crate::PayloadStoreBuilder::key_ids) of stored
+    /// payloads are apart.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.ambient = Ambient::seeded(seed);
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -282,6 +294,7 @@ impl ExtendedClientBuilder {
             visibility_timeout: self.visibility_timeout,
             max_in_memory: self.max_in_memory,
             missing: self.missing,
+            ambient: self.ambient,
         })))
     }
 }

@@ -242,7 +242,7 @@ impl ExtendedConsumer {
     {
         self.check_queue().await?;
         let fifo = is_fifo(&self.queue_url);
-        let gathering = Arc::new(Gathering::new(self.extended.client().clone(), &self.settings));
+        let gathering = Arc::new(Gathering::new(&self.extended, &self.settings));
         let mut consumer = self
             .consumer
             .extra_message_attribute_names(envelope::RESERVED_NAMES)

@@ -57,6 +57,7 @@
 //!
 //! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
+mod ambient;
 mod client;
 mod codec;
 mod consumer;

@@ -213,7 +213,7 @@ impl Unfit<'_> {
             digest,
             encoding: original.map(|original| (encoding.clone(), original.len)),
             stored,
-            id: base.map_or_else(|| uuid::Uuid::new_v4().to_string(), |base| payload_id(&base)),
+            id: base.map_or_else(|| self.extended.0.ambient.id(), |base| payload_id(&base)),
             message,
             limit: self.extended.0.policy.segment_size.min(self.limit),
             max_segments: if fifo { MAX_FIFO_SEGMENTS } else { MAX_SEGMENTS },

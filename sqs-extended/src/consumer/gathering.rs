@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Settings;
 use super::incomplete::{Hook, IncompleteAction, IncompletePayload};
 use super::segment::Segment;
+use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
 use crate::segment::{Action, Incomplete, Reassembler, Released, SegmentBytes, SpillFile, Whole};
 
@@ -51,10 +52,12 @@ impl Complete {
 }
 
 impl Gathering {
-    pub(super) fn new(client: Client, settings: &Settings) -> Self {
+    pub(super) fn new(extended: &ExtendedClient, settings: &Settings) -> Self {
+        let ambient = extended.0.ambient.clone();
+        let reassembler = Reassembler::new(settings.limits(), move || ambient.fraction());
         Self {
-            client,
-            reassembler: Mutex::new(Some(Reassembler::new(settings.limits(), chance))),
+            client: extended.client().clone(),
+            reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
             spill_above: settings.spill_above,
             spills: Mutex::default(),
@@ -238,8 +241,4 @@ impl Gathering {
     fn reassembler(&self) -> MutexGuard<'_, Option<Reassembler<Segment>>> {
         self.reassembler.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn chance() -> f64 {
-    fastrand::f64()
 }
