@@ -32,18 +32,17 @@ pub(crate) enum Form {
 /// How many bytes of a payload that is not text a message takes in `room` bytes of quota, of `rest` that are left, and in
 /// which form they take least of it.
 pub(super) fn fit(room: usize, rest: usize, attribute_is_free: bool) -> (usize, Form) {
+    if rest == 0 {
+        // The base64 of nothing would be an empty body, and this takes no attribute.
+        return (0, Form::Binary);
+    }
     let in_base64 = rest.min(room / 4 * 3);
     let in_attribute = rest.min(room.saturating_sub(BINARY_OVERHEAD));
     if !attribute_is_free || in_base64 > in_attribute {
         return (in_base64, Form::Base64);
     }
     let is_shorter = in_base64 == in_attribute && base64_len(in_base64) < BINARY_OVERHEAD + in_attribute;
-    // The base64 of nothing would be an empty body.
-    let form = if is_shorter && rest > 0 {
-        Form::Base64
-    } else {
-        Form::Binary
-    };
+    let form = if is_shorter { Form::Base64 } else { Form::Binary };
     (in_attribute, form)
 }
 
@@ -116,6 +115,7 @@ mod tests {
         assert_eq!(fit(1000, 5000, false), (750, Form::Base64));
         assert_eq!(fit(1000, 3, true), (3, Form::Base64));
         assert_eq!(fit(1000, 0, true), (0, Form::Binary));
+        assert_eq!(fit(1000, 0, false), (0, Form::Binary), "which takes no attribute");
         assert_eq!(fit(0, 5, true).0, 0);
     }
 

@@ -112,9 +112,11 @@ fn what_sqs_takes_for_no_text_travels_as_bytes() {
 
 #[test]
 fn an_empty_payload_is_one_segment() {
-    let sent = messages(split("", 1024));
-    assert_eq!(sent.len(), 1);
-    assert_eq!(joined(&sent, 1024), b"");
+    for attributes in [0, 9] {
+        let sent = messages(with_attributes(split("", 1024), attributes));
+        assert_eq!(sent.len(), 1);
+        assert_eq!(joined(&sent, 1024), b"");
+    }
 }
 
 #[test]
