@@ -21,6 +21,7 @@ use sqs_tests::servers::{Server, Servers};
 use tokio::process::Command;
 
 #[derive(Parser)]
+#[command(about = "A giant payload up and down, beside raw object_store and AWS's libraries")]
 struct Options {
     #[command(flatten)]
     shape: Shape,

@@ -14,6 +14,7 @@ use sqs_tests::embedded::EmbeddedServer;
 use sqs_tests::servers::Servers;
 
 #[derive(Clone, Copy, Parser)]
+#[command(about = "The offload path beside raw object_store")]
 struct Options {
     #[command(flatten)]
     shape: Shape,

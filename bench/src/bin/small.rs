@@ -22,6 +22,7 @@ use sqs_extended::ExtendedClient;
 const BODY_BYTES: usize = 1024;
 
 #[derive(Parser)]
+#[command(about = "What the large-payload layer costs a small message")]
 struct Options {
     /// How many times each contender has its turn.
     #[arg(long, default_value_t = 9)]

@@ -31,6 +31,7 @@ const PAYLOAD_BYTES: usize = PIECE * BATCH * BATCHES;
 const PAYLOAD_MIB: f64 = PAYLOAD_BYTES as f64 / 1024.0 / 1024.0;
 
 #[derive(Parser)]
+#[command(about = "Payloads sent in segments, beside the same bytes sent by hand")]
 struct Options {
     /// How many times each contender has its turn.
     #[arg(long, default_value_t = 5)]

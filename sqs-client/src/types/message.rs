@@ -38,6 +38,7 @@ pub struct Message {
 
 impl Message {
     /// What it takes to settle the message, and to log it: no body, no message attributes.
+    #[cfg(feature = "consumer")]
     pub(crate) fn without_content(&self) -> Self {
         Self {
             message_id: self.message_id.clone(),

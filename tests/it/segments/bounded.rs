@@ -26,7 +26,7 @@ const PAYLOADS: usize = 24;
 const SIZE: usize = 2 * MIB;
 /// Of eight payloads.
 const HELD: usize = 17 * MIB;
-/// The process itself, what is received and not yet held, and a payload that is being handled, twice: some 55 MiB in all.
+/// The process itself, what is received and not yet held, and a payload that is being handled, twice: some 70 MiB in all.
 /// Without the bound it is twice as much.
 const BESIDE: usize = 70 * MIB;
 

@@ -134,6 +134,7 @@ async fn compete(count: usize) -> Outcome {
         ledger.arrived.values().sum::<u32>(),
         begin.elapsed()
     );
+    ensure!(kills > 0, "nobody was killed");
     ensure!(median <= 8 && most <= 60, "segments are passed around");
     Ok(())
 }

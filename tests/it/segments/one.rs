@@ -39,7 +39,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             Ok(Box::pin(in_trouble(set.unwrap_or(100))))
         }),
         on_server(Backend::ElasticMq, Payload::several(50, 300 * KIB, 8192 * KIB)),
-        on_server(Backend::Moto, Payload::several(20, 300 * KIB, 2048 * KIB)),
+        on_server(Backend::Moto, Payload::several(20, 300 * KIB, 8192 * KIB)),
     ]
 }
 

@@ -26,7 +26,7 @@ impl Payload {
             1 => most,
             _ => {
                 let chance = (random(number as u64) >> 11) as f64 / (1_u64 << 53) as f64;
-                least + ((most - least) as f64 * chance.powi(60)) as usize
+                least + ((most - least) as f64 * chance.powi(12)) as usize
             }
         };
         (0..count)

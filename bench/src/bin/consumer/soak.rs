@@ -67,7 +67,7 @@ pub async fn run(client: &Client, queue: &str, minutes: u64, bytes: usize, concu
 /// Most end at once, one in twenty fails, and one in a hundred outlasts two visibility timeouts.
 async fn handle(delivery: Delivery, handled: Arc<AtomicU64>) -> Result<(), ()> {
     let number = handled.fetch_add(1, Ordering::Relaxed);
-    if number % 100 == 0 {
+    if number.is_multiple_of(100) {
         tokio::time::sleep(Duration::from_secs(9)).await;
     }
     if number % 20 == 1 && delivery.receive_count() == 1 {

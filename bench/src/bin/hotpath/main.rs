@@ -21,6 +21,7 @@ use run::Figures;
 use workload::Workload;
 
 #[derive(Parser)]
+#[command(about = "The hot path of a request beside aws-sdk-sqs and a floor written by hand")]
 struct Options {
     /// How many times each contender has its turn.
     #[arg(long, default_value_t = 5)]

@@ -104,6 +104,9 @@ impl Options {
         {
             return refuse("--s3-endpoint begins with neither http:// nor https://".to_owned());
         }
+        if self.s3_endpoint.is_some() && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
+            return refuse("--s3-endpoint needs keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned());
+        }
         let of_a_queue = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if let Some(queue) = &self.queue
             && (queue.is_empty() || queue.len() > 80 || !queue.chars().all(of_a_queue))
@@ -111,6 +114,11 @@ impl Options {
             return refuse(format!(
                 "{queue:?} is no queue's name: up to 80 letters, digits, hyphens and underscores"
             ));
+        }
+        if self.queue.as_ref().is_some_and(|queue| queue.ends_with(".fifo")) {
+            return refuse(
+                "--queue is of a FIFO queue, which takes messages in groups only; name a standard one".to_owned(),
+            );
         }
         Ok(self)
     }

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --bin sweep -- s3://my-bucket/payloads
-//! cargo run --bin sweep -- s3://my-bucket/payloads?endpoint=http://localhost:9000 --older-than 14d --uploads --remove
+//! cargo run --bin sweep -- "s3://my-bucket/payloads?endpoint=http://localhost:9000" --older-than 14d --uploads --remove
 //! ```
 //!
 //! It may be broken off at any time: the next one goes on.
