@@ -6,6 +6,10 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsConfig {
     /// Whether there is any HTTPS; without it, no certificates are loaded.
+    #[cfg_attr(
+        feature = "native-tls",
+        allow(dead_code, reason = "the platform's library loads them when it likes")
+    )]
     pub(crate) needed: bool,
     /// Certificates to trust beside the platform's, in PEM.
     pub(crate) extra_roots: Vec<u8>,
