@@ -135,7 +135,11 @@ async fn compete(count: usize) -> Outcome {
         begin.elapsed()
     );
     ensure!(kills > 0, "nobody was killed");
-    ensure!(median <= 8 && most <= 60, "segments are passed around");
+    // A kill hides what was held for a while, and the rest is passed around meanwhile.
+    ensure!(
+        median <= 8 && most as usize <= 30 + 3 * kills,
+        "segments are passed around"
+    );
     Ok(())
 }
 
