@@ -3,13 +3,16 @@
 //! It tells each step to its parent on a connection: what is written there is not lost by a kill.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, bail};
 use sqs_client::{Client, Credentials};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 
 use crate::{consumer, segments};
 
@@ -25,12 +28,45 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// For any number of children that consume one queue, and what all of them say, line by line.
+    pub async fn of_several(
+        test: &'static str,
+        endpoint: String,
+        queue: String,
+    ) -> anyhow::Result<(Self, mpsc::UnboundedReceiver<String>)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let orders = Self {
+            test,
+            endpoint,
+            report_to: listener.local_addr()?.to_string(),
+            queues: vec![queue],
+        };
+        Ok((orders, listen(listener)))
+    }
+
     pub fn start(&self) -> anyhow::Result<Killed> {
         let orders = [self.test, &self.endpoint, &self.report_to].into_iter();
         let orders: Vec<&str> = orders.chain(self.queues.iter().map(String::as_str)).collect();
         let program = std::env::current_exe()?;
         Ok(Killed(Command::new(program).env(ORDERS, orders.join(" ")).spawn()?))
     }
+}
+
+/// What all children say.
+fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let (Ok((connection, _)), false) = (listener.accept().await, sender.is_closed()) {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(connection).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    drop(sender.send(line));
+                }
+            });
+        }
+    });
+    receiver
 }
 
 /// A child process, killed at the latest when this is dropped.
@@ -50,17 +86,17 @@ impl Killed {
     }
 }
 
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
 /// The most memory that a process has held so far, in KiB, as Linux says it; `self` is this one.
 pub fn peak_memory(process: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.kill();
-    }
 }
 
 /// In a child: consumes until it is killed, or its parent is gone.

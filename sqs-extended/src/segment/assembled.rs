@@ -150,7 +150,7 @@ pub(crate) struct Assembled {
 impl Assembled {
     /// The segments each with its checksum, which its bytes were found to have.
     pub(crate) fn new(whole: Whole, segments: Vec<(Digest, SegmentBytes)>) -> Self {
-        let digest = Whole::digest(whole.digest.algorithm(), segments.iter().map(|(checksum, _)| checksum));
+        let digest = Whole::digest_of(whole.digest.algorithm(), segments.iter().map(|(checksum, _)| checksum));
         Self {
             whole,
             digest,
@@ -228,7 +228,7 @@ mod tests {
         let whole = Whole {
             count: 2,
             total: 14,
-            digest: Whole::digest(DigestAlgorithm::Blake3, [&first.0, &second.0]),
+            digest: Whole::digest_of(DigestAlgorithm::Blake3, [&first.0, &second.0]),
             ..header().whole
         };
         let file = Arc::new(SpillFile::create().unwrap());

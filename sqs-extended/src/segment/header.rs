@@ -33,7 +33,7 @@ pub(crate) struct Whole {
     pub(crate) count: u32,
     /// Bytes that all segments hold together: of the payload as it is stored, after compression and encryption.
     pub(crate) total: u64,
-    /// Of the segments: see [`Whole::digest`].
+    /// Of the segments: see [`Whole::digest_of`].
     pub(crate) digest: Digest,
     /// Bytes of the payload itself, where its encoding makes another number of them.
     #[serde(rename = "originalLength", default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub(crate) struct Whole {
 
 impl Whole {
     /// The digest of the segments' checksums, in their order: of their texts. So the bytes are hashed once for both.
-    pub(super) fn digest<'a>(algorithm: DigestAlgorithm, checksums: impl IntoIterator<Item = &'a Digest>) -> Digest {
+    pub(super) fn digest_of<'a>(algorithm: DigestAlgorithm, checksums: impl IntoIterator<Item = &'a Digest>) -> Digest {
         let mut hasher = Hasher::new(algorithm);
         for checksum in checksums {
             hasher.update(checksum.to_string().as_bytes());

@@ -78,7 +78,7 @@ impl Split {
         .cuts()?;
         let checksums = checksums(&self.stored, &cuts, self.digest).await;
         header.whole.count = u32::try_from(cuts.len()).unwrap_or(u32::MAX);
-        header.whole.digest = Whole::digest(self.digest, &checksums);
+        header.whole.digest = Whole::digest_of(self.digest, &checksums);
         Ok(Segments {
             stored: self.stored,
             header,

@@ -1,7 +1,6 @@
 //! What a consumer holds is bounded, seen from outside: by the memory of a process of its own.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,8 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Client, OutgoingMessage};
 use sqs_tests::embedded::EmbeddedServer;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::competing::listen;
 use super::payloads::{Payload, again, encoding, send_all};
 use super::test;
 use crate::bench::{Bench, Outcome, client_of_embedded};
@@ -72,14 +69,7 @@ async fn bounded() -> Outcome {
     let queue = client.create_queue("q").await?.queue_url;
     all_first_segments_first(&client, &sent_to, &queue).await?;
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let orders = Orders {
-        test: TEST,
-        endpoint: server.endpoint(),
-        report_to: listener.local_addr()?.to_string(),
-        queues: vec![queue],
-    };
-    let mut lines = listen(listener);
+    let (orders, mut lines) = Orders::of_several(TEST, server.endpoint(), queue).await?;
     let child = orders.start()?;
     let mut left: BTreeSet<String> = payloads.iter().map(|payload| payload.number.to_string()).collect();
     while !left.is_empty() {

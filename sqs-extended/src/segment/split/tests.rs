@@ -67,7 +67,10 @@ fn joined(messages: &[OutgoingMessage], limit: usize) -> Vec<u8> {
         checksums.push(header.checksum);
         if index + 1 == messages.len() {
             assert_eq!(header.whole.total, joined.len() as u64);
-            assert_eq!(header.whole.digest, Whole::digest(DigestAlgorithm::Blake3, &checksums));
+            assert_eq!(
+                header.whole.digest,
+                Whole::digest_of(DigestAlgorithm::Blake3, &checksums)
+            );
         }
     }
     joined
