@@ -63,6 +63,8 @@ pub enum Quirk {
     ForgetsCancelledTasks,
     /// What was given back can be overtaken by a later message of its group, in a receive at the same time.
     OvertakesInGroups,
+    /// A group yields nothing while any of its messages is in flight, even if that message comes later.
+    LocksGroups,
 }
 
 impl Backend {
@@ -91,6 +93,7 @@ impl Backend {
                 Quirk::TakesAnyAttribute,
                 Quirk::NoDeduplicationScope,
                 Quirk::OvertakesInGroups,
+                Quirk::LocksGroups,
             ],
         };
         quirks.contains(&quirk)

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use anyhow::Context as _;
 use sqs_client::{
-    DeduplicationScope, FifoThroughputLimit, MessageSystemAttributeName, OutgoingMessage, QueueAttributeName,
+    DeduplicationScope, FifoThroughputLimit, Message, MessageSystemAttributeName, OutgoingMessage, QueueAttributeName,
     QueueAttributes, SendMessageBatchEntry,
 };
 
@@ -13,6 +14,9 @@ cases! {
     a_repeated_id_is_dropped,
     a_repeated_body_is_dropped_where_the_queue_says_so,
     a_group_waits_for_its_message_in_flight,
+    a_returned_head_comes_before_the_message_in_flight_behind_it,
+    a_returned_message_waits_for_the_one_in_flight_before_it,
+    messages_that_time_out_come_before_an_extended_one,
     high_throughput_deduplicates_by_group,
 }
 
@@ -127,6 +131,80 @@ async fn a_group_waits_for_its_message_in_flight(context: Context) -> Outcome {
     assert!(is_empty(&context, &queue).await?);
     context.client.delete_message(&queue, first.receipt_handle).await?;
     assert_eq!(receive().await?.messages.remove(0).body, "a2");
+    Ok(())
+}
+
+/// Sends messages of these bodies in one group, to a new queue.
+async fn group_of(context: &Context, bodies: &[&str]) -> anyhow::Result<String> {
+    let queue = fifo(context, true).await?;
+    for body in bodies {
+        context.client.send_message(&queue, *body).message_group_id("g").await?;
+    }
+    Ok(queue)
+}
+
+/// The bodies of one receive of up to 10 messages, which are then in flight.
+async fn bodies_now(context: &Context, queue: &str) -> anyhow::Result<Vec<String>> {
+    let receive = context.client.receive_message(queue).max_messages(10);
+    let received = receive.visibility_timeout(Duration::from_secs(60)).await?;
+    Ok(received.messages.into_iter().map(|message| message.body).collect())
+}
+
+async fn return_to_queue(context: &Context, queue: &str, message: &Message) -> anyhow::Result<()> {
+    let handle = &message.receipt_handle;
+    let returned = context.client.change_message_visibility(queue, handle, Duration::ZERO);
+    returned.await?;
+    Ok(())
+}
+
+async fn a_returned_head_comes_before_the_message_in_flight_behind_it(context: Context) -> Outcome {
+    let queue = group_of(&context, &["1", "2"]).await?;
+    let received = receive_all(&context, &queue, 2).await?;
+    context.client.send_message(&queue, "3").message_group_id("g").await?;
+    return_to_queue(&context, &queue, &received[0]).await?;
+    let expected: &[&str] = if context.backend.has(Quirk::LocksGroups) {
+        &[]
+    } else {
+        &["1"]
+    };
+    assert_eq!(bodies_now(&context, &queue).await?, expected);
+    Ok(())
+}
+
+async fn a_returned_message_waits_for_the_one_in_flight_before_it(context: Context) -> Outcome {
+    let queue = group_of(&context, &["1", "2"]).await?;
+    let received = receive_all(&context, &queue, 2).await?;
+    context.client.send_message(&queue, "3").message_group_id("g").await?;
+    return_to_queue(&context, &queue, &received[1]).await?;
+    assert_eq!(bodies_now(&context, &queue).await?, [""; 0]);
+    context
+        .client
+        .delete_message(&queue, &received[0].receipt_handle)
+        .await?;
+    assert_eq!(bodies_now(&context, &queue).await?, ["2", "3"]);
+    Ok(())
+}
+
+async fn messages_that_time_out_come_before_an_extended_one(context: Context) -> Outcome {
+    let queue = group_of(&context, &["1", "2", "3"]).await?;
+    let timeout = Duration::from_secs(4);
+    let receive = context.client.receive_message(&queue).max_messages(10);
+    let received = receive.visibility_timeout(timeout).await?.messages;
+    let (extended, others) = received.split_last().context("three messages")?;
+    assert_eq!((extended.body.as_str(), others.len()), ("3", 2));
+    let handle = &extended.receipt_handle;
+    let extension = Duration::from_secs(60);
+    context
+        .client
+        .change_message_visibility(&queue, handle, extension)
+        .await?;
+    tokio::time::sleep(timeout + Duration::from_secs(1)).await;
+    let expected: &[&str] = if context.backend.has(Quirk::LocksGroups) {
+        &[]
+    } else {
+        &["1", "2"]
+    };
+    assert_eq!(bodies_now(&context, &queue).await?, expected);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! FIFO message groups: order within a group, and a group that is locked while any of it is in flight.
+//! FIFO message groups: a group yields its messages in order, up to the first one that is in flight or delayed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,14 +16,28 @@ struct Group {
     waiting: BTreeSet<u64>,
     /// Those of the waiting whose delay has not run out.
     delayed: BTreeSet<u64>,
-    in_flight: usize,
+    in_flight: BTreeSet<u64>,
+}
+
+/// The group that a receive takes messages of.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    group: String,
+    /// The message that the receive took last.
+    last: u64,
 }
 
 impl Group {
-    /// The message that comes next, if it is due.
+    /// The message that a receive may begin with.
     fn head(&self) -> Option<u64> {
-        let first = self.waiting.first()?;
-        (!self.delayed.contains(first)).then_some(*first)
+        self.due_from(0)
+    }
+
+    /// The first message from this key on, if it is due and none before it, from the key on, is in flight.
+    fn due_from(&self, key: u64) -> Option<u64> {
+        let first = *self.waiting.range(key..).next()?;
+        let blocked = self.delayed.contains(&first) || self.in_flight.range(key..first).next().is_some();
+        (!blocked).then_some(first)
     }
 }
 
@@ -45,37 +59,38 @@ impl Groups {
 
     pub(crate) fn release(&mut self, key: u64, name: &str) {
         self.update(name, |group| {
-            group.in_flight -= 1;
+            group.in_flight.remove(&key);
             group.waiting.insert(key);
         });
     }
 
-    pub(crate) fn leave(&mut self, key: u64, name: &str, in_flight: bool) {
+    pub(crate) fn leave(&mut self, key: u64, name: &str) {
         self.update(name, |group| {
             group.waiting.remove(&key);
             group.delayed.remove(&key);
-            group.in_flight -= usize::from(in_flight);
+            group.in_flight.remove(&key);
         });
     }
 
     /// Takes the next message: of the group that this receive has begun with, while it has more that are due;
     /// then of the open group whose first message is the oldest.
-    pub(crate) fn take(&mut self, begun: &mut Option<String>) -> Option<u64> {
-        let more = begun.as_ref().and_then(|name| self.groups.get(name)?.head());
-        let key = match more {
-            Some(key) => key,
-            None => {
-                let (key, name) = self.open.first()?.clone();
-                *begun = Some(name);
-                key
-            }
+    pub(crate) fn take(&mut self, begun: &mut Option<Begun>) -> Option<u64> {
+        let (group, key) = match begun.take().and_then(|begun| self.next_of(begun)) {
+            Some(next) => next,
+            None => self.open.first().map(|(key, name)| (name.clone(), *key))?,
         };
-        let name = begun.clone()?;
-        self.update(&name, |group| {
+        self.update(&group, |group| {
             group.waiting.remove(&key);
-            group.in_flight += 1;
+            group.in_flight.insert(key);
         });
+        *begun = Some(Begun { group, last: key });
         Some(key)
+    }
+
+    /// The message after those that the receive took itself, which do not stand in its way.
+    fn next_of(&self, begun: Begun) -> Option<(String, u64)> {
+        let key = self.groups.get(&begun.group)?.due_from(begun.last + 1)?;
+        Some((begun.group, key))
     }
 
     /// Changes a group and keeps the set of open groups true.
@@ -85,14 +100,10 @@ impl Groups {
             self.open.remove(&(head, name.to_owned()));
         }
         change(group);
-        match group.head() {
-            Some(head) if group.in_flight == 0 => {
-                self.open.insert((head, name.to_owned()));
-            }
-            None if group.in_flight == 0 && group.waiting.is_empty() => {
-                self.groups.remove(name);
-            }
-            _ => {}
+        if let Some(head) = group.head() {
+            self.open.insert((head, name.to_owned()));
+        } else if group.in_flight.is_empty() && group.waiting.is_empty() {
+            self.groups.remove(name);
         }
     }
 }
@@ -121,13 +132,17 @@ mod tests {
     }
 
     #[test]
-    fn a_group_opens_when_nothing_of_it_is_in_flight() {
-        let mut groups = queue(&[(1, "a"), (2, "a"), (3, "a")]);
-        assert_eq!(take(&mut groups, 2), [1, 2]);
-        groups.leave(1, "a", true);
+    fn a_group_yields_up_to_its_first_message_in_flight() {
+        let mut groups = queue(&[(1, "a"), (2, "a"), (3, "a"), (4, "a")]);
+        assert_eq!(take(&mut groups, 3), [1, 2, 3]);
+        groups.leave(1, "a");
         assert!(take(&mut groups, 1).is_empty());
         groups.release(2, "a");
-        assert_eq!(take(&mut groups, 10), [2, 3]);
+        assert_eq!(take(&mut groups, 10), [2]);
+        groups.release(3, "a");
+        assert!(take(&mut groups, 10).is_empty());
+        groups.release(2, "a");
+        assert_eq!(take(&mut groups, 10), [2, 3, 4]);
     }
 
     #[test]
@@ -144,7 +159,7 @@ mod tests {
     fn finished_groups_are_forgotten() {
         let mut groups = queue(&[(1, "a")]);
         take(&mut groups, 1);
-        groups.leave(1, "a", true);
+        groups.leave(1, "a");
         assert!(groups.groups.is_empty() && groups.open.is_empty());
     }
 }

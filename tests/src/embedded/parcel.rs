@@ -84,7 +84,7 @@ pub(crate) enum Stale {
 /// How many messages are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Ready to be received (on a FIFO queue: also those behind a locked group).
+    /// Ready to be received (on a FIFO queue: also those behind one in flight).
     pub visible: usize,
     /// Received, neither deleted nor run out.
     pub in_flight: usize,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::fifo::Groups;
+use super::fifo::{Begun, Groups};
 use super::rng::Rng;
 
 /// The messages that may be received now.
@@ -44,14 +44,14 @@ impl Ready {
     }
 
     /// Takes the next message; it is in flight from now on. With a generator, any of the standard queue's
-    /// messages comes next, not the oldest. `open` is the FIFO group that this receive has begun with.
-    pub(crate) fn take(&mut self, shuffle: Option<&Rng>, open: &mut Option<String>) -> Option<u64> {
+    /// messages comes next, not the oldest. `begun` is the FIFO group that this receive has begun with.
+    pub(crate) fn take(&mut self, shuffle: Option<&Rng>, begun: &mut Option<Begun>) -> Option<u64> {
         match self {
             Self::Standard(keys) => match shuffle {
                 Some(rng) => take_any(keys, rng),
                 None => keys.pop_first(),
             },
-            Self::Fifo(groups) => groups.take(open),
+            Self::Fifo(groups) => groups.take(begun),
         }
     }
 
@@ -74,12 +74,12 @@ impl Ready {
     }
 
     /// A message left the queue.
-    pub(crate) fn leave(&mut self, key: u64, group: &str, in_flight: bool) {
+    pub(crate) fn leave(&mut self, key: u64, group: &str) {
         match self {
             Self::Standard(keys) => {
                 keys.remove(&key);
             }
-            Self::Fifo(groups) => groups.leave(key, group, in_flight),
+            Self::Fifo(groups) => groups.leave(key, group),
         }
     }
 }

@@ -254,20 +254,18 @@ impl Store {
     fn remove(&mut self, key: u64) -> Option<Parcel> {
         let stored = self.messages.remove(&key)?;
         self.by_age.remove(&(stored.parcel.entered, key));
-        let in_flight = match stored.state {
+        match stored.state {
             State::InFlight { until, .. } => {
                 self.in_flight -= 1;
                 self.timers.remove(&(until, key));
-                true
             }
             State::Delayed { until } => {
                 self.delayed -= 1;
                 self.timers.remove(&(until, key));
-                false
             }
-            State::Ready { .. } => false,
-        };
-        self.ready.leave(key, stored.group(), in_flight);
+            State::Ready { .. } => {}
+        }
+        self.ready.leave(key, stored.group());
         Some(stored.parcel)
     }
 

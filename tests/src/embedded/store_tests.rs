@@ -186,7 +186,7 @@ fn dead_letters_come_out_at_the_receive_after_the_last() {
 }
 
 #[test]
-fn a_group_is_locked_while_any_of_it_is_in_flight() {
+fn a_group_waits_for_its_first_message_in_flight() {
     let mut bench = Bench::new(true);
     for (body, group) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a")] {
         bench.send(body, Some(group), 0);
@@ -197,6 +197,33 @@ fn a_group_is_locked_while_any_of_it_is_in_flight() {
     assert!(bench.bodies(10).is_empty());
     let _ = bench.store.change_visibility(bench.now, &delivered[1].handle, secs(0));
     assert_eq!(bench.bodies(10), ["a2", "a3"]);
+}
+
+#[test]
+fn a_returned_head_is_received_while_the_next_message_is_in_flight() {
+    let mut bench = Bench::new(true);
+    for body in ["1", "2", "3"] {
+        bench.send(body, Some("g"), 0);
+    }
+    let (delivered, _) = bench.receive(2, 30);
+    let _ = bench.store.change_visibility(bench.now, &delivered[0].handle, secs(0));
+    assert_eq!(bench.bodies(10), ["1"]);
+}
+
+#[test]
+fn messages_that_time_out_are_received_before_an_extended_one() {
+    let mut bench = Bench::new(true);
+    for body in ["1", "2", "3", "4"] {
+        bench.send(body, Some("g"), 0);
+    }
+    let (delivered, _) = bench.receive(3, 10);
+    let _ = bench.store.change_visibility(bench.now, &delivered[2].handle, secs(60));
+    bench.pass(10);
+    assert_eq!(bench.bodies(10), ["1", "2"]);
+    assert_eq!(bench.store.delete(&delivered[2].handle), Ok(()));
+    assert!(bench.bodies(10).is_empty());
+    bench.pass(30);
+    assert_eq!(bench.bodies(10), ["1", "2", "4"]);
 }
 
 #[test]
