@@ -1,23 +1,21 @@
 //! The client, and the whole life of a request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::ambient::Ambient;
+use crate::clock::Clock;
 use crate::config::ClientBuilder;
 use crate::credentials::{Credentials, CredentialsCache};
 use crate::endpoint::{Endpoint, Target};
 use crate::error::Error;
 use crate::hooks::SendHooks;
 use crate::operation::Operation;
-use crate::protocol::{Answer, Negotiation, Wire};
+use crate::protocol::{Negotiation, Wire};
 use crate::request::Request;
 use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
@@ -57,8 +55,7 @@ pub(crate) struct Inner {
     pub(crate) retry: RetryPolicy,
     pub(crate) quota: RetryQuota,
     pub(crate) ambient: Ambient,
-    /// Seconds that the server's clock is ahead of ours, learned from its refusals.
-    pub(crate) clock_offset: AtomicI64,
+    pub(crate) clock: Clock,
     pub(crate) attempt_timeout: Duration,
     pub(crate) operation_timeout: Option<Duration>,
     pub(crate) verify_checksums: bool,
@@ -211,7 +208,7 @@ impl Inner {
 
     /// The credentials to sign with, within the whole's deadline.
     async fn credentials(&self, deadline: Option<Instant>) -> Result<Credentials, Error> {
-        let get = self.credentials.get(self.ambient.now());
+        let get = self.credentials.get(self.clock.now());
         let Some(deadline) = deadline else { return get.await };
         let late = |_| Error::credentials("there were no credentials within the operation's time");
         tokio::time::timeout_at(deadline, get)
@@ -232,7 +229,7 @@ impl Inner {
             target: (call.wire == Wire::Json).then_some(task.target()),
             body: &call.body,
         };
-        let headers = self.signer.sign(&unsigned, credentials, self.server_time())?;
+        let headers = self.signer.sign(&unsigned, credentials, self.clock.now())?;
         let timeout = call.within_deadline(self.attempt_timeout.saturating_add(task.server_wait()));
         let answer = self
             .transport
@@ -240,34 +237,12 @@ impl Inner {
             .await?;
         let read = task.read(call.wire, &answer, self.verify_checksums);
         read.inspect_err(|error| {
-            if error.is_clock_skew() {
-                self.correct_clock(&answer);
+            if error.is_clock_skew()
+                && let Some(date) = answer.header("date")
+            {
+                self.clock.correct(date);
             }
         })
-    }
-
-    /// Our clock, corrected by what the server said of its own.
-    fn server_time(&self) -> SystemTime {
-        let offset = self.clock_offset.load(Ordering::Relaxed);
-        let ahead = Duration::from_secs(offset.unsigned_abs());
-        let now = self.ambient.now();
-        let corrected = if offset < 0 {
-            now.checked_sub(ahead)
-        } else {
-            now.checked_add(ahead)
-        };
-        corrected.unwrap_or(now)
-    }
-
-    fn correct_clock(&self, answer: &Answer) {
-        let date = answer
-            .header("date")
-            .and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
-        if let Some(date) = date {
-            let offset = (date - OffsetDateTime::from(self.ambient.now())).whole_seconds();
-            self.clock_offset.store(offset, Ordering::Relaxed);
-            tracing::warn!(offset, "the server's clock differs; signing with its time");
-        }
     }
 
     /// Whether the server called the credentials expired, and the provider may have others by now.

@@ -1,11 +1,11 @@
 //! A client's settings and their defaults.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::{Duration, SystemTime};
 
 use crate::ambient::Ambient;
 use crate::client::{Client, Inner};
+use crate::clock::Clock;
 use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredentials};
 use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::error::Error;
@@ -293,7 +293,10 @@ impl ClientBuilder {
         })
     }
 
-    /// The wall clock to sign by, for simulations; the system's unless set otherwise.
+    /// Replaces the wall clock that requests are signed by, for simulations. Default: the system's clock.
+    ///
+    /// After a refusal that says that the clock is off, the client signs with the server's time, up to
+    /// [`MAX_CLOCK_OFFSET`](crate::MAX_CLOCK_OFFSET) from this clock.
     pub fn time_source(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.ambient = self.ambient.with_clock(now);
         self
@@ -336,8 +339,8 @@ impl ClientBuilder {
             transport,
             retry: self.retry,
             quota: RetryQuota::default(),
+            clock: Clock::new(self.ambient.clone()),
             ambient: self.ambient,
-            clock_offset: AtomicI64::new(0),
             attempt_timeout: self.attempt_timeout,
             operation_timeout: self.operation_timeout,
             verify_checksums: self.verify_checksums,

@@ -44,6 +44,7 @@ mod batch;
 mod batcher;
 mod checksum;
 mod client;
+mod clock;
 mod config;
 #[cfg(feature = "consumer")]
 mod consumer;
@@ -72,6 +73,7 @@ pub use batcher::{
     DEFAULT_BATCHER_LINGER,
 };
 pub use client::Client;
+pub use clock::MAX_CLOCK_OFFSET;
 pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
 #[cfg(feature = "consumer")]
 pub use consumer::{

@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
+use crate::clock::epoch_seconds;
 use crate::credentials::Credentials;
 use crate::error::Error;
 
@@ -73,6 +74,7 @@ impl Signer {
         credentials: &Credentials,
         time: SystemTime,
     ) -> Result<HeaderMap, Error> {
+        let time = within_calendar(time);
         let timestamp = timestamp(time);
         let day = timestamp.split('T').next().unwrap_or_default();
         let token = credentials.session_token();
@@ -87,7 +89,7 @@ impl Signer {
         let scope = [day, "/", &self.region, "/", SERVICE, "/aws4_request"].concat();
         let canonical = canonical_digest(request, signed_headers.iter().flatten(), &names);
         let string_to_sign = ["AWS4-HMAC-SHA256\n", &timestamp, "\n", &scope, "\n", &hex(&canonical)].concat();
-        let signature = self.signature(credentials, time, day, string_to_sign.as_bytes());
+        let signature = self.signature(credentials, time.into(), day, string_to_sign.as_bytes());
         let authorization = [
             "AWS4-HMAC-SHA256 Credential=",
             credentials.access_key_id(),
@@ -173,9 +175,15 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The time, or the nearest one from 1970 to 9999: a signature has four digits for the year, and conversions panic beyond.
+fn within_calendar(time: SystemTime) -> OffsetDateTime {
+    const LAST: i64 = 253_402_300_799;
+    let seconds = epoch_seconds(time).clamp(0, LAST);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
 /// `20261121T235113Z`.
-fn timestamp(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
+fn timestamp(time: OffsetDateTime) -> String {
     format!(
         "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
         time.year(),
@@ -257,6 +265,19 @@ mod tests {
             let fresh = sign(&JSON, credentials, time, &Signer::new("us-east-1"));
             assert_eq!(sign(&JSON, credentials, time, &reused), fresh);
         }
+    }
+
+    #[test]
+    fn a_clock_beyond_the_calendar_signs_for_its_nearest_second() {
+        let credentials = Credentials::new("AKID", "s");
+        let signer = Signer::new("us-east-1");
+        for seconds in [253_402_300_800, u64::from(u32::MAX) << 20] {
+            let headers = sign(&JSON, &credentials, seconds, &signer);
+            assert_eq!(headers["x-amz-date"], "99991231T235959Z", "{seconds}");
+        }
+        let before_christ = SystemTime::UNIX_EPOCH - Duration::from_secs(400_000_000_000);
+        let headers = signer.sign(&JSON, &credentials, before_christ).unwrap();
+        assert_eq!(headers["x-amz-date"], "19700101T000000Z");
     }
 
     #[test]

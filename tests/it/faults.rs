@@ -8,8 +8,8 @@ use anyhow::{Context as _, ensure};
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::{
-    BoxFuture as Provided, Client, ClientBuilder, Credentials, Error, ErrorKind, ProvideCredentials, QueueAttributes,
-    RetryPolicy,
+    BoxFuture as Provided, Client, ClientBuilder, Credentials, Error, ErrorCode, ErrorKind, ProvideCredentials,
+    QueueAttributes, RetryPolicy,
 };
 use sqs_tests::embedded::{AccessKey, Action, EmbeddedServer, Fault, FaultKind, Reply};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 type Case = fn() -> BoxFuture<'static, Outcome>;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 13] = [
+    let cases: [(&str, Case); 14] = [
         ("passing_faults_are_tried_again", || Box::pin(passing())),
         ("lasting_faults_end_after_all_attempts", || Box::pin(lasting())),
         ("refusals_are_not_tried_again", || Box::pin(refusals())),
@@ -30,6 +30,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("a_long_poll_is_no_silence", || Box::pin(long_poll())),
         ("damage_is_found_by_md5", || Box::pin(damage())),
         ("a_clock_that_is_off_is_corrected", || Box::pin(clock())),
+        ("a_date_in_the_far_future_is_not_believed", || Box::pin(far_future())),
         ("a_token_that_expires_is_replaced", || Box::pin(token())),
         ("nobody_there_is_certainly_not_sent", || Box::pin(nobody())),
         ("a_fifo_receive_whose_answer_was_lost_brings_the_same", || {
@@ -261,6 +262,22 @@ async fn clock() -> Outcome {
         client.create_queue("q2").await?;
         assert_eq!(server.count(Action::CreateQueue), 3, "what was learnt is kept");
     }
+    Ok(())
+}
+
+async fn far_future() -> Outcome {
+    let (server, client, queue) = server_with(|builder| builder).await?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    // The year 10000 begins while the client is in use.
+    let last_second = 253_402_300_799 - i64::try_from(now.as_secs())?;
+    server.clock().set_skew_seconds(last_second);
+    for _ in 0..3 {
+        let error = client.send_message(&queue, "x").await.err().context("passed")?;
+        ensure!(error.code() == Some(&ErrorCode::InvalidSignature), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    server.clock().set_skew_seconds(0);
+    client.send_message(&queue, "x").await?;
     Ok(())
 }
 

@@ -87,7 +87,7 @@ impl CredentialsCache {
     }
 
     fn fresh(&self, now: SystemTime) -> Option<Credentials> {
-        self.valid(now + REFRESH_BEFORE_EXPIRY)
+        self.valid(now.checked_add(REFRESH_BEFORE_EXPIRY).unwrap_or(now))
     }
 
     /// The current credentials, if they do not expire before `time`.
@@ -157,6 +157,18 @@ mod tests {
         let second = cache.get(at_minute(0)).await.unwrap();
         cache.forget(&first);
         assert_eq!(cache.get(at_minute(0)).await.unwrap(), second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_at_the_end_of_time_is_no_panic() {
+        let cache = CredentialsCache::new(Arc::new(Numbered::default()));
+        let mut end_of_time = SystemTime::UNIX_EPOCH;
+        for bit in (0..63).rev() {
+            end_of_time = end_of_time
+                .checked_add(Duration::from_secs(1 << bit))
+                .unwrap_or(end_of_time);
+        }
+        assert!(cache.get(end_of_time).await.is_ok());
     }
 
     /// Gives out credentials once, valid for an hour; then hangs.

@@ -34,6 +34,9 @@ pub(super) struct Head {
     pub(super) modified: SystemTime,
 }
 
+/// The end of the times that are read, counted from 1970: conversions of later ones can panic.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+
 impl Head {
     pub(super) fn item(&self, key: &Path, expires: Option<SystemTime>) -> Item {
         let sizes = self.sizes.iter().map(|size| AttributeValue::N(size.to_string()));
@@ -56,6 +59,7 @@ impl Head {
             etag: text(item, ETAG)?.to_owned(),
             sizes: sizes.ok_or_else(|| malformed(SIZES))?,
             modified: modified
+                .filter(|modified| *modified < YEAR_10000)
                 .and_then(|modified| UNIX_EPOCH.checked_add(modified))
                 .ok_or_else(|| malformed(MODIFIED))?,
         })
@@ -135,6 +139,9 @@ mod tests {
         }
         .item(&Path::from("k"), None);
         assert!(!item.contains_key(EXPIRES));
+        let mut far_future = item.clone();
+        far_future.insert(MODIFIED.to_owned(), AttributeValue::N(u64::MAX.to_string()));
+        assert!(Head::parse(&far_future).map(|head| head.meta(Path::from("k"))).is_err());
         for name in [ETAG, SIZES, MODIFIED] {
             let mut broken = item.clone();
             broken.insert(name.to_owned(), AttributeValue::Bool(true));

@@ -1,0 +1,111 @@
+//! The time that requests are signed for: the wall clock, corrected by what servers say about theirs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use crate::ambient::Ambient;
+
+/// The largest difference between a server's clock and this machine's that the client corrects: 100 years.
+///
+/// That is enough for a machine whose clock starts in 1970. A refusal with a `Date` beyond it changes nothing.
+pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A clock that clones share.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    ambient: Ambient,
+    /// Seconds that the server's clock is ahead of ours.
+    offset: Arc<AtomicI64>,
+}
+
+impl Clock {
+    pub(crate) fn new(ambient: Ambient) -> Self {
+        Self {
+            ambient,
+            offset: Arc::default(),
+        }
+    }
+
+    /// The server's time, as far as it is known.
+    pub(crate) fn now(&self) -> SystemTime {
+        let offset = self.offset.load(Ordering::Relaxed);
+        let ahead = Duration::from_secs(offset.unsigned_abs());
+        let now = self.ambient.now();
+        let corrected = if offset < 0 {
+            now.checked_sub(ahead)
+        } else {
+            now.checked_add(ahead)
+        };
+        corrected.unwrap_or(now)
+    }
+
+    /// Learns the server's time from the `Date` of a response that refused ours.
+    pub(crate) fn correct(&self, date: &str) {
+        let Ok(date) = OffsetDateTime::parse(date, &Rfc2822) else {
+            return;
+        };
+        let offset = date.unix_timestamp().saturating_sub(epoch_seconds(self.ambient.now()));
+        if offset.unsigned_abs() > MAX_CLOCK_OFFSET.as_secs() {
+            tracing::warn!(
+                offset,
+                "the server's date is too far from this machine's clock to be believed"
+            );
+            return;
+        }
+        self.offset.store(offset, Ordering::Relaxed);
+        tracing::warn!(offset, "the server's clock differs; signing with its time");
+    }
+}
+
+/// Whole seconds since 1970, negative before; saturating.
+pub(crate) fn epoch_seconds(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock_at(seconds: u64) -> Clock {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Clock::new(Ambient::real().with_clock(move || now))
+    }
+
+    #[test]
+    fn a_clock_that_starts_in_1970_is_corrected_and_a_far_future_is_not_believed() {
+        let clock = clock_at(100);
+        clock.correct("Thu, 26 Nov 2026 01:00:00 GMT");
+        let corrected = epoch_seconds(clock.now());
+        assert_eq!(corrected, 1_795_654_800);
+        for wrong in [
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+            "Mon, 01 Jan 2200 00:00:00 GMT",
+            "soon",
+            "",
+        ] {
+            clock.correct(wrong);
+            assert_eq!(epoch_seconds(clock.now()), corrected, "{wrong}");
+        }
+        // Set right in the meantime.
+        clock.correct("Thu, 01 Jan 1970 00:01:40 GMT");
+        assert_eq!(epoch_seconds(clock.now()), 100);
+    }
+
+    #[test]
+    fn no_time_source_is_a_panic() {
+        let past = SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 40);
+        let future = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 62);
+        for time in [past, future] {
+            let clock = Clock::new(Ambient::real().with_clock(move || time));
+            clock.correct("Thu, 26 Nov 2026 01:00:00 GMT");
+            assert_eq!(clock.now(), time);
+        }
+    }
+}
