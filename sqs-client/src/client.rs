@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use crate::ambient::Ambient;
 use crate::clock::Clock;
 use crate::config::ClientBuilder;
-use crate::credentials::{Credentials, CredentialsCache};
+use crate::credentials::{CREDENTIALS_TIMEOUT, Credentials, CredentialsCache};
 use crate::endpoint::{Endpoint, Target};
 use crate::error::Error;
 use crate::hooks::SendHooks;
@@ -100,6 +100,12 @@ impl Client {
         &self.inner.ambient
     }
 
+    /// Returns the credentials that requests are signed with: for another service of the same account, such as a store.
+    #[must_use]
+    pub fn credentials(&self) -> &CredentialsCache {
+        &self.inner.credentials
+    }
+
     /// The attempts of a request, or of a part of one, by the client's policy and quota.
     pub(crate) fn attempts(&self) -> Attempts<'_> {
         Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)
@@ -145,8 +151,8 @@ impl Client {
                 call = this.call(task, wire, deadline)?;
                 continue;
             }
-            let refreshable = this.can_refresh(&error, credentials.as_ref());
-            let retryable = error.is_retryable() || refreshable;
+            let replaced = this.replaces(&error, credentials.as_ref(), &call).await;
+            let retryable = error.is_retryable() || replaced;
             let (delay, error) = match attempts.after(error, retryable) {
                 Next::Retry(delay, error) => (delay, error),
                 Next::NoQuota(delay, error) => {
@@ -159,7 +165,7 @@ impl Client {
                 Next::End(error) => return Err(error),
             };
             // Other credentials need no pause.
-            let delay = if refreshable { Duration::ZERO } else { delay };
+            let delay = if replaced { Duration::ZERO } else { delay };
             let next = Instant::now().checked_add(delay);
             if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
                 return Err(error);
@@ -208,7 +214,7 @@ impl Inner {
 
     /// The credentials to sign with, within the whole's deadline.
     async fn credentials(&self, deadline: Option<Instant>) -> Result<Credentials, Error> {
-        let get = self.credentials.get(self.clock.now());
+        let get = self.credentials.get();
         let Some(deadline) = deadline else { return get.await };
         let late = |_| Error::credentials("there were no credentials within the operation's time");
         tokio::time::timeout_at(deadline, get)
@@ -245,14 +251,14 @@ impl Inner {
         })
     }
 
-    /// Whether the server called the credentials expired, and the provider may have others by now.
-    fn can_refresh(&self, error: &Error, used: Option<&Credentials>) -> bool {
-        match used {
-            Some(used) if error.is_expired_credentials() => {
-                self.credentials.forget(used);
-                true
-            }
-            _ => false,
-        }
+    /// Returns `true` if the server refused the credentials, and the provider has others by now.
+    async fn replaces(&self, error: &Error, used: Option<&Credentials>, call: &Call<'_>) -> bool {
+        let Some(used) = used.filter(|_| error.rejects_credentials()) else {
+            return false;
+        };
+        let time = call.within_deadline(CREDENTIALS_TIMEOUT);
+        tokio::time::timeout(time, self.credentials.replace(used))
+            .await
+            .unwrap_or(false)
     }
 }

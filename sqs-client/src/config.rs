@@ -331,15 +331,16 @@ impl ClientBuilder {
             https: endpoint.uses_https(),
             loopback: endpoint.is_loopback(),
         })?;
+        let clock = Clock::new(self.ambient.clone());
         Ok(Client::new(Inner {
             signer: Signer::new(endpoint.region()),
             endpoint,
             protocol: Negotiation::new(self.protocol),
-            credentials: CredentialsCache::new(self.credentials),
+            credentials: CredentialsCache::with_clock(self.credentials, clock.clone()),
             transport,
             retry: self.retry,
             quota: RetryQuota::default(),
-            clock: Clock::new(self.ambient.clone()),
+            clock,
             ambient: self.ambient,
             attempt_timeout: self.attempt_timeout,
             operation_timeout: self.operation_timeout,

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 #[cfg(feature = "aws-config")]
 pub use aws_config::AwsConfigCredentials;
-pub(crate) use cache::CredentialsCache;
+pub use cache::{CREDENTIALS_TIMEOUT, CredentialsCache};
 pub use chain::DefaultCredentials;
 pub use environment::EnvironmentCredentials;
 pub use profile::ProfileFileCredentials;
@@ -103,7 +103,9 @@ impl fmt::Debug for Credentials {
 
 /// A source of credentials.
 ///
-/// The client calls it when it has none or they are about to expire, once for all its clones at a time.
+/// The client calls it when it has no credentials, when they are about to expire, and when a server refuses them; once
+/// for all its clones at a time, in a task of its own. A call may take up to [`CREDENTIALS_TIMEOUT`]. See
+/// [`CredentialsCache`].
 pub trait ProvideCredentials: fmt::Debug + Send + Sync + 'static {
     /// Gets credentials that are valid now.
     ///

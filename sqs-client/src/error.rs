@@ -279,9 +279,12 @@ impl Error {
         refused && !self.0.may_have_been_sent
     }
 
-    /// Whether other credentials, or the same refreshed, may be accepted.
-    pub(crate) fn is_expired_credentials(&self) -> bool {
-        matches!(self.0.code, Some(ErrorCode::ExpiredToken))
+    /// Returns `true` if the server refused the credentials themselves, so that others may be accepted.
+    pub(crate) fn rejects_credentials(&self) -> bool {
+        matches!(
+            self.0.code,
+            Some(ErrorCode::ExpiredToken | ErrorCode::InvalidClientTokenId)
+        )
     }
 }
 

@@ -84,7 +84,8 @@ pub use consumer::{
 #[cfg(feature = "aws-config")]
 pub use credentials::AwsConfigCredentials;
 pub use credentials::{
-    BoxFuture, Credentials, DefaultCredentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials,
+    BoxFuture, CREDENTIALS_TIMEOUT, Credentials, CredentialsCache, DefaultCredentials, EnvironmentCredentials,
+    ProfileFileCredentials, ProvideCredentials,
 };
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use hooks::TraceCarrier;

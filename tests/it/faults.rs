@@ -19,7 +19,7 @@ use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 type Case = fn() -> BoxFuture<'static, Outcome>;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 14] = [
+    let cases: [(&str, Case); 15] = [
         ("passing_faults_are_tried_again", || Box::pin(passing())),
         ("lasting_faults_end_after_all_attempts", || Box::pin(lasting())),
         ("refusals_are_not_tried_again", || Box::pin(refusals())),
@@ -32,6 +32,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("a_clock_that_is_off_is_corrected", || Box::pin(clock())),
         ("a_date_in_the_far_future_is_not_believed", || Box::pin(far_future())),
         ("a_token_that_expires_is_replaced", || Box::pin(token())),
+        ("a_key_that_is_no_longer_known_is_read_again_once", || {
+            Box::pin(rotated_away())
+        }),
         ("nobody_there_is_certainly_not_sent", || Box::pin(nobody())),
         ("a_fifo_receive_whose_answer_was_lost_brings_the_same", || {
             Box::pin(lost_receive())
@@ -320,37 +323,76 @@ async fn token() -> Outcome {
     Ok(())
 }
 
-/// Gives out a key that has expired already, so that every attempt asks for one, and counts them.
-#[derive(Debug, Default)]
-struct Counting(Arc<AtomicU32>);
+/// Gives out these keys, one after the other, and then the last one.
+#[derive(Debug)]
+struct Listed(&'static [&'static str], Arc<AtomicU32>);
 
-impl ProvideCredentials for Counting {
+impl ProvideCredentials for Listed {
     fn provide_credentials(&self) -> Provided<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async { Ok(Credentials::new("test", "test").with_expiry(SystemTime::UNIX_EPOCH)) })
+        let asked = usize::try_from(self.1.fetch_add(1, Ordering::SeqCst)).unwrap_or(usize::MAX);
+        let key = self.0[asked.min(self.0.len() - 1)];
+        Box::pin(async move { Ok(Credentials::new(key, "test")) })
     }
+}
+
+async fn rotated_away() -> Outcome {
+    for (keys, works) in [(&["unknown", "test"][..], true), (&["unknown"][..], false)] {
+        let server = EmbeddedServer::start().await?;
+        let asked = Arc::new(AtomicU32::new(0));
+        let client = client_of_embedded(&server)
+            .credentials(Listed(keys, asked.clone()))
+            .build()?;
+        for number in 0..5 {
+            match client.create_queue(format!("q{number}")).await {
+                Ok(_) => ensure!(works),
+                Err(error) => ensure!(
+                    !works && error.code() == Some(&ErrorCode::InvalidClientTokenId),
+                    "{error:?}"
+                ),
+            }
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        let attempts = if works { 6 } else { 5 };
+        assert_eq!(server.count(Action::CreateQueue), attempts);
+    }
+    Ok(())
 }
 
 async fn nobody() -> Outcome {
     let refused = "http://127.0.0.1:1";
     let unknown = "http://no-such-host.invalid";
     for endpoint in [refused, unknown] {
-        let attempts = Arc::new(AtomicU32::new(0));
-        let client = Client::builder()
-            .endpoint_url(endpoint)
-            .credentials(Counting(attempts.clone()))
-            .retry(quick(3))
-            .build()?;
-        let error = client
-            .send_message(format!("{endpoint}/q"), "x")
-            .await
-            .err()
-            .context("passed")?;
-        ensure!(error.kind() == ErrorKind::Transport, "{error:?}");
-        ensure!(error.is_retryable() && !error.may_have_been_sent(), "{error:?}");
-        assert_eq!(attempts.load(Ordering::SeqCst), 3, "{endpoint}");
+        let (one, two, three) = (
+            looks_at_the_clock(endpoint, 1).await?,
+            looks_at_the_clock(endpoint, 2).await?,
+            looks_at_the_clock(endpoint, 3).await?,
+        );
+        ensure!(
+            one < two && three - two == two - one,
+            "{endpoint}: {one}, {two}, {three}"
+        );
     }
     Ok(())
+}
+
+/// How often the clock was read for a send to nobody: equally often for each attempt, as each is signed anew.
+async fn looks_at_the_clock(endpoint: &str, attempts: u32) -> anyhow::Result<u32> {
+    let looks = Arc::new(AtomicU32::new(0));
+    let counted = looks.clone();
+    let client = Client::builder()
+        .endpoint_url(endpoint)
+        .credentials(Credentials::new("test", "test"))
+        .time_source(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            SystemTime::now()
+        })
+        .retry(quick(attempts))
+        .build()?;
+    let sent = client.send_message(format!("{endpoint}/q"), "x").await;
+    let error = sent.err().context("passed")?;
+    ensure!(error.kind() == ErrorKind::Transport, "{error:?}");
+    ensure!(error.is_retryable() && !error.may_have_been_sent(), "{error:?}");
+    Ok(looks.load(Ordering::SeqCst))
 }
 
 async fn lost_receive() -> Outcome {

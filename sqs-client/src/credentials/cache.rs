@@ -1,206 +1,344 @@
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Credentials, ProvideCredentials};
+use crate::ambient::Ambient;
+use crate::clock::Clock;
 use crate::error::Error;
 
-/// How long before their expiry credentials are replaced.
+/// The longest time that a call of a credentials provider may take: 30 seconds. It counts as failed then.
+pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Credentials are replaced this long before they expire, or once half of what they live is over where that is later.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
-/// Longest that a provider may take.
-const PROVIDER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause after a call of the provider that brought nothing new. It doubles with each such call.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The credentials in use, replaced before they expire by one call of the provider, for which all others wait.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Credentials of a provider, kept while they are valid; clones share them.
+///
+/// The provider is called in a task of its own, by one call at a time. Nobody waits for it while the credentials at
+/// hand are valid, and its response is kept if the caller is dropped. After a call that failed, or that brought nothing
+/// fresher, the next call waits: for 1 second at first, and for up to 30 seconds.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), sqs_client::Error> {
+/// use sqs_client::{CredentialsCache, DefaultCredentials};
+///
+/// let cache = CredentialsCache::new(DefaultCredentials::new());
+/// println!("{}", cache.get().await?.access_key_id());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct CredentialsCache {
+    shared: Arc<Shared>,
+}
+
 #[derive(Debug)]
-pub(crate) struct CredentialsCache {
+struct Shared {
     provider: Arc<dyn ProvideCredentials>,
-    current: RwLock<Option<Credentials>>,
-    /// Locked while the provider is asked; holds what it failed with the last time, `None` after a success.
-    refreshing: Mutex<Option<Error>>,
-    /// How many times the provider has answered or failed: who waits sees by it that a call ended meanwhile.
-    ended_calls: AtomicU64,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Current>,
+    /// The call of the provider that is under way.
+    refresh: Option<Refresh>,
+    calls: u64,
+    /// Calls in a row that failed or brought nothing fresher.
+    in_vain: u32,
+    not_before: Option<Instant>,
+    /// What the last call failed with.
+    failure: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Current {
+    credentials: Credentials,
+    refresh_at: Option<SystemTime>,
+    /// A server refused them, and the provider has not been asked since.
+    rejected: bool,
+}
+
+/// A call of the provider, for whoever waits for it.
+#[derive(Clone, Debug)]
+struct Refresh {
+    number: u64,
+    deadline: Instant,
+    outcome: watch::Receiver<Option<Result<Credentials, Error>>>,
+}
+
+type Outcome = watch::Sender<Option<Result<Credentials, Error>>>;
+
+/// What to do for a caller that needs credentials.
+enum Step {
+    Use(Credentials),
+    Wait(Refresh),
+    Fail(Error),
 }
 
 impl CredentialsCache {
-    pub(crate) fn new(provider: Arc<dyn ProvideCredentials>) -> Self {
+    /// Keeps the credentials of this provider. It is not called yet.
+    #[must_use]
+    pub fn new(provider: impl ProvideCredentials) -> Self {
+        Self::with_clock(Arc::new(provider), Clock::new(Ambient::real()))
+    }
+
+    pub(crate) fn with_clock(provider: Arc<dyn ProvideCredentials>, clock: Clock) -> Self {
         Self {
-            provider,
-            current: RwLock::new(None),
-            refreshing: Mutex::new(None),
-            ended_calls: AtomicU64::new(0),
+            shared: Arc::new(Shared {
+                provider,
+                clock,
+                state: Mutex::default(),
+            }),
         }
     }
 
-    /// Credentials that are valid at `now`.
+    /// Returns the credentials to sign with now.
     ///
     /// # Errors
     ///
-    /// What the provider failed with, in this call or in the one that this waited for, while none are valid.
-    pub(crate) async fn get(&self, now: SystemTime) -> Result<Credentials, Error> {
-        if let Some(fresh) = self.fresh(now) {
-            return Ok(fresh);
-        }
-        // While the old ones are valid, only one request waits for others.
-        let before = self.ended_calls.load(Ordering::Acquire);
-        let mut last_error = match (self.refreshing.try_lock(), self.valid(now)) {
-            (Ok(lock), _) => lock,
-            (Err(_), Some(valid)) => return Ok(valid),
-            (Err(_), None) => self.refreshing.lock().await,
-        };
-        if let Some(fresh) = self.fresh(now) {
-            return Ok(fresh);
-        }
-        // Who waited for a call that failed does not make the next one wait for its own.
-        let waited = self.ended_calls.load(Ordering::Acquire) != before;
-        if let (true, Some(error)) = (waited, &*last_error) {
-            return self.valid(now).ok_or_else(|| error.clone());
-        }
-        let provided = self.ask().await;
-        self.ended_calls.fetch_add(1, Ordering::Release);
-        *last_error = provided.as_ref().err().cloned();
-        // Old ones that are still valid are better than none.
-        provided.or_else(|error| self.valid(now).ok_or(error))
-    }
-
-    async fn ask(&self) -> Result<Credentials, Error> {
-        match tokio::time::timeout(PROVIDER_TIMEOUT, self.provider.provide_credentials()).await {
-            Ok(Ok(credentials)) => {
-                self.set(Some(credentials.clone()));
-                Ok(credentials)
+    /// [`Credentials`](crate::ErrorKind::Credentials) with the provider's last failure, if no credentials are valid.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the provider's response is kept for the next caller.
+    pub async fn get(&self) -> Result<Credentials, Error> {
+        // A second look, as the runtime that the provider was called on can end before the call does.
+        for _ in 0..2 {
+            let refresh = match self.step()? {
+                Step::Use(credentials) => return Ok(credentials),
+                Step::Fail(error) => return Err(error),
+                Step::Wait(refresh) => refresh,
+            };
+            match refresh.outcome().await {
+                Some(Ok(credentials)) => return Ok(credentials),
+                // Old ones that are still valid are better than none.
+                Some(Err(error)) => return self.shared.valid().ok_or(error),
+                None => {}
             }
-            Ok(Err(source)) => Err(Error::credentials("the credentials provider failed").with_source(source)),
-            Err(_) => Err(Error::credentials(
-                "the credentials provider did not answer within 30 seconds",
-            )),
+        }
+        Err(Error::credentials(
+            "the runtime ended before the credentials provider responded",
+        ))
+    }
+
+    /// Asks the provider for others in place of these, which a server refused; `true` if there are others now.
+    pub(crate) async fn replace(&self, refused: &Credentials) -> bool {
+        self.shared.reject(refused);
+        self.get().await.is_ok_and(|credentials| credentials != *refused)
+    }
+
+    fn step(&self) -> Result<Step, Error> {
+        let (step, begun) = self.shared.lock().step(self.shared.clock.now(), Instant::now());
+        if let Some((number, outcome)) = begun {
+            let shared = self.shared.clone();
+            let call = Call {
+                shared,
+                number,
+                outcome,
+            };
+            let runtime = Handle::try_current().map_err(|error| {
+                Error::credentials("credentials are fetched in a task, which needs a tokio runtime").with_source(error)
+            })?;
+            // Not under the lock: a runtime that is ending drops the task at once.
+            runtime.spawn(call.run());
+        }
+        Ok(step)
+    }
+}
+
+impl State {
+    /// What to do now, and the number and outcome of the call of the provider that is to be made for it.
+    fn step(&mut self, now: SystemTime, at: Instant) -> (Step, Option<(u64, Outcome)>) {
+        if let Some(current) = self.current.as_ref().filter(|current| current.is_fresh(now)) {
+            return (Step::Use(current.credentials.clone()), None);
+        }
+        let mut begun = None;
+        let mut refresh = self.refresh.clone().filter(|refresh| at < refresh.deadline);
+        if refresh.is_none() && self.not_before.is_none_or(|begin| begin <= at) {
+            let (new, outcome) = self.begin(at);
+            begun = Some((new.number, outcome));
+            refresh = Some(new);
+        }
+        let current = self.current.as_ref();
+        let step = match (current, refresh, &self.failure) {
+            (Some(current), _, _) if current.is_valid(now) && !current.rejected => {
+                Step::Use(current.credentials.clone())
+            }
+            (_, Some(refresh), _) => Step::Wait(refresh),
+            (Some(current), None, _) if current.is_valid(now) => Step::Use(current.credentials.clone()),
+            (_, None, Some(failure)) => Step::Fail(failure.clone()),
+            // The provider has just said that there are no others. Our clock may be wrong, so the server decides.
+            (Some(current), None, None) => Step::Use(current.credentials.clone()),
+            (None, None, None) => Step::Fail(Error::credentials("there are no credentials")),
+        };
+        (step, begun)
+    }
+
+    fn begin(&mut self, at: Instant) -> (Refresh, Outcome) {
+        self.calls += 1;
+        let (sender, outcome) = watch::channel(None);
+        let refresh = Refresh {
+            number: self.calls,
+            deadline: at + CREDENTIALS_TIMEOUT,
+            outcome,
+        };
+        self.refresh = Some(refresh.clone());
+        (refresh, sender)
+    }
+
+    /// Notes how the call of this number ended.
+    fn ended(&mut self, number: u64, provided: &Result<Credentials, Error>, now: SystemTime, at: Instant) {
+        self.over(number);
+        let is_news = match provided {
+            Ok(credentials) => {
+                let current = Current::new(credentials.clone(), now);
+                let is_news = current.is_fresh(now) && self.current.as_ref().is_none_or(|old| current.is_fresher(old));
+                self.failure = None;
+                self.current = Some(current);
+                is_news
+            }
+            Err(error) => {
+                self.failure = Some(error.clone());
+                false
+            }
+        };
+        self.in_vain = if is_news { 0 } else { self.in_vain.saturating_add(1) };
+        self.not_before = (!is_news).then(|| at + pause(self.in_vain));
+    }
+
+    /// Nobody waits for this call any more.
+    fn over(&mut self, number: u64) {
+        if self.refresh.as_ref().is_some_and(|refresh| refresh.number == number) {
+            self.refresh = None;
+        }
+    }
+}
+
+fn pause(in_vain: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(in_vain.saturating_sub(1)));
+    doubled.min(MAX_PAUSE)
+}
+
+impl Current {
+    fn new(credentials: Credentials, now: SystemTime) -> Self {
+        let refresh_at = credentials.expires_at().map(|expiry| {
+            let left = expiry.duration_since(now).unwrap_or_default();
+            expiry
+                .checked_sub(REFRESH_BEFORE_EXPIRY.min(left / 2))
+                .unwrap_or(expiry)
+        });
+        Self {
+            credentials,
+            refresh_at,
+            rejected: false,
         }
     }
 
-    /// Forgets these credentials, which the server called expired; others that came in between stay.
-    pub(crate) fn forget(&self, expired: &Credentials) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref() == Some(expired) {
-            *current = None;
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        !self.rejected && self.refresh_at.is_none_or(|refresh_at| now < refresh_at)
+    }
+
+    fn is_valid(&self, now: SystemTime) -> bool {
+        self.credentials.expires_at().is_none_or(|expiry| now < expiry)
+    }
+
+    fn is_fresher(&self, old: &Self) -> bool {
+        let is_later = match (self.credentials.expires_at(), old.credentials.expires_at()) {
+            (Some(new), Some(old)) => new > old,
+            _ => true,
+        };
+        self.credentials != old.credentials && (is_later || old.rejected)
+    }
+}
+
+impl Refresh {
+    /// What the call brought, or `None` if its runtime ended first.
+    async fn outcome(mut self) -> Option<Result<Credentials, Error>> {
+        match timeout_at(self.deadline, self.outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone(),
+            Ok(Err(_ended)) => None,
+            Err(_elapsed) => Some(Err(too_late())),
         }
     }
+}
 
-    fn fresh(&self, now: SystemTime) -> Option<Credentials> {
-        self.valid(now.checked_add(REFRESH_BEFORE_EXPIRY).unwrap_or(now))
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current credentials, if they do not expire before `time`.
-    fn valid(&self, time: SystemTime) -> Option<Credentials> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let not_expired = |credentials: &&Credentials| credentials.expires_at().is_none_or(|expiry| time < expiry);
-        current.as_ref().filter(not_expired).cloned()
+    fn valid(&self) -> Option<Credentials> {
+        let now = self.clock.now();
+        let state = self.lock();
+        let valid = state.current.as_ref().filter(|current| current.is_valid(now));
+        valid.map(|current| current.credentials.clone())
     }
 
-    fn set(&self, credentials: Option<Credentials>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = credentials;
+    fn reject(&self, refused: &Credentials) {
+        if let Some(current) = &mut self.lock().current
+            && current.credentials == *refused
+        {
+            current.rejected = true;
+        }
     }
+}
+
+/// A call of the provider. However its task ends, those that wait for it know.
+struct Call {
+    shared: Arc<Shared>,
+    number: u64,
+    outcome: Outcome,
+}
+
+impl Call {
+    async fn run(self) {
+        let provided = match timeout(CREDENTIALS_TIMEOUT, self.shared.provider.provide_credentials()).await {
+            Ok(provided) => {
+                provided.map_err(|source| Error::credentials("the credentials provider failed").with_source(source))
+            }
+            Err(_elapsed) => Err(too_late()),
+        };
+        if let (Err(error), Some(_valid)) = (&provided, self.shared.valid()) {
+            let source = std::error::Error::source(error).map(tracing::field::display);
+            tracing::warn!(%error, source, "credentials could not be replaced; those at hand are used while they are valid");
+        }
+        self.end(provided);
+    }
+
+    fn end(&self, provided: Result<Credentials, Error>) {
+        let now = self.shared.clock.now();
+        self.shared.lock().ended(self.number, &provided, now, Instant::now());
+        self.outcome.send_replace(Some(provided));
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.outcome.borrow().is_some() {
+            return;
+        }
+        if std::thread::panicking() {
+            self.end(Err(Error::credentials("the credentials provider panicked")));
+        } else {
+            // Its runtime ended; the next caller's may live.
+            self.shared.lock().over(self.number);
+        }
+    }
+}
+
+fn too_late() -> Error {
+    Error::credentials("the credentials provider did not respond within 30 seconds")
 }
 
 #[cfg(test)]
-mod tests {
-    use std::error::Error as StdError;
-    use std::sync::atomic::AtomicU32;
-
-    use super::super::BoxFuture;
-    use super::*;
-
-    /// Gives out numbered credentials that are valid for an hour; fails after the second.
-    #[derive(Debug, Default)]
-    struct Numbered(AtomicU32);
-
-    impl ProvideCredentials for Numbered {
-        fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
-            Box::pin(async {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                let number = self.0.fetch_add(1, Ordering::SeqCst);
-                if number == 2 {
-                    return Err("out of credentials".into());
-                }
-                let hours = number + 1;
-                Ok(Credentials::new(number.to_string(), "s").with_expiry(at_minute(60 * hours)))
-            })
-        }
-    }
-
-    fn at_minute(minute: u32) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(60) * minute
-    }
-
-    async fn key_at(cache: &CredentialsCache, minute: u32) -> Result<String, Error> {
-        let credentials = cache.get(at_minute(minute)).await?;
-        Ok(credentials.access_key_id().to_owned())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn credentials_are_replaced_before_they_expire_by_one_call_for_all() {
-        let cache = CredentialsCache::new(Arc::new(Numbered::default()));
-        let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 0))).await;
-        assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
-        assert_eq!(key_at(&cache, 54).await.unwrap(), "0");
-        assert_eq!(key_at(&cache, 56).await.unwrap(), "1");
-        // The provider fails from now on: the old ones serve while they are valid.
-        assert_eq!(key_at(&cache, 118).await.unwrap(), "1");
-        assert_eq!(key_at(&cache, 119).await.unwrap_or_else(|e| e.to_string()), "3");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn expired_credentials_are_forgotten_once() {
-        let cache = CredentialsCache::new(Arc::new(Numbered::default()));
-        let first = cache.get(at_minute(0)).await.unwrap();
-        cache.forget(&first);
-        let second = cache.get(at_minute(0)).await.unwrap();
-        cache.forget(&first);
-        assert_eq!(cache.get(at_minute(0)).await.unwrap(), second);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_clock_at_the_end_of_time_is_no_panic() {
-        let cache = CredentialsCache::new(Arc::new(Numbered::default()));
-        let mut end_of_time = SystemTime::UNIX_EPOCH;
-        for bit in (0..63).rev() {
-            end_of_time = end_of_time
-                .checked_add(Duration::from_secs(1 << bit))
-                .unwrap_or(end_of_time);
-        }
-        assert!(cache.get(end_of_time).await.is_ok());
-    }
-
-    /// Gives out credentials once, valid for an hour; then hangs.
-    #[derive(Debug, Default)]
-    struct Hanging(AtomicU32);
-
-    impl ProvideCredentials for Hanging {
-        fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
-            Box::pin(async {
-                if self.0.fetch_add(1, Ordering::SeqCst) > 0 {
-                    std::future::pending::<()>().await;
-                }
-                Ok(Credentials::new("0", "s").with_expiry(at_minute(60)))
-            })
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_provider_that_hangs_holds_up_one_request_while_the_old_ones_are_valid() {
-        let cache = CredentialsCache::new(Arc::new(Hanging::default()));
-        assert_eq!(key_at(&cache, 0).await.unwrap(), "0");
-        let begin = tokio::time::Instant::now();
-        let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 56))).await;
-        assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
-        assert_eq!(begin.elapsed(), PROVIDER_TIMEOUT);
-        // Without valid ones, all wait for one call, and have its error.
-        let begin = tokio::time::Instant::now();
-        let all = futures_util::future::join_all((0..10).map(|_| key_at(&cache, 61))).await;
-        assert!(
-            all.iter()
-                .all(|key| key.as_ref().unwrap_err().kind() == crate::ErrorKind::Credentials)
-        );
-        assert_eq!(begin.elapsed(), PROVIDER_TIMEOUT);
-    }
-}
+mod tests;
