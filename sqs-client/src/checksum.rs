@@ -11,7 +11,7 @@ use md5::{Digest as _, Md5};
 
 use crate::error::Error;
 use crate::operation::SendMessageOutput;
-use crate::types::{Message, MessageAttributeValue, OutgoingMessage};
+use crate::types::{Message, MessageAttributeValue, OutgoingMessage, QuotedId};
 use lanes::Digest;
 
 type Attributes = BTreeMap<String, MessageAttributeValue>;
@@ -19,47 +19,70 @@ type Attributes = BTreeMap<String, MessageAttributeValue>;
 /// From how many bodies on it is faster to hash them side by side.
 const SIDE_BY_SIDE: usize = 4;
 
-/// What was sent is what the server says it stored.
+/// Checks that what was sent is what the server says it stored.
 pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Result<(), Error> {
-    check_bodies(sent.iter().map(|(message, output)| Said {
+    let bodies = sent.iter().map(|(message, output)| Said {
         of: message.body.as_str(),
         md5: output.md5_of_message_body.as_deref(),
+        named: "MD5OfMessageBody",
         message_id: &output.message_id,
-    }))?;
-    let mut attributes = sent.iter().flat_map(|(message, output)| {
-        let user = (&message.message_attributes, &output.md5_of_message_attributes);
-        let system = (
-            &message.message_system_attributes,
-            &output.md5_of_message_system_attributes,
-        );
-        [user, system].map(|(of, md5)| Said {
-            of,
-            md5: md5.as_deref(),
-            message_id: &output.message_id,
-        })
     });
-    attributes.try_for_each(check_attributes)
+    check_bodies(bodies).into_iter().collect::<Result<(), Error>>()?;
+    let mut attributes = sent.iter().flat_map(|(message, output)| {
+        let user = Said {
+            of: &message.message_attributes,
+            md5: output.md5_of_message_attributes.as_deref(),
+            named: "MD5OfMessageAttributes",
+            message_id: &output.message_id,
+        };
+        let system = Said {
+            of: &message.message_system_attributes,
+            md5: output.md5_of_message_system_attributes.as_deref(),
+            named: "MD5OfMessageSystemAttributes",
+            message_id: &output.message_id,
+        };
+        [user, system]
+    });
+    attributes.try_for_each(|said| check_attributes(&said))
 }
 
-/// What arrived is what the server says it sent.
-pub(crate) fn verify_received(messages: &[Message]) -> Result<(), Error> {
-    check_bodies(messages.iter().map(|message| Said {
+/// Finds the messages that are not what the server says it sent, by their indices in ascending order.
+///
+/// Some servers give the MD5 of all attributes although only some were asked for. So where not `all_attributes` were,
+/// another MD5 of them says nothing.
+pub(crate) fn damaged(messages: &[Message], all_attributes: bool) -> Vec<(usize, Error)> {
+    let bodies = check_bodies(messages.iter().map(|message| Said {
         of: message.body.as_str(),
         md5: message.md5_of_body.as_deref(),
+        named: "MD5OfBody",
         message_id: &message.message_id,
-    }))?;
-    let mut attributes = messages.iter().map(|message| Said {
-        of: &message.message_attributes,
-        md5: message.md5_of_message_attributes.as_deref(),
-        message_id: &message.message_id,
+    }));
+    let attributes = messages.iter().map(|message| {
+        let checked = check_attributes(&Said {
+            of: &message.message_attributes,
+            md5: message.md5_of_message_attributes.as_deref(),
+            named: "MD5OfMessageAttributes",
+            message_id: &message.message_id,
+        });
+        checked.or_else(|error| if all_attributes { Err(error) } else { tolerated(&error) })
     });
-    attributes.try_for_each(check_attributes)
+    let checked = bodies.into_iter().zip(attributes).enumerate();
+    checked
+        .filter_map(|(index, (body, attributes))| Some((index, body.and(attributes).err()?)))
+        .collect()
+}
+
+fn tolerated(error: &Error) -> Result<(), Error> {
+    tracing::debug!(%error, "not all attributes were requested: the server may give the MD5 of all");
+    Ok(())
 }
 
 /// A part of a message and what the server says its MD5 is; without that, it is not verified.
 struct Said<'a, T: ?Sized> {
     of: &'a T,
     md5: Option<&'a str>,
+    /// The MD5's name in the service model.
+    named: &'static str,
     message_id: &'a str,
 }
 
@@ -68,35 +91,44 @@ impl<T: ?Sized> Said<'_, T> {
         self.md5.is_some_and(|md5| !md5.is_empty())
     }
 
-    fn compare(&self, what: &str, digest: &Digest) -> Result<(), Error> {
+    fn compare(&self, digest: &Digest) -> Result<(), Error> {
         if self.md5.is_some_and(|md5| is_hex_of(md5, digest)) {
             return Ok(());
         }
-        let id = self.message_id;
+        let (named, id) = (self.named, QuotedId(self.message_id));
         Err(Error::checksum(format!(
-            "the server's MD5 of the {what} of message {id:?} does not match: the message was damaged on its way"
+            "the server's {named} of message {id} does not match: the message was damaged on the way, or the server \
+             computes this MD5 otherwise; for such a server, set `verify_checksums(false)`"
         )))
     }
 }
 
-fn check_bodies<'a>(bodies: impl Iterator<Item = Said<'a, str>>) -> Result<(), Error> {
-    let said: Vec<_> = bodies.filter(Said::has_digest).collect();
-    let bodies: Vec<&[u8]> = said.iter().map(|said| said.of.as_bytes()).collect();
+/// The result for each body, in their order.
+fn check_bodies<'a>(bodies: impl Iterator<Item = Said<'a, str>>) -> Vec<Result<(), Error>> {
+    let said: Vec<_> = bodies.collect();
+    let bodies: Vec<&[u8]> = said
+        .iter()
+        .filter(|said| said.has_digest())
+        .map(|said| said.of.as_bytes())
+        .collect();
     let digests = if bodies.len() < SIDE_BY_SIDE {
         bodies.iter().map(|body| Md5::digest(body).into()).collect()
     } else {
         lanes::digests(&bodies)
     };
-    said.iter()
-        .zip(&digests)
-        .try_for_each(|(said, digest)| said.compare("body", digest))
+    let mut digests = digests.iter();
+    let result = |said: &Said<'_, str>| match said.has_digest().then(|| digests.next()).flatten() {
+        Some(digest) => said.compare(digest),
+        None => Ok(()),
+    };
+    said.iter().map(result).collect()
 }
 
-fn check_attributes(said: Said<'_, Attributes>) -> Result<(), Error> {
+fn check_attributes(said: &Said<'_, Attributes>) -> Result<(), Error> {
     if !said.has_digest() {
         return Ok(());
     }
-    said.compare("attributes", &md5_of_attributes(said.of))
+    said.compare(&md5_of_attributes(said.of))
 }
 
 fn is_hex_of(text: &str, digest: &Digest) -> bool {
@@ -158,14 +190,14 @@ mod tests {
             Some(""),
             None,
         ] {
-            assert!(verify_received(&received(&["hello"], right)).is_ok(), "{right:?}");
+            assert!(damaged(&received(&["hello"], right), true).is_empty(), "{right:?}");
         }
         for wrong in [
             "00000000000000000000000000000000",
             "5d41402abc4b2a76b9719d911017c59",
             "zz",
         ] {
-            let error = verify_received(&received(&["hello"], Some(wrong))).unwrap_err();
+            let (_, error) = damaged(&received(&["hello"], Some(wrong)), true).pop().unwrap();
             assert_eq!(error.kind(), crate::ErrorKind::Checksum);
             assert!(error.may_have_been_sent());
         }
@@ -176,9 +208,13 @@ mod tests {
         let md5 = Some("5d41402abc4b2a76b9719d911017c592");
         for count in 1..=10 {
             let mut bodies = vec!["hello"; count];
-            assert!(verify_received(&received(&bodies, md5)).is_ok());
+            assert!(damaged(&received(&bodies, md5), true).is_empty());
             bodies[count - 1] = "hallo";
-            let error = verify_received(&received(&bodies, md5)).unwrap_err();
+            let found = damaged(&received(&bodies, md5), true);
+            let [(index, error)] = &found[..] else {
+                panic!("{found:?}");
+            };
+            assert_eq!(*index, count - 1);
             let name = format!("\"id-{}\"", count - 1);
             assert!(error.message().contains(&name), "{error}");
             assert!(!error.to_string().contains("hallo"), "{error}");

@@ -102,5 +102,5 @@ pub use types::{
     DeduplicationScope, DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,
     MessageMoveTaskStatus, MessageSystemAttributeName, MessageSystemAttributes, OutgoingMessage, PolicyEffect,
     PolicyStatement, QueueAttributeName, QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy,
-    SendMessageBatchEntry, SendMessageBatchResultEntry,
+    RejectedMessage, SendMessageBatchEntry, SendMessageBatchResultEntry,
 };

@@ -115,11 +115,23 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         1
     }
 
+    /// Reads the JSON of an output.
+    #[doc(hidden)]
+    fn read(json: &[u8]) -> Result<Self::Output, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
     /// Compares the server's MD5s with what was sent or arrived.
     #[doc(hidden)]
-    fn verify(&self, output: &Self::Output) -> Result<(), Error> {
+    fn verify(&self, output: &mut Self::Output) -> Result<(), Error> {
         let _ = output;
         Ok(())
+    }
+
+    /// Logs what a success brought that its caller may not look at.
+    #[doc(hidden)]
+    fn report(&self, output: &Self::Output) {
+        let _ = output;
     }
 }
 

@@ -96,7 +96,7 @@ impl Wire {
     /// The output, or the server's error.
     pub(crate) fn decode<Op: Operation>(self, answer: &Answer) -> Result<Op::Output, Error> {
         let json = self.to_json(Op::NAME, answer)?;
-        serde_json::from_slice(&json).map_err(|error| {
+        Op::read(&json).map_err(|error| {
             // serde_json quotes what it did not expect, which may be a message; the place says enough.
             let (what, line, column) = (error.classify(), error.line(), error.column());
             unreadable(

@@ -75,10 +75,11 @@ impl<Op: Operation> Task for Typed<'_, Op> {
     }
 
     fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error> {
-        let output = wire.decode::<Op>(answer)?;
+        let mut output = wire.decode::<Op>(answer)?;
         if verify {
-            self.operation.verify(&output)?;
+            self.operation.verify(&mut output)?;
         }
+        self.operation.report(&output);
         self.output = Some(output);
         Ok(())
     }

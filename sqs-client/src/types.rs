@@ -13,8 +13,10 @@ mod message;
 mod move_task;
 mod open_enum;
 mod outgoing;
+pub(crate) mod parts;
 mod policy;
 mod queue_attributes;
+mod rejected;
 mod system_attributes;
 pub(crate) mod text;
 
@@ -30,7 +32,9 @@ pub use move_task::{MessageMoveTask, MessageMoveTaskStatus};
 pub use outgoing::OutgoingMessage;
 pub use policy::{RedriveAllowPolicy, RedrivePermission, RedrivePolicy};
 pub use queue_attributes::{QueueAttributeName, QueueAttributes};
+pub use rejected::RejectedMessage;
 pub use system_attributes::{MessageSystemAttributeName, MessageSystemAttributes};
 
 pub(crate) use open_enum::open_enum;
 pub(crate) use outgoing::message_setters;
+pub(crate) use rejected::QuotedId;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::{
@@ -247,8 +247,13 @@ async fn damage() -> Outcome {
     server
         .faults()
         .add(Fault::on(Action::ReceiveMessage, FaultKind::WrongMd5).times(1));
-    let error = client.receive_message(&queue).await.err().context("passed")?;
-    ensure!(error.kind() == ErrorKind::Checksum, "{error:?}");
+    let received = client.receive_message(&queue).await?;
+    ensure!(received.messages.is_empty(), "{received:?}");
+    let [rejected] = &received.rejected[..] else {
+        bail!("{received:?}");
+    };
+    ensure!(rejected.error.kind() == ErrorKind::Checksum, "{rejected:?}");
+    client.delete_message(&queue, &rejected.message.receipt_handle).await?;
 
     let (server, client, queue) = server_with(|builder| builder.verify_checksums(false)).await?;
     send_under(&server, &client, &queue, fault()).await.0?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::seconds;
-use crate::types::{Message, MessageSystemAttributeName};
+use crate::types::{Message, MessageSystemAttributeName, QuotedId, RejectedMessage, parts};
 use crate::{Client, Error, Request, checksum, limits, validate};
 
 /// Receives up to 10 messages: the input of [`Client::receive_message`].
@@ -47,6 +47,26 @@ pub struct ReceiveMessage {
 pub struct ReceiveMessageOutput {
     /// The messages; none where the wait was over first.
     pub messages: Vec<Message>,
+    /// The messages that came with them and were rejected, each for itself. The client logs a warning for each.
+    #[serde(skip)]
+    pub rejected: Vec<RejectedMessage>,
+}
+
+impl ReceiveMessageOutput {
+    /// Returns messages and rejected messages in the order in which they came. On a FIFO queue, nothing of a group may be
+    /// handled after one of it that was rejected.
+    pub fn in_order(self) -> impl Iterator<Item = Result<Message, RejectedMessage>> {
+        let mut messages = self.messages.into_iter();
+        let mut rejected = self.rejected.into_iter().peekable();
+        let mut positions = 0_usize..;
+        std::iter::from_fn(move || {
+            let position = positions.next()?;
+            if let Some(rejected) = rejected.next_if(|rejected| rejected.position <= position) {
+                return Some(Err(rejected));
+            }
+            messages.next().map(Ok).or_else(|| rejected.next().map(Err))
+        })
+    }
 }
 
 operation!(ReceiveMessage of queue => ReceiveMessageOutput {
@@ -75,10 +95,74 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
         self.wait_time.unwrap_or(limits::MAX_WAIT_TIME)
     }
 
-    fn verify(&self, output: &ReceiveMessageOutput) -> Result<(), Error> {
-        checksum::verify_received(&output.messages)
+    fn read(json: &[u8]) -> Result<ReceiveMessageOutput, serde_json::Error> {
+        serde_json::from_slice(json).or_else(|error| read_each(json).ok_or(error))
+    }
+
+    fn verify(&self, output: &mut ReceiveMessageOutput) -> Result<(), Error> {
+        let damaged = checksum::damaged(&output.messages, self.asks_for_all_attributes());
+        if !damaged.is_empty() {
+            reject(output, damaged);
+        }
+        Ok(())
+    }
+
+    fn report(&self, output: &ReceiveMessageOutput) {
+        for RejectedMessage { message, error, .. } in &output.rejected {
+            tracing::warn!(message_id = %QuotedId(&message.message_id), %error, "a received message was rejected");
+        }
     }
 });
+
+impl ReceiveMessage {
+    /// Returns `true` if the server's MD5 of the attributes must be that of those which came: some servers give that of
+    /// all, whichever were asked for.
+    fn asks_for_all_attributes(&self) -> bool {
+        let names = &self.message_attribute_names;
+        names.iter().any(|name| name == "All" || name == ".*")
+    }
+}
+
+/// Reads a response message by message. `None` if it does not consist of messages, or more of them cannot be read than a
+/// receive can bring.
+fn read_each(json: &[u8]) -> Option<ReceiveMessageOutput> {
+    let mut output = ReceiveMessageOutput::default();
+    let mut position = 0;
+    parts::members(json, |name, list| match name {
+        "Messages" => parts::elements(list, |element| {
+            match serde_json::from_slice(element) {
+                Ok(message) => output.messages.push(message),
+                Err(_) => output.rejected.push(RejectedMessage::salvage(element, position)),
+            }
+            position += 1;
+            (output.rejected.len() <= limits::MAX_BATCH_ENTRIES).then_some(())
+        }),
+        _ => Some(()),
+    })?;
+    Some(output)
+}
+
+/// Rejects the messages at these indices of `messages`, in ascending order.
+fn reject(output: &mut ReceiveMessageOutput, damaged: Vec<(usize, Error)>) {
+    let mut damaged = damaged.into_iter().peekable();
+    let mut index = 0;
+    for (position, came) in std::mem::take(output).in_order().enumerate() {
+        match came {
+            Err(rejected) => output.rejected.push(rejected),
+            Ok(message) => {
+                match damaged.next_if(|(of, _)| *of == index) {
+                    Some((_, error)) => output.rejected.push(RejectedMessage {
+                        message,
+                        position,
+                        error,
+                    }),
+                    None => output.messages.push(message),
+                }
+                index += 1;
+            }
+        }
+    }
+}
 
 impl Request<ReceiveMessage> {
     /// Brings at most so many messages: 1–10. Without it, servers bring 1.
@@ -148,8 +232,8 @@ impl Client {
     /// # Errors
     ///
     /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist); [`OverLimit`](crate::ErrorCode::OverLimit) with
-    /// 120,000 messages in flight; [`Checksum`](crate::ErrorKind::Checksum) where a message is not what the server
-    /// says it sent: the error names it, none is returned, and all come again after their visibility timeout.
+    /// 120,000 messages in flight. A message that cannot be read, or is not what the server says it sent, is no error: it
+    /// is in [`rejected`](crate::operation::ReceiveMessageOutput::rejected).
     pub fn receive_message(&self, queue_url: impl Into<String>) -> Request<ReceiveMessage> {
         self.request(ReceiveMessage {
             queue_url: queue_url.into(),

@@ -58,7 +58,7 @@ operation!(SendMessage of queue => SendMessageOutput {
         self.message.encoded_size()
     }
 
-    fn verify(&self, output: &SendMessageOutput) -> Result<(), Error> {
+    fn verify(&self, output: &mut SendMessageOutput) -> Result<(), Error> {
         checksum::verify_sent(&[(&self.message, output)])
     }
 });

@@ -52,7 +52,7 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         self.entries.iter().map(|entry| entry.message.encoded_size()).sum()
     }
 
-    fn verify(&self, output: &SendMessageBatchOutput) -> Result<(), Error> {
+    fn verify(&self, output: &mut SendMessageBatchOutput) -> Result<(), Error> {
         let pairs = output.successful.iter().map(|SendMessageBatchResultEntry { id, output }| {
             let entry = self.entries.iter().find(|entry| entry.id == *id);
             let entry = entry.ok_or_else(|| Error::response(format!("the answer names an entry {id:?} that was not sent")))?;

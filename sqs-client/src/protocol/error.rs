@@ -71,14 +71,17 @@ fn from_json(body: &[u8]) -> Option<Said> {
 
 /// `<ErrorResponse><Error><Type/><Code/><Message/></Error><RequestId/></ErrorResponse>`, or an `<Error>` alone.
 fn from_xml(body: &[u8]) -> Option<Said> {
-    let root = xml::parse(body).ok()?;
+    xml::parse(body, said).ok()
+}
+
+fn said(root: &xml::Node<'_>) -> Said {
     let error = root
         .child("Error")
         .or_else(|| root.child("Errors")?.child("Error"))
-        .unwrap_or(&root);
+        .unwrap_or(root);
     let text = |name| Some(error.child(name)?.text().trim().to_owned()).filter(|text| !text.is_empty());
     let request_id = |name| Some(root.child(name)?.text().trim().to_owned());
-    Some(Said {
+    Said {
         code: text("Code"),
         message: text("Message"),
         sender_fault: text("Type").and_then(|kind| match kind.as_str() {
@@ -87,7 +90,7 @@ fn from_xml(body: &[u8]) -> Option<Said> {
             _ => None,
         }),
         request_id: request_id("RequestId").or_else(|| request_id("RequestID")),
-    })
+    }
 }
 
 /// The JSON protocol has one code for what the Query protocol has three; the explanation tells them apart.

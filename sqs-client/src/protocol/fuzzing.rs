@@ -60,7 +60,11 @@ fn success(protocol: Wire, body: &[u8]) {
         body: Bytes::copy_from_slice(body),
     };
     macro_rules! read_as {
-        ($($operation:ident)*) => {$( read::<$operation>(protocol, &answer); )*};
+        ($($operation:ident)*) => {$(
+            if let Some(output) = read::<$operation>(protocol, &answer) {
+                repeat::<$operation>(&answer, &output);
+            }
+        )*};
     }
     // One action of every kind of answer; the others' are the same.
     read_as! {
@@ -68,33 +72,40 @@ fn success(protocol: Wire, body: &[u8]) {
         ListDeadLetterSourceQueues ListMessageMoveTasks ListQueueTags ListQueues SendMessage SendMessageBatch
         StartMessageMoveTask
     }
-    if let Some(received) = read::<ReceiveMessage>(protocol, &answer) {
-        let _ = checksum::verify_received(&received.messages);
+    if let Some(mut received) = read::<ReceiveMessage>(protocol, &answer) {
+        for rejected in received.rejected.drain(..) {
+            assert!(text(&rejected.error).chars().count() <= MAX_ERROR_CHARS, "{rejected:?}");
+        }
+        let _ = checksum::damaged(&received.messages, true);
+        repeat::<ReceiveMessage>(&answer, &received);
     }
 }
 
-/// What can be read can be written, and read again; what cannot is not quoted.
-fn read<Op: Operation>(protocol: Wire, answer: &Answer) -> Option<Op::Output>
+/// Reads an output. What cannot be read is not quoted.
+fn read<Op: Operation>(protocol: Wire, answer: &Answer) -> Option<Op::Output> {
+    match protocol.decode::<Op>(answer) {
+        Ok(output) => Some(output),
+        Err(error) => {
+            assert!(text(&error).chars().count() <= MAX_ERROR_CHARS, "{error:?}");
+            None
+        }
+    }
+}
+
+/// What can be read can be written, and read again.
+fn repeat<Op: Operation>(answer: &Answer, output: &Op::Output)
 where
     Op::Output: Serialize + PartialEq + Debug,
 {
-    let output = match protocol.decode::<Op>(answer) {
-        Ok(output) => output,
-        Err(error) => {
-            assert!(text(&error).chars().count() <= MAX_ERROR_CHARS, "{error:?}");
-            return None;
-        }
-    };
     if answer.body.len() <= MAX_REPEATED {
         let written = Answer {
             status: 200,
             headers: HeaderMap::new(),
-            body: serde_json::to_vec(&output).unwrap_or_default().into(),
+            body: serde_json::to_vec(output).unwrap_or_default().into(),
         };
         let again = Wire::Json.decode::<Op>(&written).ok();
-        assert_eq!(again.as_ref(), Some(&output), "{}", Op::NAME);
+        assert_eq!(again.as_ref(), Some(output), "{}", Op::NAME);
     }
-    Some(output)
 }
 
 /// All that the error and its sources say.

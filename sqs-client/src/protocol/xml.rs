@@ -6,11 +6,14 @@
 mod to_json;
 mod tree;
 
+use std::borrow::Cow;
+
 pub(super) use tree::Node;
 
 /// The output of an action as JSON: the content of `<ActionResult>` in `<ActionResponse>`.
 pub(super) fn to_json(action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
-    let root = tree::parse(body)?;
+    let document = text(body)?;
+    let root = tree::parse(&document)?;
     // ElasticMQ calls some roots otherwise, but like all servers it adds its metadata; an error page does not.
     if root.name.strip_prefix(action) != Some("Response") && root.child("ResponseMetadata").is_none() {
         return Err(Error(format!("the document is not a {action}Response")));
@@ -19,14 +22,44 @@ pub(super) fn to_json(action: &str, body: &[u8]) -> Result<Vec<u8>, Error> {
     let result = root
         .children()
         .find(|child| child.name.strip_prefix(action) == Some("Result"));
+    if root.is_spoilt() || result.is_some_and(Node::is_spoilt) {
+        return Err(Error("an entity is not defined".to_owned()));
+    }
     let mut json = Vec::with_capacity(body.len());
     to_json::structure(action, result.unwrap_or(&Node::default()), &mut json);
     Ok(json)
 }
 
-/// The document's root element.
-pub(super) fn parse(body: &[u8]) -> Result<Node<'_>, Error> {
-    tree::parse(body)
+/// The document's root element, seen by `read`.
+pub(super) fn parse<T>(body: &[u8], read: impl FnOnce(&Node<'_>) -> T) -> Result<T, Error> {
+    Ok(read(&tree::parse(&text(body)?)?))
+}
+
+/// Stands for bytes that are not UTF-8: a reference to what is no character either.
+const NO_CHARACTER: &str = "&#xD800;";
+
+/// Most places of a document that are not UTF-8, as each takes more room than before.
+const MAX_NOT_UTF8: usize = 1_000;
+
+/// The document's text, in which bytes that are not UTF-8 spoil their element only.
+fn text(body: &[u8]) -> Result<Cow<'_, str>, Error> {
+    let error = match std::str::from_utf8(body) {
+        Ok(text) => return Ok(Cow::Borrowed(text)),
+        Err(error) => error,
+    };
+    let mut text = String::with_capacity(body.len());
+    let mut places = 0;
+    for chunk in body.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push_str(NO_CHARACTER);
+            places += 1;
+        }
+        if places > MAX_NOT_UTF8 {
+            return Err(Error(format!("not UTF-8: {error}")));
+        }
+    }
+    Ok(Cow::Owned(text))
 }
 
 /// Why an XML answer could not be read.

@@ -37,17 +37,27 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message of which nothing has been read yet.
+    pub(super) fn unread() -> Self {
+        Self {
+            message_id: String::new(),
+            receipt_handle: String::new(),
+            body: String::new(),
+            md5_of_body: None,
+            md5_of_message_attributes: None,
+            attributes: MessageSystemAttributes::default(),
+            message_attributes: BTreeMap::new(),
+        }
+    }
+
     /// What it takes to settle the message, and to log it: no body, no message attributes.
     #[cfg(feature = "consumer")]
     pub(crate) fn without_content(&self) -> Self {
         Self {
             message_id: self.message_id.clone(),
             receipt_handle: self.receipt_handle.clone(),
-            body: String::new(),
-            md5_of_body: None,
-            md5_of_message_attributes: None,
             attributes: self.attributes.clone(),
-            message_attributes: BTreeMap::new(),
+            ..Self::unread()
         }
     }
 }

@@ -53,6 +53,10 @@ impl MessageSystemAttributes {
         self.0.get(name).map(String::as_str)
     }
 
+    pub(super) fn insert(&mut self, name: MessageSystemAttributeName, value: String) {
+        self.0.insert(name, value);
+    }
+
     /// All attributes, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&MessageSystemAttributeName, &str)> {
         self.0.iter().map(|(name, value)| (name, value.as_str()))

@@ -48,7 +48,9 @@ fn values<'a>(action: &str, collection: Collection, elements: impl Iterator<Item
             let mut entries = Elements::begin(b"{}", out);
             for element in elements {
                 if let (Some(key), Some(of_key)) = (element.child(key_name), element.child(value_name)) {
-                    entries.key(key.text());
+                    entries.next();
+                    text(key, entries.out);
+                    entries.out.push(b':');
                     value(action, of_key, entries.out);
                 }
             }
@@ -58,13 +60,23 @@ fn values<'a>(action: &str, collection: Collection, elements: impl Iterator<Item
 }
 
 fn value(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
-    let text = node.text();
-    if node.children().next().is_some() {
+    let word = node.text().trim();
+    if node.children().next().is_some() && !node.is_spoilt() {
         structure(action, node, out);
-    } else if is_literal(node.name()) && is_word(text.trim()) {
-        out.extend_from_slice(text.trim().as_bytes());
+    } else if is_literal(node.name()) && is_word(word) {
+        out.extend_from_slice(word.as_bytes());
     } else {
-        write_text(text, out);
+        text(node, out);
+    }
+}
+
+/// Writes the element's text. What cannot be read becomes JSON that cannot be read either, so that both protocols have
+/// one way to tell which value it is.
+fn text(node: &Node<'_>, out: &mut Vec<u8>) {
+    if node.is_spoilt() {
+        out.extend_from_slice(br#""\ud800""#);
+    } else {
+        write_text(node.text(), out);
     }
 }
 

@@ -16,6 +16,8 @@ const MAX_DEPTH: usize = 16;
 pub(in crate::protocol) struct Node<'a> {
     pub(super) name: Box<str>,
     text: Cow<'a, str>,
+    /// A part of the text stands for no character.
+    is_spoilt: bool,
     children: Vec<Node<'a>>,
 }
 
@@ -44,6 +46,11 @@ impl<'a> Node<'a> {
         &self.text
     }
 
+    /// Returns `true` if the text cannot be read, because a reference in it stands for no character.
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.is_spoilt
+    }
+
     fn push_text(&mut self, text: Cow<'a, str>) {
         if self.text.is_empty() {
             self.text = text;
@@ -53,8 +60,8 @@ impl<'a> Node<'a> {
     }
 }
 
-pub(super) fn parse(body: &[u8]) -> Result<Node<'_>, Error> {
-    let document = std::str::from_utf8(body).map_err(|error| Error(format!("not UTF-8: {error}")))?;
+/// Reads a document. A reference that stands for no character spoils its element only.
+pub(super) fn parse(document: &str) -> Result<Node<'_>, Error> {
     let mut reader = Reader::from_str(document);
     // The element being read and those around it, outermost first; the document itself is a nameless one.
     let mut around = Vec::new();
@@ -82,7 +89,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Node<'_>, Error> {
             // Line ends stay as they are: a body's MD5 is of its very bytes.
             Event::Text(text) => current.push_text(text.into_inner()),
             Event::CData(text) => current.push_text(text.into_inner()),
-            Event::GeneralRef(reference) => current.push_text(resolve(&reference)?),
+            Event::GeneralRef(reference) => match resolve(&reference) {
+                Some(text) => current.push_text(text),
+                None => current.is_spoilt = true,
+            },
             Event::DocType(_) => return Err(Error("the document has a DOCTYPE".to_owned())),
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
             Event::Eof if around.is_empty() => break,
@@ -96,13 +106,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Node<'_>, Error> {
 }
 
 /// A character or one of XML's own five entities; there are no others without a DOCTYPE.
-fn resolve(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, Error> {
-    let character = reference.resolve_char_ref().map_err(|error| Error(error.to_string()))?;
-    match character {
-        Some(character) => Ok(Cow::Owned(character.to_string())),
-        None => resolve_predefined_entity(reference)
-            .map(Cow::Borrowed)
-            .ok_or_else(|| Error("an entity is not defined".to_owned())),
+fn resolve(reference: &BytesRef<'_>) -> Option<Cow<'static, str>> {
+    match reference.resolve_char_ref().ok()? {
+        Some(character) => Some(Cow::Owned(character.to_string())),
+        None => resolve_predefined_entity(reference).map(Cow::Borrowed),
     }
 }
 
@@ -112,7 +119,9 @@ mod tests {
 
     fn text_of(inner: &str) -> Result<String, Error> {
         let document = format!("<?xml version=\"1.0\"?><!-- c --><r>{inner}</r>");
-        parse(document.as_bytes()).map(|root| root.text().to_owned())
+        let root = parse(&document)?;
+        assert!(!root.is_spoilt());
+        Ok(root.text().to_owned())
     }
 
     #[test]
@@ -124,13 +133,21 @@ mod tests {
 
     #[test]
     fn tricks_are_refused() {
-        assert!(text_of("&bomb;").is_err());
-        assert!(text_of("&#0;").is_err());
-        assert!(parse(b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>").is_err());
-        assert!(parse("<a>".repeat(1000).as_bytes()).is_err());
-        assert!(parse(b"<a><b></a></b>").is_err());
-        assert!(parse(b"<a>").is_err());
-        assert!(parse(b"").is_err());
-        assert!(parse(b"no element").is_err());
+        assert!(parse("<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>").is_err());
+        assert!(parse(&"<a>".repeat(1000)).is_err());
+        assert!(parse("<a><b></a></b>").is_err());
+        assert!(parse("<a>").is_err());
+        assert!(parse("").is_err());
+        assert!(parse("no element").is_err());
+    }
+
+    #[test]
+    fn what_stands_for_no_character_spoils_its_element_only() {
+        for text in ["&bomb;", "&#0;", "a&#xD800;b", "&#x110000;"] {
+            let document = format!("<r><a>{text}</a><b>&lt;</b></r>");
+            let root = parse(&document).unwrap();
+            assert!(!root.is_spoilt() && root.child("a").unwrap().is_spoilt(), "{text}");
+            assert_eq!(root.child("b").unwrap().text(), "<");
+        }
     }
 }

@@ -1,0 +1,243 @@
+//! Receives of which a message cannot be accepted, in both protocols.
+
+use http::HeaderMap;
+
+use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
+use crate::protocol::{Answer, Wire};
+use crate::task::{Task as _, Typed};
+use crate::{Client, Credentials, Error, ErrorKind, Request};
+
+const MD5_OF_HELLO: &str = "5d41402abc4b2a76b9719d911017c592";
+const WRONG_MD5: &str = "00000000000000000000000000000000";
+
+fn request() -> Request<ReceiveMessage> {
+    let client = Client::builder().region("r").credentials(Credentials::new("k", "s"));
+    client.build().unwrap().receive_message("http://h/1/q")
+}
+
+/// Reads a response to the request, as the client does it.
+fn receive(request: &Request<ReceiveMessage>, protocol: Wire, body: &[u8]) -> Result<ReceiveMessageOutput, Error> {
+    let answer = Answer {
+        status: 200,
+        headers: HeaderMap::new(),
+        body: body.to_vec().into(),
+    };
+    let mut task = Typed::new(request.input());
+    task.read(protocol, &answer, true)?;
+    Ok(task.into_output().unwrap())
+}
+
+fn json(messages: &[&[u8]]) -> Vec<u8> {
+    [b"{\"Messages\":[", &*messages.join(&b","[..]), b"],\"Novel\":1}"].concat()
+}
+
+fn good_json(id: &str) -> Vec<u8> {
+    format!(r#"{{"MessageId":"{id}","ReceiptHandle":"r-{id}","Body":"hello","MD5OfBody":"{MD5_OF_HELLO}"}}"#).into()
+}
+
+fn xml(messages: &[&[u8]]) -> Vec<u8> {
+    let messages: Vec<u8> = messages
+        .iter()
+        .flat_map(|message| [b"<Message>", *message, b"</Message>"].concat())
+        .collect();
+    [
+        b"<ReceiveMessageResponse><ReceiveMessageResult>",
+        &messages[..],
+        b"</ReceiveMessageResult></ReceiveMessageResponse>",
+    ]
+    .concat()
+}
+
+fn good_xml(id: &str) -> Vec<u8> {
+    let text = format!(
+        "<MessageId>{id}</MessageId><ReceiptHandle>r-{id}</ReceiptHandle><Body>hello</Body>\
+         <MD5OfBody>{MD5_OF_HELLO}</MD5OfBody>"
+    );
+    text.into()
+}
+
+/// The one rejected message, of which all but the bad member was read, among two good ones.
+fn rejects(protocol: Wire, bad: &[u8], kind: ErrorKind, cause: &str) {
+    let body = match protocol {
+        Wire::Json => json(&[&good_json("0"), bad, &good_json("2")]),
+        Wire::Query => xml(&[&good_xml("0"), bad, &good_xml("2")]),
+    };
+    let what = bad.escape_ascii();
+    let output = receive(&request().message_attribute_names(["All"]), protocol, &body).unwrap();
+    let good: Vec<_> = output.messages.iter().map(|message| &*message.message_id).collect();
+    assert_eq!(good, ["0", "2"], "{what}");
+    let [rejected] = &output.rejected[..] else {
+        panic!("{what}: {:?}", output.rejected);
+    };
+    let message = &rejected.message;
+    assert_eq!(
+        (&*message.message_id, &*message.receipt_handle),
+        ("bad", "r-bad"),
+        "{what}"
+    );
+    assert_eq!(message.attributes.approximate_receive_count(), Some(3), "{what}");
+    assert_eq!((rejected.position, rejected.error.kind()), (1, kind), "{what}");
+    let error = rejected.error.to_string();
+    assert!(error.contains("\"bad\"") && error.contains(cause), "{what}: {error}");
+    assert!(
+        !error.contains("hidden") && rejected.error.may_have_been_sent(),
+        "{what}: {error}"
+    );
+    let order: Vec<_> = output.in_order().map(|came| came.is_ok()).collect();
+    assert_eq!(order, [true, false, true], "{what}");
+}
+
+#[test]
+fn one_bad_message_of_json_is_rejected_by_itself() {
+    let head = r#"{"MessageId":"bad","ReceiptHandle":"r-bad","Attributes":{"ApproximateReceiveCount":"3"},"#;
+    for (bad, cause) in [
+        (
+            r#""Body":"hidden\ud800"}"#,
+            "its Body has characters that are not Unicode",
+        ),
+        (r#""Body":5}"#, "its Body is a number where text is expected"),
+        (r#""Body":["hidden"]}"#, "its Body is a list where text is expected"),
+        (r#""Body":"a","Body":"hidden"}"#, "a member is there twice"),
+        (
+            r#""MessageAttributes":"hidden"}"#,
+            "its MessageAttributes is text where a map is expected",
+        ),
+        (
+            r#""MessageAttributes":{"hidden":{"DataType":"Binary","BinaryValue":"hidden!"}}}"#,
+            "its MessageAttributes have a value that is not a valid attribute",
+        ),
+    ] {
+        rejects(
+            Wire::Json,
+            format!("{head}{bad}").as_bytes(),
+            ErrorKind::Response,
+            cause,
+        );
+    }
+    let latin = [head.as_bytes(), b"\"Body\":\"hidden \xe9\"}"].concat();
+    rejects(
+        Wire::Json,
+        &latin,
+        ErrorKind::Response,
+        "its Body has characters that are not Unicode",
+    );
+    for member in ["MD5OfBody", "MD5OfMessageAttributes"] {
+        let damaged = format!(r#"{head}"Body":"hidden","{member}":"{WRONG_MD5}"}}"#);
+        rejects(
+            Wire::Json,
+            damaged.as_bytes(),
+            ErrorKind::Checksum,
+            &format!("the server's {member} of"),
+        );
+    }
+}
+
+#[test]
+fn one_bad_message_of_xml_is_rejected_by_itself() {
+    let head = "<MessageId>bad</MessageId><ReceiptHandle>r-bad</ReceiptHandle>\
+         <Attribute><Name>ApproximateReceiveCount</Name><Value>3</Value></Attribute>";
+    for (bad, cause) in [
+        (
+            "<Body>hidden &#xD800;</Body>",
+            "its Body has characters that are not Unicode",
+        ),
+        ("<Body>&hidden;</Body>", "its Body has characters that are not Unicode"),
+        ("<Body><hidden/></Body>", "its Body is an object where text is expected"),
+        (
+            "<MessageAttribute><Name>n</Name><Value><DataType>Binary</DataType><BinaryValue>hidden!</BinaryValue>\
+             </Value></MessageAttribute>",
+            "its MessageAttributes have a value that is not a valid attribute",
+        ),
+    ] {
+        rejects(
+            Wire::Query,
+            format!("{head}{bad}").as_bytes(),
+            ErrorKind::Response,
+            cause,
+        );
+    }
+    let latin = [head.as_bytes(), b"<Body>hidden \xe9</Body>"].concat();
+    rejects(
+        Wire::Query,
+        &latin,
+        ErrorKind::Response,
+        "its Body has characters that are not Unicode",
+    );
+    let damaged = format!("{head}<Body>hidden</Body><MD5OfBody>{WRONG_MD5}</MD5OfBody>");
+    rejects(
+        Wire::Query,
+        damaged.as_bytes(),
+        ErrorKind::Checksum,
+        "the server's MD5OfBody of",
+    );
+}
+
+#[test]
+fn a_message_without_a_receipt_handle_is_rejected_too() {
+    for bad in ["5", "null", "[]", r#"{"Body":"hidden"}"#, r#"{"ReceiptHandle":7}"#] {
+        let output = receive(&request(), Wire::Json, &json(&[bad.as_bytes(), &good_json("1")])).unwrap();
+        assert_eq!((output.messages.len(), output.rejected.len()), (1, 1), "{bad}");
+        let rejected = &output.rejected[0];
+        assert!(rejected.message.receipt_handle.is_empty(), "{bad}");
+        assert!(!rejected.error.message().contains("hidden"), "{}", rejected.error);
+    }
+}
+
+#[test]
+fn unreadable_and_damaged_messages_keep_their_places() {
+    let damaged = good_json("d")
+        .escape_ascii()
+        .to_string()
+        .replace("hello", "hallo")
+        .replace("\\\"", "\"");
+    let unreadable = br#"{"ReceiptHandle":"r","Body":5}"#;
+    let good = good_json("g");
+    let messages: [&[u8]; 6] = [
+        damaged.as_bytes(),
+        unreadable,
+        &good,
+        damaged.as_bytes(),
+        &good,
+        unreadable,
+    ];
+    let output = receive(&request(), Wire::Json, &json(&messages)).unwrap();
+    let positions: Vec<_> = output.rejected.iter().map(|rejected| rejected.position).collect();
+    assert_eq!(positions, [0, 1, 3, 5]);
+    let order: Vec<_> = output.in_order().map(|came| came.is_ok()).collect();
+    assert_eq!(order, [false, false, true, false, true, false]);
+}
+
+#[test]
+fn more_bad_messages_than_a_receive_brings_are_no_response() {
+    let bad: &[u8] = br#"{"Body":5}"#;
+    assert_eq!(
+        receive(&request(), Wire::Json, &json(&[bad; 10]))
+            .unwrap()
+            .rejected
+            .len(),
+        10
+    );
+    let error = receive(&request(), Wire::Json, &json(&[bad; 11])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Response);
+}
+
+/// Some servers give the MD5 of all attributes, whichever were asked for.
+#[test]
+fn the_md5_of_attributes_is_compared_where_all_were_asked_for() {
+    let body = json(&[format!(r#"{{"ReceiptHandle":"r","MD5OfMessageAttributes":"{WRONG_MD5}"}}"#).as_bytes()]);
+    for (names, rejected) in [
+        (&["All"][..], 1),
+        (&["a", ".*"], 1),
+        (&["a"], 0),
+        (&["a.*"], 0),
+        (&[], 0),
+    ] {
+        let request = request().message_attribute_names(names.iter().copied());
+        let output = receive(&request, Wire::Json, &body).unwrap();
+        assert_eq!(
+            (output.rejected.len(), output.messages.len()),
+            (rejected, 1 - rejected),
+            "{names:?}"
+        );
+    }
+}
