@@ -14,6 +14,7 @@ mod lease;
 mod pace;
 mod poison;
 mod poller;
+mod rejected;
 mod run;
 mod shared;
 mod state;
@@ -58,6 +59,9 @@ const MAX_DEFAULT_POLLERS: usize = 8;
 ///
 /// * **Order.** On a FIFO queue messages of a group are handled one at a time, in order, and groups in parallel. After
 ///   a failure the rest of the group that is held goes back to the queue, and all of it comes again in order.
+/// * **Rejected messages.** A message that cannot be read, or whose MD5 does not match, is logged, and returned to the
+///   queue by the [backoff](Self::backoff), as if its handling had failed. Where order is kept, nothing of its group that
+///   came after it is handled.
 /// * **Poll errors.** After a failed poll the next waits, for longer each time, up to 20 seconds. Only
 ///   [`MAX_REFUSED_POLLS`] refusals one after the other that repeating does not mend end the consumer with the error: no
 ///   such queue, no permission, no credentials.

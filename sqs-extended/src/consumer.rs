@@ -75,7 +75,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 ///   send to a group.
 ///
 /// A message that is refused, as its pointer is malformed or names what may not be touched, is logged and given back by
-/// the backoff, so that it goes to the dead-letter queue in the end if there is one.
+/// the backoff, so that it goes to the dead-letter queue in the end if there is one. So is a message that the queue's
+/// client rejects.
 ///
 /// ```no_run
 /// # async fn f(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), sqs_extended::Error> {

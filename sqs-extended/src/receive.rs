@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use sqs_client::operation::ReceiveMessage;
-use sqs_client::{Message, MessageSystemAttributeName, Request};
+use sqs_client::{Message, MessageSystemAttributeName, RejectedMessage, Request};
 use tokio::time::Instant;
 
 use crate::client::ExtendedClient;
@@ -135,7 +135,8 @@ impl ReceiveRequest {
             .visibility_timeout(self.visibility_timeout)
             .await
             .map_err(|error| Error::queue("the messages could not be received", error))?;
-        let open = |message: Message| {
+        let open = |came: Result<Message, RejectedMessage>| {
+            let message = came.map_err(Rejected::by_client)?;
             let hold = Hold::Leased(Leased {
                 client: self.extended.client().clone(),
                 queue_url: Arc::clone(&queue_url),
@@ -144,7 +145,7 @@ impl ReceiveRequest {
             });
             Delivery::open(&self.extended, hold, message)
         };
-        let received: Vec<_> = received.messages.into_iter().map(open).collect();
+        let received: Vec<_> = received.in_order().map(open).collect();
         if self.eager > 0 {
             fetch_eagerly(&received, self.extended.0.max_in_memory, self.eager).await;
         }
@@ -179,7 +180,8 @@ impl IntoFuture for ReceiveRequest {
 
 /// A received message that claims to point to a payload, but in a way that is refused: its pointer is malformed, or
 /// names what the client is not configured to touch. The store was not called. Or it is a segment of a payload, of which a
-/// receive by itself cannot make anything.
+/// receive by itself cannot make anything. Or the queue's client rejected it, because it could not be read, or is not what
+/// the server says it sent.
 ///
 /// The message is still in the queue: unless it is deleted by its receipt handle, it comes back, and in the end goes
 /// to the dead-letter queue if there is one.
@@ -191,14 +193,19 @@ impl Rejected {
         Self(Box::new((message, error)))
     }
 
-    /// The message as it was received, with its receipt handle.
+    fn by_client(rejected: RejectedMessage) -> Self {
+        let error = Error::queue("the queue's client rejected the message", rejected.error);
+        Self::new(rejected.message, error)
+    }
+
+    /// The message as it was received, with its receipt handle. What the queue's client could not read of it is empty.
     #[must_use]
     pub fn message(&self) -> &Message {
         &self.0.0
     }
 
-    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer) or
-    /// [`Segment`](crate::ErrorKind::Segment).
+    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
+    /// [`Segment`](crate::ErrorKind::Segment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1

@@ -6,6 +6,7 @@ mod handling;
 mod killed;
 mod leases;
 mod polling;
+mod rejected;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials.extend(leases::trials(bench));
     trials.extend(polling::trials(bench));
     trials.extend(ending::trials(bench));
+    trials.extend(rejected::trials(bench));
     trials.extend(killed::trials(bench));
     trials
 }

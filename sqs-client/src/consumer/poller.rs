@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::lease;
 use super::pace::{Pace, Polled};
+use super::rejected;
 use super::shared::{Shared, woken};
 use super::telemetry::AGE;
 use crate::error::Error;
-use crate::operation::ReceiveMessage;
+use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
 use crate::request::Request;
 use crate::telemetry;
 use crate::types::{Message, MessageSystemAttributeName};
@@ -91,24 +92,28 @@ impl Reservation {
         let wait = wait_time(self.shared.settings.wait_time, self.shared.settings.visibility_timeout);
         let asked = Instant::now();
         let received = receive(&self.shared, self.slots, wait).await;
-        let messages = match received {
-            Ok(messages) => messages,
+        let received = match received {
+            Ok(received) => received,
             Err(error) => return Polled::Failed(error),
         };
-        let polled = match messages.len() {
+        let polled = match received.messages.len() + received.rejected.len() {
             0 => Polled::Nothing {
                 early: asked.elapsed() < wait || wait.is_zero(),
             },
             some if some < self.slots => Polled::Some,
             _ => Polled::Full,
         };
+        let ordered = self.shared.settings.ordered;
+        let (messages, returns) = rejected::separate(received, ordered, |receives| self.shared.backoff(receives));
         self.note_ages(&messages);
-        let (asked, messages) = confirmed(&self.shared, asked, messages).await;
-        let reserved = std::mem::take(&mut self.slots);
+        let (confirmed, messages) = confirmed(&self.shared, asked, messages).await;
+        // What goes back keeps its slots until it is there.
+        let reserved = std::mem::replace(&mut self.slots, returns.len());
         self.shared.update(|state| {
-            state.unreserve(reserved);
-            state.arrive(messages, asked, Instant::now());
+            state.unreserve(reserved.saturating_sub(returns.len()));
+            state.arrive(messages, confirmed, Instant::now());
         });
+        rejected::give_back(&self.shared, returns, asked).await;
         polled
     }
 }
@@ -143,7 +148,7 @@ fn wait_time(wait: Duration, visibility: Duration) -> Duration {
     Duration::from_secs(wait.min(longest).as_secs())
 }
 
-async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Vec<Message>, Error> {
+async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<ReceiveMessageOutput, Error> {
     let settings = &shared.settings;
     let whole = settings.poison.as_ref().is_some_and(|poison| poison.whole);
     let names = match whole {
@@ -162,7 +167,7 @@ async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Vec<Me
                 .into_iter()
                 .chain(settings.system_attribute_names.clone()),
         );
-    Ok(request.await?.messages)
+    request.await
 }
 
 /// The messages, where their lease lasts. After a receive that took long, as it was tried again, it may not: then they

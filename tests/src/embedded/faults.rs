@@ -33,6 +33,8 @@ pub enum FaultKind {
     Reorder,
     /// Every MD5 in the answer is wrong.
     WrongMd5,
+    /// A message of this body is delivered with a number in its place.
+    SpoilBody(String),
     /// So many entries of a batch, picked at random, fail with a server-side `InternalError` and have no effect.
     FailEntries(usize),
 }
@@ -213,6 +215,7 @@ pub(crate) struct Effects {
     pub(crate) duplicate: bool,
     pub(crate) reorder: bool,
     pub(crate) fail_entries: usize,
+    pub(crate) spoil_body: Option<String>,
 }
 
 /// What happens instead of the request.
@@ -255,6 +258,7 @@ impl Plan {
             FaultKind::Duplicate => self.effects.duplicate = true,
             FaultKind::Reorder => self.effects.reorder = true,
             FaultKind::WrongMd5 => self.wrong_md5 = true,
+            FaultKind::SpoilBody(body) => self.effects.spoil_body = Some(body.clone()),
             FaultKind::FailEntries(count) => self.effects.fail_entries += count,
         }
     }

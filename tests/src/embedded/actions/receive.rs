@@ -60,7 +60,11 @@ pub(crate) async fn receive(service: &Arc<Service>, input: &Input, effects: &Eff
     let now = service.now();
     let wait = ask.wait.unwrap_or_else(|| queue.lock(now).settings.wait());
     let deliveries = poll(service, &queue, &ask, now.at + wait, effects).await?;
-    let messages: Vec<Value> = deliveries.iter().map(|d| show(d, &ask)).collect();
+    let mut messages: Vec<Value> = deliveries.iter().map(|d| show(d, &ask)).collect();
+    if let Some(body) = &effects.spoil_body {
+        let spoilt = messages.iter_mut().filter(|message| message["Body"] == **body);
+        spoilt.for_each(|message| message["Body"] = 5.into());
+    }
     // An empty list is left out, as AWS does.
     if messages.is_empty() {
         Ok(json!({}))
