@@ -42,12 +42,20 @@ struct Inner {
     expires_at: Option<SystemTime>,
 }
 
+/// A newline after a secret would only make the signature wrong. No part of credentials begins or ends with a blank.
+fn trimmed(text: String) -> String {
+    match text.trim() {
+        trimmed if trimmed.len() == text.len() => text,
+        trimmed => trimmed.to_owned(),
+    }
+}
+
 impl Credentials {
-    /// Long-lived credentials.
+    /// Long-lived credentials. Blanks around key and secret, such as the newline at the end of a file, are left out.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
-            access_key_id: access_key_id.into(),
-            secret_access_key: secret_access_key.into(),
+            access_key_id: trimmed(access_key_id.into()),
+            secret_access_key: trimmed(secret_access_key.into()),
             session_token: None,
             expires_at: None,
         }))
@@ -56,7 +64,7 @@ impl Credentials {
     /// The same with the session token of temporary credentials.
     #[must_use]
     pub fn with_session_token(mut self, token: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).session_token = Some(token.into());
+        Arc::make_mut(&mut self.0).session_token = Some(trimmed(token.into()));
         self
     }
 

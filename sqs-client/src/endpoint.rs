@@ -97,7 +97,7 @@ impl Endpoint {
         };
         let mut url = server.url.clone();
         if let (Wire::Query, Some(queue)) = (wire, queue) {
-            url.set_path(queue.path());
+            url.set_path(&under(server.url.path(), queue.path()));
         }
         Ok(Target {
             url,
@@ -136,6 +136,15 @@ impl Server {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         }
+    }
+}
+
+/// The queue's path below the endpoint's, which servers that do not know of it leave out of their queue URLs.
+fn under(base: &str, queue: &str) -> String {
+    let base = base.trim_end_matches('/');
+    match queue.strip_prefix(base) {
+        Some(rest) if rest.starts_with('/') => queue.to_owned(),
+        _ => format!("{base}{queue}"),
     }
 }
 
@@ -264,6 +273,20 @@ mod tests {
             url("x", Some("http://127.0.0.1:9324"), Wire::Query, queue),
             "http://127.0.0.1:9324/000/q"
         );
+    }
+
+    #[test]
+    fn the_query_protocol_keeps_the_endpoints_base_path() {
+        for base in ["http://h:1/base/path", "http://h:1/base/path/"] {
+            let to = |queue| url("x", Some(base), Wire::Query, queue);
+            let expected = "http://h:1/base/path/000/q";
+            assert_eq!(to("http://h:1/000/q"), expected, "of a server that does not know of it");
+            assert_eq!(to("http://h:1/base/path/000/q"), expected, "of one that does");
+            assert_eq!(
+                to("http://h:1/base/pathology/q"),
+                "http://h:1/base/path/base/pathology/q"
+            );
+        }
     }
 
     #[test]

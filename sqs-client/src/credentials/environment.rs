@@ -27,7 +27,7 @@ impl ProvideCredentials for EnvironmentCredentials {
 
 /// The credentials under AWS's names for them; or else the name that is missing. What is empty is missing.
 pub(super) fn from_names(value: impl Fn(&str) -> Option<String>) -> Result<Credentials, &'static str> {
-    let set = |name: &str| value(name).filter(|value| !value.is_empty());
+    let set = |name: &str| value(name).filter(|value| !value.trim().is_empty());
     let required = |name| set(name).ok_or(name);
     let credentials = Credentials::new(required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
     Ok(match set("AWS_SESSION_TOKEN") {
@@ -39,6 +39,17 @@ pub(super) fn from_names(value: impl Fn(&str) -> Option<String>) -> Result<Crede
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A secret that is read from a file often ends with a newline, which would only make the signature wrong.
+    #[test]
+    fn blanks_around_a_value_do_not_count() {
+        let read = |name: &str| Some(format!(" {name}\r\n"));
+        let expected = Credentials::new("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+        assert_eq!(from_names(read), Ok(expected.with_session_token("AWS_SESSION_TOKEN")));
+        assert_eq!(from_names(|_| Some("\n".to_owned())), Err("AWS_ACCESS_KEY_ID"));
+        let given = Credentials::new("AKID\n", "secret\n").with_session_token("token\n");
+        assert_eq!(given, Credentials::new("AKID", "secret").with_session_token("token"));
+    }
 
     #[test]
     fn an_empty_variable_is_not_set() {
