@@ -88,11 +88,11 @@ struct Said<'a, T: ?Sized> {
 
 impl<T: ?Sized> Said<'_, T> {
     fn has_digest(&self) -> bool {
-        self.md5.is_some_and(|md5| !md5.is_empty())
+        self.md5.is_some_and(|md5| !md5.trim().is_empty())
     }
 
     fn compare(&self, digest: &Digest) -> Result<(), Error> {
-        if self.md5.is_some_and(|md5| is_hex_of(md5, digest)) {
+        if self.md5.is_some_and(|md5| is_hex_of(md5.trim(), digest)) {
             return Ok(());
         }
         let (named, id) = (self.named, QuotedId(self.message_id));
@@ -187,6 +187,7 @@ mod tests {
         for right in [
             Some("5d41402abc4b2a76b9719d911017c592"),
             Some("5D41402ABC4B2A76B9719D911017C592"),
+            Some(" 5d41402abc4b2a76b9719d911017c592\n"),
             Some(""),
             None,
         ] {

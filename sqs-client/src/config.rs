@@ -25,6 +25,10 @@ pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest answer that is read, unless set otherwise: 10 messages of 1 MiB, every byte escaped as six.
 pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Most values that a response may have: elements of lists, entries of maps and members in JSON, elements in XML. So
+/// reading a response takes at most 64 MiB of memory beyond a few times its length.
+pub const MAX_RESPONSE_VALUES: usize = 100_000;
+
 /// Settings for a [`Client`].
 ///
 /// Required is a region or an endpoint. Credentials are [`DefaultCredentials`] unless given.
@@ -238,13 +242,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds the length of an answer; [`DEFAULT_MAX_RESPONSE_BYTES`] unless set otherwise.
+    /// Bounds the length of a response. Default: [`DEFAULT_MAX_RESPONSE_BYTES`]. Whatever its length, a response may have
+    /// at most [`MAX_RESPONSE_VALUES`] values.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
         self
     }
 
-    /// Whether to compare the server's MD5s of bodies and attributes; on unless turned off.
+    /// Sets whether to compare the server's MD5s of bodies and attributes. Default: `true`. Turn it off for a server that
+    /// computes them otherwise than SQS.
+    ///
+    /// The MD5 of received message attributes is compared only where all of them were requested (`All`), because some
+    /// servers send that of all attributes although only some were requested.
     pub fn verify_checksums(mut self, verify: bool) -> Self {
         self.verify_checksums = verify;
         self

@@ -11,6 +11,12 @@ use crate::types::BatchResultErrorEntry;
 
 pub use code::ErrorCode;
 
+/// Most bytes of a server's explanation that are kept. The rest is cut off.
+const MAX_EXPLANATION_BYTES: usize = 4 * 1024;
+
+/// Longest id of a request that is kept.
+const MAX_REQUEST_ID_BYTES: usize = 256;
+
 type Source = Arc<dyn StdError + Send + Sync>;
 
 /// What went wrong, and what can be done about it.
@@ -37,7 +43,8 @@ pub struct Error(Box<Inner>);
 #[derive(Clone, Debug)]
 struct Inner {
     kind: ErrorKind,
-    message: String,
+    /// Shared by the clones for each entry of a batch.
+    message: Arc<str>,
     operation: Option<&'static str>,
     code: Option<ErrorCode>,
     sender_fault: bool,
@@ -87,7 +94,7 @@ impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            message: message.into().into(),
             operation: None,
             code: None,
             sender_fault: false,
@@ -138,11 +145,11 @@ impl Error {
     pub(crate) fn service(error: ServiceError) -> Self {
         // A definite refusal had no effect; after an internal error nobody knows.
         let sent = error.status >= 500 && !error.code.is_throttling();
-        let mut this = Self::new(ErrorKind::Service, error.message).sent(sent);
+        let mut this = Self::new(ErrorKind::Service, explanation(error.message)).sent(sent);
         this.0.code = Some(error.code);
         this.0.sender_fault = error.sender_fault;
         this.0.status = Some(error.status);
-        this.0.request_id = error.request_id;
+        this.0.request_id = error.request_id.map(|id| cut(id, MAX_REQUEST_ID_BYTES));
         this.0.retry_hint = error.retry_hint;
         this
     }
@@ -169,7 +176,7 @@ impl Error {
 
     pub(crate) fn with_answer(mut self, status: u16, request_id: Option<String>) -> Self {
         self.0.status = Some(status);
-        self.0.request_id = request_id;
+        self.0.request_id = request_id.map(|id| cut(id, MAX_REQUEST_ID_BYTES));
         self
     }
 
@@ -285,6 +292,18 @@ impl Error {
             self.0.code,
             Some(ErrorCode::ExpiredToken | ErrorCode::InvalidClientTokenId)
         )
+    }
+}
+
+/// A server's explanation, at a bounded length.
+pub(crate) fn explanation(text: String) -> String {
+    cut(text, MAX_EXPLANATION_BYTES)
+}
+
+fn cut(text: String, bytes: usize) -> String {
+    match text.get(..text.floor_char_boundary(bytes)) {
+        Some(kept) if kept.len() < text.len() => format!("{kept}…"),
+        _ => text,
     }
 }
 

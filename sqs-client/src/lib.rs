@@ -74,7 +74,9 @@ pub use batcher::{
 };
 pub use client::Client;
 pub use clock::MAX_CLOCK_OFFSET;
-pub use config::{ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES};
+pub use config::{
+    ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES,
+};
 #[cfg(feature = "consumer")]
 pub use consumer::{
     AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,

@@ -4,6 +4,7 @@
 //! is made of that: [`query`] makes a form of the JSON, [`xml`] makes JSON of an answer, and both know from [`names`] how
 //! lists and maps are called there.
 
+mod bounds;
 mod error;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
@@ -113,7 +114,10 @@ impl Wire {
         }
         match self {
             // Actions without output are answered with an empty body or an empty object.
-            Self::Json if answer.body.is_empty() => Ok(Cow::Borrowed(b"{}")),
+            Self::Json if matches!(answer.body.trim_ascii(), b"" | b"null") => Ok(Cow::Borrowed(b"{}")),
+            Self::Json if bounds::has_too_many_values(&answer.body) => {
+                Err(unreadable(answer, bounds::too_many_values()))
+            }
             Self::Json => Ok(Cow::Borrowed(&answer.body)),
             Self::Query => xml::to_json(action, &answer.body)
                 .map(Cow::Owned)

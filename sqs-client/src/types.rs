@@ -8,6 +8,7 @@ mod attribute_value;
 mod batch;
 mod fifo;
 mod json;
+pub(crate) mod lenient;
 pub(crate) mod members;
 mod message;
 mod move_task;

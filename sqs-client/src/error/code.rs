@@ -2,6 +2,9 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Longest code that is kept.
+const MAX_CODE_BYTES: usize = 128;
+
 /// One table of the codes: the name of the service model (JSON protocol), and the other names under which the Query
 /// protocol, older servers or SigV4's front end say the same.
 macro_rules! error_codes {
@@ -28,12 +31,16 @@ macro_rules! error_codes {
             /// Finds a code by any of its names, with or without a namespace (`com.amazonaws.sqs#…`,
             /// `AWS.SimpleQueueService.…`) or a URI after a colon.
             pub(crate) fn from_wire(code: &str) -> Self {
+                let code = code.trim();
                 let code = code.rsplit('#').next().unwrap_or(code);
                 let code = code.split(':').next().unwrap_or(code);
                 let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
                 match code {
                     $(stringify!($variant) $(| $alias)* => Self::$variant,)*
-                    other => Self::Other(other.to_owned()),
+                    other => {
+                        let end = other.floor_char_boundary(MAX_CODE_BYTES);
+                        Self::Other(other.get(..end).unwrap_or_default().to_owned())
+                    }
                 }
             }
         }
@@ -138,6 +145,11 @@ impl ErrorCode {
     /// Stands in for the code of an answer that has none.
     pub(crate) fn unnamed(status: u16) -> Self {
         Self::Other(format!("{UNNAMED}{status}"))
+    }
+
+    /// Stands in for the code of a batch entry that has none.
+    pub(crate) fn unknown() -> Self {
+        Self::Other("Unknown".to_owned())
     }
 
     pub(crate) fn is_unnamed(&self) -> bool {

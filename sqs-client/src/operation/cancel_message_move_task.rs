@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
+use crate::types::lenient;
 use crate::{Client, Request};
 
 /// Stops a message move task: the input of [`Client::cancel_message_move_task`].
@@ -18,6 +19,7 @@ pub struct CancelMessageMoveTask {
 #[non_exhaustive]
 pub struct CancelMessageMoveTaskOutput {
     /// Messages that were moved until then, about.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub approximate_number_of_messages_moved: u64,
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
-use crate::types::{QueueAttributeName, QueueAttributes};
+use crate::types::{QueueAttributeName, QueueAttributes, lenient};
 use crate::{Client, Request};
 
 /// Reads a queue's attributes: the input of [`Client::get_queue_attributes`].
@@ -22,7 +22,7 @@ pub struct GetQueueAttributes {
 #[non_exhaustive]
 pub struct GetQueueAttributesOutput {
     /// The attributes that were asked for and are set.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub attributes: QueueAttributes,
 }
 

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation;
 use super::pages;
+use crate::types::lenient;
 use crate::{Client, Error, Request};
 
 /// Lists the queues whose dead letters come to a queue: the input of [`Client::list_dead_letter_source_queues`].
@@ -26,7 +27,7 @@ pub struct ListDeadLetterSourceQueues {
 pub struct ListDeadLetterSourceQueuesOutput {
     /// The queues' URLs.
     // The one member of the model's that begins in lower case.
-    #[serde(rename = "queueUrls")]
+    #[serde(rename = "queueUrls", deserialize_with = "lenient::list")]
     pub queue_urls: Vec<String>,
     /// The token of the next page; only where `max_results` was set and there is more.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
-use crate::types::MessageMoveTask;
+use crate::types::{MessageMoveTask, lenient};
 use crate::{Client, Error, Request, limits, validate};
 
 /// Lists the latest tasks that move a queue's messages: the input of [`Client::list_message_move_tasks`].
@@ -22,6 +22,7 @@ pub struct ListMessageMoveTasks {
 #[non_exhaustive]
 pub struct ListMessageMoveTasksOutput {
     /// The tasks, the latest first.
+    #[serde(deserialize_with = "lenient::list")]
     pub results: Vec<MessageMoveTask>,
 }
 

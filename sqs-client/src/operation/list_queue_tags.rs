@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::operation;
+use crate::types::lenient;
 use crate::{Client, Request};
 
 /// Lists a queue's tags: the input of [`Client::list_queue_tags`].
@@ -20,6 +21,7 @@ pub struct ListQueueTags {
 #[non_exhaustive]
 pub struct ListQueueTagsOutput {
     /// The tags, by key.
+    #[serde(deserialize_with = "lenient::text_map")]
     pub tags: BTreeMap<String, String>,
 }
 

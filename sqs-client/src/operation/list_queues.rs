@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation;
 use super::pages;
+use crate::types::lenient;
 use crate::{Client, Error, Request};
 
 /// Lists the queues of the region: the input of [`Client::list_queues`].
@@ -26,6 +27,7 @@ pub struct ListQueues {
 #[non_exhaustive]
 pub struct ListQueuesOutput {
     /// The queues' URLs.
+    #[serde(deserialize_with = "lenient::list")]
     pub queue_urls: Vec<String>,
     /// The token of the next page; only where `max_results` was set and there is more.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,16 +1,16 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::seconds;
-use crate::types::{Message, MessageSystemAttributeName, QuotedId, RejectedMessage, parts};
+use crate::types::{Message, MessageSystemAttributeName, QuotedId, RejectedMessage, lenient, parts};
 use crate::{Client, Error, Request, checksum, limits, validate};
 
 /// Receives up to 10 messages: the input of [`Client::receive_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ReceiveMessage {
     /// The queue's URL.
@@ -40,12 +40,38 @@ pub struct ReceiveMessage {
     pub receive_request_attempt_id: Option<String>,
 }
 
+/// The request names the system attributes twice: servers older than the newer member, such as ElasticMQ to 1.6.1, know
+/// only `AttributeNames`, and without them return neither group nor receive count.
+impl Serialize for ReceiveMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct ForAnyServer<'a> {
+            #[serde(flatten, with = "ReceiveMessage")]
+            request: &'a ReceiveMessage,
+            #[serde(rename = "AttributeNames", skip_serializing_if = "<[_]>::is_empty")]
+            older: &'a [MessageSystemAttributeName],
+        }
+        let any = ForAnyServer {
+            request: self,
+            older: &self.message_system_attribute_names,
+        };
+        any.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReceiveMessage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
 /// The answer to [`ReceiveMessage`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct ReceiveMessageOutput {
     /// The messages; none where the wait was over first.
+    #[serde(deserialize_with = "lenient::list")]
     pub messages: Vec<Message>,
     /// The messages that came with them and were rejected, each for itself. The client logs a warning for each.
     #[serde(skip)]
@@ -131,7 +157,7 @@ fn read_each(json: &[u8]) -> Option<ReceiveMessageOutput> {
     parts::members(json, |name, list| match name {
         "Messages" => parts::elements(list, |element| {
             match serde_json::from_slice(element) {
-                Ok(message) => output.messages.push(message),
+                Ok(message) => output.messages.extend::<Option<Message>>(message),
                 Err(_) => output.rejected.push(RejectedMessage::salvage(element, position)),
             }
             position += 1;

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::{Answer, xml};
+use super::{Answer, bounds, xml};
 use crate::error::{ErrorCode, ServiceError};
 use crate::retry::RetryHint;
 use crate::types::members::TextMembers;
+use crate::types::parts;
 
 /// Longest explanation that is kept of an answer that is not an SQS server's.
 const MAX_MESSAGE_CHARS: usize = 1_000;
@@ -55,18 +56,76 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
     }
 }
 
-/// Each by the first of its names that has text; a body may have more than one.
+/// The members that hold the error in servers which write in JSON what the Query protocol has in XML.
+const NESTED: [&str; 5] = ["Error", "error", "ErrorResponse", "Errors", "Result"];
+
+/// How deep an error is looked for.
+const MAX_NESTED: usize = 2;
+
 fn from_json(body: &[u8]) -> Option<Said> {
+    if bounds::has_too_many_values(body) {
+        return None;
+    }
+    let mut said = of_members(body)?;
+    if said.code.is_none() {
+        let outer = said.message.take();
+        said = nested(body, MAX_NESTED).unwrap_or(said);
+        said.message = said.message.or(outer);
+    }
+    Some(said)
+}
+
+fn nested(body: &[u8], depth: usize) -> Option<Said> {
+    let mut found = None;
+    parts::members(body, |name, inner| {
+        if NESTED.contains(&name) && found.is_none() {
+            let here = of_members(inner).filter(|said| said.code.is_some());
+            found = here.or_else(|| nested(inner, depth.checked_sub(1)?));
+        }
+        Some(())
+    });
+    found
+}
+
+/// Each by the first of its names that has text; a body may have more than one.
+fn of_members(body: &[u8]) -> Option<Said> {
     let members: TextMembers<'_> = serde_json::from_slice(body).ok()?;
-    let text = |names: [&str; 3]| {
-        let mut found = names.iter().filter_map(|name| members.get(name));
-        found.next().map(str::to_owned)
+    let text = |names: &[&str]| {
+        let found = names.iter().filter_map(|name| members.get(name));
+        found.map(str::to_owned).next()
+    };
+    let message = text(&["message", "Message", "errorMessage"]);
+    // A number is a status.
+    let code = text(&["__type", "code", "Code"]).filter(|code| code.parse::<u32>().is_err());
+    let fault = code.as_deref().and_then(fault);
+    let code = match (fault, &message) {
+        (Some(_), Some(message)) => code_in(message).or(code),
+        _ => code,
     };
     Some(Said {
-        code: text(["__type", "code", "Code"]),
-        message: text(["message", "Message", "errorMessage"]),
+        code,
+        message,
+        sender_fault: fault.or_else(|| members.get("Type").and_then(self::fault)),
         ..Said::default()
     })
+}
+
+/// Returns `true` for the word that says that the sender is at fault, and `false` for the server.
+fn fault(word: &str) -> Option<bool> {
+    match word {
+        "Sender" => Some(true),
+        "Receiver" => Some(false),
+        _ => None,
+    }
+}
+
+/// The code at the beginning of an explanation, which some servers have there and nowhere else:
+/// `AWS.SimpleQueueService.NonExistentQueue; see the SQS docs.`
+fn code_in(message: &str) -> Option<String> {
+    let end = message.find(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    let (code, rest) = message.split_at_checked(end.unwrap_or(message.len()))?;
+    let is_known = !matches!(ErrorCode::from_wire(code), ErrorCode::Other(_));
+    (is_known || (rest.starts_with(';') && !code.is_empty())).then(|| code.to_owned())
 }
 
 /// `<ErrorResponse><Error><Type/><Code/><Message/></Error><RequestId/></ErrorResponse>`, or an `<Error>` alone.
@@ -84,11 +143,7 @@ fn said(root: &xml::Node<'_>) -> Said {
     Said {
         code: text("Code"),
         message: text("Message"),
-        sender_fault: text("Type").and_then(|kind| match kind.as_str() {
-            "Sender" => Some(true),
-            "Receiver" => Some(false),
-            _ => None,
-        }),
+        sender_fault: text("Type").and_then(|word| fault(&word)),
         request_id: request_id("RequestId").or_else(|| request_id("RequestID")),
     }
 }

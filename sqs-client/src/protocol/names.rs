@@ -90,6 +90,21 @@ pub(super) fn is_literal(member: &str) -> bool {
     )
 }
 
+/// Returns `true` if blanks around the text of the member of this name belong to it, in responses. Elsewhere servers put
+/// them there to indent the document: around ids, digests and names.
+pub(super) fn is_verbatim(member: &str) -> bool {
+    matches!(
+        member,
+        "Body" | "FailureReason" | "Key" | "Message" | "StringValue" | "Value"
+    )
+}
+
+/// Returns `true` if a request has the member of this name only for older servers, and in JSON only. In the Query
+/// protocol the newer member goes by the same name.
+pub(super) fn is_older_name(action: &str, member: &str) -> bool {
+    action == "ReceiveMessage" && member == "AttributeNames"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::form_urlencoded::byte_serialize;
 
-use super::names::{Collection, collection};
+use super::names::{Collection, collection, is_older_name};
 
 /// The version of the API that every Query request names.
 const VERSION: &str = "2012-11-05";
@@ -134,6 +134,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                     form.under(key, |form| form.pair(&name));
                     form.under(value, |form| members.next_value_seed(form.value()))
                 })?,
+                _ if is_older_name(form.action, &name) => drop(members.next_value::<IgnoredAny>()?),
                 _ => {
                     let collection = collection(&name);
                     let part = match collection {

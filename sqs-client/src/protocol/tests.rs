@@ -1,6 +1,7 @@
 //! Every action's wire forms, held against bodies that were written by hand from the names of the service model.
 
 mod corpus;
+mod lenient;
 mod model;
 mod recorded;
 mod rejected;
@@ -189,6 +190,22 @@ fn every_action_has_its_form() {
         &of_queue("&Tag.1.Key=k&Tag.1.Value=v&Tag.2.Key=l&Tag.2.Value="),
     );
     sends_all(c.untag_queue(QUEUE, ["k", "l"]), &of_queue("&TagKey.1=k&TagKey.2=l"));
+}
+
+/// Servers of before 2024 know the older member only.
+#[test]
+fn a_receive_asks_for_system_attributes_by_both_names() {
+    let request = client()
+        .receive_message(QUEUE)
+        .message_system_attribute_names([MessageSystemAttributeName::MessageGroupId]);
+    let json: serde_json::Value = serde_json::from_slice(&Wire::Json.encode(request.input()).unwrap()).unwrap();
+    for name in ["MessageSystemAttributeNames", "AttributeNames"] {
+        assert_eq!(json[name], serde_json::json!(["MessageGroupId"]), "{name}");
+    }
+    sends(
+        request,
+        "&QueueUrl=http%3A%2F%2Fh%2F1%2Fq&AttributeName.1=MessageGroupId",
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::lenient;
 use super::text::blob;
 
 /// The value of a user's message attribute: text, a number or bytes, with AWS's data type.
@@ -22,7 +23,11 @@ use super::text::blob;
 #[serde(rename_all = "PascalCase")]
 pub struct MessageAttributeValue {
     data_type: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     string_value: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "blob")]
     binary_value: Option<Bytes>,

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::OutgoingMessage;
+use super::lenient;
 use super::members::of_text_members;
 use super::text::always_seconds;
-use crate::error::ErrorCode;
+use crate::error::{self, ErrorCode};
 use crate::operation::SendMessageOutput;
 
 /// One message of a batch to send.
@@ -85,14 +86,14 @@ impl ChangeMessageVisibilityBatchEntry {
 
 /// The answer to a batch: every entry is in one of the two lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", bound(deserialize = "Entry: Deserialize<'de>"))]
 #[non_exhaustive]
 pub struct BatchOutput<Entry = BatchResultEntry> {
     /// The entries that were carried out.
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "lenient::list")]
     pub successful: Vec<Entry>,
     /// The entries that were not.
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "lenient::list")]
     pub failed: Vec<BatchResultErrorEntry>,
 }
 
@@ -135,12 +136,21 @@ of_text_members!(SendMessageBatchResultEntry);
 pub struct BatchResultErrorEntry {
     /// The entry's id, as the caller gave it.
     pub id: String,
-    /// Why.
+    /// Why; `Unknown` where the server does not say.
+    #[serde(default = "ErrorCode::unknown", deserialize_with = "code")]
     pub code: ErrorCode,
     /// Whether the caller is at fault; else the server is, and the entry may be tried again.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub sender_fault: bool,
-    /// The server's explanation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The server's explanation, of which at most 4 KiB are kept.
+    #[serde(default, deserialize_with = "explanation", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ErrorCode, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(ErrorCode::unknown))
+}
+
+fn explanation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.map(error::explanation))
 }

@@ -1,6 +1,6 @@
 //! Structures whose members are all text, of which some are flattened parts. serde keeps whatever members such a
 //! structure has until the parts have taken theirs; here only text is kept, so that an answer cannot take 64 times its
-//! length in nested lists that nobody asked for.
+//! length in nested lists that nobody asked for. A number or boolean counts as the text that says the same.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -75,7 +75,7 @@ impl<'de> Visitor<'de> for Structure {
 /// Text, borrowed where it can be.
 pub(crate) struct Text<'de>(Cow<'de, str>);
 
-/// A member's value if it is text.
+/// A member's value if it is text, or counts as text.
 struct Value<'de>(Option<Text<'de>>);
 
 impl<'de> Deserialize<'de> for Value<'de> {
@@ -86,10 +86,10 @@ impl<'de> Deserialize<'de> for Value<'de> {
 
 struct AnyValue;
 
-macro_rules! skip {
-    ($($visit:ident($($type:ty)?),)*) => {$(
-        fn $visit<E: Error>(self $(, _: $type)?) -> Result<Self::Value, E> {
-            Ok(None)
+macro_rules! as_text {
+    ($($visit:ident($type:ty),)*) => {$(
+        fn $visit<E: Error>(self, value: $type) -> Result<Self::Value, E> {
+            self.visit_string(value.to_string())
         }
     )*};
 }
@@ -113,12 +113,16 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Some(Text(Cow::Owned(text))))
     }
 
-    skip! {
+    as_text! {
         visit_bool(bool),
         visit_i64(i64),
         visit_u64(u64),
         visit_f64(f64),
-        visit_unit(),
+    }
+
+    /// `null` counts as absent.
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
@@ -168,7 +172,7 @@ mod tests {
     use crate::{QueueAttributes, SendMessageBatchResultEntry};
 
     #[test]
-    fn members_that_are_not_text_are_skipped() {
+    fn numbers_and_booleans_count_as_text_and_other_members_are_skipped() {
         let novel = r#""a":1,"b":-1,"c":1.5,"d":true,"e":null,"f":[[1]],"g":{"h":{}},"#;
         let entry: SendMessageBatchResultEntry =
             serde_json::from_str(&format!(r#"{{{novel}"Id":"i","MessageId":"\u00e9"}}"#)).unwrap();
@@ -177,7 +181,7 @@ mod tests {
             serde_json::from_str(&format!(r#"{{{novel}"QueueArn":"arn","Novel":"x"}}"#)).unwrap();
         assert_eq!(
             serde_json::to_string(&attributes).unwrap(),
-            r#"{"QueueArn":"arn","Novel":"x"}"#
+            r#"{"QueueArn":"arn","Novel":"x","a":"1","b":"-1","c":"1.5","d":"true"}"#
         );
         assert!(serde_json::from_str::<QueueAttributes>("[]").is_err());
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MessageAttributeValue, MessageSystemAttributes};
+use super::{MessageAttributeValue, MessageSystemAttributes, lenient};
 
 /// A received message.
 ///
@@ -13,13 +13,13 @@ use super::{MessageAttributeValue, MessageSystemAttributes};
 #[non_exhaustive]
 pub struct Message {
     /// The id that SQS gave the message when it was sent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub message_id: String,
     /// The handle of this one receipt, to delete the message or change its visibility with. Every receive of the
     /// same message brings another.
     pub receipt_handle: String,
     /// The body.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub body: String,
     /// MD5 of the body as the server computed it, verified by the client unless that is turned off. `None` where the
     /// server sent none.
@@ -32,7 +32,11 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "MessageSystemAttributes::is_empty")]
     pub attributes: MessageSystemAttributes,
     /// The sender's attributes that were asked for.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "lenient::map",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
 }
 

@@ -2,8 +2,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::open_enum;
 use super::text::epoch_millis;
+use super::{lenient, open_enum};
 
 /// A task that moves the messages of a dead-letter queue, as
 /// [`list_message_move_tasks`](crate::Client::list_message_move_tasks) shows it.
@@ -17,7 +17,7 @@ pub struct MessageMoveTask {
     /// How far the task is.
     pub status: MessageMoveTaskStatus,
     /// ARN of the dead-letter queue that the messages are taken from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub source_arn: String,
     /// ARN of the queue that they are moved to; `None` where each goes back to where it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct MessageMoveTask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_number_of_messages_per_second: Option<u32>,
     /// Messages moved until now, about.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub approximate_number_of_messages_moved: u64,
     /// Messages that were in the source queue when the task began, about.
     #[serde(default, skip_serializing_if = "Option::is_none")]

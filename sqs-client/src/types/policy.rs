@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::open_enum;
 use super::text::{attribute_text_by_json, lenient_u32};
+use super::{lenient, open_enum};
 use crate::error::Error;
 use crate::limits;
 use crate::validate;
@@ -59,7 +59,7 @@ pub struct RedriveAllowPolicy {
     /// Who may.
     pub redrive_permission: RedrivePermission,
     /// The source queues' ARNs, up to 10, with [`RedrivePermission::ByQueue`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub source_queue_arns: Vec<String>,
     /// What this version of the crate does not know of the policy, kept as it was read.
     #[serde(flatten)]

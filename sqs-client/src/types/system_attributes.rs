@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::open_enum;
+use super::{lenient, open_enum};
 
 open_enum! {
     /// What SQS itself says of a received message, asked for by name on receive.
@@ -44,7 +44,9 @@ open_enum! {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct MessageSystemAttributes(BTreeMap<MessageSystemAttributeName, String>);
+pub struct MessageSystemAttributes(
+    #[serde(deserialize_with = "lenient::text_map")] BTreeMap<MessageSystemAttributeName, String>,
+);
 
 impl MessageSystemAttributes {
     /// The raw text of one attribute.
@@ -84,6 +86,7 @@ impl MessageSystemAttributes {
     #[must_use]
     pub fn approximate_receive_count(&self) -> Option<u32> {
         self.get(&MessageSystemAttributeName::ApproximateReceiveCount)?
+            .trim()
             .parse()
             .ok()
     }
@@ -125,7 +128,7 @@ impl MessageSystemAttributes {
     }
 
     fn time(&self, name: &MessageSystemAttributeName) -> Option<SystemTime> {
-        let millis = self.get(name)?.parse().ok()?;
+        let millis = self.get(name)?.trim().parse().ok()?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
     }
 }

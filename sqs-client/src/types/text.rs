@@ -202,10 +202,8 @@ pub(crate) mod attribute {
     ) -> Result<Option<T>, D::Error> {
         let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         // A server that answers an unset attribute with an empty string has not set it.
-        text.filter(|text| !text.is_empty())
-            .map(|text| T::from_text(&text))
-            .transpose()
-            .map_err(super::custom)
+        let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        text.map(T::from_text).transpose().map_err(super::custom)
     }
 }
 

@@ -1,9 +1,13 @@
 //! The fuzz targets' corpus, and the worst answers of 1 MiB, read again in every test run.
 
+use std::error::Error as _;
 use std::path::Path;
+use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 
+use crate::DEFAULT_MAX_RESPONSE_BYTES;
 use crate::operation::{
     CreateQueue, GetQueueAttributes, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch,
@@ -142,6 +146,41 @@ fn a_mebibyte_of_xml_takes_bounded_memory() {
     ] {
         bounded::<ListQueues>(Wire::Query, 200, body);
     }
+}
+
+/// Responses as long as the client reads them, of as many values as fit.
+#[test]
+fn the_longest_responses_take_bounded_memory() {
+    fn read<Op: Operation>(protocol: Wire, begin: &str, unit: &str, end: &str) {
+        let units = (DEFAULT_MAX_RESPONSE_BYTES - begin.len() - end.len()) / unit.len();
+        let body = format!("{begin}{}{end}", unit.repeat(units));
+        let answer = Answer {
+            status: 200,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        };
+        let mut error = None;
+        let began = Instant::now();
+        let memory = allocation_counter::measure(|| error = protocol.decode::<Op>(&answer).err()).bytes_max;
+        assert!(memory <= MAX_BYTES, "{memory} bytes for {begin}{unit}");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{:?} for {begin}{unit}",
+            began.elapsed()
+        );
+        let cause = error.as_ref().and_then(|error| error.source()).map(ToString::to_string);
+        assert_eq!(
+            cause.as_deref(),
+            Some("the response has more than 100000 values"),
+            "{begin}{unit}"
+        );
+    }
+    read::<ListQueues>(Wire::Query, "<ListQueuesResponse>", "<a/>", "</ListQueuesResponse>");
+    read::<ListQueues>(Wire::Query, "<ListQueuesResponse>", "<a></a>", "</ListQueuesResponse>");
+    read::<ListQueues>(Wire::Json, r#"{"QueueUrls":["#, r#""","#, r#"""]}"#);
+    read::<ListQueues>(Wire::Json, r#"{"QueueUrls":["\""],"x":["#, "[0],", "0]}");
+    read::<ReceiveMessage>(Wire::Json, r#"{"Messages":["#, r#"{"ReceiptHandle":""},"#, "{}]}");
+    read::<ListMessageMoveTasks>(Wire::Json, r#"{"Results":["#, r#"{"Status":""},"#, "{}]}");
 }
 
 #[test]

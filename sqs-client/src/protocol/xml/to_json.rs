@@ -1,7 +1,7 @@
 //! The tree as JSON.
 
 use super::super::json;
-use super::super::names::{Collection, collection, collections_of_answer, is_literal};
+use super::super::names::{Collection, collection, collections_of_answer, is_literal, is_verbatim};
 use super::Node;
 
 /// Writes an element as a structure: its collections, and each other child as a member of its name.
@@ -75,8 +75,10 @@ fn value(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
 fn text(node: &Node<'_>, out: &mut Vec<u8>) {
     if node.is_spoilt() {
         out.extend_from_slice(br#""\ud800""#);
-    } else {
+    } else if is_verbatim(node.name()) {
         write_text(node.text(), out);
+    } else {
+        write_text(node.text().trim(), out);
     }
 }
 

@@ -7,6 +7,8 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use super::Error;
+use crate::config::MAX_RESPONSE_VALUES;
+use crate::protocol::bounds;
 
 /// Deepest nesting of elements that is read; SQS's own answers have 6.
 const MAX_DEPTH: usize = 16;
@@ -66,11 +68,16 @@ pub(super) fn parse(document: &str) -> Result<Node<'_>, Error> {
     // The element being read and those around it, outermost first; the document itself is a nameless one.
     let mut around = Vec::new();
     let mut current = Node::default();
+    let mut elements = 0_usize;
     loop {
         // quick-xml quotes names that do not match, which may be a message; the place says enough.
         let event = reader
             .read_event()
             .map_err(|_| Error(format!("not well-formed at byte {}", reader.error_position())))?;
+        elements += usize::from(matches!(event, Event::Start(_) | Event::Empty(_)));
+        if elements > MAX_RESPONSE_VALUES {
+            return Err(Error(bounds::too_many_values()));
+        }
         match event {
             Event::Start(start) => {
                 if around.len() == MAX_DEPTH {

@@ -1,0 +1,67 @@
+//! How much a response may hold beside its text.
+
+use crate::config::MAX_RESPONSE_VALUES;
+
+/// The values of shorter JSON are not counted: reading it takes little memory whatever they are.
+const COUNTED_ABOVE: usize = 1024 * 1024;
+
+/// Says that a response holds too much.
+pub(super) fn too_many_values() -> String {
+    format!("the response has more than {MAX_RESPONSE_VALUES} values")
+}
+
+/// Returns `true` if reading this JSON could take far more memory than its length.
+pub(super) fn has_too_many_values(json: &[u8]) -> bool {
+    json.len() > COUNTED_ABOVE && values(json).nth(MAX_RESPONSE_VALUES).is_some()
+}
+
+/// Every character that a value follows: of each value in a list, map or structure there is one.
+fn values(json: &[u8]) -> impl Iterator<Item = u8> {
+    let mut bytes = json.iter().copied();
+    std::iter::from_fn(move || {
+        loop {
+            match bytes.next()? {
+                b'"' => {
+                    while bytes.find(|byte| matches!(byte, b'"' | b'\\'))? == b'\\' {
+                        bytes.next()?;
+                    }
+                }
+                before @ (b',' | b'[' | b'{') => return Some(before),
+                _ => {}
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        for (json, count) in [
+            (r#"{"a":[1,2,{"b":null}],"c":"x,[{"}"#, 6),
+            (r#"["\"],[",",\\",3]"#, 3),
+            (r#""","#, 1),
+            (r#"["unfinished,,"#, 1),
+            (r#"["unfinished\"#, 1),
+            ("", 0),
+        ] {
+            assert_eq!(values(json.as_bytes()).count(), count, "{json}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_no_values() {
+        let text = format!("[\"{}\"]", ",".repeat(2 * COUNTED_ABOVE));
+        assert!(!has_too_many_values(text.as_bytes()));
+        let values = format!("[{}0]", "0,".repeat(COUNTED_ABOVE));
+        assert!(has_too_many_values(values.as_bytes()));
+        let most = format!(
+            "[{}0{}]",
+            "0,".repeat(MAX_RESPONSE_VALUES - 1),
+            " ".repeat(COUNTED_ABOVE)
+        );
+        assert!(!has_too_many_values(most.as_bytes()));
+    }
+}
