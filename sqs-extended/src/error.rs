@@ -54,7 +54,7 @@ pub enum ErrorKind {
     /// The store does not have the payload (see [`Error::is_missing_payload`]).
     MissingPayload,
     /// The message claims to point to a payload, but its pointer is malformed, or names what the client is not
-    /// configured to touch. The store was not called.
+    /// configured to touch. The store was not called. Or the message is a malformed notification of SNS.
     RefusedPointer,
     /// The payload's bytes are not those that were sent: length or digest differ.
     Corrupt,

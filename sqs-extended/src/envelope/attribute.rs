@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqs_client::MessageAttributeValue;
 
 use crate::envelope::Pointer;
@@ -98,8 +98,9 @@ fn text<'a>(value: &'a MessageAttributeValue, data_type: &str) -> Option<&'a str
     value.as_str().filter(|_| base == Some(data_type))
 }
 
-/// A value from what a JSON document other than SQS's own says of it; `None` if it is none.
-pub(super) fn value_of(data_type: &str, text: Option<String>, base64: Option<String>) -> Option<MessageAttributeValue> {
+/// A value from what a JSON document other than SQS's own says of it, where an integer or boolean counts as the text that
+/// says the same; `None` if it is none.
+pub(super) fn value_of(data_type: &str, text: Option<Value>, base64: Option<Value>) -> Option<MessageAttributeValue> {
     let value = json!({"DataType": data_type, "StringValue": text, "BinaryValue": base64});
     serde_json::from_value(value).ok()
 }

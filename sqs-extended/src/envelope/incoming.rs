@@ -83,12 +83,12 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new), of what was published.
+    /// As for [`new`](Self::new), of what was published. Of the same kind if the payload is a notification, but malformed.
     pub fn unwrap_sns(self) -> Result<Self, Error> {
         let Contents::Inline(body) = &self.contents else {
             return Ok(self);
         };
-        match sns::unwrap(body) {
+        match sns::unwrap(body)? {
             Some(published) => Self::new(published.message, published.attributes),
             None => Ok(self),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqs_client::{Message, MessageAttributeValue, MessageSystemAttributes};
 
 use super::attribute;
@@ -54,13 +54,11 @@ pub struct LambdaRecord {
 struct Record {
     message_id: String,
     receipt_handle: String,
-    body: String,
+    body: Option<String>,
     md5_of_body: Option<String>,
     md5_of_message_attributes: Option<String>,
-    #[serde(default)]
-    attributes: MessageSystemAttributes,
-    #[serde(default)]
-    message_attributes: BTreeMap<String, Attribute>,
+    attributes: Option<MessageSystemAttributes>,
+    message_attributes: Option<BTreeMap<String, Option<Attribute>>>,
     #[serde(rename = "eventSourceARN")]
     queue_arn: String,
 }
@@ -69,8 +67,8 @@ struct Record {
 #[serde(rename_all = "camelCase")]
 struct Attribute {
     data_type: String,
-    string_value: Option<String>,
-    binary_value: Option<String>,
+    string_value: Option<Value>,
+    binary_value: Option<Value>,
 }
 
 impl TryFrom<Record> for LambdaRecord {
@@ -81,16 +79,18 @@ impl TryFrom<Record> for LambdaRecord {
         let empty = json!({"ReceiptHandle": record.receipt_handle});
         let mut message: Message = serde_json::from_value(empty).map_err(|_| "not a message")?;
         message.message_id = record.message_id;
-        message.body = record.body;
+        message.body = record.body.unwrap_or_default();
         message.md5_of_body = record.md5_of_body;
         message.md5_of_message_attributes = record.md5_of_message_attributes;
-        message.attributes = record.attributes;
+        message.attributes = record.attributes.unwrap_or_default();
         message.message_attributes = record
             .message_attributes
+            .unwrap_or_default()
             .into_iter()
+            .filter_map(|(name, attribute)| Some((name, attribute?)))
             .map(|(name, attribute)| Some((name, attribute.into_value()?)))
             .collect::<Option<_>>()
-            .ok_or("a message attribute's binary value is not base64")?;
+            .ok_or("a message attribute is neither text nor base64")?;
         Ok(Self {
             message,
             queue_arn: record.queue_arn,

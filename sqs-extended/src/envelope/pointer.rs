@@ -227,9 +227,12 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// Two members of one name are refused, as two readers might believe two different ones.
+/// Two members of one name are refused, as two readers might believe two different ones. `null` counts as absent.
 fn take<'de, T: Deserialize<'de>, A: MapAccess<'de>>(slot: &mut Option<T>, object: &mut A) -> Result<(), A::Error> {
-    match slot.replace(object.next_value()?) {
+    let Some(value) = object.next_value()? else {
+        return Ok(());
+    };
+    match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(de::Error::custom("a member is there twice")),
     }

@@ -126,22 +126,87 @@ fn what_only_looks_like_a_notification_stays_as_it_is() {
         r#"["Notification","topic","message",{}]"#.to_owned(),
         with(|body| body["Type"] = json!("SubscriptionConfirmation")),
         with(|body| body["Type"] = json!(["Notification"])),
-        with(|body| body["Message"] = json!({"s3Key": "K"})),
-        with(|body| body["Message"] = Value::Null),
-        with(|body| body["MessageAttributes"] = json!([])),
-        with(|body| body["MessageAttributes"] = json!({"a": {"Type": "String"}})),
-        with(|body| body["MessageAttributes"] = json!({"a": {"Type": "String", "Value": 1}})),
-        with(|body| body["MessageAttributes"] = json!({"a": {"Type": "Binary", "Value": "%"}})),
         with(|body| {
             body.as_object_mut().unwrap().remove("TopicArn");
         }),
-        ok.replacen('{', r#"{"Message":"another","#, 1),
         format!("{ok}x"),
         with(|body| body["Message"] = json!("x".repeat(limits()))),
     ] {
         let incoming = of_sns(&body).unwrap();
         assert!(incoming.contents == inline(&body), "{body:.200}");
     }
+}
+
+#[test]
+fn a_malformed_notification_is_refused_and_names_the_member() {
+    let with = |change: fn(&mut Value)| {
+        let mut body = notification("secret", json!({}));
+        change(&mut body);
+        body.to_string()
+    };
+    let twice = with(|_| ()).replacen('{', r#"{"Message":"secret","#, 1);
+    for (body, names) in [
+        (with(|body| body["Message"] = json!({"s3Key": "K"})), "Message"),
+        (with(|body| body["Message"] = json!(5)), "Message"),
+        (with(|body| body["Message"] = Value::Null), "Message"),
+        (twice, "Message"),
+        (with(|body| body["MessageAttributes"] = json!([])), "MessageAttributes"),
+        (
+            with(|body| body["MessageAttributes"] = json!({"a": {"Type": "String"}})),
+            "MessageAttributes",
+        ),
+        (
+            with(|body| body["MessageAttributes"] = json!({"a": {"Type": "String", "Value": 1.5}})),
+            "MessageAttributes",
+        ),
+        (
+            with(|body| body["MessageAttributes"] = json!({"a": {"Type": "Binary", "Value": "%"}})),
+            "MessageAttributes",
+        ),
+    ] {
+        let error = of_sns(&body).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RefusedPointer, "{body}");
+        assert!(error.to_string().contains(&format!("{names} ")), "{error}: {body}");
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+}
+
+/// Publishers other than AWS's write a number's value as one, and `null` for what is not there.
+#[test]
+fn numbers_and_null_are_read_in_notifications_and_records() {
+    let attributes = json!({
+        "SQSLargePayloadSize": {"Type": "Number", "Value": 3},
+        "bool": {"Type": "String", "Value": true},
+        "none": null,
+    });
+    let incoming = of_sns(notification(POINTER, attributes)).unwrap();
+    assert_eq!(incoming.contents, offloaded(Some(3)));
+    let expected = BTreeMap::from([("bool".to_owned(), "true".into())]);
+    assert_eq!(incoming.message_attributes, expected);
+    assert_eq!(
+        of_sns(notification("hello", Value::Null)).unwrap().contents,
+        inline("hello")
+    );
+
+    let attributes = json!({
+        "ExtendedPayloadSize": {"stringValue": 3, "dataType": "Number", "binaryValue": null},
+        "none": null,
+    });
+    let mut as_numbers = record(POINTER, attributes);
+    as_numbers["attributes"] = json!({"ApproximateReceiveCount": 2, "MessageGroupId": null});
+    let read: LambdaRecord = serde_json::from_value(as_numbers).unwrap();
+    assert_eq!(read.message.attributes.approximate_receive_count(), Some(2));
+    assert_eq!(
+        Incoming::of_message(&read.message).unwrap().contents,
+        offloaded(Some(3))
+    );
+
+    let mut nothing = record("", Value::Null);
+    nothing["attributes"] = Value::Null;
+    nothing["body"] = Value::Null;
+    let read: LambdaRecord = serde_json::from_value(nothing).unwrap();
+    assert!(read.message.message_attributes.is_empty() && read.message.attributes.is_empty());
+    assert_eq!(Incoming::of_message(&read.message).unwrap().contents, inline(""));
 }
 
 fn limits() -> usize {
@@ -207,7 +272,6 @@ fn what_is_no_record_is_refused() {
     for record in [
         Value::Null,
         json!({}),
-        with(|r| r["body"] = Value::Null),
         with(|r| r["body"] = json!(1)),
         with(|r| r["receiptHandle"] = json!(["h"])),
         with(|r| r["eventSourceARN"] = json!({})),

@@ -44,6 +44,21 @@ fn extras_follow_the_two_members() {
 }
 
 #[test]
+fn null_means_absent() {
+    let nulls = [
+        "payloadVersion",
+        "payloadLength",
+        "payloadDigest",
+        "payloadEncoding",
+        "payloadContentType",
+        "payloadMac",
+    ];
+    let nulls = nulls.map(|name| format!(r#""{name}":null"#)).join(",");
+    assert_eq!(with_extras(&nulls).parse(), Ok(Pointer::new("B", "K")));
+    assert!(with(r#""s3BucketName":"B","s3Key":null"#).parse::<Pointer>().is_err());
+}
+
+#[test]
 fn other_peers_forms_are_read() {
     let java_1_0 = PLAIN.replace(CLASS, CLASS_OF_JAVA_1_0);
     let spaced =
