@@ -35,6 +35,8 @@ pub enum FaultKind {
     WrongMd5,
     /// A message of this body is delivered with a number in its place.
     SpoilBody(String),
+    /// A received message has the MD5 of all its attributes, whichever were asked for, as fauxqs does it.
+    DigestAllAttributes,
     /// So many entries of a batch, picked at random, fail with a server-side `InternalError` and have no effect.
     FailEntries(usize),
 }
@@ -216,6 +218,7 @@ pub(crate) struct Effects {
     pub(crate) reorder: bool,
     pub(crate) fail_entries: usize,
     pub(crate) spoil_body: Option<String>,
+    pub(crate) digest_all: bool,
 }
 
 /// What happens instead of the request.
@@ -259,6 +262,7 @@ impl Plan {
             FaultKind::Reorder => self.effects.reorder = true,
             FaultKind::WrongMd5 => self.wrong_md5 = true,
             FaultKind::SpoilBody(body) => self.effects.spoil_body = Some(body.clone()),
+            FaultKind::DigestAllAttributes => self.effects.digest_all = true,
             FaultKind::FailEntries(count) => self.effects.fail_entries += count,
         }
     }

@@ -1,6 +1,7 @@
 //! How payloads travel: whether through the store, under which key and with what, and when they are fetched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
@@ -8,6 +9,7 @@ use libtest_mimic::Trial;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStoreExt as _};
 use sqs_extended::{Delivery, ErrorKind, ExtendedMessage, Strategy};
+use sqs_tests::embedded::{Action, Fault, FaultKind};
 
 use super::{Setting, delivery, large, set};
 use crate::bench::{Bench, Outcome};
@@ -28,7 +30,27 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             object_attributes(setting).boxed()
         }),
         set("travel::inline_or_not_at_all", bench, |setting| inline(setting).boxed()),
+        set(
+            "travel::the_servers_digest_of_all_attributes_does_no_harm",
+            bench,
+            |setting| digest_of_all(setting).boxed(),
+        ),
     ]
+}
+
+async fn digest_of_all(setting: Setting) -> Outcome {
+    let digests_all = Fault::on(Action::ReceiveMessage, FaultKind::DigestAllAttributes);
+    setting.server.faults().add(digests_all);
+    let extended = setting.extended()?.build()?;
+    let message = ExtendedMessage::new(large()).message_attribute("lang", "en");
+    extended.send(&setting.queue, message).await?;
+    // Of the message's attributes, only the layer's own are asked for.
+    let receive = extended.receive(&setting.queue).wait_time(Duration::from_secs(5));
+    let delivery = receive.await?.into_iter().next().context("a message")??;
+    ensure!(delivery.message_attributes().is_empty() && delivery.is_offloaded());
+    ensure!(delivery.text().await? == large());
+    delivery.ack().await?;
+    Ok(())
 }
 
 /// Sends these, and receives all with their payloads.

@@ -60,7 +60,7 @@ pub(crate) async fn receive(service: &Arc<Service>, input: &Input, effects: &Eff
     let now = service.now();
     let wait = ask.wait.unwrap_or_else(|| queue.lock(now).settings.wait());
     let deliveries = poll(service, &queue, &ask, now.at + wait, effects).await?;
-    let mut messages: Vec<Value> = deliveries.iter().map(|d| show(d, &ask)).collect();
+    let mut messages: Vec<Value> = deliveries.iter().map(|d| show(d, &ask, effects)).collect();
     if let Some(body) = &effects.spoil_body {
         let spoilt = messages.iter_mut().filter(|message| message["Body"] == **body);
         spoilt.for_each(|message| message["Body"] = 5.into());
@@ -193,7 +193,7 @@ const SYSTEM_NAMES: [&str; 10] = [
     "DeadLetterQueueSourceArn",
 ];
 
-fn show(delivery: &Delivery, ask: &Ask) -> Value {
+fn show(delivery: &Delivery, ask: &Ask, effects: &Effects) -> Value {
     let content = &delivery.parcel.content;
     let mut message = json!({
         "MessageId": content.id,
@@ -209,7 +209,7 @@ fn show(delivery: &Delivery, ask: &Ask) -> Value {
     let shown: Vec<(&String, &Attribute)> = content.attributes.iter().filter(wanted).collect();
     if !shown.is_empty() {
         // The digest is of what is shown.
-        let all = shown.len() == content.attributes.len();
+        let all = effects.digest_all || shown.len() == content.attributes.len();
         let stored = content.md5_attributes.clone().filter(|_| all);
         let md5 = stored.or_else(|| md5::of_attributes(shown.iter().copied()));
         message["MD5OfMessageAttributes"] = md5.into();
