@@ -1,5 +1,7 @@
 //! Batches of any length: split as SQS counts, a bounded number under way, one result for each input.
 
+mod limit;
+mod order;
 mod plan;
 mod run;
 
@@ -19,8 +21,11 @@ use crate::types::{
 };
 use crate::{limits, validate};
 
+pub(crate) use limit::{BatchLimit, BatchLimits};
+pub(crate) use order::FailedGroups;
 #[cfg(feature = "batcher")]
-pub(crate) use {plan::Fill, run::run};
+pub(crate) use plan::Fill;
+pub(crate) use run::Destination;
 
 /// How many requests of one call are under way at a time, unless set otherwise.
 pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
@@ -156,10 +161,28 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
 /// Inputs of any number for a batch action: `.await` sends them, and gives one result for each, in the order of the
 /// inputs.
 ///
-/// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time;
-/// one where messages go to a FIFO queue, so that the order is kept. An entry that failed by the server's fault is tried
-/// again as the client's [`RetryPolicy`](crate::RetryPolicy) says, alone with others of its batch; not a message to a
-/// FIFO queue, as that would change the order. An input that no server takes fails alone, before any I/O.
+/// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time.
+/// An entry that failed by the server's fault is tried again as the client's [`RetryPolicy`](crate::RetryPolicy) says,
+/// together with others of its batch. An input that no server accepts fails alone, before any I/O.
+///
+/// # FIFO queues
+///
+/// Messages to a FIFO queue go out in one request at a time and keep their order. After one of them failed, nothing more
+/// of its message group is sent in this call. The rest of the group fails with an error of kind
+/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. The exception is a failed
+/// entry's own request: SQS handles its entries one by one, and may accept later messages of the group in it. A failed
+/// entry is not tried again, because that would change the order.
+///
+/// # Lower limits
+///
+/// Some servers limit a batch to less than 1 MiB. A batch that such a server refuses as too long is halved and sent
+/// again. The client remembers the lower limit for up to 1,024 queues.
+/// [`max_batch_bytes`](crate::ClientBuilder::max_batch_bytes) sets it from the start.
+///
+/// # Errors
+///
+/// Each result has its own error. [`may_have_been_sent`](crate::Error::may_have_been_sent) is true if any request that
+/// had the entry may have been carried out, whatever the server said of the entry later.
 ///
 /// # Cancel safety
 ///
@@ -210,16 +233,31 @@ impl<B: Batch> IntoFuture for Batches<B> {
 
     fn into_future(self) -> Self::IntoFuture {
         let ordered = keeps_order::<B>(&self.queue_url);
-        let concurrency = if ordered { 1 } else { self.concurrency };
-        let batches = plan::Plan::<B>::new(self.items);
-        let (client, queue_url) = (self.client, self.queue_url);
+        let destination = Destination::new(&self.client, self.queue_url);
+        let batches = plan::Plan::<B>::new(self.items, destination.limit().clone());
+        if ordered {
+            return Box::pin(in_order(destination, batches));
+        }
         let results = stream::iter(batches)
-            .map(move |batch| run::run::<B>(client.clone(), queue_url.clone(), batch, !ordered))
-            .buffered(concurrency)
+            .map(move |batch| {
+                let destination = destination.clone();
+                async move { destination.send::<B>(batch, &mut FailedGroups::default()).await }
+            })
+            .buffered(self.concurrency)
             .flat_map(stream::iter)
             .collect();
         Box::pin(results)
     }
+}
+
+/// Sends one batch after the other, so that what failed in one is known to the next.
+async fn in_order<B: Batch>(destination: Destination, batches: plan::Plan<B>) -> Vec<Result<B::Result, Error>> {
+    let mut failed_groups = FailedGroups::default();
+    let mut results = Vec::new();
+    for batch in batches {
+        results.extend(destination.send::<B>(batch, &mut failed_groups).await);
+    }
+    results
 }
 
 impl Client {

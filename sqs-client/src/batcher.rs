@@ -1,8 +1,10 @@
 //! The coalescing batcher: single calls of many tasks, sent as full batches.
 
 mod driver;
+mod gate;
 mod lane;
 mod queue;
+mod rounds;
 #[cfg(test)]
 mod tests;
 
@@ -12,13 +14,13 @@ use std::time::Duration;
 
 use futures_util::future;
 
-use crate::batch::{self, Batch};
+use crate::batch::{self, Batch, Destination, FailedGroups};
 use crate::client::Client;
 use crate::error::Error;
 use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, SendMessageOutput};
 use crate::telemetry;
 use crate::types::OutgoingMessage;
-use lane::{Lane, SendBatch};
+use lane::{Lane, LaneConfig, SendBatch};
 
 /// How long a [`Batcher`] waits for a batch to fill, unless set otherwise: 5 ms.
 pub const DEFAULT_BATCHER_LINGER: Duration = Duration::from_millis(5);
@@ -32,6 +34,10 @@ pub const DEFAULT_BATCHER_CAPACITY: usize = 1000;
 /// The bytes that one place of a [`Batcher`]'s capacity stands for: 32 KiB, so that the default capacity holds 32 MiB of
 /// messages at most.
 pub const BATCHER_PLACE_BYTES: usize = 32 * 1024;
+
+/// The maximum time for which a [`Batcher`]'s shutdown waits for calls that were made and whose futures are not polled:
+/// 1 second.
+pub const BATCHER_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// How many entries the batches of a [`Batcher`] have.
 const BATCH_FILL: &str = "sqs.batch.entries";
@@ -54,26 +60,36 @@ const BATCH_FILL: &str = "sqs.batch.entries";
 /// ```no_run
 /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
 /// let batcher = client.batcher(queue).build();
+/// let mut tasks = Vec::new();
 /// for task in 0..64 {
-///     let batcher = batcher.clone();
-///     tokio::spawn(async move { batcher.send(format!("from task {task}")).await });
+///     tasks.push(tokio::spawn(batcher.send(format!("from task {task}"))));
 /// }
+/// // The calls were made, so that their messages are sent before the shutdown ends.
 /// batcher.shutdown().await;
+/// for task in tasks {
+///     let sent = task.await.expect("a task that does not panic")?;
+///     println!("{}", sent.message_id);
+/// }
 /// # Ok(()) }
 /// ```
 ///
 /// # Order
 ///
-/// To a FIFO queue, the messages of a group are sent in the order in which their calls were queued: no batch is under way
-/// while an earlier one holds a message of the same group. Different groups are sent side by side. A call is queued when
-/// it is first polled, or when it gets its place while all are taken; calls of several tasks that wait for places at the
-/// same time have no order among themselves. Who needs one awaits each call before the next.
+/// The messages of a FIFO queue's group are sent in the order in which their calls were first polled: no batch is under
+/// way while an earlier one holds a message of the same group. Different groups are sent side by side. Calls of several
+/// tasks have no order among themselves. If you need one, await each call before you make the next.
+///
+/// After a message failed, the calls of its group that were already polled are not sent. They fail with an error of kind
+/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. A call that you make after you were told of the
+/// failure is sent. The exception is a failed entry's own batch: SQS handles its entries one by one, and may accept later
+/// messages of the group in it. A message that no server accepts fails before it has a place in the order, and holds back
+/// nothing.
 ///
 /// # Memory
 ///
-/// A call holds one place of the [`capacity`](BatcherBuilder::capacity), and one more for each [`BATCHER_PLACE_BYTES`]
-/// of its message, until it is answered; while all are taken, further calls wait. A message that is larger than all
-/// places together takes all of them.
+/// A call takes one place of the [`capacity`](BatcherBuilder::capacity), and one more for each [`BATCHER_PLACE_BYTES`]
+/// of its message, until it has its result. While all places are taken, further calls wait in the order in which they
+/// were first polled. A message that is larger than all places together takes all of them.
 ///
 /// # Runtime
 ///
@@ -85,6 +101,9 @@ const BATCH_FILL: &str = "sqs.batch.entries";
 ///
 /// If the future of a call is dropped while it waits for a place, or before it was polled, its entry is certainly not
 /// sent. From then on the entry is sent all the same, and only its result is lost.
+///
+/// A future that was polled once and then is kept without being polled delays nothing. Its entry gets its place and is
+/// sent as the others are.
 #[derive(Clone)]
 pub struct Batcher {
     lanes: Arc<Lanes>,
@@ -119,10 +138,16 @@ impl Batcher {
     /// # Cancel safety
     ///
     /// Dropped while it waits for a place: not sent. Dropped later: sent all the same.
-    pub async fn send(&self, message: impl Into<OutgoingMessage>) -> Result<SendMessageOutput, Error> {
+    pub fn send<M: Into<OutgoingMessage>>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<SendMessageOutput, Error>> + Send + use<M> {
+        let (lanes, made) = (self.lanes.clone(), self.lanes.sends.make());
         let mut message = message.into();
-        self.lanes.client.before_send(&self.lanes.queue_url, &mut message);
-        self.lanes.sends.call(message).await
+        async move {
+            lanes.client.before_send(&lanes.queue_url, &mut message);
+            with_lanes(lanes, made.call(message)).await
+        }
     }
 
     /// Deletes a received message by its receipt handle.
@@ -140,8 +165,12 @@ impl Batcher {
     /// # Cancel safety
     ///
     /// Dropped while it waits for a place: not deleted. Dropped later: deleted all the same.
-    pub async fn delete(&self, receipt_handle: impl Into<String>) -> Result<(), Error> {
-        self.lanes.deletes.call(receipt_handle.into()).await
+    pub fn delete<H: Into<String>>(
+        &self,
+        receipt_handle: H,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<H> {
+        let (lanes, made) = (self.lanes.clone(), self.lanes.deletes.make());
+        with_lanes(lanes, made.call(receipt_handle.into()))
     }
 
     /// Hides a received message for so long, up to 12 hours from when SQS is told; zero gives it back to the queue.
@@ -160,12 +189,17 @@ impl Batcher {
     /// # Cancel safety
     ///
     /// Dropped while it waits for a place: not changed. Dropped later: changed all the same.
-    pub async fn change_visibility(&self, receipt_handle: impl Into<String>, timeout: Duration) -> Result<(), Error> {
-        self.lanes.changes.call((receipt_handle.into(), timeout)).await
+    pub fn change_visibility<H: Into<String>>(
+        &self,
+        receipt_handle: H,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<H> {
+        let (lanes, made) = (self.lanes.clone(), self.lanes.changes.make());
+        with_lanes(lanes, made.call((receipt_handle.into(), timeout)))
     }
 
-    /// Sends what is queued without lingering, and returns when all calls from before this one are answered. Calls that
-    /// are made meanwhile wait.
+    /// Sends without lingering, and returns when all calls that were polled before this one have their results. It waits
+    /// for no other calls, and for no caller to poll its future.
     ///
     /// # Cancel safety
     ///
@@ -180,14 +214,18 @@ impl Batcher {
         future::join3(sends.flush(), deletes.flush(), changes.flush()).await;
     }
 
-    /// Takes no more calls, sends what is queued without lingering, and returns when all is answered. It loses nothing:
-    /// calls that still waited for a place, and later ones on any clone, get an error of kind
-    /// [`Closed`](crate::ErrorKind::Closed) and are certainly not sent.
+    /// Accepts no more calls, sends without lingering, and returns when all calls that were made before have their
+    /// results.
+    ///
+    /// A call is made when [`send`](Self::send), [`delete`](Self::delete) or
+    /// [`change_visibility`](Self::change_visibility) returns its future. If that future has not been polled yet, the
+    /// shutdown waits for it for up to [`BATCHER_SHUTDOWN_GRACE`]. After that the call fails like all later ones, on any
+    /// clone: with an error of kind [`Closed`](crate::ErrorKind::Closed), certainly not sent.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped after it was polled, no more calls are taken all the same, and what is queued is sent while the
-    /// runtime lives.
+    /// If it is dropped after it was polled, no more calls are accepted all the same, and those that were made before are
+    /// sent while the runtime lives.
     pub async fn shutdown(&self) {
         let Lanes {
             sends,
@@ -253,10 +291,11 @@ impl BatcherBuilder {
             queue_url,
             settings,
         } = self;
+        let destination = Destination::new(&client, queue_url.clone());
         let lanes = Lanes {
-            sends: lane(&client, &queue_url, settings),
-            deletes: lane(&client, &queue_url, settings),
-            changes: lane(&client, &queue_url, settings),
+            sends: lane(&destination, &queue_url, settings),
+            deletes: lane(&destination, &queue_url, settings),
+            changes: lane(&destination, &queue_url, settings),
             client,
             queue_url,
         };
@@ -264,15 +303,26 @@ impl BatcherBuilder {
     }
 }
 
-fn lane<B: Batch>(client: &Client, queue_url: &str, settings: Settings) -> Lane<B> {
-    let ordered = batch::keeps_order::<B>(queue_url);
-    let (client, queue_url) = (client.clone(), queue_url.to_owned());
+fn lane<B: Batch>(destination: &Destination, queue_url: &str, settings: Settings) -> Lane<B> {
+    let (sender, queue) = (destination.clone(), queue_url.to_owned());
     let send: SendBatch<B> = Arc::new(move |items| {
-        telemetry::record(BATCH_FILL, telemetry::queue_name(Some(&queue_url)), items.len() as f64);
-        let planned = items.into_iter().map(Ok).collect();
-        Box::pin(batch::run::<B>(client.clone(), queue_url.clone(), planned, !ordered))
+        telemetry::record(BATCH_FILL, telemetry::queue_name(Some(&queue)), items.len() as f64);
+        let sender = sender.clone();
+        Box::pin(async move { sender.send::<B>(items, &mut FailedGroups::default()).await })
     });
-    Lane::new(settings, ordered, send)
+    Lane::new(LaneConfig {
+        settings,
+        ordered: batch::keeps_order::<B>(queue_url),
+        limit: destination.limit().clone(),
+        send,
+    })
+}
+
+/// Keeps a call's lanes alive until it has its result: their end would be that of the driver.
+async fn with_lanes<T>(lanes: Arc<Lanes>, call: impl Future<Output = T>) -> T {
+    let result = call.await;
+    drop(lanes);
+    result
 }
 
 impl Client {

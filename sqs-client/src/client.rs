@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::ambient::Ambient;
+use crate::batch::{BatchLimit, BatchLimits};
 use crate::clock::Clock;
 use crate::config::ClientBuilder;
 use crate::credentials::{CREDENTIALS_TIMEOUT, Credentials, CredentialsCache};
@@ -19,7 +20,7 @@ use crate::protocol::{Negotiation, Wire};
 use crate::request::Request;
 use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
 use crate::signer::{Signer, Unsigned};
-use crate::task::{Task, Typed};
+use crate::task::{Success, Task, Typed};
 use crate::telemetry;
 use crate::transport::Transport;
 use crate::types::OutgoingMessage;
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) operation_timeout: Option<Duration>,
     pub(crate) verify_checksums: bool,
     pub(crate) send_hooks: SendHooks,
+    pub(crate) batch_limits: BatchLimits,
 }
 
 impl Client {
@@ -106,6 +108,11 @@ impl Client {
         &self.inner.credentials
     }
 
+    /// Returns the limit of this queue's batches.
+    pub(crate) fn batch_limit(&self, queue_url: &str) -> BatchLimit {
+        self.inner.batch_limits.of(queue_url)
+    }
+
     /// The attempts of a request, or of a part of one, by the client's policy and quota.
     pub(crate) fn attempts(&self) -> Attempts<'_> {
         Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)
@@ -113,10 +120,18 @@ impl Client {
 
     /// A request, from its input to its output.
     pub(crate) async fn execute<Op: Operation>(&self, operation: &Op) -> Result<Op::Output, Error> {
+        Ok(self.execute_noting_attempts(operation).await?.output)
+    }
+
+    /// The same, with what the attempts before the successful one may have done.
+    pub(crate) async fn execute_noting_attempts<Op: Operation>(
+        &self,
+        operation: &Op,
+    ) -> Result<Success<Op::Output>, Error> {
         let mut task = Typed::new(operation);
         self.observed(&mut task).await?;
         let unread = || Error::response("the request ended without an answer");
-        task.into_output().ok_or_else(unread)
+        task.into_success().ok_or_else(unread)
     }
 
     /// A request's life, within its span.
@@ -142,6 +157,7 @@ impl Client {
                 Ok(()) => {
                     this.protocol.succeeded(call.wire);
                     attempts.succeeded();
+                    task.note_earlier_attempts(attempts.may_have_been_sent());
                     return Ok(());
                 }
                 Err(failed) => failed,

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::ambient::Ambient;
+use crate::batch::BatchLimits;
 use crate::client::{Client, Inner};
 use crate::clock::Clock;
 use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredentials};
 use crate::endpoint::{Endpoint, EndpointConfig};
 use crate::error::Error;
 use crate::hooks::{SendHooks, TraceCarrier};
+use crate::limits;
 use crate::protocol::{Negotiation, Protocol};
 use crate::retry::{RetryPolicy, RetryQuota};
 use crate::signer::Signer;
@@ -62,6 +64,7 @@ pub struct ClientBuilder {
     operation_timeout: Option<Duration>,
     max_response_bytes: usize,
     verify_checksums: bool,
+    max_batch_bytes: usize,
     send_hooks: SendHooks,
     ambient: Ambient,
 }
@@ -81,6 +84,7 @@ impl Default for ClientBuilder {
             operation_timeout: None,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
             verify_checksums: true,
+            max_batch_bytes: limits::MAX_MESSAGE_BYTES,
             send_hooks: SendHooks::default(),
             ambient: Ambient::real(),
         }
@@ -249,6 +253,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the maximum number of bytes of a batch of messages that the client fills, as SQS counts them. A message that
+    /// is longer travels alone. Default: 1 MiB ([`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES)). Range: up to
+    /// that.
+    ///
+    /// Servers that limit a batch to less work without this setting: see [`Batches`](crate::Batches). It saves the
+    /// requests that they refuse at first.
+    pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
+        self.max_batch_bytes = bytes;
+        self
+    }
+
     /// Sets whether to compare the server's MD5s of bodies and attributes. Default: `true`. Turn it off for a server that
     /// computes them otherwise than SQS.
     ///
@@ -355,6 +370,7 @@ impl ClientBuilder {
             operation_timeout: self.operation_timeout,
             verify_checksums: self.verify_checksums,
             send_hooks: self.send_hooks,
+            batch_limits: BatchLimits::new(self.max_batch_bytes),
         }))
     }
 }

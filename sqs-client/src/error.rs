@@ -17,7 +17,7 @@ const MAX_EXPLANATION_BYTES: usize = 4 * 1024;
 /// Longest id of a request that is kept.
 const MAX_REQUEST_ID_BYTES: usize = 256;
 
-type Source = Arc<dyn StdError + Send + Sync>;
+pub(crate) type Source = Arc<dyn StdError + Send + Sync>;
 
 /// What went wrong, and what can be done about it.
 ///
@@ -75,6 +75,8 @@ pub enum ErrorKind {
     Response,
     /// The server's MD5 of what it stored or delivered is not that of what was sent or arrived.
     Checksum,
+    /// The message was not sent, because an earlier one of its group failed. The error's source is that failure.
+    HeldBack,
     /// The `Batcher` takes no more calls, or ended before it had the answer to this one.
     Closed,
 }
@@ -152,6 +154,20 @@ impl Error {
         this.0.request_id = error.request_id.map(|id| cut(id, MAX_REQUEST_ID_BYTES));
         this.0.retry_hint = error.retry_hint;
         this
+    }
+
+    /// A message that is not sent after an earlier one of its group failed for this reason.
+    pub(crate) fn held_back(cause: Source) -> Self {
+        let mut this = Self::new(
+            ErrorKind::HeldBack,
+            "not sent, because an earlier message of its group failed; send both again in their order",
+        );
+        this.0.source = Some(cause);
+        this
+    }
+
+    pub(crate) fn into_source(self) -> Source {
+        Arc::new(self)
     }
 
     /// What the server said of one entry of a batch.
@@ -232,12 +248,12 @@ impl Error {
         self.0.request_id.as_deref()
     }
 
-    /// Whether the same request may succeed later: a fault of the connection, a timeout, throttling, or a fault of
-    /// the server's own. The client's own retries are used up when an error is returned.
+    /// Whether the same request may succeed later: a fault of the connection, a timeout, throttling, a fault of
+    /// the server's own, or a message that was held back. The client's own retries are used up when an error is returned.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
-            ErrorKind::Transport | ErrorKind::Timeout => true,
+            ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::HeldBack => true,
             ErrorKind::Service => {
                 self.is_throttled()
                     || self.is_clock_skew()
@@ -263,6 +279,18 @@ impl Error {
     #[must_use]
     pub fn may_have_been_sent(&self) -> bool {
         self.0.may_have_been_sent
+    }
+
+    /// Whether the server refused a batch for the bytes of all its entries together.
+    pub(crate) fn is_batch_too_long(&self) -> bool {
+        match &self.0.code {
+            Some(ErrorCode::BatchRequestTooLong) => true,
+            // ElasticMQ up to 1.6: InvalidAttributeValue by this explanation.
+            Some(ErrorCode::InvalidAttributeValue) => self.0.message == "MessageTooLong",
+            Some(ErrorCode::Other(code)) if code == "MessageTooLong" => true,
+            // A proxy's limit on bodies.
+            _ => self.0.status == Some(413),
+        }
     }
 
     /// Whether the server's clock and ours are too far apart for the signature.

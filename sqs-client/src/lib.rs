@@ -69,8 +69,8 @@ mod validate;
 pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
 #[cfg(feature = "batcher")]
 pub use batcher::{
-    BATCHER_PLACE_BYTES, Batcher, BatcherBuilder, DEFAULT_BATCHER_CAPACITY, DEFAULT_BATCHER_CONCURRENCY,
-    DEFAULT_BATCHER_LINGER,
+    BATCHER_PLACE_BYTES, BATCHER_SHUTDOWN_GRACE, Batcher, BatcherBuilder, DEFAULT_BATCHER_CAPACITY,
+    DEFAULT_BATCHER_CONCURRENCY, DEFAULT_BATCHER_LINGER,
 };
 pub use client::Client;
 pub use clock::MAX_CLOCK_OFFSET;

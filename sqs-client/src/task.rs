@@ -22,6 +22,8 @@ pub(crate) trait Task: Send {
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
     /// Reads an answer, and keeps the output.
     fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error>;
+    /// Notes whether an attempt before the successful one may have taken effect, too.
+    fn note_earlier_attempts(&mut self, may_have_been_sent: bool);
     /// How many messages it was about; none before it has succeeded.
     fn messages(&self) -> usize;
 }
@@ -30,6 +32,14 @@ pub(crate) trait Task: Send {
 pub(crate) struct Typed<'a, Op: Operation> {
     operation: &'a Op,
     output: Option<Op::Output>,
+    earlier_may_have_been_sent: bool,
+}
+
+/// A request that succeeded.
+pub(crate) struct Success<Output> {
+    pub(crate) output: Output,
+    /// Whether an attempt before the successful one may have taken effect, too.
+    pub(crate) earlier_may_have_been_sent: bool,
 }
 
 impl<'a, Op: Operation> Typed<'a, Op> {
@@ -37,11 +47,15 @@ impl<'a, Op: Operation> Typed<'a, Op> {
         Self {
             operation,
             output: None,
+            earlier_may_have_been_sent: false,
         }
     }
 
-    pub(crate) fn into_output(self) -> Option<Op::Output> {
-        self.output
+    pub(crate) fn into_success(self) -> Option<Success<Op::Output>> {
+        Some(Success {
+            output: self.output?,
+            earlier_may_have_been_sent: self.earlier_may_have_been_sent,
+        })
     }
 }
 
@@ -82,6 +96,10 @@ impl<Op: Operation> Task for Typed<'_, Op> {
         self.operation.report(&output);
         self.output = Some(output);
         Ok(())
+    }
+
+    fn note_earlier_attempts(&mut self, may_have_been_sent: bool) {
+        self.earlier_may_have_been_sent = may_have_been_sent;
     }
 
     fn messages(&self) -> usize {

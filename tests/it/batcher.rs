@@ -21,7 +21,7 @@ use crate::bench::{Backend, Bench, Context, Outcome, client_of_embedded, trial};
 type Case = fn() -> BoxFuture<'static, Outcome>;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 7] = [
+    let cases: [(&str, Case); 12] = [
         ("sixty_four_tasks_fill_nine_entries_of_ten", || Box::pin(fill())),
         ("adversarial_sizes_are_never_too_much_for_the_server", || {
             Box::pin(sizes())
@@ -33,6 +33,17 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("each_caller_has_its_own_result", || Box::pin(own_results())),
         ("kinds_of_calls_do_not_wait_for_each_other", || Box::pin(kinds())),
         ("a_shutdown_under_load_loses_nothing", || Box::pin(shutdown())),
+        ("the_documented_example_sends_all", || Box::pin(example())),
+        ("a_shutdown_lets_calls_finish_that_were_made_before", || {
+            Box::pin(made_before())
+        }),
+        ("calls_that_nobody_polls_hold_up_neither_flush_nor_shutdown", || {
+            Box::pin(unpolled())
+        }),
+        ("after_a_failure_nothing_more_of_the_group_is_sent", || {
+            Box::pin(failed_group())
+        }),
+        ("a_call_after_the_failure_is_sent", || Box::pin(after_the_failure())),
     ];
     let mut trials: Vec<Trial> = cases
         .map(|(name, case)| trial(format!("batcher::{name}"), bench, move |_| Ok(case())))
@@ -381,6 +392,132 @@ async fn shutdown() -> Outcome {
     );
     ensure!(there > 64);
     assert_eq!(server.queue("q").map(|queue| queue.len()), Some(there));
+    Ok(())
+}
+
+/// The example of `Batcher`'s documentation.
+async fn example() -> Outcome {
+    let (server, client) = server().await?;
+    let batcher = client.batcher(queue(&client).await?).build();
+    let mut tasks = Vec::new();
+    for task in 0..64 {
+        tasks.push(tokio::spawn(batcher.send(format!("from task {task}"))));
+    }
+    batcher.shutdown().await;
+    let mut sent = 0;
+    for task in tasks {
+        sent += usize::from(task.await?.is_ok());
+    }
+    assert_eq!((sent, bodies(&server, "q").len()), (64, 64));
+    Ok(())
+}
+
+async fn made_before() -> Outcome {
+    let (server, client) = server().await?;
+    let batcher = client.batcher(queue(&client).await?).capacity(5).build();
+    let calls: Vec<_> = (0..64).map(|i| batcher.send(format!("{i}"))).collect();
+    let late = async { batcher.send("late").await };
+    let (results, (), late) = future::join3(future::join_all(calls), batcher.shutdown(), late).await;
+    ensure!(results.iter().all(Result::is_ok), "{results:?}");
+    let late = late.err().context("sent")?;
+    ensure!(
+        late.kind() == ErrorKind::Closed && !late.may_have_been_sent(),
+        "{late:?}"
+    );
+    assert_eq!(bodies(&server, "q").len(), 64);
+    Ok(())
+}
+
+async fn unpolled() -> Outcome {
+    for shuts_down in [false, true] {
+        let (server, client) = server().await?;
+        let batcher = client.batcher(queue(&client).await?).capacity(1).build();
+        let mut calls: Vec<_> = (0..3).map(|i| Box::pin(batcher.send(format!("{i}")))).collect();
+        for call in &mut calls {
+            ensure!(futures::poll!(call).is_pending());
+        }
+        let end = async {
+            if shuts_down {
+                batcher.shutdown().await;
+            } else {
+                batcher.flush().await;
+            }
+        };
+        timeout(Duration::from_secs(20), end)
+            .await
+            .context("it waits for a future that nobody polls")?;
+        assert_eq!(bodies(&server, "q"), ["0", "1", "2"]);
+        for call in calls {
+            call.await?;
+        }
+    }
+    Ok(())
+}
+
+async fn fifo_queue(client: &Client) -> anyhow::Result<String> {
+    let created = client.create_queue("q.fifo").attributes(fifo_attributes());
+    Ok(created.await?.queue_url)
+}
+
+/// Numbered messages of a group.
+fn of_group(group: &str, numbers: std::ops::Range<usize>) -> impl Iterator<Item = OutgoingMessage> {
+    numbers.map(move |i| OutgoingMessage::new(format!("{group}{i:02}")).message_group_id(group))
+}
+
+async fn failed_group() -> Outcome {
+    // All have their places, or few of them do.
+    for capacity in [1000, 15] {
+        let (server, client) = server().await?;
+        let batcher = client
+            .batcher(fifo_queue(&client).await?)
+            .capacity(capacity)
+            .concurrency(1)
+            .build();
+        let refusal = Fault::on(Action::SendMessageBatch, FaultKind::status(403));
+        server.faults().add(refusal.times(1));
+        let failing = future::join_all(of_group("a", 0..40).map(|message| batcher.send(message)));
+        let others = future::join_all(of_group("b", 0..40).map(|message| batcher.send(message)));
+        let (failing, others) = future::join(failing, others).await;
+        ensure!(others.iter().all(Result::is_ok), "{others:?}");
+        let errors: Vec<Error> = failing.into_iter().filter_map(Result::err).collect();
+        ensure!(
+            errors.len() == 40 && !errors.iter().any(Error::may_have_been_sent),
+            "{errors:?}"
+        );
+        ensure!(
+            errors[..10].iter().all(|error| error.status() == Some(403)),
+            "{errors:?}"
+        );
+        ensure!(
+            errors[10..].iter().all(|error| error.kind() == ErrorKind::HeldBack),
+            "{errors:?}"
+        );
+        let sent: Vec<String> = bodies(&server, "q.fifo");
+        ensure!(sent.iter().all(|body| body.starts_with('b')) && sent.is_sorted() && sent.len() == 40);
+    }
+    Ok(())
+}
+
+async fn after_the_failure() -> Outcome {
+    let (server, client) = server().await?;
+    let batcher = client.batcher(fifo_queue(&client).await?).build();
+    let refusal = Fault::on(Action::SendMessageBatch, FaultKind::status(403));
+    server.faults().add(refusal.times(1));
+    let sends = of_group("a", 0..15).map(async |message| {
+        let first = batcher.send(message.clone()).await;
+        let again = match first {
+            Ok(_) => anyhow::bail!("sent"),
+            Err(_) => batcher.send(message).await,
+        };
+        Ok(again?)
+    });
+    future::try_join_all(sends).await?;
+    let mut sent = bodies(&server, "q.fifo");
+    sent.sort_unstable();
+    assert_eq!(
+        sent,
+        of_group("a", 0..15).map(|message| message.body).collect::<Vec<_>>()
+    );
     Ok(())
 }
 

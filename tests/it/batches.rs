@@ -1,5 +1,9 @@
 //! Batches of any length: one result for each input, whatever the server does to some entries.
 
+mod groups;
+mod lost;
+mod sizes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +15,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         trial("batches::thousands_arrive_once_in_few_requests", bench, |_| {
             Ok(Box::pin(thousands()))
         }),
@@ -30,7 +34,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         trial("batches::a_request_that_fails_fails_its_own_inputs_only", bench, |_| {
             Ok(Box::pin(failed_request()))
         }),
-    ]
+    ];
+    trials.extend(groups::trials(bench));
+    trials.extend(lost::trials(bench));
+    trials.extend(sizes::trials(bench));
+    trials
 }
 
 async fn server(attempts: u32) -> anyhow::Result<(EmbeddedServer, Client, String)> {

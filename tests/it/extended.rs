@@ -9,7 +9,7 @@ mod peer;
 mod pointers;
 mod road;
 mod settings;
-mod store;
+pub mod store;
 mod stores;
 mod sweep;
 

@@ -115,6 +115,7 @@ impl Default for Builder {
                 in_flight_fifo: 20_000,
                 purge_interval: Duration::from_secs(60),
                 recreate_delay: Duration::ZERO,
+                batch_bytes: 1_048_576,
             },
         }
     }
@@ -203,6 +204,13 @@ impl Builder {
     #[must_use]
     pub fn recreate_delay(mut self, delay: Duration) -> Self {
         self.limits.recreate_delay = delay;
+        self
+    }
+
+    /// Sets the maximum number of bytes of a batch's messages together. Default: 1,048,576.
+    #[must_use]
+    pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
+        self.limits.batch_bytes = bytes;
         self
     }
 

@@ -45,6 +45,7 @@ pub struct Servers {
     minio: Once<Server>,
     elasticmq: Once<Server>,
     elasticmq_query_only: Once<Server>,
+    elasticmq_small_batches: Once<Server>,
     moto: Once<Server>,
     moto_with_auth: Once<Server>,
     python: Once<PathBuf>,
@@ -75,6 +76,16 @@ impl Servers {
             &self.elasticmq_query_only,
             "ElasticMQ of the Query protocol",
             elasticmq::start_query_only,
+        )
+    }
+
+    /// An older ElasticMQ, which limits a batch to 262,144 bytes and knows only the old names of JSON members. Always
+    /// started here.
+    pub fn elasticmq_small_batches(&self) -> Result<&Server, &Unavailable> {
+        shared(
+            &self.elasticmq_small_batches,
+            "ElasticMQ of small batches",
+            elasticmq::start_small_batches,
         )
     }
 

@@ -2,24 +2,30 @@
 
 use std::iter::Peekable;
 
-use super::Batch;
-use crate::error::Error;
+use super::{Batch, BatchLimit};
 use crate::limits;
 
-/// An input as its batch sends it, or why no server takes it: those ride along, so that results stay in order.
-pub(crate) type Planned<B> = Result<<B as Batch>::Item, Error>;
-
-/// How full a batch is, as SQS counts.
-#[derive(Debug, Default)]
+/// The fill of a batch, as SQS counts. The first entry always fits, so that a message that is longer than the limit
+/// travels alone.
+#[derive(Debug)]
 pub(crate) struct Fill {
+    limit: usize,
     entries: usize,
     bytes: usize,
 }
 
 impl Fill {
-    /// Adds an entry of so many bytes, if there is room for it; says whether there was.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            entries: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Adds an entry of this many bytes if there is room for it. Returns whether there was.
     pub(crate) fn add(&mut self, bytes: usize) -> bool {
-        let room = !self.is_full() && bytes <= limits::MAX_MESSAGE_BYTES.saturating_sub(self.bytes);
+        let room = self.entries == 0 || !self.is_full() && bytes <= self.limit.saturating_sub(self.bytes);
         if room {
             self.entries += 1;
             self.bytes += bytes;
@@ -28,35 +34,35 @@ impl Fill {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.entries >= limits::MAX_BATCH_ENTRIES || self.bytes >= limits::MAX_MESSAGE_BYTES
+        self.entries >= limits::MAX_BATCH_ENTRIES || self.bytes >= self.limit
     }
 }
 
 /// Takes from the inputs as many as fit into a batch, whenever one is asked for.
 pub(super) struct Plan<B: Batch> {
     items: Peekable<Box<dyn Iterator<Item = B::Item> + Send>>,
+    limit: BatchLimit,
 }
 
 impl<B: Batch> Plan<B> {
-    pub(super) fn new(items: Box<dyn Iterator<Item = B::Item> + Send>) -> Self {
+    pub(super) fn new(items: Box<dyn Iterator<Item = B::Item> + Send>, limit: BatchLimit) -> Self {
         Self {
             items: items.peekable(),
+            limit,
         }
     }
 }
 
 impl<B: Batch> Iterator for Plan<B> {
-    type Item = Vec<Planned<B>>;
+    type Item = Vec<B::Item>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut batch = Vec::new();
-        let mut fill = Fill::default();
+        let mut fill = Fill::new(self.limit.bytes());
+        // What no server accepts is not sent, and so takes up no bytes.
         let fits = |fill: &mut Fill, item: &B::Item| fill.add(B::check(item).map_or(0, |()| B::size(item)));
         while let Some(item) = self.items.next_if(|item| fits(&mut fill, item)) {
-            batch.push(match B::check(&item) {
-                Ok(()) => Ok(item),
-                Err(error) => Err(error.with_operation(B::NAME)),
-            });
+            batch.push(item);
         }
         (!batch.is_empty()).then_some(batch)
     }
@@ -70,13 +76,15 @@ mod tests {
     use crate::OutgoingMessage;
     use crate::operation::SendMessageBatch;
 
-    fn plan(sizes: Vec<usize>) -> Vec<Vec<Result<usize, ()>>> {
+    fn plan(sizes: Vec<usize>) -> Vec<Vec<usize>> {
+        plan_within(limits::MAX_MESSAGE_BYTES, sizes)
+    }
+
+    fn plan_within(limit: usize, sizes: Vec<usize>) -> Vec<Vec<usize>> {
         let messages = sizes.into_iter().map(|size| OutgoingMessage::new("x".repeat(size)));
-        let sizes = |batch: Vec<Planned<SendMessageBatch>>| {
-            let size = |planned: Planned<SendMessageBatch>| planned.map(|message| message.size()).map_err(drop);
-            batch.into_iter().map(size).collect()
-        };
-        Plan::<SendMessageBatch>::new(Box::new(messages)).map(sizes).collect()
+        let plan = Plan::<SendMessageBatch>::new(Box::new(messages), BatchLimit::new(limit));
+        plan.map(|batch| batch.iter().map(OutgoingMessage::size).collect())
+            .collect()
     }
 
     #[test]
@@ -90,9 +98,17 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_takes_fails_alone_in_its_place() {
+    fn what_no_server_accepts_takes_up_no_bytes() {
         let planned = plan(vec![1, 0, limits::MAX_MESSAGE_BYTES + 1, 2]);
-        assert_eq!(planned, [[Ok(1), Err(()), Err(()), Ok(2)]]);
+        assert_eq!(planned, [[1, 0, limits::MAX_MESSAGE_BYTES + 1, 2]]);
+    }
+
+    #[test]
+    fn a_message_beyond_a_lower_limit_travels_alone() {
+        assert_eq!(
+            plan_within(10, vec![4, 6, 1, 11, 2, 8]),
+            [vec![4, 6], vec![1], vec![11], vec![2, 8]]
+        );
     }
 
     proptest! {
@@ -105,14 +121,10 @@ mod tests {
             let planned = plan(sizes.clone());
             for batch in &planned {
                 prop_assert!(!batch.is_empty() && batch.len() <= limits::MAX_BATCH_ENTRIES);
-                let bytes: usize = batch.iter().flatten().sum();
+                let bytes: usize = batch.iter().filter(|size| **size <= limits::MAX_MESSAGE_BYTES).sum();
                 prop_assert!(bytes <= limits::MAX_MESSAGE_BYTES);
             }
-            let expected: Vec<_> = sizes
-                .into_iter()
-                .map(|size| if size <= limits::MAX_MESSAGE_BYTES { Ok(size) } else { Err(()) })
-                .collect();
-            prop_assert_eq!(planned.concat(), expected);
+            prop_assert_eq!(planned.concat(), sizes);
         }
     }
 }

@@ -1,88 +1,264 @@
 //! One batch, until each of its entries has a result.
 
-use super::Batch;
-use super::plan::Planned;
+use std::collections::VecDeque;
+
+use super::limit::BatchLimit;
+use super::order::FailedGroups;
+use super::plan::Fill;
+use super::{Batch, keeps_order};
 use crate::client::Client;
 use crate::error::Error;
-use crate::types::BatchResultErrorEntry;
+use crate::types::{BatchOutput, BatchResultErrorEntry};
 
-/// The results so far, in the order of the inputs; an entry's id is its place.
-type Results<B> = Vec<Option<Result<<B as Batch>::Result, Error>>>;
-
-/// Sends the batch, and again what failed by the server's fault if `retry`.
-pub(crate) async fn run<B: Batch>(
+/// A queue that batches are sent to.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
     client: Client,
     queue_url: String,
-    batch: Vec<Planned<B>>,
-    retry: bool,
-) -> Vec<Result<B::Result, Error>> {
-    let mut results: Results<B> = Vec::with_capacity(batch.len());
-    let mut entries = Vec::with_capacity(batch.len());
-    for (place, planned) in batch.into_iter().enumerate() {
-        results.push(match planned {
-            Ok(item) => {
-                entries.push(B::entry(place.to_string(), item));
-                None
-            }
-            Err(error) => Some(Err(error)),
-        });
-    }
-    let mut attempts = client.attempts();
-    while !entries.is_empty() {
-        let operation = B::new(queue_url.clone(), entries);
-        let output = match client.execute(&operation).await {
-            Ok(output) => output,
-            Err(error) => {
-                for entry in operation.into_entries() {
-                    settle::<B>(&mut results, B::id(&entry), Err(error.clone()));
-                }
-                break;
-            }
-        };
-        for done in output.successful {
-            let (id, result) = B::done(done);
-            settle::<B>(&mut results, &id, Ok(result));
-        }
-        let passing = |failed: &BatchResultErrorEntry| Error::entry(failed).is_retryable();
-        let pause = match output.failed.iter().find(|failed| retry && passing(failed)) {
-            Some(failed) => attempts.after(Error::entry(failed), true).pause(),
-            None => {
-                attempts.succeeded();
-                None
-            }
-        };
-        let again = |failed: &BatchResultErrorEntry| pause.is_some() && passing(failed);
-        for failed in &output.failed {
-            settle::<B>(&mut results, &failed.id, Err(Error::entry(failed)));
-        }
-        entries = operation.into_entries();
-        entries.retain(|entry| {
-            output
-                .failed
-                .iter()
-                .any(|failed| failed.id == B::id(entry) && again(failed))
-        });
-        if let Some(pause) = pause {
-            tokio::time::sleep(pause).await;
-        }
-    }
-    let unnamed = || Err(Error::response("the server's answer does not name this entry"));
-    let named = results.into_iter().map(|result| result.unwrap_or_else(unnamed));
-    named
-        .map(|result| result.map_err(|error| error.with_operation(B::NAME)))
-        .collect()
+    limit: BatchLimit,
 }
 
-/// The entry's result, or the latest of its errors so far, which may have been sent if any of them may. An id that is
-/// none of ours has no place, and is passed over.
-fn settle<B: Batch>(results: &mut Results<B>, id: &str, result: Result<B::Result, Error>) {
-    let place = id.parse().ok().and_then(|place: usize| results.get_mut(place));
-    if let Some(place) = place {
-        let sent = |error: &Error| error.may_have_been_sent();
-        let before = matches!(place, Some(Err(error)) if sent(error));
-        *place = Some(result.map_err(|error| {
-            let sent = before || sent(&error);
-            error.sent(sent)
-        }));
+impl Destination {
+    pub(crate) fn new(client: &Client, queue_url: String) -> Self {
+        Self {
+            limit: client.batch_limit(&queue_url),
+            client: client.clone(),
+            queue_url,
+        }
     }
+
+    pub(crate) fn limit(&self) -> &BatchLimit {
+        &self.limit
+    }
+
+    /// Sends these, and returns one result for each. Where order matters, nothing of a group is sent after one of its
+    /// messages failed; elsewhere, what failed by the server's fault is tried again.
+    pub(crate) async fn send<B: Batch>(
+        &self,
+        items: Vec<B::Item>,
+        failed_groups: &mut FailedGroups,
+    ) -> Vec<Result<B::Result, Error>> {
+        let ordered = keeps_order::<B>(&self.queue_url);
+        let (mut ledger, mut entries) = Ledger::<B>::open(items, ordered.then_some(failed_groups));
+        while let Some(batch) = self.next_batch(&mut ledger, &mut entries) {
+            let bytes = ledger.bytes(&batch);
+            let too_long = self.rounds(&mut ledger, batch, !ordered).await;
+            if !too_long.is_empty() {
+                self.limit.lower(&self.queue_url, bytes);
+            }
+            for entry in too_long.into_iter().rev() {
+                entries.push_front(entry);
+            }
+        }
+        ledger.into_results()
+    }
+
+    /// Takes the entries that fit into one request.
+    fn next_batch<B: Batch>(
+        &self,
+        ledger: &mut Ledger<'_, B>,
+        entries: &mut VecDeque<B::Entry>,
+    ) -> Option<Vec<B::Entry>> {
+        let mut fill = Fill::new(self.limit.bytes());
+        let mut batch = Vec::with_capacity(entries.len());
+        while let Some(entry) = entries.pop_front() {
+            if ledger.holds_back(&entry) {
+                continue;
+            }
+            if let Some(error) = ledger.refusal(&entry) {
+                // It ends its group, so that what is before it is sent first.
+                if ledger.is_ordered() && !batch.is_empty() {
+                    entries.push_front(entry);
+                    break;
+                }
+                ledger.fail([&entry], &error);
+                continue;
+            }
+            if !fill.add(ledger.bytes([&entry])) {
+                entries.push_front(entry);
+                break;
+            }
+            batch.push(entry);
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Sends the entries, and again what failed by the server's fault if `retry`. Returns those that are to be sent in
+    /// smaller batches.
+    async fn rounds<B: Batch>(
+        &self,
+        ledger: &mut Ledger<'_, B>,
+        mut entries: Vec<B::Entry>,
+        retry: bool,
+    ) -> Vec<B::Entry> {
+        let mut attempts = self.client.attempts();
+        while !entries.is_empty() {
+            let operation = B::new(self.queue_url.clone(), entries);
+            let executed = self.client.execute_noting_attempts(&operation).await;
+            entries = operation.into_entries();
+            let output = match executed {
+                Ok(success) => {
+                    ledger.note_request(&entries, success.earlier_may_have_been_sent);
+                    success.output
+                }
+                Err(error) => {
+                    ledger.note_request(&entries, error.may_have_been_sent());
+                    if error.is_batch_too_long() && entries.len() > 1 && ledger.bytes(&entries) > 1 {
+                        return entries;
+                    }
+                    ledger.fail(&entries, &error);
+                    break;
+                }
+            };
+            let passing = |failed: &&BatchResultErrorEntry| retry && Error::entry(failed).is_retryable();
+            let again: Vec<BatchResultErrorEntry> = output.failed.iter().filter(passing).cloned().collect();
+            ledger.record(&entries, output);
+            let Some(first) = again.first() else {
+                attempts.succeeded();
+                break;
+            };
+            let Some(pause) = attempts.after(Error::entry(first), true).pause() else {
+                break;
+            };
+            entries.retain(|entry| again.iter().any(|failed| failed.id == B::id(entry)));
+            tokio::time::sleep(pause).await;
+        }
+        Vec::new()
+    }
+}
+
+/// What is known of an entry. Its id is its place among the items.
+struct Slot<B: Batch> {
+    bytes: usize,
+    /// Where order matters.
+    group: Option<String>,
+    /// Why no server accepts it, if none does.
+    refusal: Option<Error>,
+    /// Whether any request that had the entry may have been carried out without a response that says so.
+    may_have_been_sent: bool,
+    result: Option<Result<B::Result, Error>>,
+}
+
+/// The results so far, in the order of the items.
+struct Ledger<'a, B: Batch> {
+    slots: Vec<Slot<B>>,
+    failed_groups: Option<&'a mut FailedGroups>,
+}
+
+impl<'a, B: Batch> Ledger<'a, B> {
+    /// Begins with the items, and makes entries of them.
+    fn open(items: Vec<B::Item>, failed_groups: Option<&'a mut FailedGroups>) -> (Self, VecDeque<B::Entry>) {
+        let ordered = failed_groups.is_some();
+        let slots = items.iter().map(|item| Slot {
+            bytes: B::size(item),
+            group: B::group(item).filter(|_| ordered).map(str::to_owned),
+            refusal: B::check(item).err(),
+            may_have_been_sent: false,
+            result: None,
+        });
+        let slots = slots.collect();
+        let entries = items.into_iter().enumerate();
+        let entries = entries.map(|(place, item)| B::entry(place.to_string(), item)).collect();
+        (Self { slots, failed_groups }, entries)
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.failed_groups.is_some()
+    }
+
+    /// Returns why no server accepts this entry, if none does.
+    fn refusal(&mut self, entry: &B::Entry) -> Option<Error> {
+        self.slot(B::id(entry))?.refusal.clone()
+    }
+
+    fn slot(&mut self, id: &str) -> Option<&mut Slot<B>> {
+        slot(&mut self.slots, id)
+    }
+
+    fn bytes<'e>(&mut self, entries: impl IntoIterator<Item = &'e B::Entry>) -> usize
+    where
+        B::Entry: 'e,
+    {
+        let bytes = |entry| self.slot(B::id(entry)).map_or(0, |slot| slot.bytes);
+        entries.into_iter().map(bytes).sum()
+    }
+
+    /// Fails the entry if an earlier message of its group failed. Returns whether it did.
+    fn holds_back(&mut self, entry: &B::Entry) -> bool {
+        let Some(slot) = slot(&mut self.slots, B::id(entry)) else {
+            return false;
+        };
+        let failed_groups = self.failed_groups.as_deref();
+        let reason = failed_groups.and_then(|failed| failed.reason(slot.group.as_deref()));
+        let held_back = reason.is_some();
+        if let Some(reason) = reason {
+            let reason = reason.sent(slot.may_have_been_sent).with_operation(B::NAME);
+            slot.result = Some(Err(reason));
+        }
+        held_back
+    }
+
+    /// Notes a request that had these entries, before its results are settled.
+    fn note_request(&mut self, entries: &[B::Entry], may_have_been_sent: bool) {
+        for entry in entries {
+            if let Some(slot) = self.slot(B::id(entry)) {
+                slot.may_have_been_sent |= may_have_been_sent;
+                slot.result = None;
+            }
+        }
+    }
+
+    fn record(&mut self, entries: &[B::Entry], output: BatchOutput<B::Done>) {
+        for done in output.successful {
+            let (id, result) = B::done(done);
+            self.settle(&id, Ok(result));
+        }
+        for failed in &output.failed {
+            self.settle(&failed.id, Err(Error::entry(failed)));
+        }
+        for entry in entries {
+            if self.slot(B::id(entry)).is_some_and(|slot| slot.result.is_none()) {
+                self.fail(
+                    [entry],
+                    &Error::response("the server's response does not name this entry"),
+                );
+            }
+        }
+    }
+
+    fn fail<'e>(&mut self, entries: impl IntoIterator<Item = &'e B::Entry>, error: &Error)
+    where
+        B::Entry: 'e,
+    {
+        for entry in entries {
+            self.settle(B::id(entry), Err(error.clone()));
+        }
+    }
+
+    /// Gives the entry this result. An id that is none of ours is passed over. An entry that succeeded and failed in one
+    /// response may have been sent.
+    fn settle(&mut self, id: &str, result: Result<B::Result, Error>) {
+        let Some(slot) = slot(&mut self.slots, id) else { return };
+        slot.may_have_been_sent |= matches!(slot.result, Some(Ok(_)));
+        let result = result.map_err(|error| {
+            slot.may_have_been_sent |= error.may_have_been_sent();
+            error.sent(slot.may_have_been_sent).with_operation(B::NAME)
+        });
+        if let (Some(failed), Some(group), Err(error)) = (self.failed_groups.as_deref_mut(), &slot.group, &result) {
+            failed.add(group, error);
+        }
+        slot.result = Some(result);
+    }
+
+    fn into_results(self) -> Vec<Result<B::Result, Error>> {
+        let unsettled =
+            || Err(Error::response("the batch ended without a result for this entry").with_operation(B::NAME));
+        let results = self.slots.into_iter().map(|slot| slot.result.unwrap_or_else(unsettled));
+        results.collect()
+    }
+}
+
+fn slot<'s, B: Batch>(slots: &'s mut [Slot<B>], id: &str) -> Option<&'s mut Slot<B>> {
+    let place: usize = id.parse().ok()?;
+    slots.get_mut(place)
 }

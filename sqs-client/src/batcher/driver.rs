@@ -1,16 +1,18 @@
 //! The task of a lane: it gathers calls, and decides when a batch goes out.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::Settings;
-use super::lane::SendBatch;
+use super::gate::Gate;
+use super::lane::{LaneConfig, Results};
 use super::queue::{Call, Queue, Reply};
-use crate::batch::Batch;
+use crate::batch::{Batch, FailedGroups};
+use crate::error::Error;
 
 /// How many times the linger time a batch that is not full waits while another such is under way.
 ///
@@ -26,6 +28,8 @@ pub(super) enum Event<B: Batch> {
     Hurry,
     /// And waits no more.
     Calm,
+    /// Entries of these groups failed: what is queued behind them is not sent.
+    Failed(FailedGroups),
     /// A batch is through.
     Ended(Sent),
     /// No call will follow.
@@ -42,8 +46,8 @@ pub(super) struct Sent {
 pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
 
 pub(super) struct Driver<B: Batch> {
-    settings: Settings,
-    send: SendBatch<B>,
+    config: LaneConfig<B>,
+    gate: Arc<Gate<B>>,
     events: UnboundedReceiver<Event<B>>,
     mailbox: Mailbox<B>,
     queue: Queue<B>,
@@ -56,14 +60,14 @@ pub(super) struct Driver<B: Batch> {
 }
 
 impl<B: Batch> Driver<B> {
-    pub(super) fn new(settings: Settings, ordered: bool, send: SendBatch<B>) -> (Self, Mailbox<B>) {
+    pub(super) fn new(config: LaneConfig<B>, gate: Arc<Gate<B>>) -> (Self, Mailbox<B>) {
         let (mailbox, events) = unbounded_channel();
         let this = Self {
-            settings,
-            send,
+            queue: Queue::new(config.ordered, config.limit.clone()),
+            config,
+            gate,
             events,
             mailbox: mailbox.clone(),
-            queue: Queue::new(ordered),
             running: 0,
             not_full: 0,
             hurry: 0,
@@ -107,6 +111,11 @@ impl<B: Batch> Driver<B> {
             Event::Call(call) => self.queue.push(call),
             Event::Hurry => self.hurry += 1,
             Event::Calm => self.hurry = self.hurry.saturating_sub(1),
+            Event::Failed(failed) => {
+                for (reply, reason) in self.queue.hold_back(&failed) {
+                    reply.give(Err(reason));
+                }
+            }
             Event::Ended(sent) => {
                 self.running = self.running.saturating_sub(1);
                 self.not_full = self.not_full.saturating_sub(usize::from(!sent.full));
@@ -117,7 +126,7 @@ impl<B: Batch> Driver<B> {
     }
 
     fn may_send(&self) -> bool {
-        self.running < self.settings.concurrency
+        self.running < self.config.settings.concurrency
     }
 
     fn is_due(&self) -> bool {
@@ -129,27 +138,34 @@ impl<B: Batch> Driver<B> {
     /// How long a batch that is not full waits.
     fn patience(&self) -> Duration {
         let times = if self.not_full > 0 { PATIENCE } else { 1 };
-        self.settings.linger.saturating_mul(times)
+        self.config.settings.linger.saturating_mul(times)
     }
 
     /// The one place where a batch is sent.
     fn send_batch(&mut self) {
         let full = self.queue.is_full();
         let (calls, groups) = self.queue.take();
-        let (items, replies): (_, Vec<Reply<B>>) = calls.into_iter().map(|call| (call.item, call.reply)).unzip();
-        let results = (self.send)(items);
-        let ended = Ended {
+        let (items, calls): (_, Vec<_>) = calls
+            .into_iter()
+            .map(|call| {
+                let group = B::group(&call.item).filter(|_| self.config.ordered).map(str::to_owned);
+                (call.item, (group, call.reply))
+            })
+            .unzip();
+        let results = (self.config.send)(items);
+        let underway = Underway {
+            calls,
             sent: Some(Sent { groups, full }),
+            gate: self.gate.clone(),
             mailbox: self.mailbox.clone(),
         };
         self.running += 1;
         self.not_full += usize::from(!full);
         // A task of its own: batches are encoded on all cores, and a panic is the batch's own.
         tokio::spawn(async move {
-            let _ended = ended;
-            for (reply, result) in replies.into_iter().zip(results.await) {
-                reply.give(result);
-            }
+            let underway = underway;
+            let results = results.await;
+            underway.finish(results);
         });
     }
 }
@@ -168,14 +184,46 @@ async fn give_way() {
     .await;
 }
 
-/// Says that a batch is through, however its task ended.
-struct Ended<B: Batch> {
+/// A batch whose task runs. However that ends, the calls are answered, and the driver hears of it.
+struct Underway<B: Batch> {
+    /// The calls, each with its group where order matters.
+    calls: Vec<(Option<String>, Reply<B>)>,
     sent: Option<Sent>,
+    gate: Arc<Gate<B>>,
     mailbox: Mailbox<B>,
 }
 
-impl<B: Batch> Drop for Ended<B> {
+impl<B: Batch> Underway<B> {
+    fn finish(mut self, results: Results<B>) {
+        let errors = results.iter().map(|result| result.as_ref().err());
+        self.hold_back(errors);
+        for ((_, reply), result) in self.calls.drain(..).zip(results) {
+            reply.give(result);
+        }
+    }
+
+    /// Holds back what is behind the calls that failed. Their callers hear of the failure only afterwards, so that what
+    /// they then send again is not held back.
+    fn hold_back<'e>(&self, errors: impl Iterator<Item = Option<&'e Error>>) {
+        let mut failed = FailedGroups::default();
+        for ((group, _), error) in self.calls.iter().zip(errors) {
+            if let (Some(group), Some(error)) = (group, error) {
+                failed.add(group, error);
+            }
+        }
+        if !failed.is_empty() {
+            self.gate.hold_back(failed);
+        }
+    }
+}
+
+impl<B: Batch> Drop for Underway<B> {
     fn drop(&mut self) {
+        if !self.calls.is_empty() {
+            let lost = Error::closed("the batch's task ended before it had a response").sent(true);
+            self.hold_back(std::iter::repeat(Some(&lost)));
+            self.calls.clear();
+        }
         if let Some(sent) = self.sent.take() {
             // Without a driver nobody waits for it.
             let _ = self.mailbox.send(Event::Ended(sent));

@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::batch::{Batch, Fill};
+use super::gate::Place;
+use crate::batch::{Batch, BatchLimit, FailedGroups, Fill};
 use crate::error::Error;
 
 /// An entry, and who waits for its result.
@@ -18,17 +19,17 @@ pub(super) struct Call<B: Batch> {
     pub(super) reply: Reply<B>,
 }
 
-/// The way back to the caller. The places are free again once it has its answer, or is told that there will be none.
+/// The way back to the caller. Its place is free again once it has its result, or is told that there will be none.
 pub(super) struct Reply<B: Batch> {
     pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
-    pub(super) places: OwnedSemaphorePermit,
+    pub(super) place: Place<B>,
 }
 
 impl<B: Batch> Reply<B> {
     /// A caller that is gone is not missed.
     pub(super) fn give(self, result: Result<B::Result, Error>) {
         let _ = self.result.send(result);
-        drop(self.places);
+        drop(self.place);
     }
 }
 
@@ -36,15 +37,17 @@ impl<B: Batch> Reply<B> {
 /// group.
 pub(super) struct Queue<B: Batch> {
     ordered: bool,
+    limit: BatchLimit,
     ready: VecDeque<Call<B>>,
     /// The groups of batches under way, and what waits behind them.
     held: HashMap<String, VecDeque<Call<B>>>,
 }
 
 impl<B: Batch> Queue<B> {
-    pub(super) fn new(ordered: bool) -> Self {
+    pub(super) fn new(ordered: bool, limit: BatchLimit) -> Self {
         Self {
             ordered,
+            limit,
             ready: VecDeque::new(),
             held: HashMap::new(),
         }
@@ -57,7 +60,7 @@ impl<B: Batch> Queue<B> {
 
     /// The next batch, as full as it gets, and the groups that it holds until they are [released](Self::release).
     pub(super) fn take(&mut self) -> (Vec<Call<B>>, Vec<String>) {
-        let mut fill = Fill::default();
+        let mut fill = Fill::new(self.limit.bytes());
         let mut batch = Vec::new();
         while let Some(call) = self.ready.pop_front_if(|call| fill.add(call.size)) {
             batch.push(call);
@@ -81,6 +84,17 @@ impl<B: Batch> Queue<B> {
         groups
     }
 
+    /// Takes out what waits behind a batch in these groups, with the reason why it is not sent.
+    pub(super) fn hold_back(&mut self, failed: &FailedGroups) -> Vec<(Reply<B>, Error)> {
+        let mut held_back = Vec::new();
+        for (group, behind) in &mut self.held {
+            if let Some(reason) = failed.reason(Some(group)) {
+                held_back.extend(behind.drain(..).map(|call| (call.reply, reason.clone())));
+            }
+        }
+        held_back
+    }
+
     /// What waited behind a batch's groups takes its turn after what is ready.
     pub(super) fn release(&mut self, groups: &[String]) {
         let behind = groups.iter().filter_map(|group| self.held.remove(group));
@@ -94,13 +108,13 @@ impl<B: Batch> Queue<B> {
 
     /// Whether nothing more would fit into the next batch.
     pub(super) fn is_full(&self) -> bool {
-        let mut fill = Fill::default();
+        let mut fill = Fill::new(self.limit.bytes());
         !self.ready.iter().all(|call| fill.add(call.size)) || fill.is_full()
     }
 
     /// How long the next batch has waited, as its longest-waiting entry counts it.
     pub(super) fn age(&self) -> Option<Duration> {
-        let mut fill = Fill::default();
+        let mut fill = Fill::new(self.limit.bytes());
         let batch = self.ready.iter().take_while(|call| fill.add(call.size));
         batch.map(|call| call.queued).min().map(|oldest| oldest.elapsed())
     }

@@ -3,12 +3,14 @@ use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::gate::Gate;
 use super::queue::{Call, Queue, Reply};
 use super::*;
+use crate::batch::BatchLimit;
 use crate::error::ErrorKind;
 use crate::limits;
 
@@ -18,7 +20,7 @@ const LATENCY: Duration = Duration::from_millis(40);
 type Sends = Lane<SendMessageBatch>;
 
 /// A server that takes `LATENCY` for a batch, and the batches that it took: when, and the bodies. The body `slow` takes
-/// an hour, and `panic` makes its batch's task panic.
+/// an hour, `fails` fails, and `panic` makes its batch's task panic.
 #[derive(Default)]
 struct Server(Mutex<Vec<(Instant, Vec<String>)>>);
 
@@ -36,7 +38,7 @@ impl Server {
             let taking = taking.clone();
             Box::pin(async move { taking.take(items).await })
         });
-        (server, Arc::new(Lane::new(all, ordered, send)))
+        (server, Arc::new(Lane::new(config(all, ordered, send))))
     }
 
     async fn take(&self, items: Vec<OutgoingMessage>) -> Vec<Result<SendMessageOutput, Error>> {
@@ -50,7 +52,11 @@ impl Server {
         })
         .await;
         assert!(!holds("panic"), "as the test asks");
-        bodies.into_iter().map(|body| Ok(answer(body))).collect()
+        let result = |body: String| match body.as_str() {
+            "fails" => Err(Error::transport("as the test asks")),
+            _ => Ok(answer(body)),
+        };
+        bodies.into_iter().map(result).collect()
     }
 
     fn batches(&self) -> Vec<Vec<String>> {
@@ -64,6 +70,21 @@ impl Server {
 
     fn lengths(&self) -> Vec<usize> {
         self.batches().iter().map(Vec::len).collect()
+    }
+}
+
+fn config(settings: Settings, ordered: bool, send: SendBatch<SendMessageBatch>) -> LaneConfig<SendMessageBatch> {
+    LaneConfig {
+        settings,
+        ordered,
+        limit: BatchLimit::new(limits::MAX_MESSAGE_BYTES),
+        send,
+    }
+}
+
+impl Sends {
+    fn call(&self, message: OutgoingMessage) -> impl Future<Output = Result<SendMessageOutput, Error>> + use<> {
+        self.make().call(message)
     }
 }
 
@@ -241,30 +262,108 @@ async fn a_flush_does_not_linger_and_waits_for_what_was_queued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_sends_what_is_queued_and_takes_no_more() {
+async fn a_shutdown_sends_what_was_made_and_accepts_no_more() {
     let (server, lane) = Server::lane(
         |settings| (settings.capacity, settings.linger) = (3, Duration::MAX),
         false,
     );
-    let queued = calls(&lane, 3).await;
-    let waiting = call(&lane, "waiting for a place").await;
+    let mut made = calls(&lane, 3).await;
+    made.push(call(&lane, "waiting for a place").await);
+    let not_polled = lane.call("not polled before".into());
     tokio::join!(lane.shutdown(), async {
+        assert!(not_polled.await.is_ok());
         let error = lane.call("later".into()).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && !error.may_have_been_sent());
     });
-    for call in queued {
+    for call in made {
         assert!(
             call.now_or_never().unwrap().unwrap().is_ok(),
             "answered before the shutdown ends"
         );
     }
-    let error = waiting.await.unwrap().unwrap_err();
-    assert!(
-        error.kind() == ErrorKind::Closed && !error.may_have_been_sent(),
-        "{error:?}"
-    );
-    assert_eq!(server.batches(), [["0", "1", "2"]]);
+    let sent = server.batches().concat();
+    assert_eq!(sent, ["0", "1", "2", "waiting for a place", "not polled before"]);
     lane.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_first_poll_within_a_bound() {
+    let (server, lane) = Server::lane(|_| (), false);
+    let never_polled = lane.call("never polled".into());
+    let dropped = lane.call("dropped".into());
+    let begin = Instant::now();
+    tokio::join!(lane.shutdown(), async {
+        sleep(BATCHER_SHUTDOWN_GRACE / 2).await;
+        drop(dropped);
+    });
+    assert!(begin.elapsed().abs_diff(BATCHER_SHUTDOWN_GRACE) <= Duration::from_millis(2));
+    let error = never_polled.await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Closed && !error.may_have_been_sent());
+    let begin = Instant::now();
+    lane.shutdown().await;
+    assert!(begin.elapsed() <= Duration::from_millis(2) && server.batches().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_kept_and_not_polled_holds_up_nothing() {
+    let (server, lane) = Server::lane(|settings| settings.capacity = 1, false);
+    let mut kept: Vec<_> = (0..3).map(|i| Box::pin(lane.call(format!("{i}").into()))).collect();
+    for call in &mut kept {
+        assert!(call.as_mut().now_or_never().is_none());
+    }
+    assert!(timeout(LATENCY * 10, lane.call("behind them".into())).await.is_ok());
+    assert!(timeout(LATENCY * 10, lane.flush()).await.is_ok());
+    assert_eq!(server.batches(), [["0"], ["1"], ["2"], ["behind them"]]);
+    assert!(timeout(LATENCY * 10, lane.shutdown()).await.is_ok());
+    for call in kept {
+        assert!(call.await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_no_later_call() {
+    let (_server, lane) = Server::lane(|_| (), false);
+    let early = call(&lane, "early").await;
+    sleep(LINGER * 2).await;
+    let mut flush = Box::pin(lane.flush());
+    assert!(flush.as_mut().now_or_never().is_none());
+    let later = call(&lane, "slow").await;
+    assert!(timeout(LATENCY * 2, flush).await.is_ok());
+    assert!(early.is_finished() && !later.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_ends_its_group_for_those_that_were_there() {
+    // All of them are queued, or all but one wait for a place.
+    for capacity in [1000, 1] {
+        let (server, lane) = Server::lane(
+            |settings| (settings.capacity, settings.concurrency) = (capacity, 1),
+            true,
+        );
+        let message = |body: &str, group: &str| OutgoingMessage::new(body).message_group_id(group);
+        let mut calls = vec![call(&lane, message("fails", "g")).await];
+        sleep(LINGER * 2).await;
+        for (body, group) in [("1", "g"), ("2", "other"), ("3", "g")] {
+            calls.push(call(&lane, message(body, group)).await);
+        }
+        let mut results = Vec::new();
+        for call in calls {
+            results.push(call.await.unwrap());
+        }
+        assert_eq!(results[0].as_ref().unwrap_err().kind(), ErrorKind::Transport);
+        for held_back in [1, 3] {
+            let error = results[held_back].as_ref().unwrap_err();
+            assert!(
+                error.kind() == ErrorKind::HeldBack && !error.may_have_been_sent(),
+                "{error:?}"
+            );
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            assert!(cause.is_some_and(|cause| cause.contains("as the test asks")));
+        }
+        assert!(results[2].is_ok());
+        assert!(lane.call(message("4", "g")).await.is_ok(), "made after the failure");
+        assert_eq!(server.batches(), [["fails"], ["2"], ["4"]]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,7 +386,7 @@ async fn what_is_queued_when_all_clones_are_dropped_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_its_batchs_own_and_frees_its_group() {
+async fn a_panic_is_its_batchs_own_and_a_failure_of_its_group() {
     let (_server, lane) = Server::lane(|_| (), true);
     let message = |body: &str| OutgoingMessage::new(body).message_group_id("g");
     let doomed = call(&lane, message("panic")).await;
@@ -298,17 +397,29 @@ async fn a_panic_is_its_batchs_own_and_frees_its_group() {
         error.kind() == ErrorKind::Closed && error.may_have_been_sent(),
         "{error:?}"
     );
-    assert!(behind.await.unwrap().is_ok());
+    assert_eq!(behind.await.unwrap().unwrap_err().kind(), ErrorKind::HeldBack);
+    assert!(lane.call(message("later")).await.is_ok());
 }
 
 #[test]
 fn when_its_runtime_is_gone_callers_get_an_error() {
-    let (_server, lane) = Server::lane(|settings| settings.linger = Duration::MAX, false);
+    let (_server, lane) = Server::lane(
+        |settings| (settings.linger, settings.capacity) = (Duration::MAX, 1),
+        false,
+    );
     let first = tokio::runtime::Runtime::new().unwrap();
     let mut queued = Box::pin(lane.call("queued".into()));
-    first.block_on(async { assert!(queued.as_mut().now_or_never().is_none()) });
+    let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(lane.call("waiting".into()))).collect();
+    first.block_on(async {
+        assert!(queued.as_mut().now_or_never().is_none());
+        assert!(waiting.iter_mut().all(|call| call.as_mut().now_or_never().is_none()));
+    });
     drop(first);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
+        for call in waiting {
+            let error = call.await.unwrap_err();
+            assert!(error.kind() == ErrorKind::Closed && !error.may_have_been_sent());
+        }
         let error = queued.await.unwrap_err();
         assert!(error.kind() == ErrorKind::Closed && error.may_have_been_sent());
         let error = lane.call("later".into()).await.unwrap_err();
@@ -380,7 +491,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     ordered: bool,
     queue: Queue<SendMessageBatch>,
-    places: Arc<Semaphore>,
+    gate: Arc<Gate<SendMessageBatch>>,
     pushed: usize,
     /// The groups that batches under way hold.
     running: Vec<Vec<String>>,
@@ -392,9 +503,11 @@ impl Model {
     /// The size is claimed only: the body is the message's number.
     fn push(&mut self, size: usize, group: u8) {
         let item = OutgoingMessage::new(self.pushed.to_string()).message_group_id(group.to_string());
-        let places = self.places.clone().try_acquire_owned().unwrap();
         let (result, _) = oneshot::channel();
-        let reply = Reply { result, places };
+        let reply = Reply {
+            result,
+            place: self.gate.free_place(),
+        };
         self.queue.push(Call {
             item,
             size,
@@ -430,10 +543,12 @@ impl Model {
 proptest! {
     #[test]
     fn batches_keep_limits_groups_and_order(ordered: bool, steps in prop::collection::vec(step(), 0..200)) {
+        let settings = Settings { linger: LINGER, concurrency: 1, capacity: 1 };
+        let config = config(settings, ordered, Arc::new(|_| unreachable!("nothing is sent")));
         let mut model = Model {
             ordered,
-            queue: Queue::new(ordered),
-            places: Arc::new(Semaphore::new(steps.len() + 1)),
+            queue: Queue::new(ordered, config.limit.clone()),
+            gate: Arc::new(Gate::new(config)),
             pushed: 0,
             running: Vec::new(),
             taken: BTreeMap::new(),

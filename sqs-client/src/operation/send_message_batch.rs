@@ -65,6 +65,9 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
 impl Client {
     /// Sends 1 to 10 messages of 1 MiB together in one request. An entry can fail alone: look at `failed`.
     ///
+    /// An entry in `failed` may have been sent all the same, by an attempt before this one whose response was lost.
+    /// [`send_messages`](Self::send_messages) tells the difference.
+    ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
     /// use sqs_client::SendMessageBatchEntry;

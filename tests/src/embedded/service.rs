@@ -25,6 +25,7 @@ pub(crate) struct Limits {
     pub(crate) in_flight_fifo: usize,
     pub(crate) purge_interval: Duration,
     pub(crate) recreate_delay: Duration,
+    pub(crate) batch_bytes: usize,
 }
 
 /// The state of the whole server, apart from HTTP.

@@ -16,6 +16,9 @@ const VERSION: &str = "1.7.1";
 /// The last version to be had that speaks the Query protocol only.
 const QUERY_ONLY_VERSION: &str = "1.3.9";
 
+/// The last version that limits a batch to 262,144 bytes.
+const SMALL_BATCHES_VERSION: &str = "1.6.1";
+
 const ELASTICMQ: Kind = Kind {
     name: "ElasticMQ",
     variable: "SQS_TEST_ELASTICMQ",
@@ -33,6 +36,10 @@ pub(super) fn start() -> Result<Server> {
 
 pub(super) fn start_query_only() -> Result<Server> {
     start_here(QUERY_ONLY_VERSION)
+}
+
+pub(super) fn start_small_batches() -> Result<Server> {
+    start_here(SMALL_BATCHES_VERSION)
 }
 
 fn start_here(version: &str) -> Result<Server> {

@@ -18,8 +18,6 @@ use super::super::queue::{Queue, Sent, State};
 use super::super::service::Service;
 use super::batch;
 
-const MAX_BATCH_BYTES: usize = 1_048_576;
-
 /// A message that passed all checks but that of its size.
 struct Order {
     draft: Draft,
@@ -50,8 +48,9 @@ pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects)
         .iter()
         .filter_map(|(_, order)| Some(order.as_ref().ok()?.draft.size()));
     let total: usize = sizes.sum();
-    if total > MAX_BATCH_BYTES {
-        let message = format!("Batch requests cannot be longer than 1048576 bytes. You have sent {total} bytes.");
+    let limit = service.limits.batch_bytes;
+    if total > limit {
+        let message = format!("Batch requests cannot be longer than {limit} bytes. You have sent {total} bytes.");
         return Err(Error::new(&error::BATCH_TOO_LONG, message));
     }
     Ok(batch::perform(orders, effects, &service.rng, |order| {

@@ -1,0 +1,28 @@
+//! The order of a FIFO queue's groups: after a failure, nothing more of the group is sent.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Source};
+
+/// The message groups of which an entry failed, and why.
+#[derive(Debug, Default)]
+pub(crate) struct FailedGroups(HashMap<String, Source>);
+
+impl FailedGroups {
+    pub(crate) fn add(&mut self, group: &str, error: &Error) {
+        if !self.0.contains_key(group) {
+            self.0.insert(group.to_owned(), error.clone().into_source());
+        }
+    }
+
+    /// Returns why a message of this group is not sent, if it is not.
+    pub(crate) fn reason(&self, group: Option<&str>) -> Option<Error> {
+        let cause = self.0.get(group?)?;
+        Some(Error::held_back(cause.clone()))
+    }
+
+    #[cfg(feature = "batcher")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

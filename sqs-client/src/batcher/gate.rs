@@ -1,0 +1,352 @@
+//! The way in: a bounded number of calls is queued, and the rest waits in its order.
+//!
+//! A call is handed over when it is first polled. From then on nothing depends on its caller's polling, so a future
+//! that is kept and not polled holds up neither other calls nor a flush or shutdown.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::BATCHER_PLACE_BYTES;
+use super::driver::{Driver, Event, Mailbox};
+use super::lane::LaneConfig;
+use super::queue::{Call, Reply};
+use super::rounds::Rounds;
+use crate::batch::{Batch, FailedGroups};
+use crate::error::Error;
+
+const SHUT_DOWN: &str = "the batcher was shut down; this was not sent";
+
+pub(super) struct Gate<B: Batch> {
+    config: LaneConfig<B>,
+    /// Calls whose futures exist and were not polled.
+    unpolled: AtomicUsize,
+    /// No more calls are accepted but those that were made before.
+    shut: AtomicBool,
+    state: Mutex<State<B>>,
+    changed: Notify,
+}
+
+struct State<B: Batch> {
+    /// The driver's, once there is one.
+    mailbox: Option<Mailbox<B>>,
+    free: usize,
+    /// Calls that were handed over and have no place yet, by number.
+    waiting: BTreeMap<u64, Call<B>>,
+    next_number: u64,
+    rounds: Rounds,
+    closed: bool,
+}
+
+impl<B: Batch> Gate<B> {
+    pub(super) fn new(config: LaneConfig<B>) -> Self {
+        let state = State {
+            mailbox: None,
+            free: config.settings.capacity,
+            waiting: BTreeMap::new(),
+            next_number: 0,
+            rounds: Rounds::default(),
+            closed: false,
+        };
+        Self {
+            config,
+            unpolled: AtomicUsize::new(0),
+            shut: AtomicBool::new(false),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<B>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a call.
+    pub(super) fn make(self: &Arc<Self>) -> Made<B> {
+        self.unpolled.fetch_add(1, Ordering::SeqCst);
+        let made = Made {
+            gate: self.clone(),
+            late: self.shut.load(Ordering::SeqCst),
+        };
+        if made.late {
+            self.forget_unpolled();
+        }
+        made
+    }
+
+    fn forget_unpolled(&self) {
+        let before = self.unpolled.fetch_sub(1, Ordering::SeqCst);
+        if before == 1 && self.shut.load(Ordering::SeqCst) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub(super) fn has_unpolled(&self) -> bool {
+        self.unpolled.load(Ordering::SeqCst) > 0
+    }
+
+    /// Queues a call, or lets it wait for its place.
+    fn enter(self: &Arc<Self>, item: B::Item) -> Result<Entered<B>, Error> {
+        let (result, response) = oneshot::channel();
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::closed(SHUT_DOWN));
+        }
+        let mailbox = self.mailbox(&mut state)?;
+        if mailbox.is_closed() {
+            return Err(ended());
+        }
+        let place = self.place(&mut state);
+        let call = Call {
+            size: B::size(&item),
+            item,
+            queued: Instant::now(),
+            reply: Reply { result, place },
+        };
+        let number = state.next_number;
+        state.next_number += 1;
+        let fits = state.waiting.is_empty() && self.places(call.size) <= state.free;
+        let refused = if fits {
+            self.admit(&mut state, call).err()
+        } else {
+            state.waiting.insert(number, call);
+            None
+        };
+        drop(state);
+        if refused.is_some() {
+            return Err(ended());
+        }
+        Ok(Entered {
+            gate: self.clone(),
+            response,
+            waiting: (!fits).then_some(number),
+        })
+    }
+
+    fn place(self: &Arc<Self>, state: &mut State<B>) -> Place<B> {
+        Place {
+            gate: self.clone(),
+            taken: 0,
+            round: state.rounds.enter(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn free_place(self: &Arc<Self>) -> Place<B> {
+        self.place(&mut self.state())
+    }
+
+    /// Returns the driver's mailbox; the first call starts the driver.
+    fn mailbox<'a>(self: &Arc<Self>, state: &'a mut State<B>) -> Result<&'a Mailbox<B>, Error> {
+        let mailbox = match state.mailbox.take() {
+            Some(mailbox) => mailbox,
+            None => {
+                let runtime = Handle::try_current()
+                    .map_err(|error| Error::configuration("a batcher needs a tokio runtime").with_source(error))?;
+                let (driver, mailbox) = Driver::new(self.config.clone(), self.clone());
+                runtime.spawn(driver.run());
+                if self.shut.load(Ordering::SeqCst) {
+                    let _ = mailbox.send(Event::Hurry);
+                }
+                mailbox
+            }
+        };
+        Ok(state.mailbox.insert(mailbox))
+    }
+
+    /// The places that a call of this size takes.
+    fn places(&self, size: usize) -> usize {
+        (size / BATCHER_PLACE_BYTES)
+            .saturating_add(1)
+            .min(self.config.settings.capacity)
+    }
+
+    /// Queues the call, which has room. Fails if the driver has ended.
+    fn admit(&self, state: &mut State<B>, mut call: Call<B>) -> Result<(), Box<Call<B>>> {
+        let Some(mailbox) = &state.mailbox else {
+            return Err(Box::new(call));
+        };
+        call.reply.place.taken = self.places(call.size);
+        call.queued = Instant::now();
+        state.free = state.free.saturating_sub(call.reply.place.taken);
+        match mailbox.send(Event::Call(call)) {
+            Err(error) => match error.0 {
+                Event::Call(call) => Err(Box::new(call)),
+                _ => Ok(()),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Queues the waiting calls that have room. Returns those that can never be queued, as the driver has ended.
+    #[must_use]
+    fn admit_waiting(&self, state: &mut State<B>) -> Vec<Call<B>> {
+        while let Some(first) = state.waiting.first_entry() {
+            if self.places(first.get().size) > state.free {
+                break;
+            }
+            let call = first.remove();
+            if let Err(refused) = self.admit(state, call) {
+                let rest = std::mem::take(&mut state.waiting).into_values();
+                return std::iter::once(*refused).chain(rest).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Fails what waits for a place in these groups, and tells the driver to fail what it has queued of them.
+    pub(super) fn hold_back(&self, failed: FailedGroups) {
+        let mut state = self.state();
+        let reason = |call: &Call<B>| failed.reason(B::group(&call.item));
+        let behind = state
+            .waiting
+            .iter()
+            .filter_map(|(number, call)| Some((*number, reason(call)?)));
+        let behind: Vec<(u64, Error)> = behind.collect();
+        let held_back: Vec<(Call<B>, Error)> = behind
+            .into_iter()
+            .filter_map(|(number, reason)| Some((state.waiting.remove(&number)?, reason)))
+            .collect();
+        if let Some(mailbox) = &state.mailbox {
+            // Without a driver nothing is queued.
+            let _ = mailbox.send(Event::Failed(failed));
+        }
+        drop(state);
+        for (call, reason) in held_back {
+            call.reply.give(Err(reason));
+        }
+    }
+
+    /// Accepts no more calls but those that were made before, and lets nothing linger.
+    pub(super) fn shut(&self) {
+        self.shut.store(true, Ordering::SeqCst);
+        self.tell(Event::Hurry);
+    }
+
+    /// Accepts no call at all, and ends the driver once all is answered.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.tell(Event::Close);
+    }
+
+    fn tell(&self, event: Event<B>) {
+        if let Some(mailbox) = &self.state().mailbox {
+            // A driver that has ended has nothing queued.
+            let _ = mailbox.send(event);
+        }
+    }
+
+    /// Ends a round: returns its number, and the mailbox of the driver.
+    pub(super) fn end_round(&self) -> (u64, Option<Mailbox<B>>) {
+        let mut state = self.state();
+        (state.rounds.end(), state.mailbox.clone())
+    }
+
+    pub(super) fn has_answered(&self, round: u64) -> bool {
+        self.state().rounds.has_answered(round)
+    }
+
+    pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::closed("the batcher's task has ended; this was not sent")
+}
+
+/// A call that was made, and whose future was not polled.
+pub(super) struct Made<B: Batch> {
+    gate: Arc<Gate<B>>,
+    /// It was made after a shutdown had begun.
+    late: bool,
+}
+
+impl<B: Batch> Made<B> {
+    /// Queues an entry as soon as there is a place for it, and waits for its result.
+    pub(super) async fn call(self, item: B::Item) -> Result<B::Result, Error> {
+        let entered = self.enter(item);
+        let result = match entered {
+            Ok(entered) => entered.result().await,
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| error.with_operation(B::NAME))
+    }
+
+    fn enter(self, item: B::Item) -> Result<Entered<B>, Error> {
+        B::check(&item)?;
+        if self.late {
+            return Err(Error::closed(SHUT_DOWN));
+        }
+        self.gate.enter(item)
+    }
+}
+
+impl<B: Batch> Drop for Made<B> {
+    fn drop(&mut self) {
+        if !self.late {
+            self.gate.forget_unpolled();
+        }
+    }
+}
+
+/// A call that was handed over. Dropped while it waits for its place, it is taken back.
+struct Entered<B: Batch> {
+    gate: Arc<Gate<B>>,
+    response: oneshot::Receiver<Result<B::Result, Error>>,
+    /// Its number, if it had to wait for its place.
+    waiting: Option<u64>,
+}
+
+impl<B: Batch> Entered<B> {
+    async fn result(mut self) -> Result<B::Result, Error> {
+        let lost = |_| Err(Error::closed("the batcher's task ended before it had the response to this").sent(true));
+        let result = (&mut self.response).await.unwrap_or_else(lost);
+        self.waiting = None;
+        result
+    }
+}
+
+impl<B: Batch> Drop for Entered<B> {
+    fn drop(&mut self) {
+        if let Some(number) = self.waiting {
+            let taken_back = self.gate.state().waiting.remove(&number);
+            drop(taken_back);
+        }
+    }
+}
+
+/// The part of the capacity that a call takes until it is answered. It takes none while it waits.
+pub(super) struct Place<B: Batch> {
+    gate: Arc<Gate<B>>,
+    taken: usize,
+    round: u64,
+}
+
+impl<B: Batch> Drop for Place<B> {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.free += self.taken;
+        let round_ended = state.rounds.leave(self.round);
+        let refused = self.gate.admit_waiting(&mut state);
+        drop(state);
+        if round_ended {
+            self.gate.changed.notify_waiters();
+        }
+        for call in refused {
+            call.reply.give(Err(ended()));
+        }
+    }
+}

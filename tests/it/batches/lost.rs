@@ -1,0 +1,177 @@
+//! A batch whose first attempt may have taken effect: no later response makes that undone.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::{Error, ErrorCode};
+use sqs_extended::ExtendedMessage;
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
+
+use super::server;
+use crate::bench::{Bench, Outcome, trial};
+use crate::extended::store::{Counting, extended, keys};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial(
+            "batches::lost::a_failed_entry_of_a_repeated_request_may_have_been_sent",
+            bench,
+            |_| Ok(Box::pin(repeated())),
+        ),
+        trial(
+            "batches::lost::an_entry_in_both_lists_may_have_been_sent",
+            bench,
+            |_| Ok(Box::pin(both_lists())),
+        ),
+        trial("batches::lost::a_lost_round_counts_for_all_later_rounds", bench, |_| {
+            Ok(Box::pin(later_rounds()))
+        }),
+        trial(
+            "batches::lost::an_entry_that_a_later_round_does_not_name_may_have_been_sent",
+            bench,
+            |_| Ok(Box::pin(unnamed())),
+        ),
+        trial(
+            "batches::lost::a_request_refused_as_too_long_after_a_lost_one_may_have_been_sent",
+            bench,
+            |_| Ok(Box::pin(halved())),
+        ),
+        trial(
+            "batches::lost::the_payload_of_a_message_in_the_queue_stays",
+            bench,
+            |_| Ok(Box::pin(payload_stays())),
+        ),
+    ]
+}
+
+/// Every way to lose the response to a request that took effect.
+fn losses() -> [FaultKind; 4] {
+    [
+        FaultKind::DropAfter,
+        FaultKind::Reset,
+        FaultKind::HalfAnswer,
+        FaultKind::status(500),
+    ]
+}
+
+/// Replies to the request after `skipped` others with a batch output that the server itself would not give.
+fn reply(server: &EmbeddedServer, skipped: u64, successful: &str, failed: &str) {
+    let body = format!(r#"{{"Successful":[{successful}],"Failed":[{failed}]}}"#);
+    let kind = FaultKind::Reply(Reply::new(200).body(&body));
+    server
+        .faults()
+        .add(Fault::on(Action::SendMessageBatch, kind).after(skipped).times(1));
+}
+
+const REFUSED: &str = r#"{"Id":"0","SenderFault":true,"Code":"InvalidParameterValue","Message":"refused"}"#;
+const THROTTLED: &str = r#"{"Id":"0","SenderFault":false,"Code":"RequestThrottled","Message":"slow down"}"#;
+/// The MD5 is that of `x`.
+const SENT: &str = r#"{"Id":"0","MessageId":"m","MD5OfMessageBody":"9dd4e461268c8034f5c8564e155c67a6"}"#;
+
+fn lose(server: &EmbeddedServer, kind: FaultKind, skipped: u64) {
+    let fault = Fault::on(Action::SendMessageBatch, kind).after(skipped).times(1);
+    server.faults().add(fault);
+}
+
+fn only_error<T>(results: Vec<Result<T, Error>>) -> anyhow::Result<Error> {
+    ensure!(results.len() == 1, "{} results", results.len());
+    results.into_iter().find_map(Result::err).context("sent")
+}
+
+async fn repeated() -> Outcome {
+    for kind in losses() {
+        let (server, client, queue) = server(3).await?;
+        let batcher = client.batcher(&queue).build();
+        for through_batcher in [false, true] {
+            server.faults().clear();
+            lose(&server, kind.clone(), 0);
+            reply(&server, 1, "", REFUSED);
+            let results = if through_batcher {
+                vec![batcher.send("x").await]
+            } else {
+                client.send_messages(&queue, ["x"]).await
+            };
+            let error = only_error(results)?;
+            assert_eq!(error.code(), Some(&ErrorCode::InvalidParameterValue));
+            ensure!(
+                error.may_have_been_sent(),
+                "{kind:?}, batcher {through_batcher}: {error:?}"
+            );
+        }
+    }
+    // A refusal that nothing came before is definite.
+    let (server, client, queue) = server(3).await?;
+    reply(&server, 0, "", REFUSED);
+    let error = only_error(client.send_messages(&queue, ["x"]).await)?;
+    ensure!(!error.may_have_been_sent(), "{error:?}");
+    Ok(())
+}
+
+async fn both_lists() -> Outcome {
+    let (server, client, queue) = server(3).await?;
+    reply(&server, 0, SENT, REFUSED);
+    let error = only_error(client.send_messages(&queue, ["x"]).await)?;
+    ensure!(error.may_have_been_sent(), "{error:?}");
+    Ok(())
+}
+
+async fn later_rounds() -> Outcome {
+    let (server, client, queue) = server(5).await?;
+    // The first round is lost once and then throttled by entry; the second refuses.
+    lose(&server, FaultKind::DropAfter, 0);
+    reply(&server, 1, "", THROTTLED);
+    reply(&server, 2, "", REFUSED);
+    let error = only_error(client.send_messages(&queue, ["x"]).await)?;
+    assert_eq!(server.count(Action::SendMessageBatch), 3);
+    ensure!(error.may_have_been_sent(), "{error:?}");
+    Ok(())
+}
+
+async fn unnamed() -> Outcome {
+    let (server, client, queue) = server(5).await?;
+    reply(&server, 0, "", THROTTLED);
+    reply(&server, 1, "", "");
+    let error = only_error(client.send_messages(&queue, ["x"]).await)?;
+    ensure!(
+        error.may_have_been_sent(),
+        "the second request was carried out: {error:?}"
+    );
+    Ok(())
+}
+
+async fn halved() -> Outcome {
+    let (server, client, queue) = server(3).await?;
+    lose(&server, FaultKind::DropAfter, 0);
+    let too_long = r#"{"__type":"com.amazonaws.sqs#BatchRequestTooLong","message":"too long"}"#;
+    let replies = [Reply::new(400).body(too_long), Reply::new(403), Reply::new(403)];
+    for (skipped, refusal) in (1..).zip(replies) {
+        let fault = Fault::on(Action::SendMessageBatch, FaultKind::Reply(refusal));
+        server.faults().add(fault.after(skipped).times(1));
+    }
+    let results = client.send_messages(&queue, ["first", "second"]).await;
+    assert_eq!(server.count(Action::SendMessageBatch), 4, "two attempts, and each half");
+    for result in results {
+        let error = result.err().context("sent")?;
+        ensure!(error.status() == Some(403) && error.may_have_been_sent(), "{error:?}");
+    }
+    assert_eq!(server.queue("q").map(|queue| queue.len()), Some(2));
+    Ok(())
+}
+
+async fn payload_stays() -> Outcome {
+    let (server, client, queue) = server(3).await?;
+    let store = Counting::default();
+    let extended = extended(client, store.clone(), "p/");
+    lose(&server, FaultKind::DropAfter, 0);
+    reply(&server, 1, "", REFUSED);
+    let sent = extended
+        .send_messages(&queue, [ExtendedMessage::new("x".repeat(300_000))])
+        .await;
+    let errors = sent.into_iter().filter_map(Result::err);
+    ensure!(errors.map(|error| error.may_have_been_sent()).eq([true]));
+    assert_eq!(keys(&store, "p").await?.len(), 1);
+    let delivery = extended.receive(&queue).await?.remove(0)?;
+    assert_eq!(delivery.text().await?.len(), 300_000);
+    Ok(())
+}
