@@ -169,9 +169,9 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
 ///
 /// Messages to a FIFO queue go out in one request at a time and keep their order. After one of them failed, nothing more
 /// of its message group is sent in this call. The rest of the group fails with an error of kind
-/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. The exception is a failed
-/// entry's own request: SQS handles its entries one by one, and may accept later messages of the group in it. A failed
-/// entry is not tried again, because that would change the order.
+/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. An input that no server
+/// accepts ends its group, too. The exception is a failed entry's own request: SQS handles its entries one by one, and
+/// may accept later messages of the group in it. A failed entry is not tried again, because that would change the order.
 ///
 /// # Lower limits
 ///

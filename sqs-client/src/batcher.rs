@@ -77,13 +77,13 @@ const BATCH_FILL: &str = "sqs.batch.entries";
 ///
 /// The messages of a FIFO queue's group are sent in the order in which their calls were first polled: no batch is under
 /// way while an earlier one holds a message of the same group. Different groups are sent side by side. Calls of several
-/// tasks have no order among themselves. If you need one, await each call before you make the next.
+/// tasks have no order among themselves. Callers that need one await each call before they make the next.
 ///
 /// After a message failed, the calls of its group that were already polled are not sent. They fail with an error of kind
-/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. A call that you make after you were told of the
-/// failure is sent. The exception is a failed entry's own batch: SQS handles its entries one by one, and may accept later
-/// messages of the group in it. A message that no server accepts fails before it has a place in the order, and holds back
-/// nothing.
+/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. A call that is made after its caller was told of
+/// the failure is sent. There are two exceptions. SQS handles the entries of a failed entry's own batch one by one, and
+/// may accept later messages of the group in it. A message that no server accepts fails before it has a place in the
+/// order, and holds back nothing.
 ///
 /// # Memory
 ///
@@ -142,11 +142,11 @@ impl Batcher {
         &self,
         message: M,
     ) -> impl Future<Output = Result<SendMessageOutput, Error>> + Send + use<M> {
-        let (lanes, made) = (self.lanes.clone(), self.lanes.sends.make());
+        let (lanes, call) = (self.lanes.clone(), self.lanes.sends.begin());
         let mut message = message.into();
         async move {
             lanes.client.before_send(&lanes.queue_url, &mut message);
-            with_lanes(lanes, made.call(message)).await
+            with_lanes(lanes, call.run(message)).await
         }
     }
 
@@ -169,8 +169,8 @@ impl Batcher {
         &self,
         receipt_handle: H,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<H> {
-        let (lanes, made) = (self.lanes.clone(), self.lanes.deletes.make());
-        with_lanes(lanes, made.call(receipt_handle.into()))
+        let (lanes, call) = (self.lanes.clone(), self.lanes.deletes.begin());
+        with_lanes(lanes, call.run(receipt_handle.into()))
     }
 
     /// Hides a received message for so long, up to 12 hours from when SQS is told; zero gives it back to the queue.
@@ -194,8 +194,8 @@ impl Batcher {
         receipt_handle: H,
         timeout: Duration,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<H> {
-        let (lanes, made) = (self.lanes.clone(), self.lanes.changes.make());
-        with_lanes(lanes, made.call((receipt_handle.into(), timeout)))
+        let (lanes, call) = (self.lanes.clone(), self.lanes.changes.begin());
+        with_lanes(lanes, call.run((receipt_handle.into(), timeout)))
     }
 
     /// Sends without lingering, and returns when all calls that were polled before this one have their results. It waits

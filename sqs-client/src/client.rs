@@ -123,7 +123,7 @@ impl Client {
         Ok(self.execute_noting_attempts(operation).await?.output)
     }
 
-    /// The same, with what the attempts before the successful one may have done.
+    /// Executes a request, and returns with its output whether an earlier attempt may have taken effect, too.
     pub(crate) async fn execute_noting_attempts<Op: Operation>(
         &self,
         operation: &Op,

@@ -285,7 +285,7 @@ impl Error {
     pub(crate) fn is_batch_too_long(&self) -> bool {
         match &self.0.code {
             Some(ErrorCode::BatchRequestTooLong) => true,
-            // ElasticMQ up to 1.6: InvalidAttributeValue by this explanation.
+            // ElasticMQ 1.6 has this explanation, ElasticMQ 1.3 the same word as its code.
             Some(ErrorCode::InvalidAttributeValue) => self.0.message == "MessageTooLong",
             Some(ErrorCode::Other(code)) if code == "MessageTooLong" => true,
             // A proxy's limit on bodies.

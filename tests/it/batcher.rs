@@ -21,7 +21,7 @@ use crate::bench::{Backend, Bench, Context, Outcome, client_of_embedded, trial};
 type Case = fn() -> BoxFuture<'static, Outcome>;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 12] = [
+    let cases: [(&str, Case); 13] = [
         ("sixty_four_tasks_fill_nine_entries_of_ten", || Box::pin(fill())),
         ("adversarial_sizes_are_never_too_much_for_the_server", || {
             Box::pin(sizes())
@@ -42,6 +42,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         }),
         ("after_a_failure_nothing_more_of_the_group_is_sent", || {
             Box::pin(failed_group())
+        }),
+        ("under_refusals_each_group_stops_at_its_first_failure", || {
+            Box::pin(refused_groups())
         }),
         ("a_call_after_the_failure_is_sent", || Box::pin(after_the_failure())),
     ];
@@ -495,6 +498,30 @@ async fn failed_group() -> Outcome {
         let sent: Vec<String> = bodies(&server, "q.fifo");
         ensure!(sent.iter().all(|body| body.starts_with('b')) && sent.is_sorted() && sent.len() == 40);
     }
+    Ok(())
+}
+
+async fn refused_groups() -> Outcome {
+    let (server, client) = server().await?;
+    // Fewer places than calls, so that some wait for theirs.
+    let batcher = client.batcher(fifo_queue(&client).await?).capacity(60).build();
+    add_faults(&server, Action::SendMessageBatch, &[FaultKind::status(403)]);
+    let groups = tasks(&batcher, 8, async |batcher: Batcher, group| {
+        let group = group.to_string();
+        let sends = of_group(&group, 0..90).map(|message| batcher.send(message));
+        let results = future::join_all(sends).await;
+        let sent = results.iter().take_while(|result| result.is_ok()).count();
+        ensure!(results[sent..].iter().all(Result::is_err), "{group}: {results:?}");
+        Ok((group, sent))
+    })
+    .await?;
+    let there = bodies(&server, "q.fifo");
+    for (group, sent) in &groups {
+        let of_this = there.iter().filter(|body| body.starts_with(group)).cloned();
+        let expected = of_group(group, 0..*sent).map(|message| message.body);
+        assert_eq!(of_this.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+    ensure!(groups.iter().any(|(_, sent)| *sent < 90), "nothing was refused");
     Ok(())
 }
 

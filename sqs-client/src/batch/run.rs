@@ -127,7 +127,7 @@ impl Destination {
     }
 }
 
-/// What is known of an entry. Its id is its place among the items.
+/// The state of an entry. Its id is its place among the items.
 struct Slot<B: Batch> {
     bytes: usize,
     /// Where order matters.
@@ -146,7 +146,7 @@ struct Ledger<'a, B: Batch> {
 }
 
 impl<'a, B: Batch> Ledger<'a, B> {
-    /// Begins with the items, and makes entries of them.
+    /// Makes entries of the items.
     fn open(items: Vec<B::Item>, failed_groups: Option<&'a mut FailedGroups>) -> (Self, VecDeque<B::Entry>) {
         let ordered = failed_groups.is_some();
         let slots = items.iter().map(|item| Slot {
@@ -235,7 +235,7 @@ impl<'a, B: Batch> Ledger<'a, B> {
         }
     }
 
-    /// Gives the entry this result. An id that is none of ours is passed over. An entry that succeeded and failed in one
+    /// Sets the entry's result. An id that is none of ours is passed over. An entry that succeeded and failed in one
     /// response may have been sent.
     fn settle(&mut self, id: &str, result: Result<B::Result, Error>) {
         let Some(slot) = slot(&mut self.slots, id) else { return };

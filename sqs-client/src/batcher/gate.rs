@@ -67,16 +67,16 @@ impl<B: Batch> Gate<B> {
     }
 
     /// Begins a call.
-    pub(super) fn make(self: &Arc<Self>) -> Made<B> {
+    pub(super) fn begin(self: &Arc<Self>) -> UnpolledCall<B> {
         self.unpolled.fetch_add(1, Ordering::SeqCst);
-        let made = Made {
+        let call = UnpolledCall {
             gate: self.clone(),
             late: self.shut.load(Ordering::SeqCst),
         };
-        if made.late {
+        if call.late {
             self.forget_unpolled();
         }
-        made
+        call
     }
 
     fn forget_unpolled(&self) {
@@ -91,7 +91,7 @@ impl<B: Batch> Gate<B> {
     }
 
     /// Queues a call, or lets it wait for its place.
-    fn enter(self: &Arc<Self>, item: B::Item) -> Result<Entered<B>, Error> {
+    fn enter(self: &Arc<Self>, item: B::Item) -> Result<PendingCall<B>, Error> {
         let (result, response) = oneshot::channel();
         let mut state = self.state();
         if state.closed {
@@ -101,16 +101,16 @@ impl<B: Batch> Gate<B> {
         if mailbox.is_closed() {
             return Err(ended());
         }
-        let place = self.place(&mut state);
+        let permit = self.permit(&mut state);
         let call = Call {
             size: B::size(&item),
             item,
             queued: Instant::now(),
-            reply: Reply { result, place },
+            reply: Reply { result, permit },
         };
         let number = state.next_number;
         state.next_number += 1;
-        let fits = state.waiting.is_empty() && self.places(call.size) <= state.free;
+        let fits = state.waiting.is_empty() && self.places_of(call.size) <= state.free;
         let refused = if fits {
             self.admit(&mut state, call).err()
         } else {
@@ -121,15 +121,15 @@ impl<B: Batch> Gate<B> {
         if refused.is_some() {
             return Err(ended());
         }
-        Ok(Entered {
+        Ok(PendingCall {
             gate: self.clone(),
             response,
             waiting: (!fits).then_some(number),
         })
     }
 
-    fn place(self: &Arc<Self>, state: &mut State<B>) -> Place<B> {
-        Place {
+    fn permit(self: &Arc<Self>, state: &mut State<B>) -> Permit<B> {
+        Permit {
             gate: self.clone(),
             taken: 0,
             round: state.rounds.enter(),
@@ -137,8 +137,8 @@ impl<B: Batch> Gate<B> {
     }
 
     #[cfg(test)]
-    pub(super) fn free_place(self: &Arc<Self>) -> Place<B> {
-        self.place(&mut self.state())
+    pub(super) fn free_permit(self: &Arc<Self>) -> Permit<B> {
+        self.permit(&mut self.state())
     }
 
     /// Returns the driver's mailbox; the first call starts the driver.
@@ -160,7 +160,7 @@ impl<B: Batch> Gate<B> {
     }
 
     /// The places that a call of this size takes.
-    fn places(&self, size: usize) -> usize {
+    fn places_of(&self, size: usize) -> usize {
         (size / BATCHER_PLACE_BYTES)
             .saturating_add(1)
             .min(self.config.settings.capacity)
@@ -171,9 +171,9 @@ impl<B: Batch> Gate<B> {
         let Some(mailbox) = &state.mailbox else {
             return Err(Box::new(call));
         };
-        call.reply.place.taken = self.places(call.size);
+        call.reply.permit.taken = self.places_of(call.size);
         call.queued = Instant::now();
-        state.free = state.free.saturating_sub(call.reply.place.taken);
+        state.free = state.free.saturating_sub(call.reply.permit.taken);
         match mailbox.send(Event::Call(call)) {
             Err(error) => match error.0 {
                 Event::Call(call) => Err(Box::new(call)),
@@ -187,7 +187,7 @@ impl<B: Batch> Gate<B> {
     #[must_use]
     fn admit_waiting(&self, state: &mut State<B>) -> Vec<Call<B>> {
         while let Some(first) = state.waiting.first_entry() {
-            if self.places(first.get().size) > state.free {
+            if self.places_of(first.get().size) > state.free {
                 break;
             }
             let call = first.remove();
@@ -228,7 +228,7 @@ impl<B: Batch> Gate<B> {
         self.tell(Event::Hurry);
     }
 
-    /// Accepts no call at all, and ends the driver once all is answered.
+    /// Accepts no call at all, and ends the driver once all calls have their results.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.tell(Event::Close);
@@ -247,8 +247,8 @@ impl<B: Batch> Gate<B> {
         (state.rounds.end(), state.mailbox.clone())
     }
 
-    pub(super) fn has_answered(&self, round: u64) -> bool {
-        self.state().rounds.has_answered(round)
+    pub(super) fn has_finished(&self, round: u64) -> bool {
+        self.state().rounds.has_finished(round)
     }
 
     pub(super) async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
@@ -268,15 +268,15 @@ fn ended() -> Error {
 }
 
 /// A call that was made, and whose future was not polled.
-pub(super) struct Made<B: Batch> {
+pub(super) struct UnpolledCall<B: Batch> {
     gate: Arc<Gate<B>>,
     /// It was made after a shutdown had begun.
     late: bool,
 }
 
-impl<B: Batch> Made<B> {
+impl<B: Batch> UnpolledCall<B> {
     /// Queues an entry as soon as there is a place for it, and waits for its result.
-    pub(super) async fn call(self, item: B::Item) -> Result<B::Result, Error> {
+    pub(super) async fn run(self, item: B::Item) -> Result<B::Result, Error> {
         let entered = self.enter(item);
         let result = match entered {
             Ok(entered) => entered.result().await,
@@ -285,7 +285,7 @@ impl<B: Batch> Made<B> {
         result.map_err(|error| error.with_operation(B::NAME))
     }
 
-    fn enter(self, item: B::Item) -> Result<Entered<B>, Error> {
+    fn enter(self, item: B::Item) -> Result<PendingCall<B>, Error> {
         B::check(&item)?;
         if self.late {
             return Err(Error::closed(SHUT_DOWN));
@@ -294,7 +294,7 @@ impl<B: Batch> Made<B> {
     }
 }
 
-impl<B: Batch> Drop for Made<B> {
+impl<B: Batch> Drop for UnpolledCall<B> {
     fn drop(&mut self) {
         if !self.late {
             self.gate.forget_unpolled();
@@ -303,14 +303,14 @@ impl<B: Batch> Drop for Made<B> {
 }
 
 /// A call that was handed over. Dropped while it waits for its place, it is taken back.
-struct Entered<B: Batch> {
+struct PendingCall<B: Batch> {
     gate: Arc<Gate<B>>,
     response: oneshot::Receiver<Result<B::Result, Error>>,
     /// Its number, if it had to wait for its place.
     waiting: Option<u64>,
 }
 
-impl<B: Batch> Entered<B> {
+impl<B: Batch> PendingCall<B> {
     async fn result(mut self) -> Result<B::Result, Error> {
         let lost = |_| Err(Error::closed("the batcher's task ended before it had the response to this").sent(true));
         let result = (&mut self.response).await.unwrap_or_else(lost);
@@ -319,7 +319,7 @@ impl<B: Batch> Entered<B> {
     }
 }
 
-impl<B: Batch> Drop for Entered<B> {
+impl<B: Batch> Drop for PendingCall<B> {
     fn drop(&mut self) {
         if let Some(number) = self.waiting {
             let taken_back = self.gate.state().waiting.remove(&number);
@@ -328,14 +328,14 @@ impl<B: Batch> Drop for Entered<B> {
     }
 }
 
-/// The part of the capacity that a call takes until it is answered. It takes none while it waits.
-pub(super) struct Place<B: Batch> {
+/// The part of the capacity that a call takes until it has its result. It takes none while it waits.
+pub(super) struct Permit<B: Batch> {
     gate: Arc<Gate<B>>,
     taken: usize,
     round: u64,
 }
 
-impl<B: Batch> Drop for Place<B> {
+impl<B: Batch> Drop for Permit<B> {
     fn drop(&mut self) {
         let mut state = self.gate.state();
         state.free += self.taken;

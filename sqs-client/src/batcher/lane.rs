@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::driver::{Event, Mailbox};
-use super::gate::{Gate, Made};
+use super::gate::{Gate, UnpolledCall};
 use super::{BATCHER_SHUTDOWN_GRACE, Settings};
 use crate::batch::{Batch, BatchLimit};
 use crate::credentials::BoxFuture;
@@ -16,7 +16,7 @@ pub(super) type SendBatch<B> = Arc<dyn Fn(Vec<<B as Batch>::Item>) -> BoxFuture<
 
 pub(super) type Results<B> = Vec<Result<<B as Batch>::Result, Error>>;
 
-/// What a lane's driver goes by.
+/// The settings of a lane's driver.
 pub(super) struct LaneConfig<B: Batch> {
     pub(super) settings: Settings,
     /// Whether the queue keeps the order of groups.
@@ -48,15 +48,15 @@ impl<B: Batch> Lane<B> {
     }
 
     /// Begins a call, which a later shutdown lets finish.
-    pub(super) fn make(&self) -> Made<B> {
-        self.gate.make()
+    pub(super) fn begin(&self) -> UnpolledCall<B> {
+        self.gate.begin()
     }
 
-    /// Waits, without lingering, until all that was handed over is answered.
+    /// Waits, without lingering, until all calls that were handed over have their results.
     pub(super) async fn flush(&self) {
         let (round, mailbox) = self.gate.end_round();
         let _hurry = mailbox.map(Hurry::new);
-        self.gate.wait_until(|gate| gate.has_answered(round)).await;
+        self.gate.wait_until(|gate| gate.has_finished(round)).await;
     }
 
     pub(super) async fn shutdown(&self) {

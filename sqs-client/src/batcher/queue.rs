@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::gate::Place;
+use super::gate::Permit;
 use crate::batch::{Batch, BatchLimit, FailedGroups, Fill};
 use crate::error::Error;
 
@@ -22,14 +22,14 @@ pub(super) struct Call<B: Batch> {
 /// The way back to the caller. Its place is free again once it has its result, or is told that there will be none.
 pub(super) struct Reply<B: Batch> {
     pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
-    pub(super) place: Place<B>,
+    pub(super) permit: Permit<B>,
 }
 
 impl<B: Batch> Reply<B> {
     /// A caller that is gone is not missed.
     pub(super) fn give(self, result: Result<B::Result, Error>) {
         let _ = self.result.send(result);
-        drop(self.place);
+        drop(self.permit);
     }
 }
 

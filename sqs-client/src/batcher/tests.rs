@@ -84,7 +84,7 @@ fn config(settings: Settings, ordered: bool, send: SendBatch<SendMessageBatch>) 
 
 impl Sends {
     fn call(&self, message: OutgoingMessage) -> impl Future<Output = Result<SendMessageOutput, Error>> + use<> {
-        self.make().call(message)
+        self.begin().run(message)
     }
 }
 
@@ -506,7 +506,7 @@ impl Model {
         let (result, _) = oneshot::channel();
         let reply = Reply {
             result,
-            place: self.gate.free_place(),
+            permit: self.gate.free_permit(),
         };
         self.queue.push(Call {
             item,

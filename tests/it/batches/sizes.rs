@@ -43,6 +43,15 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             Ok(Box::pin(real(client)))
         }));
     }
+    trials.push(trial(
+        "batches::sizes::elasticmq_1_3_takes_a_megabyte",
+        bench,
+        |bench| {
+            let server = bench.servers.elasticmq_query_only().map_err(Clone::clone)?;
+            let client = client_of(server).build().expect("a client");
+            Ok(Box::pin(real(client)))
+        },
+    ));
     trials
 }
 
