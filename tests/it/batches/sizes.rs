@@ -48,7 +48,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         bench,
         |bench| {
             let server = bench.servers.elasticmq_query_only().map_err(Clone::clone)?;
-            let client = client_of(server).build().expect("a client");
+            let client = client_of(server).protocol(Protocol::Query).build().expect("a client");
             Ok(Box::pin(real(client)))
         },
     ));
