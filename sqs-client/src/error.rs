@@ -286,7 +286,7 @@ impl Error {
         match &self.0.code {
             Some(ErrorCode::BatchRequestTooLong) => true,
             // ElasticMQ 1.6 has this explanation, ElasticMQ 1.3 the same word as its code.
-            Some(ErrorCode::InvalidAttributeValue) => self.0.message == "MessageTooLong",
+            Some(ErrorCode::InvalidAttributeValue) => &*self.0.message == "MessageTooLong",
             Some(ErrorCode::Other(code)) if code == "MessageTooLong" => true,
             // A proxy's limit on bodies.
             _ => self.0.status == Some(413),

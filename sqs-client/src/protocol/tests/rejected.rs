@@ -24,7 +24,7 @@ fn receive(request: &Request<ReceiveMessage>, protocol: Wire, body: &[u8]) -> Re
     };
     let mut task = Typed::new(request.input());
     task.read(protocol, &answer, true)?;
-    Ok(task.into_output().unwrap())
+    Ok(task.into_success().unwrap().output)
 }
 
 fn json(messages: &[&[u8]]) -> Vec<u8> {
