@@ -221,7 +221,6 @@ impl ClientBuilder {
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let http = sqs_client::http_client_builder()?
-    ///     .redirect(reqwest::redirect::Policy::none())
     ///     .retry(reqwest::retry::never())
     ///     .pool_idle_timeout(std::time::Duration::from_secs(20))
     ///     .build()?;

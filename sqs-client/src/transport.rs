@@ -69,11 +69,14 @@ impl std::fmt::Debug for Proxy {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
+    /// The client is the caller's, which may follow redirects.
+    given: bool,
     max_response_bytes: usize,
 }
 
 impl Transport {
     pub(crate) fn new(config: TransportConfig) -> Result<Self, Error> {
+        let given = matches!(config.http, HttpConfig::Given(_));
         let http = match config.http {
             HttpConfig::Given(http) => http,
             HttpConfig::Own {
@@ -86,7 +89,7 @@ impl Transport {
                     needed: config.https || matches!(proxy, Proxy::Url(_)),
                     extra_roots,
                 };
-                let builder = tls::client_builder(&tls)?;
+                let builder = builder(&tls)?;
                 let builder = match proxy {
                     Proxy::Url(url) => builder.proxy(proxy_of(&url)?),
                     Proxy::Environment if !config.loopback => builder,
@@ -97,6 +100,7 @@ impl Transport {
         };
         Ok(Self {
             http,
+            given,
             max_response_bytes: config.max_response_bytes,
         })
     }
@@ -119,7 +123,12 @@ impl Transport {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, Error> {
+        let asked = self.given.then(|| request.url().origin());
         let mut response = self.http.execute(request).await.map_err(failed)?;
+        if asked.is_some_and(|asked| asked != response.url().origin()) {
+            let why = "the HTTP client that was given followed a redirect to another server; build it with                        http_client_builder, which follows none";
+            return Err(Error::response(why));
+        }
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = self.body(response, status).await?;
@@ -169,11 +178,9 @@ fn failed(error: reqwest::Error) -> Error {
 
 fn own_client(builder: reqwest::ClientBuilder, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
     builder
-        // SQS speaks HTTP/1.1; retries and redirects are the client's own matter: each attempt is signed anew,
-        // and a signed request goes to no other host.
+        // SQS speaks HTTP/1.1; retries are the client's own matter, as each attempt is signed anew.
         .http1_only()
         .retry(reqwest::retry::never())
-        .redirect(redirect::Policy::none())
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .user_agent(concat!("sqs-client/", env!("CARGO_PKG_VERSION")))
@@ -186,14 +193,23 @@ fn proxy_of(url: &str) -> Result<reqwest::Proxy, Error> {
     reqwest::Proxy::all(url).map_err(|_| Error::configuration("the proxy's URL is not well-formed"))
 }
 
-/// A builder of HTTP clients with this crate's TLS: that of the crate's features, with the platform's certificates.
-/// For other connections of the same program, such as to an object store, so that it has one TLS stack.
+/// A builder of clients that follow no redirect. What they send is signed or secret, and another host must not get it:
+/// reqwest takes `Authorization` out of a request that it redirects, but no `X-Amz-Security-Token`.
+fn builder(tls: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
+    let builder = tls::client_builder(tls)?;
+    Ok(builder.redirect(redirect::Policy::none()).referer(false))
+}
+
+/// Returns a builder of HTTP clients with this crate's TLS: that of the crate's features, with the platform's
+/// certificates. The clients follow no redirects.
+///
+/// It is for other connections of the same program, such as to an object store, so that it has one TLS stack.
 ///
 /// # Errors
 ///
 /// [`Configuration`](crate::ErrorKind::Configuration) where TLS cannot be set up.
 pub fn http_client_builder() -> Result<reqwest::ClientBuilder, Error> {
-    tls::client_builder(&TlsConfig {
+    builder(&TlsConfig {
         needed: true,
         ..TlsConfig::default()
     })

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
 use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
+use crate::fake_http::FakeHttp;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     let name = |name: &str| format!("connections::{name}");
@@ -38,6 +39,10 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         }),
         trial(name("a_client_of_the_callers_own_is_used"), bench, |_| {
             Ok(Box::pin(own_http_client()))
+        }),
+        trial(name("no_redirect_is_followed"), bench, |_| Ok(Box::pin(redirected()))),
+        trial(name("a_client_that_follows_redirects_is_named"), bench, |_| {
+            Ok(Box::pin(following_client()))
         }),
     ]
 }
@@ -243,5 +248,40 @@ async fn own_http_client() -> Outcome {
         agents.iter().all(|agent| agent == "of-the-caller") && agents.len() == 4,
         "{agents:?}"
     );
+    Ok(())
+}
+
+/// A server that leads to another, and a client's settings for it.
+async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, sqs_client::ClientBuilder)> {
+    let other = FakeHttp::start("200 OK", "{}").await?;
+    let server = FakeHttp::start(&format!("307 Temporary Redirect\r\nlocation: {}", other.endpoint), "").await?;
+    let builder = Client::builder()
+        .endpoint_url(&server.endpoint)
+        .credentials(Credentials::new("key", "secret").with_session_token("hush"))
+        .retry(RetryPolicy::never());
+    Ok((server, other, builder))
+}
+
+async fn redirected() -> Outcome {
+    let (server, other, builder) = leading_elsewhere().await?;
+    let given = builder.clone().http_client(sqs_client::http_client_builder()?.build()?);
+    for builder in [builder, given] {
+        let error = builder.build()?.list_queues().await.err().context("passed")?;
+        ensure!(error.status() == Some(307), "{error:?}");
+    }
+    ensure!(
+        server.heads().len() == 2 && other.heads().is_empty(),
+        "{:?}",
+        other.heads()
+    );
+    Ok(())
+}
+
+async fn following_client() -> Outcome {
+    let (_server, _other, builder) = leading_elsewhere().await?;
+    let following = sqs_client::http_client_builder()?.redirect(reqwest::redirect::Policy::limited(3));
+    let client = builder.http_client(following.build()?).build()?;
+    let error = client.list_queues().await.err().context("passed")?;
+    ensure!(error.to_string().contains("followed a redirect"), "{error:?}");
     Ok(())
 }

@@ -11,6 +11,7 @@ mod connections;
 mod consumer;
 mod credentials;
 mod extended;
+mod fake_http;
 mod faults;
 mod roundtrip;
 mod segments;
