@@ -272,6 +272,10 @@ impl ExtendedClientBuilder {
             Payloads::Bucket(builder) => Some(builder.build()?),
             Payloads::Built(payloads) => Some(payloads),
         };
+        #[cfg(feature = "s3")]
+        if let Some(payloads) = &payloads {
+            payloads.use_client(&self.client);
+        }
         let by_store = if payloads.is_some() {
             Strategy::Offload
         } else {

@@ -98,7 +98,12 @@ impl Error {
     }
 
     pub(crate) fn store(failed: &'static str, source: object_store::Error) -> Self {
-        Self::new(ErrorKind::Store, failed, Some(Source::Store(source)))
+        let message: Cow<'static, str> = if refuses_time(&source) {
+            format!("{failed}: the store refuses requests of this time; set this machine's clock right").into()
+        } else {
+            failed.into()
+        };
+        Self::new(ErrorKind::Store, message, Some(Source::Store(source)))
     }
 
     /// An error of reading a stored payload, where "not found" has a meaning of its own.
@@ -188,6 +193,13 @@ impl StdError for Error {
 }
 
 /// How a failed payload reaches a consumer of `AsyncRead`; `get_ref` and `downcast_ref` find the [`Error`] again.
+/// Returns `true` if the store's clock and this machine's are too far apart for a signature.
+fn refuses_time(error: &object_store::Error) -> bool {
+    const CODES: [&str; 2] = ["RequestTimeTooSkewed", "RequestExpired"];
+    let said = error.to_string();
+    CODES.iter().any(|code| said.contains(code))
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {

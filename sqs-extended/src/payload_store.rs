@@ -21,6 +21,8 @@ use crate::offload::download::{DownloadSettings, Expected, download};
 use crate::offload::location::Location;
 use crate::offload::upload::{Stored, UploadSettings, upload};
 use crate::store::OpenedStore;
+#[cfg(feature = "s3")]
+use crate::store::SharedCredentials;
 use crate::sweep::Sweep;
 
 pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
@@ -61,6 +63,8 @@ struct Inner {
     new_id: NewId,
     /// What goes on in the background: the aborts of uploads that were broken off, and deletions.
     background: TaskTracker,
+    #[cfg(feature = "s3")]
+    credentials: Option<SharedCredentials>,
 }
 
 /// Where the ids of new payloads come from, so that a simulation can seed it.
@@ -130,9 +134,11 @@ impl PayloadStore {
     /// and for every store over HTTP `connect_timeout` and `read_timeout`, such as `30s` (see `StoreConnector`).
     /// `file:` and `memory:` have one option: `bucket`, the name that pointers call it by (`file` and `memory` otherwise).
     ///
-    /// Credentials are best left to the environment, or to the machine's role: URLs end up in logs and process lists.
-    /// `access_key_id` and `secret_access_key` are taken all the same, with `+` and `&` percent-encoded; a URL with a
-    /// user or a password before its host is refused.
+    /// S3 is asked with the credentials of the client in [`ExtendedClient::builder`](crate::ExtendedClient::builder), so
+    /// that queue and store share them. Without a client they are those of
+    /// [`DefaultCredentials`](sqs_client::DefaultCredentials), or else the machine's role. The other stores read the
+    /// environment. `access_key_id` and `secret_access_key` in the URL win, with `+` and `&` percent-encoded, but URLs end
+    /// up in logs and process lists. A URL with a user or a password before its host is refused.
     ///
     /// # Errors
     ///
@@ -145,10 +151,19 @@ impl PayloadStore {
     /// # Ok(()) }
     /// ```
     pub fn from_url(url: &str) -> Result<PayloadStoreBuilder, Error> {
-        let OpenedStore {
-            store, bucket, prefix, ..
-        } = OpenedStore::open(url)?;
-        Ok(PayloadStoreBuilder::new(store, bucket).prefix(prefix))
+        let opened = OpenedStore::open(url)?;
+        let builder = PayloadStoreBuilder::new(opened.store, opened.bucket).prefix(opened.prefix);
+        #[cfg(feature = "s3")]
+        let builder = builder.shared_credentials(opened.credentials);
+        Ok(builder)
+    }
+
+    /// Signs with this client's credentials, where the store has none of its own.
+    #[cfg(feature = "s3")]
+    pub(crate) fn use_client(&self, client: &sqs_client::Client) {
+        if let Some(credentials) = &self.0.credentials {
+            credentials.use_client(client);
+        }
     }
 
     /// A sweep of what is stored here, to remove payloads that are older than this, as no message can point to them any

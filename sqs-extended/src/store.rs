@@ -2,12 +2,16 @@
 
 #[cfg(feature = "_http")]
 mod connector;
+#[cfg(feature = "_http")]
+mod credentials;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod open;
 
 #[cfg(feature = "_http")]
 pub use connector::StoreConnector;
+#[cfg(feature = "s3")]
+pub(crate) use credentials::SharedCredentials;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbStore;
 pub(crate) use open::OpenedStore;

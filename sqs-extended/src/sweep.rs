@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::store::OpenedStore;
+#[cfg(feature = "s3")]
+use crate::store::SharedCredentials;
 
 pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 
@@ -66,6 +68,8 @@ pub struct Sweep {
     unfinished_uploads: bool,
     #[cfg(feature = "s3")]
     uploads: Option<uploads::S3Uploads>,
+    #[cfg(feature = "s3")]
+    credentials: Option<SharedCredentials>,
 }
 
 impl Sweep {
@@ -89,6 +93,8 @@ impl Sweep {
         Ok(Self {
             #[cfg(feature = "s3")]
             uploads: opened.s3.map(|(s3, connector)| uploads::S3Uploads::new(s3, connector)),
+            #[cfg(feature = "s3")]
+            credentials: opened.credentials,
             ..sweep
         })
     }
@@ -111,6 +117,16 @@ impl Sweep {
         })
     }
 
+    /// Signs with this client's credentials, where the sweep was made by an `s3:` URL that names none. Default: those of
+    /// [`DefaultCredentials`](sqs_client::DefaultCredentials).
+    #[cfg(feature = "s3")]
+    pub fn credentials_of(self, client: &sqs_client::Client) -> Self {
+        if let Some(credentials) = &self.credentials {
+            credentials.use_client(client);
+        }
+        self
+    }
+
     fn of(store: Arc<dyn ObjectStore>, prefix: String, older_than: Duration) -> Result<Self, Error> {
         let sweep = Self {
             store,
@@ -121,6 +137,8 @@ impl Sweep {
             unfinished_uploads: false,
             #[cfg(feature = "s3")]
             uploads: None,
+            #[cfg(feature = "s3")]
+            credentials: None,
         };
         sweep.key("x").map(|_| sweep)
     }

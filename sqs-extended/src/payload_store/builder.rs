@@ -16,6 +16,8 @@ use crate::offload::download::DownloadSettings;
 use crate::offload::location::Location;
 use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::offload::upload::UploadSettings;
+#[cfg(feature = "s3")]
+use crate::store::SharedCredentials;
 
 /// The size of parts unless [set](PayloadStoreBuilder::part_size): 8 MiB, enough for payloads of 78 GiB.
 pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
@@ -42,6 +44,8 @@ pub struct PayloadStoreBuilder {
     download: DownloadSettings,
     deletion: Deletion,
     new_id: NewId,
+    #[cfg(feature = "s3")]
+    credentials: Option<SharedCredentials>,
 }
 
 impl PayloadStoreBuilder {
@@ -65,7 +69,26 @@ impl PayloadStoreBuilder {
             download: DownloadSettings::default(),
             deletion: Deletion::default(),
             new_id: Arc::new(|| uuid::Uuid::new_v4().to_string()),
+            #[cfg(feature = "s3")]
+            credentials: None,
         }
+    }
+
+    #[cfg(feature = "s3")]
+    pub(super) fn shared_credentials(mut self, credentials: Option<SharedCredentials>) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Signs the store's requests with this client's credentials, where the store was opened by an `s3:` URL that names
+    /// none. Default: those of the [`ExtendedClient`](crate::ExtendedClient) that the store is given to; without one,
+    /// those of [`DefaultCredentials`](sqs_client::DefaultCredentials).
+    #[cfg(feature = "s3")]
+    pub fn credentials_of(self, client: &sqs_client::Client) -> Self {
+        if let Some(credentials) = &self.credentials {
+            credentials.use_client(client);
+        }
+        self
     }
 
     /// What the keys of our payloads start with, such as `payloads/`; nothing by default. Payloads are fetched and
@@ -221,6 +244,8 @@ impl PayloadStoreBuilder {
             deleter: Deleter::default(),
             new_id: self.new_id,
             background: TaskTracker::new(),
+            #[cfg(feature = "s3")]
+            credentials: self.credentials,
         })))
     }
 }

@@ -14,8 +14,14 @@ use object_store::memory::InMemory;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+#[cfg(feature = "s3")]
+use super::SharedCredentials;
 #[cfg(feature = "_http")]
 use super::StoreConnector;
+#[cfg(any(feature = "gcs", feature = "azure"))]
+use super::credentials::Bounded;
+#[cfg(feature = "s3")]
+use super::credentials::S3Credentials;
 use crate::error::Error;
 
 /// A store, and the place in it that its URL names; see [`PayloadStore::from_url`](crate::PayloadStore::from_url).
@@ -27,6 +33,9 @@ pub(crate) struct OpenedStore {
     /// The store once more, for what only S3 can do.
     #[cfg(feature = "s3")]
     pub(crate) s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
+    /// Where the URL itself names no credentials.
+    #[cfg(feature = "s3")]
+    pub(crate) credentials: Option<SharedCredentials>,
 }
 
 impl OpenedStore {
@@ -72,16 +81,23 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     if settings.iter().any(plain) {
         settings.insert(0, (Key::Client(ClientConfigKey::AllowHttp), "true".to_owned()));
     }
+    let own_keys = settings
+        .iter()
+        .any(|(key, _)| matches!(key, Key::AccessKeyId | Key::SecretAccessKey | Key::Token));
     let builder = AmazonS3Builder::from_env().with_http_connector(connector.clone());
-    let builder = settings
+    let mut builder = settings
         .into_iter()
-        .fold(builder, |builder, (key, value)| builder.with_config(key, value));
-    let store = builder
-        .with_bucket_name(&bucket)
-        .build()
-        .map_err(|error| options.unusable(error))?;
+        .fold(builder, |builder, (key, value)| builder.with_config(key, value))
+        .with_bucket_name(&bucket);
+    let credentials = (!own_keys).then(SharedCredentials::new);
+    if let Some(shared) = &credentials {
+        let provider = S3Credentials::new(shared.clone(), builder.clone());
+        builder = builder.with_credentials(Arc::new(provider));
+    }
+    let store = builder.build().map_err(|error| options.unusable(error))?;
     Ok(OpenedStore {
         s3: Some((store.clone(), connector)),
+        credentials,
         ..OpenedStore::new(store, bucket, url)?
     })
 }
@@ -100,11 +116,14 @@ fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     let builder = GoogleCloudStorageBuilder::from_env().with_http_connector(connector);
     let builder = settings
         .into_iter()
-        .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+        .fold(builder, |builder, (key, value)| builder.with_config(key, value))
+        .with_bucket_name(&bucket);
+    let unusable = |error| options.unusable(error);
+    let own = builder.clone().build().map_err(unusable)?.credentials().clone();
     let store = builder
-        .with_bucket_name(&bucket)
+        .with_credentials(Arc::new(Bounded(own)))
         .build()
-        .map_err(|error| options.unusable(error))?;
+        .map_err(unusable)?;
     OpenedStore::new(store, bucket, url)
 }
 
@@ -139,7 +158,12 @@ fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
             (container.to_owned(), builder.with_url(place))
         }
     };
-    let store = builder.build().map_err(|error| options.unusable(error))?;
+    let unusable = |error| options.unusable(error);
+    let own = builder.clone().build().map_err(unusable)?.credentials().clone();
+    let store = builder
+        .with_credentials(Arc::new(Bounded(own)))
+        .build()
+        .map_err(unusable)?;
     OpenedStore::new(store, container, url)
 }
 
@@ -158,6 +182,8 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         prefix: String::new(),
         #[cfg(feature = "s3")]
         s3: None,
+        #[cfg(feature = "s3")]
+        credentials: None,
     })
 }
 
@@ -198,6 +224,8 @@ impl OpenedStore {
             prefix: format!("{path}{slash}"),
             #[cfg(feature = "s3")]
             s3: None,
+            #[cfg(feature = "s3")]
+            credentials: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Stores other than the S3 of the rest of the suite.
 
+mod credentials;
 mod dynamodb;
 mod http;
 
@@ -10,5 +11,7 @@ use libtest_mimic::Trial;
 use crate::bench::Bench;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    dynamodb::trials(bench)
+    let mut trials = dynamodb::trials(bench);
+    trials.extend(credentials::trials(bench));
+    trials
 }

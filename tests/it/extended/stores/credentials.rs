@@ -1,0 +1,111 @@
+//! What stores by URL sign with, and where what they sign goes.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::Credentials;
+use sqs_extended::{Error, ExtendedClient, PayloadStore, Sweep};
+use sqs_tests::embedded::{AccessKey, EmbeddedServer};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::fake_http::FakeHttp;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let name = |name: &str| format!("extended::stores::credentials::{name}");
+    vec![
+        trial(name("a_store_by_url_signs_as_the_queues_client_does"), bench, |_| {
+            Ok(Box::pin(shared()))
+        }),
+        trial(name("keys_in_the_url_win"), bench, |_| Ok(Box::pin(own_keys()))),
+        trial(name("a_clock_that_is_off_is_named"), bench, |_| Ok(Box::pin(clock()))),
+        trial(name("a_silent_metadata_service_costs_seconds"), bench, |_| {
+            Ok(Box::pin(silent_metadata()))
+        }),
+        trial(name("a_redirect_is_not_followed"), bench, |_| Ok(Box::pin(redirect()))),
+    ]
+}
+
+const STORED: &str = "200 OK\r\netag: \"x\"";
+
+/// Sends a payload to a store at this URL, by a client whose key is `queue-key`.
+async fn send(store: &str) -> anyhow::Result<Result<(), Error>> {
+    let key = AccessKey::new("queue-key", "secret").session_token("hush");
+    let server = EmbeddedServer::builder().access_key(key).start().await?;
+    let credentials = Credentials::new("queue-key", "secret").with_session_token("hush");
+    let client = client_of_embedded(&server).credentials(credentials).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    let extended = ExtendedClient::builder(client)
+        .payload_store(PayloadStore::from_url(store)?.build()?)
+        .always_offload(true)
+        .build()?;
+    Ok(extended.send(queue, "a payload").await.map(drop))
+}
+
+async fn shared() -> Outcome {
+    let store = FakeHttp::start(STORED, "").await?;
+    send(&format!("s3://bucket/p?endpoint={}", store.endpoint)).await??;
+    let heads = store.heads();
+    let signed = |head: &String| head.contains("credential=queue-key/") && head.contains("x-amz-security-token: hush");
+    ensure!(heads.len() == 1 && heads.iter().all(signed), "{heads:?}");
+    Ok(())
+}
+
+async fn own_keys() -> Outcome {
+    let store = FakeHttp::start(STORED, "").await?;
+    let keys = "access_key_id=store-key&secret_access_key=x";
+    send(&format!("s3://bucket/p?endpoint={}&{keys}", store.endpoint)).await??;
+    let heads = store.heads();
+    let signed = |head: &String| head.contains("credential=store-key/") && !head.contains("hush");
+    ensure!(heads.len() == 1 && heads.iter().all(signed), "{heads:?}");
+    Ok(())
+}
+
+async fn clock() -> Outcome {
+    let refusal = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the \
+                   current time is too large.</Message></Error>";
+    let store = FakeHttp::start("403 Forbidden", refusal).await?;
+    let sent = send(&format!("s3://bucket/p?endpoint={}", store.endpoint)).await?;
+    let error = sent.err().context("passed")?;
+    ensure!(error.to_string().contains("clock"), "{error}");
+    Ok(())
+}
+
+async fn silent_metadata() -> Outcome {
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let store = FakeHttp::start(STORED, "").await?;
+    let (endpoint, metadata) = (&store.endpoint, silent.local_addr()?);
+    let url = format!("s3://bucket/p?endpoint={endpoint}&metadata_endpoint=http://{metadata}");
+    let begin = Instant::now();
+    let swept = Sweep::from_url(&url, Duration::ZERO)?.remove().await;
+    ensure!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    let error = swept.err().context("passed")?;
+    let source = error.source().context("a source")?.to_string();
+    ensure!(source.contains("metadata service"), "{source}");
+    ensure!(store.heads().is_empty());
+    Ok(())
+}
+
+async fn redirect() -> Outcome {
+    let other = FakeHttp::start(STORED, "").await?;
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
+        let store = FakeHttp::start(&format!("{status}\r\nlocation: {}/bucket/p", other.endpoint), "").await?;
+        let sent = send(&format!("s3://bucket/p?endpoint={}", store.endpoint)).await?;
+        ensure!(sent.is_err(), "{status}");
+        ensure!(
+            !store.heads().is_empty() && other.heads().is_empty(),
+            "{status}: {:?}",
+            other.heads()
+        );
+    }
+    Ok(())
+}
