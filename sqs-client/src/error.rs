@@ -390,6 +390,18 @@ mod tests {
     }
 
     #[test]
+    fn clones_share_the_servers_explanation() {
+        let error = answered(ErrorCode::InternalError, 500);
+        assert!(Arc::ptr_eq(&error.0.message, &error.clone().0.message));
+    }
+
+    #[test]
+    fn what_is_cut_ends_at_a_character() {
+        assert_eq!(cut("aé".to_owned(), 2), "a…");
+        assert_eq!(cut("aé".to_owned(), 3), "aé");
+    }
+
+    #[test]
     fn display_says_its_own_layer_once() {
         let error = answered(ErrorCode::QueueDoesNotExist, 400).with_operation("SendMessage");
         assert_eq!(

@@ -98,7 +98,7 @@ pub(crate) trait AttributeText: Sized {
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
-/// Implements [`AttributeText`] by `Display` and `FromStr`.
+/// Implements [`AttributeText`] by `Display` and `FromStr`. Blanks around it do not count.
 macro_rules! attribute_text_by_display {
     ($($type:ty),*) => {$(
         impl AttributeText for $type {
@@ -106,12 +106,21 @@ macro_rules! attribute_text_by_display {
                 Ok(self.to_string())
             }
             fn from_text(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|error| format!("{error}"))
+                text.trim().parse().map_err(|error| format!("{error}"))
             }
         }
     )*};
 }
-attribute_text_by_display!(bool, u64, u32, String);
+attribute_text_by_display!(bool, u64, u32);
+
+impl AttributeText for String {
+    fn to_text(&self) -> Result<String, serde_json::Error> {
+        Ok(self.clone())
+    }
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
 
 impl AttributeText for Duration {
     fn to_text(&self) -> Result<String, serde_json::Error> {
@@ -202,8 +211,10 @@ pub(crate) mod attribute {
     ) -> Result<Option<T>, D::Error> {
         let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         // A server that answers an unset attribute with an empty string has not set it.
-        let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        text.map(T::from_text).transpose().map_err(super::custom)
+        text.filter(|text| !text.is_empty())
+            .map(|text| T::from_text(&text))
+            .transpose()
+            .map_err(super::custom)
     }
 }
 

@@ -105,6 +105,15 @@ fn a_mebibyte_of_json_takes_bounded_memory() {
         r#"{"Id":"","Code":""},"#,
         r#"{"Id":"","Code":""}]}"#,
     ));
+    // Read message by message, after the whole could not be.
+    read::<ReceiveMessage>(numbered(
+        r#"{"Messages":[{"Body":5,"MessageAttributes":{"#,
+        |i| format!(r#""{i:x}":{{"DataType":""}},"#),
+        r#""":{"DataType":""}}}]}"#,
+    ));
+    read::<ReceiveMessage>(filled(r#"{"Messages":[5,"#, r#"{"ReceiptHandle":""},"#, "5]}"));
+    read::<ReceiveMessage>(filled(r#"{"Messages":["#, "5,", "5]}"));
+    read::<ReceiveMessage>(filled(r#"{"Messages":[{"MessageId":""#, r"", r#"","Body":5}]}"#));
     for unknown in [&*lists, &objects, "[0],", "0,"] {
         read::<SendMessageBatch>(filled(
             r#"{"Successful":[{"Id":"","MessageId":"","x":["#,
@@ -135,6 +144,8 @@ fn a_mebibyte_of_xml_takes_bounded_memory() {
     read::<ListQueues>(&nested("<a>", "</a>", 14));
     read::<GetQueueAttributes>("<Attribute><Name>x</Name><Value/></Attribute>");
     read::<ReceiveMessage>("<Message><ReceiptHandle/></Message>");
+    read::<ReceiveMessage>("<Message>&#xD800;</Message>");
+    read::<ReceiveMessage>("&#xD800;");
     read::<SendMessageBatch>("<SendMessageBatchResultEntry><Id/><MessageId/></SendMessageBatchResultEntry>");
     for body in [
         filled("", "<a>", ""),
@@ -143,6 +154,7 @@ fn a_mebibyte_of_xml_takes_bounded_memory() {
         filled("<", "a", "></b>"),
         filled("<!DOCTYPE a [", "<!ENTITY a '&b;'>", "]><a/>"),
         filled("<a>&", "a", ";</a>"),
+        filled("<a>", "&a;", "</a>"),
     ] {
         bounded::<ListQueues>(Wire::Query, 200, body);
     }

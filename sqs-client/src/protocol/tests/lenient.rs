@@ -151,7 +151,7 @@ fn blanks_around_ids_and_digests_of_xml_do_not_count() {
 #[test]
 fn an_error_is_found_wherever_a_server_says_it() {
     for (body, message) in [
-        // ElasticMQ to 1.6.1.
+        // The code is only at the beginning of the message.
         (
             r#"{"__type":"Sender","message":"AWS.SimpleQueueService.NonExistentQueue; see the SQS docs."}"#,
             "AWS.SimpleQueueService.NonExistentQueue; see the SQS docs.",
