@@ -11,7 +11,7 @@ use md5::{Digest as _, Md5};
 
 use crate::error::Error;
 use crate::operation::SendMessageOutput;
-use crate::types::{Message, MessageAttributeValue, OutgoingMessage, QuotedId};
+use crate::types::{Message, MessageAttributeValue, OutgoingMessage, bounded_id};
 use lanes::Digest;
 
 type Attributes = BTreeMap<String, MessageAttributeValue>;
@@ -48,8 +48,8 @@ pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Re
 
 /// Finds the messages that are not what the server says it sent, by their indices in ascending order.
 ///
-/// Some servers give the MD5 of all attributes although only some were asked for. So where not `all_attributes` were,
-/// another MD5 of them says nothing.
+/// Some servers send the MD5 of all attributes although only some were requested. Unless `all_attributes` were, a
+/// different MD5 of them says nothing.
 pub(crate) fn damaged(messages: &[Message], all_attributes: bool) -> Vec<(usize, Error)> {
     let bodies = check_bodies(messages.iter().map(|message| Said {
         of: message.body.as_str(),
@@ -95,10 +95,10 @@ impl<T: ?Sized> Said<'_, T> {
         if self.md5.is_some_and(|md5| is_hex_of(md5.trim(), digest)) {
             return Ok(());
         }
-        let (named, id) = (self.named, QuotedId(self.message_id));
+        let (named, id) = (self.named, bounded_id(self.message_id));
         Err(Error::checksum(format!(
-            "the server's {named} of message {id} does not match: the message was damaged on the way, or the server \
-             computes this MD5 otherwise; for such a server, set `verify_checksums(false)`"
+            "the server's {named} of message {id:?} does not match: the message was damaged on the way, or the \
+             server computes this MD5 differently; for such a server, set `verify_checksums(false)`"
         )))
     }
 }

@@ -264,7 +264,7 @@ impl ClientBuilder {
     }
 
     /// Sets whether to compare the server's MD5s of bodies and attributes. Default: `true`. Turn it off for a server that
-    /// computes them otherwise than SQS.
+    /// computes them differently from SQS.
     ///
     /// The MD5 of received message attributes is compared only where all of them were requested (`All`), because some
     /// servers send that of all attributes although only some were requested.

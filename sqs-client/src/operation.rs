@@ -128,7 +128,7 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Logs what a success brought that its caller may not look at.
+    /// Logs the part of an output that its caller may ignore.
     #[doc(hidden)]
     fn report(&self, output: &Self::Output) {
         let _ = output;

@@ -38,4 +38,4 @@ pub use system_attributes::{MessageSystemAttributeName, MessageSystemAttributes}
 
 pub(crate) use open_enum::open_enum;
 pub(crate) use outgoing::message_setters;
-pub(crate) use rejected::QuotedId;
+pub(crate) use rejected::bounded_id;

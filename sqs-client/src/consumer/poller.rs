@@ -107,13 +107,13 @@ impl Reservation {
         let (messages, returns) = rejected::separate(received, ordered, |receives| self.shared.backoff(receives));
         self.note_ages(&messages);
         let (confirmed, messages) = confirmed(&self.shared, asked, messages).await;
-        // What goes back keeps its slots until it is there.
+        // Returned messages keep their slots until the server has confirmed it.
         let reserved = std::mem::replace(&mut self.slots, returns.len());
         self.shared.update(|state| {
             state.unreserve(reserved.saturating_sub(returns.len()));
             state.arrive(messages, confirmed, Instant::now());
         });
-        rejected::give_back(&self.shared, returns, asked).await;
+        rejected::return_to_queue(&self.shared, returns, asked).await;
         polled
     }
 }

@@ -1,5 +1,5 @@
-//! What a receive brought and is not handled: rejected messages and, where groups are kept in order, what came after
-//! them in their groups. All of it goes back to the queue.
+//! The messages of a receive that are returned to the queue unhandled: rejected ones and, where groups are kept in order,
+//! those that came after them in their groups.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use super::lease;
 use super::shared::Shared;
 use crate::operation::ReceiveMessageOutput;
-use crate::types::{Message, QuotedId};
+use crate::types::{Message, bounded_id};
 
-/// A message that goes back to the queue, which shows it again after `delay`.
+/// A message to return to the queue, which hides it for `delay`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Return {
     message_id: String,
@@ -42,7 +42,7 @@ impl Stopped {
     }
 }
 
-/// Separates the messages to handle from those that go back. A rejected message counts as one whose handling failed:
+/// Separates the messages to handle from those to return. A rejected message counts as one whose handling failed:
 /// `backoff` says for how long it is hidden, by the number of its receives.
 pub(super) fn separate(
     received: ReceiveMessageOutput,
@@ -81,7 +81,7 @@ pub(super) fn separate(
 }
 
 /// Returns the messages to the queue, while the lease lasts of a receive that was sent no earlier than `asked`.
-pub(super) async fn give_back(shared: &Shared, returns: Vec<Return>, asked: Instant) {
+pub(super) async fn return_to_queue(shared: &Shared, returns: Vec<Return>, asked: Instant) {
     let until = asked + lease::usable(shared.settings.visibility_timeout);
     let returned = returns.into_iter().map(|message| async move {
         let Return {
@@ -93,10 +93,10 @@ pub(super) async fn give_back(shared: &Shared, returns: Vec<Return>, asked: Inst
         match timeout_at(until, changed).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(message_id = %QuotedId(&message_id), %error, "a rejected message, or one behind it, could not be returned");
+                tracing::warn!(message_id = %bounded_id(&message_id), %error, "a rejected message, or one behind it, could not be returned");
             }
             Err(_) => {
-                tracing::warn!(message_id = %QuotedId(&message_id), "a rejected message, or one behind it, could not be returned in time");
+                tracing::warn!(message_id = %bounded_id(&message_id), "a rejected message, or one behind it, could not be returned in time");
             }
         }
     });
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_message_goes_back_by_the_backoff_and_the_others_are_handled() {
+    fn a_rejected_message_is_returned_by_the_backoff_and_the_others_are_handled() {
         let messages = [("a", true), ("a", false), ("a", true), ("", true)];
         let (handled, returned) = separated(&messages, false);
         assert_eq!(handled, ["0", "2", "3"]);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_a_rejected_message_in_its_group_goes_back_with_it() {
+    fn what_is_behind_a_rejected_message_in_its_group_is_returned_with_it() {
         let messages = [
             ("a", true),
             ("a", false),

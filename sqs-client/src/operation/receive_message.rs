@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::seconds;
-use crate::types::{Message, MessageSystemAttributeName, QuotedId, RejectedMessage, lenient, parts};
+use crate::types::{Message, MessageSystemAttributeName, RejectedMessage, bounded_id, lenient, parts};
 use crate::{Client, Error, Request, checksum, limits, validate};
 
 /// Receives up to 10 messages: the input of [`Client::receive_message`].
@@ -135,29 +135,29 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
 
     fn report(&self, output: &ReceiveMessageOutput) {
         for RejectedMessage { message, error, .. } in &output.rejected {
-            tracing::warn!(message_id = %QuotedId(&message.message_id), %error, "a received message was rejected");
+            tracing::warn!(message_id = %bounded_id(&message.message_id), %error, "a received message was rejected");
         }
     }
 });
 
 impl ReceiveMessage {
-    /// Returns `true` if the server's MD5 of the attributes must be that of those which came: some servers give that of
-    /// all, whichever were asked for.
+    /// Returns `true` if all message attributes are requested.
     fn asks_for_all_attributes(&self) -> bool {
         let names = &self.message_attribute_names;
         names.iter().any(|name| name == "All" || name == ".*")
     }
 }
 
-/// Reads a response message by message. `None` if it does not consist of messages, or more of them cannot be read than a
-/// receive can bring.
+/// Reads a response message by message. `None` if it does not consist of messages, or if more of them are rejected than a
+/// receive returns.
 fn read_each(json: &[u8]) -> Option<ReceiveMessageOutput> {
     let mut output = ReceiveMessageOutput::default();
     let mut position = 0;
     parts::members(json, |name, list| match name {
         "Messages" => parts::elements(list, |element| {
             match serde_json::from_slice(element) {
-                Ok(message) => output.messages.extend::<Option<Message>>(message),
+                Ok(Some(message)) => output.messages.push(message),
+                Ok(None) => return Some(()),
                 Err(_) => output.rejected.push(RejectedMessage::salvage(element, position)),
             }
             position += 1;

@@ -1,4 +1,4 @@
-//! How much a response may hold beside its text.
+//! The bound on the values of a response.
 
 use crate::config::MAX_RESPONSE_VALUES;
 

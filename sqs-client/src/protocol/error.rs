@@ -59,7 +59,7 @@ pub(super) fn decode(answer: &Answer) -> ServiceError {
 /// The members that hold the error in servers which write in JSON what the Query protocol has in XML.
 const NESTED: [&str; 5] = ["Error", "error", "ErrorResponse", "Errors", "Result"];
 
-/// How deep an error is looked for.
+/// The greatest depth at which an error is looked for.
 const MAX_NESTED: usize = 2;
 
 fn from_json(body: &[u8]) -> Option<Said> {

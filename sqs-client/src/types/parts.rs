@@ -50,7 +50,7 @@ fn value(json: &[u8]) -> Option<(&[u8], &[u8])> {
     json.split_at_checked(values.byte_offset())
 }
 
-/// What follows this character, if it comes first.
+/// Returns what follows this character, if it comes first.
 fn after(json: &[u8], first: u8) -> Option<&[u8]> {
     json.trim_ascii_start().strip_prefix(&[first])
 }

@@ -6,7 +6,7 @@ use super::{Message, MessageSystemAttributeName, parts};
 use crate::error::Error;
 
 /// Longest id of a message that an error quotes.
-const MAX_QUOTED_ID_CHARS: usize = 128;
+const MAX_QUOTED_ID_BYTES: usize = 128;
 
 /// A received message that was rejected, while others of the same response were accepted: it could not be read, or it is
 /// not what the server says it sent.
@@ -52,8 +52,8 @@ impl RejectedMessage {
             (Some(()), None) if message.receipt_handle.is_empty() => "it has no receipt handle".to_owned(),
             (Some(()), None) => "a member is there twice".to_owned(),
         };
-        let id = QuotedId(&message.message_id);
-        let error = Error::response(format!("message {id} could not be read: {cause}"));
+        let id = bounded_id(&message.message_id);
+        let error = Error::response(format!("message {id:?} could not be read: {cause}"));
         Self {
             message,
             position,
@@ -62,7 +62,7 @@ impl RejectedMessage {
     }
 }
 
-/// By what can be compared of the errors.
+/// Compares errors by kind and message, as their sources cannot be compared.
 impl PartialEq for RejectedMessage {
     fn eq(&self, other: &Self) -> bool {
         let comparable = |this: &Self| (this.position, this.error.kind());
@@ -74,14 +74,9 @@ impl PartialEq for RejectedMessage {
 
 impl Eq for RejectedMessage {}
 
-/// A message's id as errors and logs quote it: cut to a bounded length.
-pub(crate) struct QuotedId<'a>(pub(crate) &'a str);
-
-impl fmt::Display for QuotedId<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let end = self.0.char_indices().nth(MAX_QUOTED_ID_CHARS).map(|(at, _)| at);
-        write!(f, "{:?}", self.0.get(..end.unwrap_or(self.0.len())).unwrap_or_default())
-    }
+/// A message's id, as errors and logs quote it.
+pub(crate) fn bounded_id(id: &str) -> &str {
+    id.get(..id.floor_char_boundary(MAX_QUOTED_ID_BYTES)).unwrap_or(id)
 }
 
 fn read_member(message: &mut Message, name: &str, json: &[u8]) -> Result<(), String> {

@@ -16,7 +16,7 @@ pub(super) struct Published {
     pub(super) attributes: BTreeMap<String, MessageAttributeValue>,
 }
 
-/// What tells a notification from other JSON: its type, and that it names its topic.
+/// The members that tell a notification from other JSON.
 #[derive(Deserialize)]
 struct Marks {
     #[serde(rename = "Type")]

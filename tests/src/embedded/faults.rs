@@ -35,7 +35,7 @@ pub enum FaultKind {
     WrongMd5,
     /// A message of this body is delivered with a number in its place.
     SpoilBody(String),
-    /// A received message has the MD5 of all its attributes, whichever were asked for, as fauxqs does it.
+    /// A received message has the MD5 of all its attributes, whichever were requested, as fauxqs does it.
     DigestAllAttributes,
     /// So many entries of a batch, picked at random, fail with a server-side `InternalError` and have no effect.
     FailEntries(usize),

@@ -21,7 +21,7 @@ fn decode<Op: Operation>(protocol: Wire, status: u16, body: &str) -> Result<Op::
     protocol.decode::<Op>(&answer)
 }
 
-/// What every one of these responses says.
+/// The output of all these responses, which is one.
 fn same<Op: Operation>(bodies: &[&str]) -> Op::Output
 where
     Op::Output: PartialEq + Debug,

@@ -44,7 +44,7 @@ async fn digest_of_all(setting: Setting) -> Outcome {
     let extended = setting.extended()?.build()?;
     let message = ExtendedMessage::new(large()).message_attribute("lang", "en");
     extended.send(&setting.queue, message).await?;
-    // Of the message's attributes, only the layer's own are asked for.
+    // Only the layer's own attributes are requested.
     let receive = extended.receive(&setting.queue).wait_time(Duration::from_secs(5));
     let delivery = receive.await?.into_iter().next().context("a message")??;
     ensure!(delivery.message_attributes().is_empty() && delivery.is_offloaded());
