@@ -33,6 +33,7 @@ use crate::{limits, validate};
 pub use around::{Handled, Handling};
 pub use deliveries::Deliveries;
 pub use delivery::{AckOutcome, Delivery};
+pub use lease::{LEASE_MARGIN, Lease};
 pub use pace::MAX_REFUSED_POLLS;
 
 /// How many messages a consumer handles at a time, unless set otherwise.

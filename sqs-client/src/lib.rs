@@ -83,6 +83,12 @@ pub use consumer::{
     DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, Handled, Handling,
     MAX_REFUSED_POLLS,
 };
+/// What sqs-extended shares: not a part of the API.
+#[cfg(feature = "consumer")]
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::consumer::{LEASE_MARGIN, Lease};
+}
 #[cfg(feature = "aws-config")]
 pub use credentials::AwsConfigCredentials;
 pub use credentials::{

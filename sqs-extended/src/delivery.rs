@@ -335,8 +335,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// The visibility timeout could not be changed, or could and the answer was lost: until another call succeeds, the
-    /// shorter of the two counts for [`ack`](Self::ack).
+    /// The visibility timeout could not be changed, or could and the response was lost. Until another call succeeds, the
+    /// shorter of the two counts for [`ack`](Self::ack). A lease that is over stays over, even if SQS confirms a later call.
     ///
     /// # Cancel safety
     ///

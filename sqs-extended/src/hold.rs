@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqs_client::Client;
+use sqs_client::{Client, ErrorCode};
 
 use crate::consumer::set::HeldSet;
 use crate::lease::Lease;
@@ -93,6 +93,17 @@ impl Leased {
         let request = self
             .client
             .change_message_visibility(&*self.queue_url, &*self.receipt_handle, timeout);
-        self.lease.change(timeout, async { request.await.map(drop) }).await
+        let changed = self.lease.change(timeout, async { request.await.map(drop) }).await;
+        if changed.as_ref().is_err_and(says_that_it_is_not_ours) {
+            self.lease.refused();
+        }
+        changed
     }
+}
+
+fn says_that_it_is_not_ours(error: &sqs_client::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(ErrorCode::MessageNotInflight | ErrorCode::ReceiptHandleIsInvalid)
+    )
 }

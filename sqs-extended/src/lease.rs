@@ -1,21 +1,19 @@
 //! How long a received message is surely ours.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sqs_client::internal;
 use tokio::time::Instant;
 
-/// A lease ends this long before the visibility timeout does, for what two clocks and a network may differ by.
-pub const LEASE_MARGIN: Duration = Duration::from_secs(1);
+/// A lease ends this long before the visibility timeout does, or a quarter of the timeout where that is less: 1 second. Two
+/// clocks and a network may differ by that.
+pub const LEASE_MARGIN: Duration = internal::LEASE_MARGIN;
 
-/// The time up to which no other consumer can have been given the message.
-///
-/// SQS counts a visibility timeout from when it handles the request, so counting from before the request was *sent*
-/// errs on the safe side. SQS also answers success to the deletion of a message with a stale receipt handle, without
-/// deleting it: only this clock says whether a confirmed deletion was real.
+/// The [lease](internal::Lease) of a message that a receive brought, with its owner's changes of the visibility timeout.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    until: Mutex<Option<Instant>>,
+    state: Mutex<internal::Lease>,
     /// Held over a change of the visibility timeout: SQS keeps the last one to arrive, so only one may be under way.
     changing: tokio::sync::Mutex<()>,
 }
@@ -24,14 +22,14 @@ impl Lease {
     /// The lease of a message that a receive, sent no earlier than `asked`, hid for `visibility_timeout`.
     pub(crate) fn new(asked: Instant, visibility_timeout: Duration) -> Self {
         Self {
-            until: Mutex::new(end(asked, visibility_timeout)),
+            state: Mutex::new(internal::Lease::new(asked, visibility_timeout)),
             changing: tokio::sync::Mutex::new(()),
         }
     }
 
     /// Whether the message is surely still ours.
     pub(crate) fn holds(&self) -> bool {
-        self.until().is_some_and(|until| Instant::now() < until)
+        self.state().holds(Instant::now())
     }
 
     /// Asks for another visibility timeout by `request`, and keeps the lease true whatever comes of it: while the
@@ -42,30 +40,22 @@ impl Lease {
         request: impl Future<Output = Result<(), E>>,
     ) -> Result<(), E> {
         let _one_at_a_time = self.changing.lock().await;
-        let new = end(Instant::now(), visibility_timeout);
-        {
-            let mut until = self.until_mut();
-            *until = (*until).min(new);
-        }
+        let asked = Instant::now();
+        self.state().asked(asked, visibility_timeout);
         request.await?;
-        *self.until_mut() = new;
+        self.state().extended(asked, visibility_timeout, Instant::now());
         Ok(())
     }
 
-    fn until(&self) -> Option<Instant> {
-        *self.until_mut()
+    /// The server says that the message is not ours.
+    pub(crate) fn refused(&self) {
+        self.state().refused();
     }
 
-    fn until_mut(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        // An Instant is whole at any time, so a panic elsewhere cannot have spoilt it.
-        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, internal::Lease> {
+        // It is whole at any time, so a panic elsewhere cannot have spoilt it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `None`, which is less than any `Some`, where nothing is left after the margin.
-fn end(asked: Instant, visibility_timeout: Duration) -> Option<Instant> {
-    let lease = visibility_timeout.checked_sub(LEASE_MARGIN)?;
-    asked.checked_add(lease)
 }
 
 #[cfg(test)]
@@ -111,15 +101,36 @@ mod tests {
         let lease = Lease::new(Instant::now(), 10 * SECOND);
         let never = lease.change(2 * SECOND, std::future::pending::<Result<(), ()>>());
         tokio::time::timeout(Duration::from_millis(1), never).await.unwrap_err();
-        tokio::time::advance(SECOND).await;
+        tokio::time::advance(2 * SECOND).await;
         assert!(!lease.holds());
-        lease.change(10 * SECOND, async { Ok::<_, ()>(()) }).await.unwrap();
-        assert!(lease.holds(), "a confirmed one sets it right");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_confirmed_change_sets_an_unconfirmed_one_right_in_time() {
+        let lease = Lease::new(Instant::now(), 10 * SECOND);
+        lease.change(4 * SECOND, async { Err(()) }).await.unwrap_err();
+        lease.change(20 * SECOND, async { Ok::<_, ()>(()) }).await.unwrap();
+        tokio::time::advance(18 * SECOND).await;
+        assert!(lease.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_stays_lost() {
+        let lease = Lease::new(Instant::now(), 10 * SECOND);
+        tokio::time::advance(10 * SECOND).await;
+        lease.change(60 * SECOND, async { Ok::<_, ()>(()) }).await.unwrap();
+        assert!(!lease.holds(), "a late confirmation");
+
+        let lease = Lease::new(Instant::now(), 10 * SECOND);
+        lease.refused();
+        lease.change(60 * SECOND, async { Ok::<_, ()>(()) }).await.unwrap();
+        assert!(!lease.holds(), "the server said so");
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_visibility_is_no_lease() {
         assert!(!Lease::new(Instant::now(), Duration::ZERO).holds());
-        assert!(!Lease::new(Instant::now(), LEASE_MARGIN).holds());
+        let short = Lease::new(Instant::now(), LEASE_MARGIN);
+        assert!(short.holds(), "a short one is not all margin");
     }
 }

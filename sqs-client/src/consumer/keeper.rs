@@ -56,7 +56,7 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
     let asked = Instant::now();
     let handle = entry.receipt_handle();
     match shared.batcher.change_visibility(handle, extension).await {
-        Ok(()) => entry.lease().extended(asked, extension),
+        Ok(()) => entry.lease().extended(asked, extension, Instant::now()),
         Err(error) if is_stale(&error) => {
             // A message that was deleted meanwhile has no lease to lose.
             if shared.look(|state| state.is_kept(entry)) {

@@ -8,14 +8,14 @@ use crate::limits;
 
 /// A lease ends this long before the visibility timeout does, or a quarter of the timeout where that is less: for what
 /// two clocks may differ by.
-const MARGIN: Duration = Duration::from_secs(1);
+pub const LEASE_MARGIN: Duration = Duration::from_secs(1);
 
 /// Extensions end this long before the 12 hours that SQS lets a message be held, counted from before the receive.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
 
 /// The part of a visibility timeout that a lease counts on.
 pub(super) fn usable(visibility: Duration) -> Duration {
-    visibility.saturating_sub(MARGIN.min(visibility / 4))
+    visibility.saturating_sub(LEASE_MARGIN.min(visibility / 4))
 }
 
 /// The time up to which no other consumer can have been given the message, and the extensions of that time.
@@ -23,8 +23,10 @@ pub(super) fn usable(visibility: Duration) -> Duration {
 /// SQS counts a visibility timeout from when it handles the request, so counting from before the request was *sent*
 /// errs on the safe side. SQS also answers success to the deletion of a message by a stale receipt handle, without
 /// deleting it: only this clock says whether a confirmed deletion was real.
+///
+/// A lease that was lost stays lost, whatever is confirmed later: another consumer may have the message.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub struct Lease {
     visibility: Duration,
     /// Before the receive was sent.
     received: Instant,
@@ -48,7 +50,8 @@ pub(super) enum Need {
 
 impl Lease {
     /// The lease of a message that a receive, sent no earlier than `asked`, hid for `visibility`.
-    pub(super) fn new(asked: Instant, visibility: Duration) -> Self {
+    #[must_use]
+    pub fn new(asked: Instant, visibility: Duration) -> Self {
         let usable = usable(visibility);
         Self {
             visibility,
@@ -61,7 +64,8 @@ impl Lease {
     }
 
     /// Whether the message is surely ours.
-    pub(super) fn holds(&self, now: Instant) -> bool {
+    #[must_use]
+    pub fn holds(&self, now: Instant) -> bool {
         !self.lost && now < self.until
     }
 
@@ -101,10 +105,15 @@ impl Lease {
         Need::Extension(extension)
     }
 
+    /// Another visibility timeout is asked for, which may be shorter. Until it is confirmed, the earlier end counts.
+    pub fn asked(&mut self, asked: Instant, visibility: Duration) {
+        self.until = self.until.min(asked + usable(visibility));
+    }
+
     /// The extension, sent no earlier than `asked`, was confirmed.
-    pub(super) fn extended(&mut self, asked: Instant, extension: Duration) {
+    pub fn extended(&mut self, asked: Instant, extension: Duration, now: Instant) {
         self.under_way = false;
-        if !self.lost {
+        if self.holds(now) {
             let usable = usable(extension);
             (self.until, self.due) = (asked + usable, asked + usable / 2);
         }
@@ -117,7 +126,7 @@ impl Lease {
     }
 
     /// The server says that the message is not ours; `true` if that is news.
-    pub(super) fn refused(&mut self) -> bool {
+    pub fn refused(&mut self) -> bool {
         !std::mem::replace(&mut self.lost, true)
     }
 
@@ -163,8 +172,31 @@ mod tests {
             lease.need(asked + 20 * SECOND, NO_SLACK),
             Need::Nothing(asked + 29 * SECOND)
         );
-        lease.extended(asked + 14 * SECOND, 30 * SECOND);
+        lease.extended(asked + 14 * SECOND, 30 * SECOND, asked + 15 * SECOND);
         assert_eq!(lease.until(), asked + 43 * SECOND);
+    }
+
+    #[test]
+    fn a_confirmation_that_comes_after_the_end_revives_nothing() {
+        let (mut lease, asked) = lease(30);
+        assert_eq!(lease.need(asked + 28 * SECOND, SECOND), Need::Extension(30 * SECOND));
+        // Nobody has looked meanwhile.
+        lease.extended(asked + 28 * SECOND, 30 * SECOND, asked + 29 * SECOND);
+        assert!(!lease.holds(asked + 29 * SECOND));
+        assert_eq!(lease.need(asked + 30 * SECOND, NO_SLACK), Need::Loss);
+    }
+
+    #[test]
+    fn the_earlier_end_counts_until_a_change_is_confirmed() {
+        let (mut lease, asked) = lease(30);
+        lease.asked(asked, 10 * SECOND);
+        assert_eq!(lease.until(), asked + 9 * SECOND);
+        lease.asked(asked, 60 * SECOND);
+        assert_eq!(lease.until(), asked + 9 * SECOND);
+        lease.extended(asked, 60 * SECOND, asked + SECOND);
+        assert_eq!(lease.until(), asked + 59 * SECOND);
+        lease.asked(asked + SECOND, Duration::ZERO);
+        assert!(!lease.holds(asked + SECOND));
     }
 
     #[test]
@@ -185,7 +217,7 @@ mod tests {
         }
         assert!((4..=6).contains(&tries), "{tries}");
         assert_eq!(lost, 1, "the loss is said once");
-        lease.extended(asked + 28 * SECOND, 30 * SECOND);
+        lease.extended(asked + 28 * SECOND, 30 * SECOND, now);
         assert!(!lease.holds(asked + 30 * SECOND), "what is lost stays lost");
     }
 
@@ -206,7 +238,7 @@ mod tests {
                 Need::Extension(extension) => {
                     assert!(now + extension <= asked + twelve_hours);
                     last = now + extension;
-                    lease.extended(now, extension);
+                    lease.extended(now, extension, now);
                 }
                 Need::Loss => break,
                 Need::Nothing(_) => {}
