@@ -266,7 +266,26 @@ impl Delivery {
     ///
     /// As with [`nack`](Self::nack).
     pub async fn nack_with_backoff(&self) -> Result<(), Error> {
-        self.nack(self.held.shared.backoff(self.receive_count())).await
+        self.nack(self.backoff()).await
+    }
+
+    /// Returns the time for which [`nack_with_backoff`](Self::nack_with_backoff) would hide the message. It is random, so
+    /// that each call returns another. For whoever returns several messages that are to come again together.
+    #[must_use]
+    pub fn backoff(&self) -> Duration {
+        self.held.shared.backoff(self.receive_count())
+    }
+
+    /// Waits until the consumer that the message is from stops, for whatever reason: it polls no more, and what waits for a
+    /// handler is returned to the queue. The future does not keep the message. For whoever keeps deliveries that were
+    /// [set aside](Self::set_aside), as a stopped consumer waits for them until its grace is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again at any time.
+    pub fn consumer_stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.held.shared);
+        async move { shared.stopped().await }
     }
 
     /// Whether it was acknowledged or given back.

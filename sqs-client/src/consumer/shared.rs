@@ -1,5 +1,6 @@
 //! The state that a consumer's tasks share, and how they wake each other.
 
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) poller: Notify,
     pub(super) keeper: Notify,
     pub(super) rest: Notify,
+    stopped: Notify,
 }
 
 impl Shared {
@@ -46,6 +48,7 @@ impl Shared {
             poller: Notify::new(),
             keeper: Notify::new(),
             rest: Notify::new(),
+            stopped: Notify::new(),
         }
     }
 
@@ -85,6 +88,17 @@ impl Shared {
         self.update(|state| state.stop(Instant::now()));
         self.poller.notify_one();
         self.keeper.notify_one();
+        self.stopped.notify_waiters();
+    }
+
+    /// Ends once the consumer is stopped.
+    pub(super) async fn stopped(&self) {
+        let mut told = pin!(self.stopped.notified());
+        // From here on a word is not missed.
+        told.as_mut().enable();
+        if !self.look(|state| state.is_stopping()) {
+            told.await;
+        }
     }
 
     /// Counts one more of these.
