@@ -4,10 +4,12 @@
 //! the segments that wait for others.
 
 mod gathering;
+mod in_handling;
 mod incomplete;
 mod requirements;
 mod segment;
 pub(crate) mod set;
+mod spilling;
 mod worker;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use sqs_client::limits;
 use tokio::task::JoinSet;
 
 use self::gathering::Gathering;
+use self::in_handling::InHandling;
 use self::incomplete::Hook;
 use self::worker::Worker;
 use crate::client::ExtendedClient;
@@ -28,9 +31,9 @@ use crate::policy::is_fifo;
 use crate::segment::fifo::Planner;
 use crate::segment::{ATTRIBUTES, Limits};
 
-pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
+pub use incomplete::{INCOMPLETE_HOOK_TIMEOUT, IncompleteAction, IncompletePayload, IncompleteReason};
 
-/// How many bytes of segments a consumer holds, unless [set](ExtendedConsumer::held_bytes): 128 MiB.
+/// The default of [`ExtendedConsumer::held_bytes`]: 128 MiB.
 pub const DEFAULT_HELD_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Of how many payloads a consumer holds segments, unless [set](ExtendedConsumer::held_payloads).
@@ -39,8 +42,11 @@ pub const DEFAULT_HELD_PAYLOADS: usize = 1_000;
 /// How long a consumer waits for the rest of a payload, unless [set](ExtendedConsumer::incomplete_after): 5 minutes.
 pub const DEFAULT_INCOMPLETE_AFTER: Duration = Duration::from_secs(300);
 
-/// Payloads above this are gathered in temporary files, unless [set](ExtendedConsumer::spill_above): 16 MiB.
+/// The default of [`ExtendedConsumer::spill_above`]: 16 MiB.
 pub const DEFAULT_SPILL_ABOVE: u64 = 16 * 1024 * 1024;
+
+/// The default of [`ExtendedConsumer::spill_files`]: 64 temporary files.
+pub const DEFAULT_SPILL_FILES: usize = 64;
 
 /// Where consumers compete, how long one holds segments of a payload whose first it does not have: time for a few receives.
 const GATHER: Duration = Duration::from_millis(500);
@@ -65,6 +71,9 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 /// then they are held, within bounds. What is not complete in time, or has no room, is given back to the queue; never
 /// deleted, unless [`on_incomplete`](Self::on_incomplete) says so. What has no room again and again comes back after half
 /// a minute in the end. A payload takes one handler's place.
+///
+/// A payload whose handling fails comes again as a whole, after one delay for all its segments. What expired once gives way to
+/// payloads that have not, and waits longer each time.
 ///
 /// * **Standard queues.** Where several consumers [compete](Self::consumers), segments of a payload scatter: they gather at
 ///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's
@@ -96,6 +105,7 @@ pub struct ExtendedConsumer {
     consumer: sqs_client::Consumer,
     queue_url: String,
     settings: Settings,
+    in_handling: InHandling,
 }
 
 #[derive(Clone, Debug)]
@@ -107,6 +117,7 @@ struct Settings {
     held_payloads: usize,
     incomplete_after: Duration,
     spill_above: u64,
+    spill_files: usize,
     incomplete: Hook,
 }
 
@@ -128,8 +139,14 @@ impl ExtendedClient {
     /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
     pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
         let queue_url = queue_url.into();
+        let in_handling = InHandling::default();
+        let outermost = in_handling.clone();
+        let consumer = self.client().consumer(&queue_url).around(move |delivery, handling| {
+            let key = delivery.message().receipt_handle.clone();
+            outermost.clone().around(key, handling)
+        });
         ExtendedConsumer {
-            consumer: self.client().consumer(&queue_url),
+            consumer,
             extended: self.clone(),
             queue_url,
             settings: Settings {
@@ -139,8 +156,10 @@ impl ExtendedClient {
                 held_payloads: DEFAULT_HELD_PAYLOADS,
                 incomplete_after: DEFAULT_INCOMPLETE_AFTER,
                 spill_above: DEFAULT_SPILL_ABOVE,
+                spill_files: DEFAULT_SPILL_FILES,
                 incomplete: Hook::default(),
             },
+            in_handling,
         }
     }
 }
@@ -167,8 +186,9 @@ impl ExtendedConsumer {
         self
     }
 
-    /// Most bytes of segments that are held, of payloads that are being handled as well; [`DEFAULT_HELD_BYTES`] unless
-    /// set. A payload that is larger can never be complete.
+    /// Sets how many bytes of segments are held at most, in memory and in temporary files, with attributes, headers and ids.
+    /// Payloads that are being handled count as well. A payload that is larger can never be complete. Default:
+    /// [`DEFAULT_HELD_BYTES`].
     pub fn held_bytes(mut self, bytes: u64) -> Self {
         self.settings.held_bytes = bytes;
         self
@@ -187,14 +207,24 @@ impl ExtendedConsumer {
         self
     }
 
-    /// The segments of payloads above this size wait in temporary files, in the system's folder for them;
-    /// [`DEFAULT_SPILL_ABOVE`] unless set.
+    /// Sets how many bytes of a payload's segments wait in memory. Once more of them have arrived, they wait in a temporary
+    /// file, in the system's folder for such files. Where that cannot be written, the payload is returned to the queue by the
+    /// backoff. Default: [`DEFAULT_SPILL_ABOVE`].
     pub fn spill_above(mut self, bytes: u64) -> Self {
         self.settings.spill_above = bytes;
         self
     }
 
-    /// Decides what becomes of a payload that is not complete in time; unless set, it is logged and given back.
+    /// Sets how many temporary files are open at most, at least 1. A payload that needs one more is returned to the queue by
+    /// the backoff. Default: [`DEFAULT_SPILL_FILES`].
+    pub fn spill_files(mut self, files: usize) -> Self {
+        self.settings.spill_files = files.max(1);
+        self
+    }
+
+    /// Decides what becomes of a payload that is not complete in time. By default it is logged and returned to the queue.
+    ///
+    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`]. While it decides, the segments stay hidden and count as held.
     ///
     /// ```no_run
     /// # fn f(consumer: sqs_extended::ExtendedConsumer) {
@@ -256,13 +286,14 @@ impl ExtendedConsumer {
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
         let planner = fifo.then(|| Planner::new(self.settings.incomplete_after));
-        let worker = Arc::new(Worker::new(self.extended, handler, Arc::clone(&gathering), planner));
-        let closing = Arc::clone(&gathering);
-        let shutdown = async move {
-            shutdown.await;
-            // What waits here would never be at rest.
-            closing.close();
-        };
+        let worker = Worker::new(
+            self.extended,
+            handler,
+            Arc::clone(&gathering),
+            self.in_handling,
+            planner,
+        );
+        let worker = Arc::new(worker);
         // In a set, as that aborts it when dropped.
         let mut keeper = JoinSet::new();
         keeper.spawn(Arc::clone(&gathering).keep());

@@ -96,8 +96,8 @@ pub use codec::{Codec, Encoding, EncryptionHeader};
 #[cfg(feature = "encryption")]
 pub use codec::{DataKey, KeyProvider, KeyProviderError, SecretKey, StaticKeys};
 pub use consumer::{
-    DEFAULT_HELD_BYTES, DEFAULT_HELD_PAYLOADS, DEFAULT_INCOMPLETE_AFTER, DEFAULT_SPILL_ABOVE, ExtendedConsumer,
-    IncompleteAction, IncompletePayload, IncompleteReason,
+    DEFAULT_HELD_BYTES, DEFAULT_HELD_PAYLOADS, DEFAULT_INCOMPLETE_AFTER, DEFAULT_SPILL_ABOVE, DEFAULT_SPILL_FILES,
+    ExtendedConsumer, INCOMPLETE_HOOK_TIMEOUT, IncompleteAction, IncompletePayload, IncompleteReason,
 };
 pub use content::{PayloadReader, PayloadStream};
 pub use delivery::{AckOutcome, Delivery, KeptReason};

@@ -12,7 +12,7 @@ mod split;
 pub(crate) use assembled::{Assembled, SegmentBytes, SpillFile};
 pub(crate) use form::Form;
 pub(crate) use header::{Header, InvalidSegment, Whole};
-pub(crate) use reassembler::{Action, Incomplete, Limits, Reassembler, Released};
+pub(crate) use reassembler::{Action, Incomplete, Limits, Reassembler, Released, Size};
 pub(crate) use split::{Segments, Split, payload_id};
 
 /// Most segments of a payload on a standard queue. At 256 KiB each they are 256 MiB, which a receiver would have to hold.

@@ -1,20 +1,22 @@
 //! The segments that wait for others of their payloads.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
-use sqs_client::Client;
-use tokio::sync::Notify;
+use futures::future::{Either, join_all, select};
+use sqs_client::{Client, Delivery};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::incomplete::{Hook, IncompleteAction, IncompletePayload};
-use super::segment::Segment;
+use super::segment::{Segment, backoff};
+use super::spilling::Spilling;
 use crate::client::ExtendedClient;
-use crate::error::{Error, ErrorKind};
-use crate::segment::{Action, Incomplete, Reassembler, Released, SegmentBytes, SpillFile, Whole};
+use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
 
 /// How often it is looked after leases that were lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -26,10 +28,11 @@ pub(super) struct Gathering {
     reassembler: Mutex<Option<Reassembler<Segment>>>,
     /// Something changed that time may have to do with.
     changed: Notify,
-    spill_above: u64,
-    /// The files of payloads that are gathered.
-    spills: Mutex<HashMap<String, Weak<SpillFile>>>,
+    spilling: Spilling,
     incomplete: Hook,
+    /// Whether it closes with the consumer.
+    closes: AtomicBool,
+    closed: watch::Sender<bool>,
 }
 
 /// A complete payload: what is known of it, its segments in order, and further messages of theirs.
@@ -59,67 +62,62 @@ impl Gathering {
             client: extended.client().clone(),
             reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
-            spill_above: settings.spill_above,
-            spills: Mutex::default(),
+            spilling: Spilling::new(settings.spill_above, settings.spill_files),
             incomplete: settings.incomplete.clone(),
+            closes: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
         }
     }
 
     /// Takes in a segment, and does what is to be done about others but for the payload that it completes.
-    ///
-    /// # Errors
-    ///
-    /// The segment could not be written to its file; it is given back.
-    pub(super) async fn offer(&self, segment: Segment) -> Result<Option<Complete>, Error> {
-        let segment = self.spilled(segment).await?;
+    pub(super) async fn offer(self: &Arc<Self>, segment: Segment) -> Option<Complete> {
+        let whole = segment.header.whole.clone();
         let actions = match &mut *self.reassembler() {
             Some(reassembler) => {
-                let (header, len) = (segment.header.clone(), segment.len());
-                reassembler.offer(&header, len, segment, Instant::now())
+                let (header, size) = (segment.header.clone(), segment.size());
+                reassembler.offer(&header, size, segment, Instant::now())
             }
-            // Dropped, and so given back.
+            // Dropped, and so returned.
             None => Vec::new(),
         };
         self.changed.notify_one();
-        Ok(self.perform(actions).await)
-    }
-
-    /// Of a large payload, the segment's bytes go to the file that all of them share.
-    async fn spilled(&self, mut segment: Segment) -> Result<Segment, Error> {
-        let SegmentBytes::Memory(bytes) = &segment.bytes else {
-            return Ok(segment);
-        };
-        if segment.header.whole.total <= self.spill_above {
-            return Ok(segment);
+        let complete = self.perform(actions);
+        // Only now, as what contradicts the payload must not be written to its file.
+        if complete.is_none() && self.spilling.concerns(whole.total) {
+            self.spill(&whole.id).await;
         }
-        let failed = |error| {
-            Error::io(
-                ErrorKind::File,
-                "a segment could not be written to a temporary file",
-                error,
-            )
+        complete
+    }
+
+    /// Writes what is held of a payload to its file, where it is too much for memory. A payload that cannot be written is
+    /// returned by the backoff, as one that cannot be handled.
+    async fn spill(self: &Arc<Self>, id: &str) {
+        let each = |with: &mut dyn FnMut(&mut Segment)| {
+            if let Some(reassembler) = &mut *self.reassembler() {
+                reassembler.gathered_mut(id).for_each(with);
+            }
         };
-        let file = self.spill_file(&segment.header.whole.id).map_err(failed)?;
-        let bytes = bytes.clone();
-        segment.bytes = SegmentBytes::spill(bytes, file, &segment.header)
-            .await
-            .map_err(failed)?;
-        Ok(segment)
+        let Err(error) = self.spilling.spill(each).await else {
+            return;
+        };
+        tracing::warn!(
+            payload_id = id,
+            error = &error as &dyn std::error::Error,
+            "a payload's segments could not be written to a temporary file, and are returned"
+        );
+        let actions = match &mut *self.reassembler() {
+            Some(reassembler) => {
+                let after = backoff(reassembler.gathered_mut(id).map(|segment| &segment.delivery));
+                reassembler.give_back(id, after, Instant::now())
+            }
+            None => Vec::new(),
+        };
+        self.perform(actions);
     }
 
-    fn spill_file(&self, id: &str) -> std::io::Result<Arc<SpillFile>> {
-        let mut spills = self.spills.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = spills.get(id).and_then(Weak::upgrade) {
-            return Ok(file);
-        }
-        spills.retain(|_, file| file.strong_count() > 0);
-        let file = Arc::new(SpillFile::create()?);
-        spills.insert(id.to_owned(), Arc::downgrade(&file));
-        Ok(file)
-    }
-
-    /// Does what is to be done, and returns the payload that is complete, of which there is at most one.
-    async fn perform(&self, actions: Vec<Action<Segment>>) -> Option<Complete> {
+    /// Does what is to be done, in a task of its own, and returns the payload that is complete, of which there is at most
+    /// one.
+    fn perform(self: &Arc<Self>, actions: Vec<Action<Segment>>) -> Option<Complete> {
         let mut complete = None;
         let mut others = Vec::new();
         for action in actions {
@@ -135,14 +133,17 @@ impl Gathering {
                         duplicates,
                     });
                 }
-                other => others.push(self.settle(other)),
+                other => others.push(Arc::clone(self).settle(other)),
             }
         }
-        join_all(others).await;
+        // Without a runtime the segments are dropped, and come again by themselves.
+        if let (false, Ok(runtime)) = (others.is_empty(), Handle::try_current()) {
+            runtime.spawn(join_all(others));
+        }
         complete
     }
 
-    async fn settle(&self, action: Action<Segment>) {
+    async fn settle(self: Arc<Self>, action: Action<Segment>) {
         match action {
             // Perhaps the same message as one that is held, by an older receipt: its visibility is not to be touched.
             Action::Release {
@@ -158,7 +159,13 @@ impl Gathering {
                 why,
                 tokens,
                 after,
-            } => self.incomplete(&whole, have, why, tokens, after).await,
+                cost,
+            } => {
+                self.incomplete(&whole, have, why, tokens, after).await;
+                if let Some(reassembler) = &mut *self.reassembler() {
+                    reassembler.decided(cost);
+                }
+            }
             // Somebody else's to handle.
             Action::Deliver { .. } => {}
         }
@@ -174,7 +181,12 @@ impl Gathering {
         after: Duration,
     ) {
         let payload = IncompletePayload::new(whole, have, why);
-        match self.incomplete.decide(payload).await {
+        // There is no time for a decision once the consumer stops.
+        let decided = match select(pin!(self.incomplete.decide(payload)), pin!(self.closed())).await {
+            Either::Left((action, _)) => action,
+            Either::Right(((), _)) => IncompleteAction::Release,
+        };
+        match decided {
             IncompleteAction::Release => {
                 drop(join_all(segments.into_iter().map(|segment| segment.release(after))).await)
             }
@@ -193,21 +205,29 @@ impl Gathering {
         self.settled(|reassembler| reassembler.acked(id, Instant::now()));
     }
 
-    /// The payload was given back.
-    pub(super) fn released(self: &Arc<Self>, id: &str) {
-        self.settled(|reassembler| reassembler.released(id));
+    /// The payload was returned, to come again at this time; at once where there is none.
+    pub(super) fn released(self: &Arc<Self>, id: &str, until: Option<Instant>) {
+        let now = Instant::now();
+        self.settled(|reassembler| reassembler.released(id, until.unwrap_or(now), now));
     }
 
     fn settled(self: &Arc<Self>, settle: impl FnOnce(&mut Reassembler<Segment>) -> Vec<Action<Segment>>) {
         let actions = self.reassembler().as_mut().map(settle).unwrap_or_default();
-        // Without a runtime the segments are dropped, and come back by themselves.
-        if let (false, Ok(runtime)) = (actions.is_empty(), tokio::runtime::Handle::try_current()) {
-            let this = Arc::clone(self);
-            runtime.spawn(async move { drop(this.perform(actions).await) });
+        self.perform(actions);
+    }
+
+    /// Closes once the consumer stops that this message is from: what waits here would never be at rest.
+    pub(super) fn close_with(self: &Arc<Self>, delivery: &Delivery) {
+        if !self.closes.swap(true, Ordering::Relaxed) {
+            let (this, stopped) = (Arc::clone(self), delivery.consumer_stopped());
+            tokio::spawn(async move {
+                stopped.await;
+                this.close();
+            });
         }
     }
 
-    /// Minds the time, without end.
+    /// Minds the time, until it is closed.
     pub(super) async fn keep(self: Arc<Self>) {
         loop {
             let now = Instant::now();
@@ -218,11 +238,11 @@ impl Gathering {
                     let look = reassembler.held().next().map(|_| now + LOOK_EVERY);
                     (actions, lost, reassembler.next_deadline().into_iter().chain(look).min())
                 }
-                None => (Vec::new(), Vec::new(), None),
+                None => return,
             };
             // They come again by themselves.
             drop(lost);
-            self.perform(actions).await;
+            self.perform(actions);
             match deadline {
                 Some(deadline) => drop(timeout_at(deadline, self.changed.notified()).await),
                 None => self.changed.notified().await,
@@ -230,12 +250,18 @@ impl Gathering {
         }
     }
 
-    /// Gives back all that is held, and whatever else comes.
+    /// Returns all that is held, and whatever else comes.
     pub(super) fn close(&self) {
         let held = self.reassembler().take().map(|mut reassembler| reassembler.drain());
-        // What is dropped is given back at once.
+        // What is dropped is returned at once.
         drop(held);
+        self.closed.send_replace(true);
         self.changed.notify_one();
+    }
+
+    async fn closed(&self) {
+        // It ends only with this, which is borrowed.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
     fn reassembler(&self) -> MutexGuard<'_, Option<Reassembler<Segment>>> {

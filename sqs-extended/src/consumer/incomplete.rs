@@ -1,12 +1,19 @@
 //! Payloads of which segments are missing, and what the caller wants to become of them.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::time::timeout;
 
 use crate::segment::{Incomplete, Whole};
+
+/// The time that [`on_incomplete`](crate::ExtendedConsumer::on_incomplete) has for a decision: 30 seconds. A hook that takes
+/// longer, or panics, counts as one that returned [`IncompleteAction::Release`].
+pub const INCOMPLETE_HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A payload that is not complete: some of its segments are held here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,10 +95,18 @@ impl Hook {
             reason = ?payload.reason,
             "a payload in segments is not complete"
         );
-        match &self.0 {
-            Some(hook) => hook(payload).await,
-            None => IncompleteAction::Release,
-        }
+        let Some(hook) = &self.0 else {
+            return IncompleteAction::Release;
+        };
+        let payload_id = payload.payload_id.clone();
+        let decision = AssertUnwindSafe(async { hook(payload).await }).catch_unwind();
+        let failed = match timeout(INCOMPLETE_HOOK_TIMEOUT, decision).await {
+            Ok(Ok(action)) => return action,
+            Ok(Err(_panic)) => "it panicked",
+            Err(_elapsed) => "it took too long",
+        };
+        tracing::warn!(payload_id, failed, "the hook for incomplete payloads did not decide");
+        IncompleteAction::Release
     }
 }
 

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use sqs_client::{Client, Message, OutgoingMessage};
+use sqs_client::{Client, Delivery, Message, OutgoingMessage};
 
 use crate::error::Error;
 use crate::outgoing::sent_on;
 use crate::policy::is_fifo;
-use crate::segment::{Header, InvalidSegment, SegmentBytes};
+use crate::segment::{Header, InvalidSegment, SegmentBytes, Size};
 
 /// A received segment, and what it takes to settle it.
 #[derive(Debug)]
 pub(super) struct Segment {
-    pub(super) delivery: sqs_client::Delivery,
+    pub(super) delivery: Delivery,
     pub(super) header: Header,
     /// What the caller gave the message, without the segment's bytes and header.
     pub(super) message: Message,
@@ -25,7 +25,7 @@ impl Segment {
     /// # Errors
     ///
     /// The segment is not sound.
-    pub(super) fn take(mut delivery: sqs_client::Delivery, header: Header) -> Result<Self, InvalidSegment> {
+    pub(super) fn take(mut delivery: Delivery, header: Header) -> Result<Self, InvalidSegment> {
         let mut message = delivery.take_message();
         let bytes = SegmentBytes::take(&header, &mut message)?;
         Ok(Self {
@@ -40,28 +40,55 @@ impl Segment {
         self.bytes.len()
     }
 
-    /// What becomes of it if this fails is that it is dropped, and so given back.
+    /// Bytes of the payload, and bytes that all of the message takes.
+    pub(super) fn size(&self) -> Size {
+        let attributes = self.message.message_attributes.iter();
+        let attributes: usize = attributes.map(|(name, value)| name.len() + value.size()).sum();
+        let said = self.message.attributes.iter();
+        let said: usize = said.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let ids = self.message.message_id.len() + self.message.receipt_handle.len();
+        // The delivery has ids and system attributes once more, and the header is kept as text would be.
+        let beside = attributes + 2 * (said + ids) + self.header.to_string().len();
+        Size {
+            len: self.len(),
+            held: self.len().saturating_add(u64::try_from(beside).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Returns it to the queue. If this fails it is dropped, and so returned once more.
     pub(super) async fn release(self, after: Duration) {
-        if let Err(error) = self.delivery.nack(after).await {
-            self.warn(&error, "a segment could not be given back");
+        // Its bytes are not needed any more.
+        let Self { delivery, .. } = self;
+        if let Err(error) = delivery.nack(after).await {
+            warn(&delivery, &error, "a segment could not be returned");
         }
     }
 
+    /// Deletes it. If this fails it comes again after the backoff.
     pub(super) async fn delete(self) {
-        if let Err(error) = self.delivery.ack().await {
-            self.warn(&error, "a segment could not be deleted");
+        let Self { delivery, .. } = self;
+        if let Err(error) = delivery.ack().await {
+            warn(&delivery, &error, "a segment could not be deleted");
+            return_with_backoff(&delivery).await;
         }
     }
 
-    /// Sends it to another queue, and deletes it once that is confirmed.
+    /// Sends it to another queue, and deletes it once that is confirmed. If this fails it comes again after the backoff.
     pub(super) async fn move_to(self, client: &Client, queue_url: &str) {
         let sent = match self.again(queue_url).await {
-            Ok(message) => client.send_message(queue_url, message).await,
-            Err(error) => return self.warn(&error, "a segment could not be read again"),
+            Ok(message) => client
+                .send_message(queue_url, message)
+                .await
+                .map(drop)
+                .map_err(Into::into),
+            Err(error) => Err(Box::<dyn std::error::Error + Send + Sync>::from(error)),
         };
         match sent {
-            Ok(_) => self.delete().await,
-            Err(error) => self.warn(&error, "a segment could not be moved"),
+            Ok(()) => self.delete().await,
+            Err(error) => {
+                warn(&self.delivery, &*error, "a segment could not be moved");
+                return_with_backoff(&self.delivery).await;
+            }
         }
     }
 
@@ -74,8 +101,21 @@ impl Segment {
         }
         Ok(sent)
     }
+}
 
-    fn warn(&self, error: &(dyn std::error::Error + 'static), what: &'static str) {
-        tracing::warn!(message_id = self.message.message_id, error, "{what}");
+/// The time for which all segments of a payload stay hidden after it failed: by the one that was received the least often,
+/// as others may have been received without the rest.
+pub(super) fn backoff<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Duration {
+    let least = deliveries.into_iter().min_by_key(|delivery| delivery.receive_count());
+    least.map(Delivery::backoff).unwrap_or_default()
+}
+
+async fn return_with_backoff(delivery: &Delivery) {
+    if let Err(error) = delivery.nack_with_backoff().await {
+        warn(delivery, &error, "a segment could not be returned");
     }
+}
+
+pub(super) fn warn(delivery: &Delivery, error: &(dyn std::error::Error + 'static), what: &'static str) {
+    tracing::warn!(message_id = delivery.message().message_id, error, "{what}");
 }

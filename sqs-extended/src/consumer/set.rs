@@ -1,15 +1,17 @@
 //! The messages of one payload, to be settled together.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use sqs_client::{AckOutcome, Delivery};
+use tokio::time::Instant;
 
 use super::gathering::Gathering;
+use super::segment::{backoff, warn};
 
-/// All messages of a payload that is being handled. Dropping it unsettled gives them back.
+/// All messages of a payload that is being handled. Dropping it unsettled returns them to the queue.
 pub(crate) struct HeldSet {
     /// At least one; duplicates among them.
     deliveries: Vec<Delivery>,
@@ -17,6 +19,8 @@ pub(crate) struct HeldSet {
     of: Option<(Arc<Gathering>, String)>,
     /// A part of it is deleted: it cannot come again as a whole.
     finished: AtomicBool,
+    /// When it comes again, once it was returned: all of it at one time.
+    returned_until: Mutex<Option<Instant>>,
 }
 
 impl HeldSet {
@@ -25,36 +29,48 @@ impl HeldSet {
             deliveries,
             of,
             finished: AtomicBool::new(false),
+            returned_until: Mutex::default(),
         }
     }
 
     /// Deletes all, and says whether all were surely ours until that was confirmed. What is left, if some cannot be
     /// deleted, is deleted as it comes again.
     pub(crate) async fn delete(&self) -> Result<bool, sqs_client::Error> {
-        let deleted = join_all(self.deliveries.iter().map(Delivery::ack)).await;
-        if deleted.iter().any(Result::is_ok)
+        let deleted = join_all(
+            self.deliveries
+                .iter()
+                .map(|delivery| async move { (delivery, delivery.ack().await) }),
+        )
+        .await;
+        if deleted.iter().any(|(_, deleted)| deleted.is_ok())
             && !self.finished.swap(true, Ordering::AcqRel)
             && let Some((gathering, id)) = &self.of
         {
             gathering.acked(id);
         }
-        let mut surely_ours = true;
-        for outcome in deleted {
-            surely_ours &= outcome? == AckOutcome::Deleted;
-        }
-        Ok(surely_ours)
+        let outcomes = all(deleted, "a segment could not be deleted")?;
+        Ok(outcomes.iter().all(|outcome| *outcome == AckOutcome::Deleted))
     }
 
+    /// Returns all to the queue, which shows them again after this time.
     pub(crate) async fn release(&self, after: Duration) -> Result<(), sqs_client::Error> {
-        try_join_all(self.deliveries.iter().map(|delivery| delivery.nack(after)))
-            .await
-            .map(drop)
+        *self.returned_until() = Instant::now().checked_add(after);
+        // Those that were deleted before are no failure of the others.
+        let some_left = !self.is_settled();
+        let left = self
+            .deliveries
+            .iter()
+            .filter(|delivery| !some_left || !delivery.is_settled());
+        let returned = join_all(left.map(|delivery| async move { (delivery, delivery.nack(after).await) })).await;
+        all(returned, "a segment could not be returned").map(drop)
     }
 
+    /// Returns all for one time by the consumer's backoff, or for what is left of the time for which some were returned
+    /// before.
     pub(crate) async fn release_with_backoff(&self) -> Result<(), sqs_client::Error> {
-        try_join_all(self.deliveries.iter().map(Delivery::nack_with_backoff))
-            .await
-            .map(drop)
+        let before = *self.returned_until();
+        let left = before.map(|until| until.saturating_duration_since(Instant::now()));
+        self.release(left.unwrap_or_else(|| backoff(&self.deliveries))).await
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -64,14 +80,35 @@ impl HeldSet {
     pub(crate) fn queue_url(&self) -> &str {
         self.deliveries.first().map_or("", Delivery::queue_url)
     }
+
+    fn returned_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.returned_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for HeldSet {
     fn drop(&mut self) {
+        let until = *self.returned_until();
         if let Some((gathering, id)) = self.of.take()
             && !*self.finished.get_mut()
         {
-            gathering.released(&id);
+            gathering.released(&id, until);
         }
     }
+}
+
+/// The first failure, where there is one. The others are logged.
+fn all<T>(
+    results: Vec<(&Delivery, Result<T, sqs_client::Error>)>,
+    failed: &'static str,
+) -> Result<Vec<T>, sqs_client::Error> {
+    let (mut all, mut first) = (Vec::new(), None);
+    for (delivery, result) in results {
+        match result {
+            Ok(value) => all.push(value),
+            Err(error) if first.is_none() => first = Some(error),
+            Err(error) => warn(delivery, &error, failed),
+        }
+    }
+    first.map_or(Ok(all), Err)
 }

@@ -8,6 +8,7 @@ use sqs_client::Message;
 use tokio::time::Instant;
 
 use super::gathering::{Complete, Gathering};
+use super::in_handling::InHandling;
 use super::segment::Segment;
 use super::set::HeldSet;
 use crate::client::ExtendedClient;
@@ -29,6 +30,7 @@ pub(super) struct Worker<H> {
     extended: ExtendedClient,
     handler: H,
     gathering: Arc<Gathering>,
+    in_handling: InHandling,
     /// Of a FIFO queue.
     planner: Option<Mutex<Planner>>,
 }
@@ -43,12 +45,14 @@ where
         extended: ExtendedClient,
         handler: H,
         gathering: Arc<Gathering>,
+        in_handling: InHandling,
         planner: Option<Planner>,
     ) -> Self {
         Self {
             extended,
             handler,
             gathering,
+            in_handling,
             planner: planner.map(Mutex::new),
         }
     }
@@ -82,27 +86,27 @@ where
     }
 
     async fn segment(&self, received: sqs_client::Delivery, header: Header) -> Result<(), GivenBack> {
+        self.gathering.close_with(&received);
         match &self.planner {
             None => self.segment_of_any(received, header).await,
             Some(planner) => self.first_of_group(planner, received, header).await,
         }
     }
 
-    /// A segment from a standard queue. It waits aside, unless it is the last one.
+    /// Takes in a segment from a standard queue. It waits aside, unless it is the last one.
     async fn segment_of_any(&self, received: sqs_client::Delivery, header: Header) -> Result<(), GivenBack> {
         let segment = Segment::take(received.clone(), header).map_err(|invalid| refused(&invalid.into()))?;
-        // Before others can see it. From here on it is ours to settle.
-        received.set_aside();
-        let complete = match self.gathering.offer(segment).await {
-            Ok(complete) => complete,
-            Err(error) => return Err(refused(&error)),
+        let key = received.message().receipt_handle.clone();
+        let complete = {
+            let _place = PlaceKept::new(&received);
+            self.gathering.offer(segment).await
         };
         let Some(complete) = complete else {
             return Ok(());
         };
         received.take_up();
         let of = Some((Arc::clone(&self.gathering), complete.whole.id.clone()));
-        self.settle_set(complete, of).await
+        self.settle_set(key, complete, of).await
     }
 
     /// The first message of a FIFO group that is a segment: the others of its payload are behind it, or the receive did not
@@ -113,6 +117,7 @@ where
         received: sqs_client::Delivery,
         header: Header,
     ) -> Result<(), GivenBack> {
+        let key = received.message().receipt_handle.clone();
         let segments = with_those_behind(received, header).map_err(|error| refused(&error))?;
         let step = {
             let received: Vec<(&Header, u64)> = segments
@@ -128,7 +133,7 @@ where
             Step::Set { segments, duplicates } => {
                 let (segments, duplicates) = (places.take(segments), places.take(duplicates));
                 let complete = Complete::new(segments, duplicates).ok_or(GivenBack)?;
-                self.settle_set(complete, None).await
+                self.settle_set(key, complete, None).await
             }
             Step::Incomplete { segments, have, after } => {
                 let segments = places.take(segments);
@@ -147,7 +152,14 @@ where
         }
     }
 
-    async fn settle_set(&self, complete: Complete, of: Option<(Arc<Gathering>, String)>) -> Result<(), GivenBack> {
+    /// Handles a payload in segments. Where that fails, in whatever way, it is returned by [`InHandling`], which knows it by
+    /// the receipt handle of the message that made it complete.
+    async fn settle_set(
+        &self,
+        key: String,
+        complete: Complete,
+        of: Option<(Arc<Gathering>, String)>,
+    ) -> Result<(), GivenBack> {
         let Complete {
             whole,
             segments,
@@ -166,18 +178,27 @@ where
             return Err(GivenBack);
         };
         let delivery = Delivery::assembled(&self.extended, Hold::Set(set), message, Assembled::new(whole, bytes));
-        let settled = self.settle(&delivery).await;
-        if settled.is_err()
-            && let Err(error) = delivery.release_set_with_backoff().await
-        {
-            // Dropping it gives it back once more.
-            tracing::warn!(
-                message_id = delivery.message_id(),
-                error = &error as &dyn std::error::Error,
-                "the segments of a payload could not be given back"
-            );
-        }
-        settled
+        self.in_handling.enter(key, delivery.clone());
+        self.settle(&delivery).await
+    }
+}
+
+/// A message that is ours to settle, and keeps its handler's place as long as this lives: else more and more would be
+/// received while segments are written to a file.
+struct PlaceKept<'a>(&'a sqs_client::Delivery);
+
+impl<'a> PlaceKept<'a> {
+    fn new(delivery: &'a sqs_client::Delivery) -> Self {
+        // This alone makes it ours, before others can see it.
+        delivery.set_aside();
+        delivery.take_up();
+        Self(delivery)
+    }
+}
+
+impl Drop for PlaceKept<'_> {
+    fn drop(&mut self) {
+        self.0.set_aside();
     }
 }
 

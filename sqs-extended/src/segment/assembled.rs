@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use sqs_client::Message;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, InvalidSegment, Whole};
 use crate::codec::{Codec, Limits};
@@ -33,27 +34,38 @@ pub(crate) enum SegmentBytes {
 
 /// A temporary file that the segments of a payload share.
 #[derive(Debug)]
-pub(crate) struct SpillFile(Mutex<File>);
+pub(crate) struct SpillFile {
+    file: Mutex<File>,
+    /// One of the files that may be open.
+    _permit: OwnedSemaphorePermit,
+}
 
 impl SpillFile {
-    /// In the system's folder for such files, and gone with the last who uses it.
+    /// Makes a file in the system's folder for temporary ones. It is gone with the last who uses it.
     ///
     /// # Errors
     ///
     /// The file cannot be made.
-    pub(crate) fn create() -> io::Result<Self> {
-        tempfile::tempfile().map(|file| Self(Mutex::new(file)))
+    pub(crate) fn create(permit: OwnedSemaphorePermit) -> io::Result<Self> {
+        let file = tempfile::tempfile()?;
+        Ok(Self {
+            file: Mutex::new(file),
+            _permit: permit,
+        })
     }
 
-    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// # Errors
+    ///
+    /// The bytes could not be written.
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(offset))?;
         file.write_all(bytes)
     }
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         let mut bytes = vec![0; len];
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(&mut bytes)?;
         Ok(bytes.into())
@@ -85,21 +97,14 @@ impl SegmentBytes {
         })
     }
 
-    /// Moves them to a file.
-    ///
-    /// # Errors
-    ///
-    /// They could not be written.
-    pub(crate) async fn spill(bytes: Bytes, file: Arc<SpillFile>, header: &Header) -> io::Result<Self> {
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let (writer, offset) = (Arc::clone(&file), header.offset);
-        tokio::task::spawn_blocking(move || writer.write(offset, &bytes)).await??;
-        Ok(Self::Spilled {
+    /// Those of this segment in a file, to which they were written.
+    pub(crate) fn spilled(file: Arc<SpillFile>, header: &Header, len: u64) -> Self {
+        Self::Spilled {
             file,
-            offset,
+            offset: header.offset,
             len,
             checksum: header.checksum.clone(),
-        })
+        }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -216,13 +221,14 @@ impl From<InvalidSegment> for Error {
 #[cfg(test)]
 mod tests {
     use futures::TryStreamExt;
+    use tokio::sync::Semaphore;
 
     use super::super::header::tests::header;
     use super::*;
     use crate::digest::DigestAlgorithm;
 
     /// A payload in two segments, the second of them in a file.
-    async fn payload() -> (Whole, Vec<(Digest, SegmentBytes)>, Arc<SpillFile>) {
+    fn payload() -> (Whole, Vec<(Digest, SegmentBytes)>, Arc<SpillFile>) {
         let [first, second] = [b"hello, ", b"segment"]
             .map(|bytes| (Digest::of(DigestAlgorithm::Blake3, bytes), Bytes::from_static(bytes)));
         let whole = Whole {
@@ -231,13 +237,15 @@ mod tests {
             digest: Whole::digest_of(DigestAlgorithm::Blake3, [&first.0, &second.0]),
             ..header().whole
         };
-        let file = Arc::new(SpillFile::create().unwrap());
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let file = Arc::new(SpillFile::create(permit).unwrap());
         let header = Header {
             offset: 7,
             checksum: second.0.clone(),
             ..header()
         };
-        let spilled = SegmentBytes::spill(second.1, Arc::clone(&file), &header).await.unwrap();
+        file.write(header.offset, &second.1).unwrap();
+        let spilled = SegmentBytes::spilled(Arc::clone(&file), &header, 7);
         (
             whole,
             vec![(first.0, SegmentBytes::Memory(first.1)), (second.0, spilled)],
@@ -253,20 +261,20 @@ mod tests {
 
     #[tokio::test]
     async fn segments_are_read_in_order_wherever_they_are() {
-        let (whole, segments, _) = payload().await;
+        let (whole, segments, _) = payload();
         assert_eq!(read(Assembled::new(whole, segments)).await.unwrap(), b"hello, segment");
     }
 
     #[tokio::test]
     async fn segments_of_another_payload_are_refused() {
-        let (whole, mut segments, _) = payload().await;
+        let (whole, mut segments, _) = payload();
         segments.swap(0, 1);
         assert_eq!(read(Assembled::new(whole, segments)).await, Err(ErrorKind::Corrupt));
     }
 
     #[tokio::test]
     async fn a_file_that_was_changed_is_noticed() {
-        let (whole, segments, file) = payload().await;
+        let (whole, segments, file) = payload();
         file.write(9, b"_").unwrap();
         assert_eq!(read(Assembled::new(whole, segments)).await, Err(ErrorKind::Corrupt));
     }

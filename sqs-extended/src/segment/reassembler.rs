@@ -4,20 +4,26 @@
 //! by a token of the caller's, in which whatever holds the message can stay, its bytes with it.
 
 mod action;
+mod decision;
 mod put_off;
+mod room;
 mod set;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use sqs_client::limits::MAX_VISIBILITY_TIMEOUT;
 use tokio::time::Instant;
 
-pub(crate) use self::action::{Action, Incomplete, Limits, Released};
+pub(crate) use self::action::{Action, Incomplete, Limits, Released, Size};
 use self::put_off::PutOff;
-use self::set::{Set, cost, cost_of_all};
+use self::set::{Held, Set, cost, cost_of_all};
 use super::memory::Memory;
 use super::{Header, Whole};
+
+/// The number of payloads that have expired or were returned, of which that is remembered.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// Of how many payloads that gather elsewhere it is known since when.
 const MAX_WANDERING: usize = 1_024;
@@ -30,9 +36,17 @@ pub(crate) struct Reassembler<S> {
     finished: Memory<()>,
     /// Since when payloads have been met here without their first segment.
     wandering: Memory<Instant>,
-    /// Those that had no room.
+    /// Those that had no room, or have expired.
     put_off: PutOff,
+    /// Segments that go with nothing.
+    refused: PutOff,
+    /// Those that were not complete in time: they give way to all others.
+    expired: Memory<()>,
+    /// Those that were returned, and until when nothing of them is to come again.
+    returned: Memory<Instant>,
     bytes: u64,
+    /// What the messages count for about which the user decides.
+    deciding: u64,
     opened: u64,
     /// A number from 0 to 1.
     chance: Box<dyn FnMut() -> f64 + Send>,
@@ -49,69 +63,84 @@ struct Delivered<S> {
 
 impl<S> Reassembler<S> {
     pub(crate) fn new(limits: Limits, chance: impl FnMut() -> f64 + Send + 'static) -> Self {
+        // Longer than a payload's time, which begins anew after each pause.
+        let patience = limits.age.saturating_mul(2).max(limits.remembered_for);
         Self {
             limits,
             gathering: BTreeMap::new(),
             delivered: BTreeMap::new(),
             finished: Memory::new(limits.remembered, limits.remembered_for),
             wandering: Memory::new(MAX_WANDERING, limits.age),
-            put_off: PutOff::new(limits.age),
+            put_off: PutOff::new(patience),
+            refused: PutOff::new(patience),
+            expired: Memory::new(MAX_REMEMBERED, patience),
+            returned: Memory::new(MAX_REMEMBERED, MAX_VISIBILITY_TIMEOUT),
             bytes: 0,
+            deciding: 0,
             opened: 0,
             chance: Box::new(chance),
         }
     }
 
-    /// Takes in a received segment of `len` bytes.
-    pub(crate) fn offer(&mut self, header: &Header, len: u64, token: S, now: Instant) -> Vec<Action<S>> {
-        let whole = &header.whole;
-        if self.finished.get(&finished_key(whole), now).is_some() {
+    /// Takes in a received segment.
+    pub(crate) fn offer(&mut self, header: &Header, size: Size, token: S, now: Instant) -> Vec<Action<S>> {
+        let (whole, key) = (&header.whole, key_of(&header.whole));
+        let (len, cost) = (size.len, cost(size.held));
+        if self.finished.get(&key, now).is_some() {
             return vec![Action::Delete { token }];
         }
+        if let Some(until) = self.returned.get(&key, now).filter(|until| **until > now) {
+            let (after, why) = (*until - now, Released::ItsPayload);
+            return vec![Action::Release { token, after, why }];
+        }
+        let message = Held { token, cost };
         if let Some(delivered) = self.delivered.get(&whole.id) {
             return if delivered.whole == *whole {
-                self.hold_late(whole, len, token)
+                self.hold_late(whole, message)
             } else {
-                self.refuse(header, token, Incomplete::Conflict)
+                self.refuse(header, message, Incomplete::Conflict, now)
             };
         }
         let agrees = |set: &Set<S>| set.agrees(header, len);
         if !header.takes(len) || !self.gathering.get(&whole.id).is_none_or(agrees) {
-            return self.refuse(header, token, Incomplete::Conflict);
+            return self.refuse(header, message, Incomplete::Conflict, now);
         }
-        if cost_of_all(whole) > self.limits.bytes {
-            return self.refuse(header, token, Incomplete::TooLarge);
+        if cost_of_all(whole) > self.limits.bytes || cost > self.limits.bytes {
+            return self.refuse(header, message, Incomplete::TooLarge, now);
         }
-        self.gather(header, len, token, now)
+        self.gather(header, len, message, now)
     }
 
-    fn gather(&mut self, header: &Header, len: u64, token: S, now: Instant) -> Vec<Action<S>> {
-        let id = &header.whole.id;
-        let (number, is_duplicate) = match self.gathering.get(id) {
-            Some(set) => (set.number, set.holds(header.index)),
-            None if self.gathering.len() + self.delivered.len() < self.limits.sets => (self.opened, false),
-            None => return vec![self.put_off(id, token, now)],
-        };
+    fn gather(&mut self, header: &Header, len: u64, message: Held<S>, now: Instant) -> Vec<Action<S>> {
+        let (id, cost) = (&header.whole.id, message.cost);
         let mut actions = Vec::new();
-        // Nobody makes room for a duplicate: it takes the place of the one before.
-        let fits = if is_duplicate {
-            cost(len) <= self.free()
-        } else {
-            self.make_room(cost(len), number, now, &mut actions)
+        let (rank, replaceable, own) = match self.gathering.get(id) {
+            Some(set) => (set.rank, set.replaceable(header.index), set.least_cost()),
+            None => (self.rank_of(id, now), None, 0),
         };
-        if !fits && !is_duplicate {
-            actions.push(self.put_off(id, token, now));
+        // Nobody makes room for a duplicate: it takes the place of the one before.
+        let fits = match replaceable {
+            Some(replaceable) if cost > self.free().saturating_add(replaceable) => {
+                return vec![self.release(message.token, Released::Duplicate)];
+            }
+            Some(_) => cost <= self.free(),
+            None if own.saturating_add(cost) > self.limits.bytes => return self.too_large(header, len, message, now),
+            None => self.make_place(id, rank, now, &mut actions) && self.make_room(cost, rank, now, &mut actions),
+        };
+        if !fits && replaceable.is_none() {
+            actions.push(self.put_off(id, message.token, now));
             return actions;
         }
         let set = self.gathering.entry(id.clone()).or_insert_with(|| {
             self.opened += 1;
-            Set::new(header.whole.clone(), number, now)
+            Set::new(header.whole.clone(), rank, now)
         });
-        let surplus = set.hold(header, len, token, fits);
+        let surplus = set.hold(header, len, message, fits);
         let is_complete = set.is_complete();
-        match surplus {
-            Some(token) => actions.push(self.release(token, Released::Duplicate)),
-            None => self.bytes += cost(len),
+        self.bytes += cost;
+        if let Some(surplus) = surplus {
+            self.bytes -= surplus.cost;
+            actions.push(self.release(surplus.token, Released::Duplicate));
         }
         if is_complete {
             actions.extend(self.deliver(id));
@@ -124,6 +153,7 @@ impl<S> Reassembler<S> {
         let bytes = set.cost();
         self.wandering.forget(id);
         self.put_off.forget(id);
+        self.expired.forget(id);
         let (whole, segments, duplicates) = set.into_tokens();
         let delivered = Delivered {
             whole: whole.clone(),
@@ -139,51 +169,18 @@ impl<S> Reassembler<S> {
     }
 
     /// Holds a duplicate of a payload that is being handled, as long as there are no more of them than segments.
-    fn hold_late(&mut self, whole: &Whole, len: u64, token: S) -> Vec<Action<S>> {
-        let (cost, free) = (cost(len), self.free());
+    fn hold_late(&mut self, whole: &Whole, message: Held<S>) -> Vec<Action<S>> {
+        let (cost, free) = (message.cost, self.free());
         let most = usize::try_from(whole.count).unwrap_or(usize::MAX);
         match self.delivered.get_mut(&whole.id) {
             Some(delivered) if delivered.late.len() < most && cost <= free => {
-                delivered.late.push(token);
+                delivered.late.push(message.token);
                 delivered.bytes += cost;
                 self.bytes += cost;
                 Vec::new()
             }
-            _ => vec![self.release(token, Released::Duplicate)],
+            _ => vec![self.release(message.token, Released::Duplicate)],
         }
-    }
-
-    /// Gives back payloads that were begun later than `number`, the latest first, until there is room; none if that would
-    /// not help.
-    fn make_room(&mut self, cost: u64, number: u64, now: Instant, actions: &mut Vec<Action<S>>) -> bool {
-        if cost <= self.free() {
-            return true;
-        }
-        // A payload must not be kept from completion by duplicates, least of all by its own.
-        let mut duplicates = Vec::new();
-        for set in self.gathering.values_mut() {
-            let before = set.cost();
-            duplicates.extend(set.shed());
-            self.bytes -= before - set.cost();
-        }
-        actions.extend(
-            duplicates
-                .into_iter()
-                .map(|token| self.release(token, Released::Duplicate)),
-        );
-        let later = self.gathering.values().filter(|set| set.number > number);
-        if self.free() + later.map(Set::cost).sum::<u64>() < cost {
-            return false;
-        }
-        while self.free() < cost {
-            let latest = self.gathering.values().max_by_key(|set| set.number);
-            let Some(set) = latest.map(|set| set.whole.id.clone()).and_then(|id| self.close(&id)) else {
-                return false;
-            };
-            let after = self.put_off_for(&set.whole.id, now);
-            release_all(set, Released::Overflow, after, actions);
-        }
-        true
     }
 
     /// The payload was acknowledged: what comes of it from now on is deleted.
@@ -191,7 +188,7 @@ impl<S> Reassembler<S> {
         let Some(delivered) = self.settle(id) else {
             return Vec::new();
         };
-        self.finished.remember(&finished_key(&delivered.whole), (), now);
+        self.finished.remember(&key_of(&delivered.whole), (), now);
         delivered
             .late
             .into_iter()
@@ -199,10 +196,31 @@ impl<S> Reassembler<S> {
             .collect()
     }
 
-    /// The payload was given back, so that its segments come again.
-    pub(crate) fn released(&mut self, id: &str) -> Vec<Action<S>> {
-        let late = self.settle(id).map(|delivered| delivered.late).unwrap_or_default();
-        release_now(late, Released::ItsPayload).collect()
+    /// The payload was returned to the queue, and is to come again as a whole at this time.
+    pub(crate) fn released(&mut self, id: &str, until: Instant, now: Instant) -> Vec<Action<S>> {
+        let Some(delivered) = self.settle(id) else {
+            return Vec::new();
+        };
+        let after = self.returned_until(&delivered.whole, until, now);
+        release_after(delivered.late, Released::ItsPayload, after).collect()
+    }
+
+    /// Returns to the queue all that is held of a payload that gathers, and for this time whatever else comes of it.
+    pub(crate) fn give_back(&mut self, id: &str, after: Duration, now: Instant) -> Vec<Action<S>> {
+        let mut actions = Vec::new();
+        if let Some(set) = self.close(id) {
+            let until = now.checked_add(after).unwrap_or(now);
+            let after = self.returned_until(&set.whole, until, now);
+            release_all(set, Released::ItsPayload, after, &mut actions);
+        }
+        actions
+    }
+
+    fn returned_until(&mut self, whole: &Whole, until: Instant, now: Instant) -> Duration {
+        if until > now {
+            self.returned.remember(&key_of(whole), until, now);
+        }
+        until.saturating_duration_since(now)
     }
 
     fn settle(&mut self, id: &str) -> Option<Delivered<S>> {
@@ -244,16 +262,9 @@ impl<S> Reassembler<S> {
                 release_all(set, Released::Gather, after, &mut actions);
                 continue;
             }
-            let have = set.have();
-            let (whole, mut tokens, older) = set.into_tokens();
-            tokens.extend(older);
-            actions.push(Action::Incomplete {
-                whole,
-                have,
-                why: Incomplete::Expired,
-                tokens,
-                after: Duration::ZERO,
-            });
+            let after = self.put_off_for(&set.whole.id, now);
+            self.expired.remember(&set.whole.id, (), now);
+            actions.push(self.undecided(set, Incomplete::Expired, after));
         }
         actions
     }
@@ -302,7 +313,7 @@ impl<S> Reassembler<S> {
         for delivered in self.delivered.values_mut() {
             tokens.append(&mut delivered.late);
         }
-        release_now(tokens, Released::Shutdown).collect()
+        release_after(tokens, Released::Shutdown, Duration::ZERO).collect()
     }
 
     /// Every message that is held here, to be kept from coming back.
@@ -311,56 +322,21 @@ impl<S> Reassembler<S> {
         gathering.chain(self.delivered.values().flat_map(|delivered| &delivered.late))
     }
 
+    /// The messages that are held of a payload that gathers.
+    pub(crate) fn gathered_mut(&mut self, id: &str) -> impl Iterator<Item = &mut S> {
+        self.gathering.get_mut(id).into_iter().flat_map(Set::tokens_mut)
+    }
+
     /// Takes the set out.
     fn close(&mut self, id: &str) -> Option<Set<S>> {
         let set = self.gathering.remove(id)?;
         self.bytes -= set.cost();
         Some(set)
     }
-
-    fn free(&self) -> u64 {
-        self.limits.bytes.saturating_sub(self.bytes)
-    }
-
-    /// A segment that goes with nothing that is held.
-    fn refuse(&mut self, header: &Header, token: S, why: Incomplete) -> Vec<Action<S>> {
-        vec![Action::Incomplete {
-            have: 1,
-            whole: header.whole.clone(),
-            why,
-            tokens: vec![token],
-            after: self.back_after(),
-        }]
-    }
-
-    fn release(&mut self, token: S, why: Released) -> Action<S> {
-        let after = self.back_after();
-        Action::Release { token, after, why }
-    }
-
-    fn put_off(&mut self, id: &str, token: S, now: Instant) -> Action<S> {
-        let after = self.put_off_for(id, now);
-        let why = Released::Overflow;
-        Action::Release { token, after, why }
-    }
-
-    fn put_off_for(&mut self, id: &str, now: Instant) -> Duration {
-        let chance = self.back_after();
-        self.put_off.after(id, now, chance)
-    }
-
-    /// In whole seconds, as SQS counts them: each of them is as likely.
-    fn back_after(&mut self) -> Duration {
-        let (least, most) = self.limits.back_after;
-        let chance = Some((self.chance)()).filter(|chance| (0.0..=1.0).contains(chance));
-        let range = most.saturating_sub(least) + Duration::from_secs(1);
-        let after = least + range.mul_f64(chance.unwrap_or_default());
-        Duration::from_secs(after.min(most).as_secs())
-    }
 }
 
 /// What a payload is remembered by: an id alone could be used again, and nothing of another payload may be deleted.
-fn finished_key(whole: &Whole) -> String {
+fn key_of(whole: &Whole) -> String {
     format!("{} {}", whole.id, whole.digest)
 }
 
@@ -368,12 +344,14 @@ fn finished_key(whole: &Whole) -> String {
 /// chance has to find it for a few receives, and not for each segment.
 fn release_all<S>(set: Set<S>, why: Released, after: Duration, actions: &mut Vec<Action<S>>) {
     let (_, newest, older) = set.into_tokens();
-    let tokens = newest.into_iter().chain(older);
-    actions.extend(tokens.map(|token| Action::Release { token, after, why }));
+    actions.extend(release_after(newest.into_iter().chain(older), why, after));
 }
 
-fn release_now<S>(tokens: Vec<S>, why: Released) -> impl Iterator<Item = Action<S>> {
-    let after = Duration::ZERO;
+fn release_after<S>(
+    tokens: impl IntoIterator<Item = S>,
+    why: Released,
+    after: Duration,
+) -> impl Iterator<Item = Action<S>> {
     tokens
         .into_iter()
         .map(move |token| Action::Release { token, after, why })

@@ -7,8 +7,8 @@ use super::super::Whole;
 /// What is held at most, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Bytes of segments, those of payloads that are delivered and not yet settled among them. A kibibyte is added for
-    /// each message.
+    /// Bytes of messages, those of payloads that are delivered and not yet settled among them, and of those about which
+    /// the user still decides. A kibibyte is added for each message.
     pub(crate) bytes: u64,
     /// Payloads, delivered ones among them.
     pub(crate) sets: usize,
@@ -24,6 +24,15 @@ pub(crate) struct Limits {
     pub(crate) remembered: usize,
     /// And for how long.
     pub(crate) remembered_for: Duration,
+}
+
+/// The size of a received segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Bytes of the payload.
+    pub(crate) len: u64,
+    /// Bytes that all of the message takes: the payload's, attributes, header and ids.
+    pub(crate) held: u64,
 }
 
 /// What is to be done. Every token that was offered comes back in one of these, or as lost.
@@ -50,6 +59,8 @@ pub(crate) enum Action<S> {
         why: Incomplete,
         tokens: Vec<S>,
         after: Duration,
+        /// To be passed to [`Reassembler::decided`](super::Reassembler::decided) once the messages are settled.
+        cost: u64,
     },
 }
 
@@ -62,7 +73,7 @@ pub(crate) enum Released {
     Duplicate,
     /// Another consumer has the first segment, perhaps.
     Gather,
-    /// The payload that it is a duplicate of was given back.
+    /// The payload that it is a part or a duplicate of was returned, and this comes again with it.
     ItsPayload,
     /// The consumer is shut down.
     Shutdown,

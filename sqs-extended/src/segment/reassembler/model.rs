@@ -32,6 +32,18 @@ struct Message {
     receipt: u32,
 }
 
+impl Message {
+    /// Some have attributes.
+    fn size(&self) -> Size {
+        let len = self.bytes.len() as u64;
+        let attributes = u64::from(self.header.index % 3) * 500;
+        Size {
+            len,
+            held: len + attributes,
+        }
+    }
+}
+
 struct Consumer {
     reassembler: Reassembler<Token>,
     limits: Limits,
@@ -206,10 +218,10 @@ impl World {
             message,
             receipt: received.receipt,
         };
-        let (header, len) = (received.header.clone(), received.bytes.len() as u64);
+        let (header, size) = (received.header.clone(), received.size());
         let to = &mut self.consumers[consumer];
         to.held.insert(token);
-        let actions = to.reassembler.offer(&header, len, token, self.now);
+        let actions = to.reassembler.offer(&header, size, token, self.now);
         self.act(consumer, actions);
     }
 
@@ -235,7 +247,11 @@ impl World {
                     self.delete(token);
                 }
                 Action::Incomplete {
-                    tokens, after, have, ..
+                    tokens,
+                    after,
+                    have,
+                    cost,
+                    ..
                 } => {
                     let indices: BTreeSet<u32> = tokens
                         .iter()
@@ -246,6 +262,7 @@ impl World {
                         self.taken(consumer, token);
                         self.hook(token, after);
                     }
+                    self.consumers[consumer].reassembler.decided(cost);
                 }
             }
         }
@@ -323,11 +340,14 @@ impl World {
     fn can_be_completed(&self, payload: usize) -> bool {
         let there = |message: &&Message| message.payload == payload && !message.is_deleted && !message.is_hostile;
         let messages: Vec<&Message> = self.messages.iter().filter(there).collect();
-        let indices: BTreeSet<u32> = messages.iter().map(|message| message.header.index).collect();
+        let costs = messages
+            .iter()
+            .map(|message| (message.header.index, cost(message.size().held)));
+        let costs: BTreeMap<u32, u64> = costs.collect();
         let limit = self.consumers[0].limits.bytes;
-        messages.first().is_some_and(|one| {
-            indices.len() == one.header.whole.count as usize && cost_of_all(&one.header.whole) <= limit
-        })
+        messages
+            .first()
+            .is_some_and(|one| costs.len() == one.header.whole.count as usize && costs.values().sum::<u64>() <= limit)
     }
 
     /// A handled payload is acknowledged or given back.
@@ -347,10 +367,13 @@ impl World {
             self.consumers[consumer].finished.push((what, self.now));
             self.consumers[consumer].reassembler.acked(&id, self.now)
         } else {
+            let after = SECOND * self.chance.u32(0..20);
             for token in tokens {
-                self.give_back(token, Duration::ZERO);
+                self.give_back(token, after);
             }
-            self.consumers[consumer].reassembler.released(&id)
+            self.consumers[consumer]
+                .reassembler
+                .released(&id, self.now + after, self.now)
         };
         self.act_after_settling(consumer, actions, is_hostile);
     }
@@ -438,9 +461,7 @@ impl World {
         } = &self.consumers[consumer];
         assert_eq!(reassembler.held().copied().collect::<BTreeSet<_>>(), *held);
         let tokens = held.iter().chain(handled.values().flatten());
-        let bytes: u64 = tokens
-            .map(|token| cost(self.messages[token.message].bytes.len() as u64))
-            .sum();
+        let bytes: u64 = tokens.map(|token| cost(self.messages[token.message].size().held)).sum();
         assert!(bytes <= reassembler.bytes && reassembler.bytes <= limits.bytes);
         let ids: BTreeSet<&str> = held
             .iter()

@@ -1,4 +1,4 @@
-//! When the segments of a payload come back that had no room.
+//! When segments come again that had no room, were not complete in time, or go with nothing.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 use super::super::memory::Memory;
 
-/// Of how many payloads it is known until when they are put off.
+/// The number of payloads of which it is known until when they are put off.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// How often the pause doubles: 31 seconds are the longest, beside chance.
 const MAX_DOUBLINGS: u32 = 5;
 
-/// The payloads that had no room. Each is put off as a whole, and for longer each time: else what has no room would come
+/// What is put off, by key. Each is put off as a whole, and for longer each time: else what has no room would come
 /// again and again before what is missing of the payloads that have, where many are in the queue side by side.
 #[derive(Debug)]
 pub(super) struct PutOff(Memory<(u32, Instant)>);

@@ -21,6 +21,17 @@ fn reassembler(limits: Limits) -> Reassembler<&'static str> {
     Reassembler::new(limits, || 0.5)
 }
 
+trait Take {
+    fn take(&mut self, header: &Header, len: u64, token: &'static str, now: Instant) -> Vec<Action<&'static str>>;
+}
+
+impl Take for Reassembler<&'static str> {
+    /// Offers a message that has nothing but the segment.
+    fn take(&mut self, header: &Header, len: u64, token: &'static str, now: Instant) -> Vec<Action<&'static str>> {
+        self.offer(header, Size { len, held: len }, token, now)
+    }
+}
+
 /// A segment of ten bytes, of a payload that has `count` of them.
 fn segment(id: &str, index: u32, count: u32) -> Header {
     segment_of(id, index, count, 10)
@@ -68,11 +79,11 @@ fn whys(actions: &[Action<&'static str>]) -> Vec<Incomplete> {
 #[test]
 fn delivered_in_order_with_the_newest_of_each_segment() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
-    assert_eq!(all.offer(&segment("p", 2, 3), 10, "2", now), []);
-    assert_eq!(all.offer(&segment("p", 0, 3), 10, "0", now), []);
-    assert_eq!(all.offer(&segment("p", 0, 3), 10, "0 again", now), []);
+    assert_eq!(all.take(&segment("p", 2, 3), 10, "2", now), []);
+    assert_eq!(all.take(&segment("p", 0, 3), 10, "0", now), []);
+    assert_eq!(all.take(&segment("p", 0, 3), 10, "0 again", now), []);
     assert_eq!(all.held().count(), 3);
-    let actions = all.offer(&segment("p", 1, 3), 10, "1", now);
+    let actions = all.take(&segment("p", 1, 3), 10, "1", now);
     assert_eq!(
         actions,
         [delivered(&segment("p", 1, 3), &["0 again", "1", "2"], &["0"])]
@@ -85,54 +96,54 @@ fn duplicates_of_a_handled_payload_share_its_fate() {
     let now = Instant::now();
     let late = || {
         let mut all = reassembler(limits());
-        all.offer(&segment("p", 0, 1), 10, "first", now);
-        assert_eq!(all.offer(&segment("p", 0, 1), 10, "late", now), []);
+        all.take(&segment("p", 0, 1), 10, "first", now);
+        assert_eq!(all.take(&segment("p", 0, 1), 10, "late", now), []);
         assert_eq!(all.held().collect::<Vec<_>>(), [&"late"]);
-        let more = all.offer(&segment("p", 0, 1), 10, "later", now);
+        let more = all.take(&segment("p", 0, 1), 10, "later", now);
         assert_eq!(more, [release("later", 2, Released::Duplicate)]);
         all
     };
     let mut all = late();
     assert_eq!(all.acked("p", now), [Action::Delete { token: "late" }]);
     assert_eq!(all.bytes, 0);
-    let again = all.offer(&segment("p", 0, 1), 10, "again", now + 599 * SECOND);
+    let again = all.take(&segment("p", 0, 1), 10, "again", now + 599 * SECOND);
     assert_eq!(again, [Action::Delete { token: "again" }]);
-    let forgotten = all.offer(&segment("p", 0, 1), 10, "again", now + 600 * SECOND);
+    let forgotten = all.take(&segment("p", 0, 1), 10, "again", now + 600 * SECOND);
     assert_eq!(forgotten, [delivered(&segment("p", 0, 1), &["again"], &[])]);
 
     let mut all = late();
-    assert_eq!(all.released("p"), [release("late", 0, Released::ItsPayload)]);
+    assert_eq!(all.released("p", now, now), [release("late", 0, Released::ItsPayload)]);
     assert_eq!(all.bytes, 0);
-    let again = all.offer(&segment("p", 0, 1), 10, "again", now);
+    let again = all.take(&segment("p", 0, 1), 10, "again", now);
     assert_eq!(again, [delivered(&segment("p", 0, 1), &["again"], &[])]);
 }
 
 #[test]
 fn an_id_that_is_used_again_for_other_bytes_is_another_payload() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
-    all.offer(&segment("p", 0, 1), 10, "a", now);
+    all.take(&segment("p", 0, 1), 10, "a", now);
     all.acked("p", now);
     let mut other = segment("p", 0, 1);
     other.whole.digest = format!("blake3:{}", "1".repeat(64)).parse().unwrap();
-    assert_eq!(all.offer(&other, 10, "b", now), [delivered(&other, &["b"], &[])]);
+    assert_eq!(all.take(&other, 10, "b", now), [delivered(&other, &["b"], &[])]);
 }
 
 #[test]
 fn a_segment_has_a_bounded_number_of_duplicates() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
     for token in ["a", "b", "c"] {
-        assert_eq!(all.offer(&segment("p", 0, 2), 10, token, now), []);
+        assert_eq!(all.take(&segment("p", 0, 2), 10, token, now), []);
     }
-    let fourth = all.offer(&segment("p", 0, 2), 10, "d", now);
+    let fourth = all.take(&segment("p", 0, 2), 10, "d", now);
     assert_eq!(fourth, [release("a", 2, Released::Duplicate)]);
-    let whole = all.offer(&segment("p", 1, 2), 10, "1", now);
+    let whole = all.take(&segment("p", 1, 2), 10, "1", now);
     assert_eq!(whole, [delivered(&segment("p", 1, 2), &["d", "1"], &["b", "c"])]);
 }
 
 #[test]
 fn what_contradicts_the_held_is_kept_apart() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
-    all.offer(&segment("p", 0, 3), 10, "0", now);
+    all.take(&segment("p", 0, 3), 10, "0", now);
     let middle = segment("p", 1, 3);
     let mut other_digest = middle.clone();
     other_digest.whole.digest = format!("blake3:{}", "1".repeat(64)).parse().unwrap();
@@ -154,13 +165,13 @@ fn what_contradicts_the_held_is_kept_apart() {
         (middle.clone(), 20),
         (middle.clone(), 0),
     ] {
-        let actions = all.offer(&wrong, len, "wrong", now);
+        let actions = all.take(&wrong, len, "wrong", now);
         assert_eq!(whys(&actions), [Incomplete::Conflict], "{wrong:?}");
     }
-    all.offer(&middle, 10, "1", now);
-    let whole = all.offer(&segment("p", 2, 3), 10, "2", now);
+    all.take(&middle, 10, "1", now);
+    let whole = all.take(&segment("p", 2, 3), 10, "2", now);
     assert_eq!(whole, [delivered(&middle, &["0", "1", "2"], &[])]);
-    let late = all.offer(&segment("p", 1, 4), 10, "wrong", now);
+    let late = all.take(&segment("p", 1, 4), 10, "wrong", now);
     assert_eq!(whys(&late), [Incomplete::Conflict]);
 }
 
@@ -168,8 +179,8 @@ fn what_contradicts_the_held_is_kept_apart() {
 fn an_old_payload_expires() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
     assert_eq!(all.next_deadline(), None);
-    all.offer(&segment("p", 1, 3), 10, "1", now);
-    all.offer(&segment("p", 2, 3), 10, "2", now + 59 * SECOND);
+    all.take(&segment("p", 1, 3), 10, "1", now);
+    all.take(&segment("p", 2, 3), 10, "2", now + 59 * SECOND);
     assert_eq!(all.next_deadline(), Some(now + 60 * SECOND));
     assert_eq!(all.tick(now + 59 * SECOND), []);
     let expired = Action::Incomplete {
@@ -177,17 +188,111 @@ fn an_old_payload_expires() {
         have: 2,
         why: Incomplete::Expired,
         tokens: vec!["1", "2"],
-        after: Duration::ZERO,
+        after: 2 * SECOND,
+        cost: 2 * (10 + 1024),
     };
     assert_eq!(all.tick(now + 60 * SECOND), [expired]);
     assert_eq!((all.bytes, all.next_deadline()), (0, None));
 }
 
 #[test]
+fn what_has_expired_gives_way_and_waits_longer_each_time() {
+    let (mut all, mut now) = (reassembler(limits()), Instant::now());
+    let half = |id| segment(id, 0, 2);
+    for (nth, pause) in [2, 3, 5, 9].into_iter().enumerate() {
+        for id in ["x", "y", "z"] {
+            assert_eq!(all.take(&half(id), 10, "half", now), [], "{nth}");
+        }
+        now += 60 * SECOND;
+        for action in all.tick(now) {
+            let Action::Incomplete { why, after, cost, .. } = action else {
+                panic!("{action:?}");
+            };
+            assert_eq!((why, after), (Incomplete::Expired, pause * SECOND), "{nth}");
+            all.decided(cost);
+        }
+        now += pause * SECOND;
+    }
+    for id in ["x", "y", "z"] {
+        assert_eq!(all.take(&half(id), 10, id, now), []);
+    }
+    let gave_way = all.take(&half("new"), 10, "new", now);
+    assert_eq!(gave_way, [release("z", 17, Released::Overflow)]);
+    let put_off = all.take(&half("z"), 10, "z", now + 17 * SECOND);
+    assert_eq!(
+        put_off,
+        [release("z", 33, Released::Overflow)],
+        "it makes no room for itself"
+    );
+    let whole = all.take(&segment("new", 1, 2), 10, "1", now);
+    assert_eq!(whole, [delivered(&half("new"), &["new", "1"], &[])]);
+}
+
+#[test]
+fn all_that_a_message_takes_counts() {
+    let bytes = 10_000;
+    let (mut all, now) = (reassembler(Limits { bytes, ..limits() }), Instant::now());
+    let heavy = Size { len: 10, held: 6_000 };
+    assert_eq!(all.offer(&segment("a", 0, 2), heavy, "a", now), []);
+    let second = all.offer(&segment("b", 0, 2), heavy, "b", now);
+    assert_eq!(second, [release("b", 2, Released::Overflow)]);
+    let own = all.offer(&segment("a", 1, 2), heavy, "a1", now);
+    let too_large = Action::Incomplete {
+        whole: segment("a", 0, 2).whole,
+        have: 2,
+        why: Incomplete::TooLarge,
+        tokens: vec!["a", "a1"],
+        after: 2 * SECOND,
+        cost: 2 * (6_000 + 1024),
+    };
+    assert_eq!(own, [too_large], "it can never be complete");
+}
+
+#[test]
+fn what_the_user_decides_about_counts_until_then() {
+    let bytes = 10_000;
+    let (mut all, now) = (reassembler(Limits { bytes, ..limits() }), Instant::now());
+    let heavy = Size { len: 10, held: 6_000 };
+    all.offer(&segment("a", 0, 2), heavy, "a", now);
+    let conflict = all.offer(&segment("a", 1, 3), heavy, "wrong", now);
+    assert_eq!(whys(&conflict), [Incomplete::Conflict], "one at a time is asked about");
+    let another = all.offer(&segment("a", 2, 4), heavy, "another", now);
+    assert_eq!(another, [release("another", 2, Released::Overflow)]);
+    all.decided(6_000 + 1024);
+    let again = all.offer(&segment("a", 1, 3), heavy, "wrong", now + 2 * SECOND);
+    let Action::Incomplete { after, .. } = again[0] else {
+        panic!("{again:?}");
+    };
+    assert_eq!(after, 3 * SECOND, "it waits longer each time");
+}
+
+#[test]
+fn nothing_of_a_returned_payload_comes_before_its_time() {
+    let (mut all, now) = (reassembler(limits()), Instant::now());
+    all.take(&segment("p", 0, 1), 10, "p", now);
+    all.take(&segment("p", 0, 1), 10, "late", now);
+    let until = now + 20 * SECOND;
+    assert_eq!(
+        all.released("p", until, now),
+        [release("late", 20, Released::ItsPayload)]
+    );
+    let early = all.take(&segment("p", 0, 1), 10, "early", now + 5 * SECOND);
+    assert_eq!(early, [release("early", 15, Released::ItsPayload)]);
+    let again = all.take(&segment("p", 0, 1), 10, "p", until);
+    assert_eq!(again, [delivered(&segment("p", 0, 1), &["p"], &[])]);
+
+    all.take(&segment("q", 0, 2), 10, "q", now);
+    let returned = all.give_back("q", 9 * SECOND, now);
+    assert_eq!(returned, [release("q", 9, Released::ItsPayload)]);
+    let early = all.take(&segment("q", 1, 2), 10, "q1", now + SECOND);
+    assert_eq!(early, [release("q1", 8, Released::ItsPayload)]);
+}
+
+#[test]
 fn an_age_without_end_has_no_deadline() {
     let age = Duration::MAX;
     let (mut all, now) = (reassembler(Limits { age, ..limits() }), Instant::now());
-    all.offer(&segment("p", 1, 3), 10, "1", now);
+    all.take(&segment("p", 1, 3), 10, "1", now);
     assert_eq!((all.next_deadline(), all.tick(now + SECOND)), (None, vec![]));
 }
 
@@ -195,9 +300,9 @@ fn an_age_without_end_has_no_deadline() {
 fn what_is_without_its_first_segment_goes_where_that_is() {
     let gather = Some(2 * SECOND);
     let (mut all, now) = (reassembler(Limits { gather, ..limits() }), Instant::now());
-    all.offer(&segment("elsewhere", 1, 3), 10, "e1", now);
-    all.offer(&segment("here", 1, 3), 10, "h1", now);
-    all.offer(&segment("here", 0, 3), 10, "h0", now);
+    all.take(&segment("elsewhere", 1, 3), 10, "e1", now);
+    all.take(&segment("here", 1, 3), 10, "h1", now);
+    all.take(&segment("here", 0, 3), 10, "h0", now);
     assert_eq!(all.next_deadline(), Some(now + 2 * SECOND));
     assert_eq!(all.tick(now + 2 * SECOND), [release("e1", 2, Released::Gather)]);
     // Losing the first segment begins the time anew.
@@ -212,13 +317,13 @@ fn what_never_meets_its_first_segment_expires_all_the_same() {
     let (mut all, start) = (reassembler(Limits { gather, ..limits() }), Instant::now());
     for second in (0..58).step_by(4) {
         let now = start + second * SECOND;
-        all.offer(&segment("p", 1, 3), 10, "1", now);
+        all.take(&segment("p", 1, 3), 10, "1", now);
         assert_eq!(all.tick(now + 2 * SECOND), [release("1", 2, Released::Gather)]);
     }
-    all.offer(&segment("p", 1, 3), 10, "1", start + 60 * SECOND);
+    all.take(&segment("p", 1, 3), 10, "1", start + 60 * SECOND);
     assert_eq!(whys(&all.tick(start + 62 * SECOND)), [Incomplete::Expired]);
     // From here on it has its time again.
-    all.offer(&segment("p", 1, 3), 10, "1", start + 63 * SECOND);
+    all.take(&segment("p", 1, 3), 10, "1", start + 63 * SECOND);
     let again = all.tick(start + 65 * SECOND);
     assert_eq!(again, [release("1", 2, Released::Gather)]);
 }
@@ -228,39 +333,40 @@ fn the_latest_makes_room_for_the_earlier() {
     // Room for three segments in all.
     let bytes = 3 * (10 + 1024);
     let (mut all, now) = (reassembler(Limits { bytes, ..limits() }), Instant::now());
-    all.offer(&segment("first", 0, 3), 10, "f0", now);
-    all.offer(&segment("second", 0, 2), 10, "s0", now);
-    all.offer(&segment("third", 0, 2), 10, "t0", now);
-    let newcomer = all.offer(&segment("second", 1, 3), 10, "conflict", now);
+    all.take(&segment("first", 0, 3), 10, "f0", now);
+    all.take(&segment("second", 0, 2), 10, "s0", now);
+    all.take(&segment("third", 0, 2), 10, "t0", now);
+    let newcomer = all.take(&segment("second", 1, 3), 10, "conflict", now);
     assert_eq!(whys(&newcomer), [Incomplete::Conflict], "which evicts nobody");
+    all.decided(10 + 1024);
     assert_eq!(
-        all.offer(&segment("third", 1, 2), 10, "t1", now),
+        all.take(&segment("third", 1, 2), 10, "t1", now),
         [release("t1", 2, Released::Overflow)]
     );
     assert_eq!(
-        all.offer(&segment("first", 1, 3), 10, "f1", now),
+        all.take(&segment("first", 1, 3), 10, "f1", now),
         [release("t0", 2, Released::Overflow)]
     );
-    let whole = all.offer(&segment("first", 2, 3), 10, "f2", now);
+    let whole = all.take(&segment("first", 2, 3), 10, "f2", now);
     let expected = delivered(&segment("first", 2, 3), &["f0", "f1", "f2"], &[]);
     assert_eq!(whole, [release("s0", 2, Released::Overflow), expected]);
     // It is in memory until it is settled.
     assert_eq!(
-        all.offer(&segment("second", 0, 2), 10, "s0", now),
+        all.take(&segment("second", 0, 2), 10, "s0", now),
         [release("s0", 2, Released::Overflow)]
     );
     all.acked("first", now);
-    assert_eq!(all.offer(&segment("second", 0, 2), 10, "s0", now), []);
+    assert_eq!(all.take(&segment("second", 0, 2), 10, "s0", now), []);
 }
 
 #[test]
 fn a_duplicate_makes_no_room_and_takes_none() {
     let bytes = 2 * (10 + 1024);
     let (mut all, now) = (reassembler(Limits { bytes, ..limits() }), Instant::now());
-    all.offer(&segment("a", 0, 2), 10, "a0", now);
-    all.offer(&segment("b", 0, 2), 10, "b0", now);
+    all.take(&segment("a", 0, 2), 10, "a0", now);
+    all.take(&segment("b", 0, 2), 10, "b0", now);
     assert_eq!(
-        all.offer(&segment("a", 0, 2), 10, "a0 again", now),
+        all.take(&segment("a", 0, 2), 10, "a0 again", now),
         [release("a0", 2, Released::Duplicate)]
     );
     assert_eq!(all.held().collect::<Vec<_>>(), [&"a0 again", &"b0"]);
@@ -271,9 +377,9 @@ fn duplicates_never_keep_their_payload_from_completion() {
     let bytes = 2 * (10 + 1024);
     let (mut all, now) = (reassembler(Limits { bytes, ..limits() }), Instant::now());
     for token in ["old", "new"] {
-        assert_eq!(all.offer(&segment("p", 0, 2), 10, token, now), []);
+        assert_eq!(all.take(&segment("p", 0, 2), 10, token, now), []);
     }
-    let whole = all.offer(&segment("p", 1, 2), 10, "1", now);
+    let whole = all.take(&segment("p", 1, 2), 10, "1", now);
     let expected = delivered(&segment("p", 1, 2), &["new", "1"], &[]);
     assert_eq!(whole, [release("old", 2, Released::Duplicate), expected]);
 }
@@ -282,16 +388,16 @@ fn duplicates_never_keep_their_payload_from_completion() {
 fn there_are_at_most_so_many_payloads() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
     for id in ["a", "b", "c"] {
-        assert_eq!(all.offer(&segment(id, 0, 2), 10, "held", now), []);
+        assert_eq!(all.take(&segment(id, 0, 2), 10, "held", now), []);
     }
-    let fourth = all.offer(&segment("d", 0, 2), 10, "d", now);
+    let fourth = all.take(&segment("d", 0, 2), 10, "d", now);
     assert_eq!(fourth, [release("d", 2, Released::Overflow)]);
 }
 
 #[test]
 fn what_can_never_be_held_is_reported_at_once() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
-    let actions = all.offer(&segment_of("p", 0, 2, 50_000), 50_000, "p", now);
+    let actions = all.take(&segment_of("p", 0, 2, 50_000), 50_000, "p", now);
     assert_eq!(whys(&actions), [Incomplete::TooLarge]);
 }
 
@@ -299,14 +405,14 @@ fn what_can_never_be_held_is_reported_at_once() {
 fn an_older_message_takes_the_place_of_a_lost_one() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
     for token in ["old", "new"] {
-        all.offer(&segment("p", 0, 2), 10, token, now);
+        all.take(&segment("p", 0, 2), 10, token, now);
     }
     assert_eq!(all.lose(|token| *token == "new", now), ["new"]);
-    let whole = all.offer(&segment("p", 1, 2), 10, "1", now);
+    let whole = all.take(&segment("p", 1, 2), 10, "1", now);
     assert_eq!(whole, [delivered(&segment("p", 1, 2), &["old", "1"], &[])]);
     all.acked("p", now);
 
-    all.offer(&segment("q", 0, 2), 10, "0", now);
+    all.take(&segment("q", 0, 2), 10, "0", now);
     assert_eq!(all.lose(|_| true, now), ["0"]);
     assert_eq!((all.bytes, all.next_deadline()), (0, None), "an empty set is none");
 }
@@ -314,9 +420,9 @@ fn an_older_message_takes_the_place_of_a_lost_one() {
 #[test]
 fn a_drained_one_holds_nothing() {
     let (mut all, now) = (reassembler(limits()), Instant::now());
-    all.offer(&segment("p", 0, 1), 10, "handled", now);
-    all.offer(&segment("p", 0, 1), 10, "late", now);
-    all.offer(&segment("q", 1, 2), 10, "waiting", now);
+    all.take(&segment("p", 0, 1), 10, "handled", now);
+    all.take(&segment("p", 0, 1), 10, "late", now);
+    all.take(&segment("q", 1, 2), 10, "waiting", now);
     let drained = all.drain();
     let expected = ["waiting", "late"].map(|token| release(token, 0, Released::Shutdown));
     assert_eq!(drained, expected);
@@ -329,7 +435,7 @@ fn a_drained_one_holds_nothing() {
 fn chance_that_is_none_does_no_harm() {
     for chance in [f64::NAN, -1.0, 2.0, f64::INFINITY] {
         let mut all = Reassembler::new(Limits { sets: 0, ..limits() }, move || chance);
-        let actions = all.offer(&segment("p", 0, 1), 10, "p", Instant::now());
+        let actions = all.take(&segment("p", 0, 1), 10, "p", Instant::now());
         let Action::Release { after, .. } = &actions[0] else {
             panic!("{actions:?}");
         };
