@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
@@ -45,10 +46,21 @@ impl Orders {
     }
 
     pub fn start(&self) -> anyhow::Result<Killed> {
+        self.start_as(Command::new(std::env::current_exe()?))
+    }
+
+    /// Starts a child that may open this many files, and has its temporary ones in this folder.
+    pub fn start_limited(&self, files: u32, folder: &Path) -> anyhow::Result<Killed> {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\""));
+        shell.arg(std::env::current_exe()?).env("TMPDIR", folder);
+        self.start_as(shell)
+    }
+
+    fn start_as(&self, mut program: Command) -> anyhow::Result<Killed> {
         let orders = [self.test, &self.endpoint, &self.report_to].into_iter();
         let orders: Vec<&str> = orders.chain(self.queues.iter().map(String::as_str)).collect();
-        let program = std::env::current_exe()?;
-        Ok(Killed(Command::new(program).env(ORDERS, orders.join(" ")).spawn()?))
+        Ok(Killed(program.env(ORDERS, orders.join(" ")).spawn()?))
     }
 }
 
@@ -128,6 +140,8 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
         consumer::child::TEST => consumer::child::consume(client, queues, report).await,
         segments::competing::TEST => segments::competing::consume(client, queues, report).await,
         segments::bounded::TEST => segments::bounded::consume(client, queues, report).await,
+        segments::untrusted::SPILLING => segments::untrusted::consume(client, queues, report, true).await,
+        segments::untrusted::FRUGAL => segments::untrusted::consume(client, queues, report, false).await,
         unknown => bail!("no test {unknown}"),
     }
 }

@@ -4,10 +4,13 @@ pub mod bounded;
 pub mod competing;
 mod dead_letters;
 mod fifo;
+mod forged;
 mod one;
 mod payloads;
+mod returned;
 mod road;
 mod strategies;
+pub mod untrusted;
 
 use std::sync::Arc;
 
@@ -22,7 +25,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials.extend(dead_letters::trials(bench));
     trials.extend(fifo::trials(bench));
     trials.extend(one::trials(bench));
+    trials.extend(returned::trials(bench));
     trials.extend(strategies::trials(bench));
+    trials.extend(untrusted::trials(bench));
     trials
 }
 

@@ -1,0 +1,105 @@
+//! Segments as an untrusted sender makes them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqs_client::{Client, OutgoingMessage};
+use sqs_extended::{Digest, DigestAlgorithm, ExtendedClient, ExtendedConsumer, Strategy};
+use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
+
+use super::payloads::Payload;
+use crate::bench::client_of_embedded;
+use crate::consumer::quick;
+
+/// The smallest segments that there are.
+pub const SEGMENT: usize = 4096;
+
+/// The claims of a header.
+pub struct Forged<'a> {
+    pub id: &'a str,
+    pub count: u32,
+    pub total: u64,
+    pub index: u32,
+    pub offset: u64,
+}
+
+impl Forged<'_> {
+    /// The first of two segments, the other of which never comes.
+    pub fn half(id: &str, total: u64) -> Forged<'_> {
+        Forged {
+            id,
+            count: 2,
+            total,
+            index: 0,
+            offset: 0,
+        }
+    }
+
+    pub fn message(&self, body: &str) -> OutgoingMessage {
+        let digest = |bytes: &str| Digest::of(DigestAlgorithm::Blake3, bytes.as_bytes()).to_string();
+        let header = json!({
+            "version": 1, "id": self.id, "count": self.count, "total": self.total, "digest": digest(self.id),
+            "index": self.index, "offset": self.offset, "checksum": digest(body), "form": "text",
+        });
+        OutgoingMessage::new(body).message_attribute("SQSExtendedSegment", header.to_string())
+    }
+}
+
+/// A server, a standard queue there, and a client that makes small segments.
+pub struct Scene {
+    pub server: EmbeddedServer,
+    pub client: Client,
+    pub extended: ExtendedClient,
+    pub queue: String,
+    pub view: QueueView,
+}
+
+impl Scene {
+    pub async fn new() -> anyhow::Result<Self> {
+        let server = EmbeddedServer::start().await?;
+        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let queue = client.create_queue("q").await?.queue_url;
+        let view = server.queue("q").expect("it was created");
+        let extended = ExtendedClient::builder(client.clone())
+            .strategy(Strategy::Split)
+            .segment_size(SEGMENT)
+            .threshold(SEGMENT)
+            .build()?;
+        Ok(Self {
+            server,
+            client,
+            extended,
+            queue,
+            view,
+        })
+    }
+
+    /// How many segments it became.
+    pub async fn send(&self, payload: Payload) -> anyhow::Result<usize> {
+        Ok(self.extended.send(&self.queue, payload.message()).await?.segments)
+    }
+
+    /// With short times, that shows what failed again after `backoff` at the latest.
+    pub fn consumer(&self, backoff: Duration) -> ExtendedConsumer {
+        self.extended.consumer(&self.queue).configure(|consumer| {
+            consumer
+                .visibility_timeout(Duration::from_secs(10))
+                .wait_time(Duration::from_secs(1))
+                .grace(Duration::from_secs(5))
+                .backoff(backoff, backoff)
+        })
+    }
+
+    pub fn in_flight(&self) -> Vec<Duration> {
+        let hidden = |message: MessageView| match message.place {
+            Place::InFlight(left) => Some(left),
+            Place::Visible | Place::Delayed(_) => None,
+        };
+        self.view.messages().into_iter().filter_map(hidden).collect()
+    }
+
+    /// How often messages were received in all.
+    pub fn receives(&self) -> u32 {
+        self.view.messages().iter().map(|message| message.receives).sum()
+    }
+}

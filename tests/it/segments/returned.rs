@@ -1,0 +1,173 @@
+//! Payloads that go back to the queue, and come again as a whole, not at once.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_extended::{Delivery, ExtendedClient, IncompleteAction, Strategy};
+use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::forged::{Forged, SEGMENT, Scene};
+use super::payloads::Payload;
+use super::test;
+use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::consumer::{quick, until};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        test(bench, "returned::a_failed_payload_comes_again_as_a_whole", as_a_whole),
+        test(bench, "returned::a_panic_is_followed_by_the_backoff", || {
+            not_at_once(Ending::Panic)
+        }),
+        test(bench, "returned::a_handler_timeout_is_followed_by_the_backoff", || {
+            not_at_once(Ending::Timeout)
+        }),
+        test(
+            bench,
+            "returned::one_failed_return_does_not_keep_the_others",
+            one_return_fails,
+        ),
+        test(
+            bench,
+            "returned::a_consumer_that_ends_by_itself_waits_for_no_buffered_segment",
+            ends_by_itself,
+        ),
+    ]
+}
+
+const PAYLOAD: Payload = Payload {
+    number: 1,
+    size: 60_000,
+};
+
+/// Its segments must not be spread over the backoff, or the payload counts as incomplete, and here is deleted.
+async fn as_a_whole() -> Outcome {
+    let scene = Scene::new().await?;
+    let segments = scene.send(PAYLOAD).await?;
+    ensure!(segments > 10, "{segments}");
+    let (handled, incomplete) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (counted, noted) = (handled.clone(), incomplete.clone());
+    let ended = until(|| scene.view.is_empty());
+    scene
+        .consumer(Duration::from_secs(8))
+        .incomplete_after(Duration::from_secs(2))
+        .on_incomplete(move |payload| {
+            noted.lock().expect("no hook panics").push(payload);
+            async { IncompleteAction::Delete }
+        })
+        .run(ended, move |delivery| {
+            let counted = counted.clone();
+            async move {
+                Payload::received(&delivery).await?;
+                ensure!(counted.fetch_add(1, Ordering::SeqCst) >= 2, "not yet");
+                Ok(())
+            }
+        })
+        .await?;
+    let incomplete = incomplete.lock().expect("no hook panics");
+    ensure!(incomplete.is_empty(), "{incomplete:?}");
+    ensure!(handled.load(Ordering::SeqCst) == 3);
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Panic,
+    Timeout,
+}
+
+async fn not_at_once(ending: Ending) -> Outcome {
+    let scene = Scene::new().await?;
+    scene.send(PAYLOAD).await?;
+    let handled = Arc::new(AtomicUsize::new(0));
+    let counted = handled.clone();
+    let ended = async {
+        until(|| handled.load(Ordering::SeqCst) > 0).await?;
+        sleep(Duration::from_secs(3)).await;
+        anyhow::Ok(())
+    };
+    let run = scene
+        .consumer(Duration::from_secs(30))
+        .configure(|consumer| consumer.handler_timeout(Duration::from_millis(20)))
+        .run(ended, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                match ending {
+                    Ending::Panic => panic!("the handler panics on purpose"),
+                    Ending::Timeout => std::future::pending::<Outcome>().await,
+                }
+            }
+        });
+    run.await?;
+    let handled = handled.load(Ordering::SeqCst);
+    ensure!((1..=6).contains(&handled), "handled {handled} times in 3 s");
+    ensure!(scene.view.messages().iter().all(|message| message.receives <= 7));
+    Ok(())
+}
+
+/// The server refuses to return one of the segments.
+async fn one_return_fails() -> Outcome {
+    const AFTER: Duration = Duration::from_secs(600);
+    let mut scene = Scene::new().await?;
+    let client = client_of_embedded(&scene.server)
+        .retry(quick().max_attempts(1))
+        .build()?;
+    scene.extended = ExtendedClient::builder(client)
+        .strategy(Strategy::Split)
+        .segment_size(SEGMENT)
+        .threshold(SEGMENT)
+        .build()?;
+    let size = 40 * SEGMENT;
+    let segments = scene.send(Payload { number: 1, size }).await?;
+    let slow = Fault::on(
+        Action::ChangeMessageVisibilityBatch,
+        FaultKind::Delay(Duration::from_millis(100)),
+    );
+    let fails = Fault::on(Action::ChangeMessageVisibilityBatch, FaultKind::FailEntries(1)).times(1);
+    scene.server.faults().add(slow.after(1));
+    scene.server.faults().add(fails);
+    let done = Arc::new(AtomicBool::new(false));
+    let told = done.clone();
+    scene
+        .consumer(Duration::ZERO)
+        .run(until(|| done.load(Ordering::SeqCst)), move |delivery: Delivery| {
+            let told = told.clone();
+            async move {
+                let returned = delivery.release(AFTER).await;
+                told.store(true, Ordering::SeqCst);
+                returned
+            }
+        })
+        .await?;
+    let returned = scene.in_flight().into_iter().filter(|left| *left > AFTER / 2).count();
+    ensure!(
+        returned + 1 >= segments,
+        "{returned} of {segments} were returned as asked"
+    );
+    Ok(())
+}
+
+/// Nobody asks it to: its polls are refused.
+async fn ends_by_itself() -> Outcome {
+    let scene = Scene::new().await?;
+    scene
+        .client
+        .send_message(&scene.queue, Forged::half("p", 2).message("a"))
+        .await?;
+    let refusal = Reply::new(403).body(r#"{"__type":"com.amazonaws.sqs#AccessDenied","message":"no"}"#);
+    let refusals = Fault::on(Action::ReceiveMessage, FaultKind::Reply(refusal));
+    scene.server.faults().add(refusals.after(1));
+    let grace = Duration::from_secs(60);
+    let run = scene
+        .consumer(Duration::ZERO)
+        .configure(|consumer| consumer.grace(grace))
+        .run(std::future::pending::<()>(), |_| async { Ok::<(), Outcome>(()) });
+    let begin = Instant::now();
+    let ended = timeout(grace / 2, run).await.context("it waits out its grace")?;
+    ensure!(ended.is_err(), "{:?}", begin.elapsed());
+    ensure!(scene.in_flight().is_empty(), "the segment was returned");
+    Ok(())
+}

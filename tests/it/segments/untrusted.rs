@@ -1,0 +1,378 @@
+//! Segments of untrusted senders take no more than their share, and cost no payload of others.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::{Client, MessageAttributeValue, OutgoingMessage};
+use sqs_extended::{Delivery, IncompleteAction};
+use sqs_tests::embedded::{Action, EmbeddedServer};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::forged::{Forged, SEGMENT, Scene};
+use super::payloads::{Payload, again, encoding};
+use super::test;
+use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::child::{Orders, Report};
+use crate::consumer::{quick, until};
+
+/// A child that writes payloads above a few bytes to temporary files.
+pub const SPILLING: &str = "spilling";
+/// A child that may hold little.
+pub const FRUGAL: &str = "frugal";
+
+const MIB: usize = 1024 * 1024;
+const FRUGAL_BYTES: usize = 2 * MIB;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        test(
+            bench,
+            "untrusted::payloads_that_never_complete_do_not_starve_others",
+            never_complete,
+        ),
+        test(
+            bench,
+            "untrusted::a_segment_that_contradicts_its_payload_does_not_spoil_it",
+            contradiction,
+        ),
+        test(bench, "untrusted::claimed_sizes_open_no_files", claimed_sizes),
+        test(
+            bench,
+            "untrusted::a_payload_waits_for_one_of_the_temporary_files",
+            one_file,
+        ),
+        test(
+            bench,
+            "untrusted::a_missing_temporary_folder_is_not_asked_again_at_once",
+            no_folder,
+        ),
+        test(bench, "untrusted::attributes_count_as_held", attributes),
+        test(bench, "untrusted::a_hook_that_hangs_stops_no_other", hanging_hook),
+    ]
+}
+
+/// In a child: tells of every payload that is whole.
+pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bool) -> Outcome {
+    let queue = *queues.first().context("a queue")?;
+    let consumer = encoding(client)?.consumer(queue);
+    let consumer = match spills {
+        true => consumer.spill_above(3 * SEGMENT as u64),
+        false => consumer.held_bytes(FRUGAL_BYTES as u64),
+    };
+    consumer
+        .configure(|consumer| {
+            consumer
+                .concurrency(2)
+                .wait_time(Duration::from_secs(1))
+                .backoff(Duration::from_secs(30), Duration::from_secs(30))
+        })
+        .run(std::future::pending::<()>(), move |delivery| {
+            let report = report.clone();
+            async move {
+                report.tell(&match Payload::received(&delivery).await {
+                    Ok(payload) => payload.number.to_string(),
+                    Err(error) => format!("{error:#}"),
+                });
+                Ok::<(), std::convert::Infallible>(())
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+/// There is room for three payloads, which those of an untrusted sender take.
+async fn never_complete() -> Outcome {
+    const PAYLOADS: usize = 4;
+    let scene = Scene::new().await?;
+    for id in ["x", "y", "z"] {
+        scene
+            .client
+            .send_message(&scene.queue, Forged::half(id, 2).message("a"))
+            .await?;
+    }
+    let handled = Arc::new(AtomicUsize::new(0));
+    let counted = handled.clone();
+    let begin = Instant::now();
+    let sending = async {
+        until(|| scene.in_flight().len() == 3).await?;
+        for number in 0..PAYLOADS {
+            scene.send(Payload { number, size: 20_000 }).await?;
+            until(|| handled.load(Ordering::SeqCst) > number).await?;
+        }
+        anyhow::Ok(())
+    };
+    scene
+        .consumer(Duration::ZERO)
+        .held_payloads(3)
+        .incomplete_after(Duration::from_secs(2))
+        .run(sending, move |_| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { Ok::<(), std::convert::Infallible>(()) }
+        })
+        .await?;
+    let handled = handled.load(Ordering::SeqCst);
+    ensure!(handled == PAYLOADS, "{handled} were handled");
+    ensure!(begin.elapsed() < Duration::from_secs(25), "{:?}", begin.elapsed());
+    Ok(())
+}
+
+/// It comes before the last of the payload's own segments.
+async fn contradiction() -> Outcome {
+    let scene = Scene::new().await?;
+    let payload = Payload {
+        number: 0,
+        size: 20_000,
+    };
+    scene.send(payload).await?;
+    let received = scene.client.receive_message(&scene.queue).max_messages(10);
+    let mut segments = received.message_attribute_names(["All"]).await?.messages;
+    scene.client.purge_queue(&scene.queue).await?;
+    let last = again(segments.pop().context("a last segment")?);
+    let second = segments.get(1).context("a second segment")?;
+    let header = second
+        .message_attributes
+        .get("SQSExtendedSegment")
+        .and_then(|value| value.as_str());
+    let mut header: serde_json::Value = serde_json::from_str(header.context("a header")?)?;
+    let wrong = "wrong".repeat(100);
+    let checksum = sqs_extended::Digest::of(sqs_extended::DigestAlgorithm::Blake3, wrong.as_bytes());
+    header["checksum"] = checksum.to_string().into();
+    header["form"] = "text".into();
+    let wrong = OutgoingMessage::new(wrong).message_attribute("SQSExtendedSegment", header.to_string());
+
+    let others = segments.len();
+    for segment in segments {
+        scene.client.send_message(&scene.queue, again(segment)).await?;
+    }
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let noted = arrived.clone();
+    let sending = async {
+        until(|| scene.in_flight().len() == others).await?;
+        let wrong = scene.client.send_message(&scene.queue, wrong).await?.message_id;
+        let received = |id: &str| {
+            scene
+                .view
+                .messages()
+                .iter()
+                .any(|message| message.id == id && message.receives > 0)
+        };
+        until(|| received(&wrong)).await?;
+        sleep(Duration::from_millis(300)).await;
+        scene.client.send_message(&scene.queue, last).await?;
+        until(|| !arrived.lock().expect("no handler panics here").is_empty()).await
+    };
+    scene
+        .consumer(Duration::ZERO)
+        .spill_above(1)
+        .run(sending, move |delivery| {
+            let noted = noted.clone();
+            async move {
+                let received = Payload::received(&delivery).await;
+                let received = received.map_err(|error| format!("{error:#}"));
+                noted.lock().expect("no handler panics here").push(received);
+                Ok::<(), std::convert::Infallible>(())
+            }
+        })
+        .await?;
+    let arrived = arrived.lock().expect("no handler panics here").clone();
+    ensure!(arrived == [Ok(payload)], "{arrived:?}");
+    Ok(())
+}
+
+/// Each of these messages has a byte, and says that it is of a payload of 100 MiB.
+async fn claimed_sizes() -> Outcome {
+    const FILES: u32 = 128;
+    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    let claims = (0..400).map(|number| Forged::half(&format!("claim-{number}"), 100 << 20).message("a"));
+    for sent in client.send_messages(&queue, claims).await {
+        sent?;
+    }
+    let (orders, mut lines) = Orders::of_several(SPILLING, server.endpoint(), queue.clone()).await?;
+    let _child = orders.start_limited(FILES, &std::env::temp_dir())?;
+    let view = server.queue("q").context("it was created")?;
+    until(|| view.messages().iter().all(|message| message.receives > 0)).await?;
+    let payload = Payload {
+        number: 2,
+        size: 10 * SEGMENT,
+    };
+    let extended = sqs_extended::ExtendedClient::builder(client)
+        .segment_size(SEGMENT)
+        .threshold(SEGMENT)
+        .build()?;
+    extended.send(&queue, payload.message()).await?;
+    let line = timeout(Duration::from_secs(20), lines.recv()).await;
+    let line = line.context("it does not come")?;
+    ensure!(line.as_deref() == Some("2"), "{line:?}");
+    Ok(())
+}
+
+/// The first payload has the only file there may be.
+async fn one_file() -> Outcome {
+    let scene = Scene::new().await?;
+    let [first, second] = [0, 1].map(|number| Payload { number, size: 20_000 });
+    let mut halves = Vec::new();
+    for payload in [first, second] {
+        scene.send(payload).await?;
+        let received = scene.client.receive_message(&scene.queue).max_messages(10);
+        let segments = received.message_attribute_names(["All"]).await?.messages;
+        scene.client.purge_queue(&scene.queue).await?;
+        let mut segments: Vec<_> = segments.into_iter().map(again).collect();
+        halves.push((segments.pop().context("a last segment")?, segments));
+    }
+    let handled = Arc::new(Mutex::new(Vec::new()));
+    let noted = handled.clone();
+    let sending = async {
+        for (_, segments) in &halves {
+            let before = scene.view.len();
+            for segment in segments {
+                scene.client.send_message(&scene.queue, segment.clone()).await?;
+            }
+            until(|| scene.in_flight().len() == before + segments.len()).await?;
+        }
+        let receives = || {
+            scene
+                .view
+                .messages()
+                .iter()
+                .map(|message| message.receives)
+                .collect::<Vec<_>>()
+        };
+        let of_first = halves[0].1.len();
+        until(|| receives()[of_first..].iter().any(|receives| *receives > 1)).await?;
+        ensure!(
+            receives()[..of_first].iter().all(|receives| *receives == 1),
+            "{:?}",
+            receives()
+        );
+        for (last, _) in &halves {
+            scene.client.send_message(&scene.queue, last.clone()).await?;
+        }
+        until(|| scene.view.is_empty()).await
+    };
+    let mut ended = None;
+    scene
+        .consumer(Duration::from_secs(2))
+        .spill_above(1)
+        .spill_files(1)
+        .run(async { ended = Some(sending.await) }, move |delivery| {
+            let noted = noted.clone();
+            async move {
+                let payload = Payload::received(&delivery).await?;
+                noted.lock().expect("no handler panics here").push(payload);
+                anyhow::Ok(())
+            }
+        })
+        .await?;
+    ended.context("it was waited for")??;
+    ensure!(*handled.lock().expect("no handler panics here") == [first, second]);
+    Ok(())
+}
+
+async fn no_folder() -> Outcome {
+    let scene = Scene::new().await?;
+    let payload = Payload {
+        number: 2,
+        size: 10 * SEGMENT,
+    };
+    let segments = scene.send(payload).await?;
+    let (orders, mut lines) = Orders::of_several(SPILLING, scene.server.endpoint(), scene.queue.clone()).await?;
+    let folder = tempfile::tempdir()?;
+    let temporary = folder.path().join("temporary");
+    let _child = orders.start_limited(1024, &temporary)?;
+    until(|| scene.receives() as usize >= segments).await?;
+    sleep(Duration::from_secs(3)).await;
+    let receives = scene.receives() as usize;
+    ensure!(
+        receives <= 4 * segments,
+        "{segments} segments were received {receives} times"
+    );
+    std::fs::create_dir(&temporary)?;
+    let line = timeout(Duration::from_secs(60), lines.recv()).await;
+    ensure!(line.context("it does not come")?.as_deref() == Some("2"));
+    Ok(())
+}
+
+/// A message is a byte of a payload, and nearly a MiB of attributes.
+async fn attributes() -> Outcome {
+    const MESSAGES: usize = 150;
+    /// The process itself, and what is received and not yet held.
+    const BESIDE: usize = 80 * MIB;
+    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let queue = client.create_queue("q").await?.queue_url;
+    for number in 0..MESSAGES {
+        let attribute = MessageAttributeValue::binary(vec![7; MIB - 2_000]);
+        let message = Forged::half(&format!("heavy-{number}"), 2).message("a");
+        client
+            .send_message(&queue, message.message_attribute("heavy", attribute))
+            .await?;
+    }
+    let (orders, _lines) = Orders::of_several(FRUGAL, server.endpoint(), queue).await?;
+    let child = orders.start()?;
+    let view = server.queue("q").context("it was created")?;
+    let receives = || view.messages().iter().map(|message| message.receives).sum::<u32>();
+    until(|| receives() as usize >= MESSAGES).await?;
+    sleep(Duration::from_millis(500)).await;
+    if let Some(peak) = child.peak_memory() {
+        eprintln!(
+            "{MESSAGES} MiB of attributes, of which {FRUGAL_BYTES} bytes may be held: {} MiB",
+            peak / 1024
+        );
+        ensure!(peak < ((FRUGAL_BYTES + BESIDE) / 1024) as u64, "{peak} KiB");
+    }
+    Ok(())
+}
+
+/// The first payload's hook never ends; the second's is called all the same.
+async fn hanging_hook() -> Outcome {
+    let scene = Scene::new().await?;
+    scene
+        .client
+        .send_message(&scene.queue, Forged::half("hangs", 2).message("a"))
+        .await?;
+    let told = Arc::new(Mutex::new(BTreeSet::new()));
+    let noted = told.clone();
+    let told = |id: &str| told.lock().expect("no hook panics").contains(id);
+    let sending = async {
+        until(|| told("hangs")).await?;
+        scene
+            .client
+            .send_message(&scene.queue, Forged::half("passes", 2).message("a"))
+            .await?;
+        timeout(Duration::from_secs(15), until(|| told("passes")))
+            .await
+            .context("the other is not reported")?
+    };
+    let mut ended = None;
+    let run = scene
+        .consumer(Duration::ZERO)
+        .incomplete_after(Duration::from_secs(1))
+        .on_incomplete(move |payload| {
+            noted.lock().expect("no hook panics").insert(payload.payload_id.clone());
+            async move {
+                if payload.payload_id == "hangs" {
+                    std::future::pending::<()>().await;
+                }
+                IncompleteAction::Delete
+            }
+        })
+        .run(async { ended = Some(sending.await) }, |_: Delivery| async {
+            Ok::<(), std::convert::Infallible>(())
+        });
+    let begin = Instant::now();
+    run.await?;
+    ended.context("it was waited for")??;
+    ensure!(
+        begin.elapsed() < Duration::from_secs(25),
+        "it does not end: {:?}",
+        begin.elapsed()
+    );
+    ensure!(scene.server.count(Action::ReceiveMessage) > 0);
+    Ok(())
+}
