@@ -10,7 +10,7 @@ use sqs_client::{Client, OutgoingMessage};
 use sqs_tests::embedded::EmbeddedServer;
 use tokio::time::timeout;
 
-use super::payloads::{Payload, again, encoding, send_all};
+use super::payloads::{Payload, again, encoding, send_all, tell};
 use super::test;
 use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::child::{Orders, Report};
@@ -45,14 +45,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
                 .backoff(Duration::ZERO, Duration::ZERO)
         })
         .run(std::future::pending::<()>(), move |delivery| {
-            let report = report.clone();
-            async move {
-                report.tell(&match Payload::received(&delivery).await {
-                    Ok(payload) => payload.number.to_string(),
-                    Err(error) => format!("{error:#}"),
-                });
-                Ok::<(), std::convert::Infallible>(())
-            }
+            tell(delivery, report.clone())
         })
         .await?;
     Ok(())

@@ -7,7 +7,7 @@ use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::{Digest, DigestAlgorithm, ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
 
-use super::payloads::Payload;
+use super::payloads::{Payload, again};
 use crate::bench::client_of_embedded;
 use crate::consumer::quick;
 
@@ -77,6 +77,16 @@ impl Scene {
     /// How many segments it became.
     pub async fn send(&self, payload: Payload) -> anyhow::Result<usize> {
         Ok(self.extended.send(&self.queue, payload.message()).await?.segments)
+    }
+
+    /// The messages that carry a payload, to be sent by hand.
+    pub async fn segments(&self, payload: Payload) -> anyhow::Result<Vec<OutgoingMessage>> {
+        let queue = self.client.create_queue("captured").await?.queue_url;
+        self.extended.send(&queue, payload.message()).await?;
+        let received = self.client.receive_message(&queue).max_messages(10);
+        let segments = received.message_attribute_names(["All"]).await?.messages;
+        self.client.delete_queue(&queue).await?;
+        Ok(segments.into_iter().map(again).collect())
     }
 
     /// With short times, that shows what failed again after `backoff` at the latest.

@@ -5,6 +5,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use sqs_client::{Client, Message, OutgoingMessage};
 use sqs_extended::{Codec, Compression, Delivery, ExtendedClient, ExtendedMessage, SecretKey, StaticKeys};
 
+use crate::child::Report;
+
 /// The message attribute that says which payload it is.
 pub const DESCRIPTION: &str = "payload";
 
@@ -134,6 +136,15 @@ pub fn encoding(client: Client) -> anyhow::Result<ExtendedClient> {
         .compression(Compression::zstd(1))
         .encryption(StaticKeys::new("key", SecretKey::from([7; 32])));
     Ok(ExtendedClient::builder(client).codec(codec).build()?)
+}
+
+/// A handler in a child: tells the number of the payload, or how it came changed.
+pub async fn tell(delivery: Delivery, report: Report) -> Result<(), std::convert::Infallible> {
+    report.tell(&match Payload::received(&delivery).await {
+        Ok(payload) => payload.number.to_string(),
+        Err(error) => format!("{error:#}"),
+    });
+    Ok(())
 }
 
 /// Sends them, several at a time.

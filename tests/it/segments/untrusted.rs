@@ -13,7 +13,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};
-use super::payloads::{Payload, again, encoding};
+use super::payloads::{Payload, encoding, tell};
 use super::test;
 use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::child::{Orders, Report};
@@ -71,14 +71,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bo
                 .backoff(Duration::from_secs(30), Duration::from_secs(30))
         })
         .run(std::future::pending::<()>(), move |delivery| {
-            let report = report.clone();
-            async move {
-                report.tell(&match Payload::received(&delivery).await {
-                    Ok(payload) => payload.number.to_string(),
-                    Err(error) => format!("{error:#}"),
-                });
-                Ok::<(), std::convert::Infallible>(())
-            }
+            tell(delivery, report.clone())
         })
         .await?;
     Ok(())
@@ -127,11 +120,8 @@ async fn contradiction() -> Outcome {
         number: 0,
         size: 20_000,
     };
-    scene.send(payload).await?;
-    let received = scene.client.receive_message(&scene.queue).max_messages(10);
-    let mut segments = received.message_attribute_names(["All"]).await?.messages;
-    scene.client.purge_queue(&scene.queue).await?;
-    let last = again(segments.pop().context("a last segment")?);
+    let mut segments = scene.segments(payload).await?;
+    let last = segments.pop().context("a last segment")?;
     let second = segments.get(1).context("a second segment")?;
     let header = second
         .message_attributes
@@ -146,7 +136,7 @@ async fn contradiction() -> Outcome {
 
     let others = segments.len();
     for segment in segments {
-        scene.client.send_message(&scene.queue, again(segment)).await?;
+        scene.client.send_message(&scene.queue, segment).await?;
     }
     let arrived = Arc::new(Mutex::new(Vec::new()));
     let noted = arrived.clone();
@@ -218,11 +208,7 @@ async fn one_file() -> Outcome {
     let [first, second] = [0, 1].map(|number| Payload { number, size: 20_000 });
     let mut halves = Vec::new();
     for payload in [first, second] {
-        scene.send(payload).await?;
-        let received = scene.client.receive_message(&scene.queue).max_messages(10);
-        let segments = received.message_attribute_names(["All"]).await?.messages;
-        scene.client.purge_queue(&scene.queue).await?;
-        let mut segments: Vec<_> = segments.into_iter().map(again).collect();
+        let mut segments = scene.segments(payload).await?;
         halves.push((segments.pop().context("a last segment")?, segments));
     }
     let handled = Arc::new(Mutex::new(Vec::new()));
@@ -300,7 +286,7 @@ async fn no_folder() -> Outcome {
 
 /// A message is a byte of a payload, and nearly a MiB of attributes.
 async fn attributes() -> Outcome {
-    const MESSAGES: usize = 150;
+    const MESSAGES: usize = 100;
     /// The process itself, and what is received and not yet held.
     const BESIDE: usize = 80 * MIB;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
