@@ -44,6 +44,7 @@ use crate::types::OutgoingMessage;
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    shows_messages_to_hooks: bool,
 }
 
 #[derive(Debug)]
@@ -81,16 +82,42 @@ impl Client {
     }
 
     pub(crate) fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+            shows_messages_to_hooks: true,
+        }
     }
 
     pub(crate) fn request<Op: Operation>(&self, input: Op) -> Request<Op> {
         Request::new(self.clone(), input)
     }
 
-    /// Lets the caller's hooks at a message that is about to be sent.
+    /// Shows a message that is about to be sent to the caller's hooks, unless they have seen it.
     pub(crate) fn before_send(&self, queue_url: &str, message: &mut OutgoingMessage) {
+        if self.shows_messages_to_hooks {
+            self.apply_send_hooks(queue_url, message);
+        }
+    }
+
+    /// Runs the hooks of [`on_send`](ClientBuilder::on_send) on a message.
+    ///
+    /// Not part of the API: a layer that plans messages by their size runs the hooks first, and sends the messages
+    /// [without](Self::without_send_hooks) them.
+    #[doc(hidden)]
+    pub fn apply_send_hooks(&self, queue_url: &str, message: &mut OutgoingMessage) {
         self.inner.send_hooks.apply(queue_url, message);
+    }
+
+    /// Returns this client, which shares everything, but runs no hooks on the messages that it sends.
+    ///
+    /// Not part of the API: see [`apply_send_hooks`](Self::apply_send_hooks).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_send_hooks(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            shows_messages_to_hooks: false,
+        }
     }
 
     pub(crate) fn new_id(&self) -> String {

@@ -274,7 +274,8 @@ impl ClientBuilder {
     }
 
     /// Calls this with every message before it is sent, alone or in a batch, and the queue's URL: to add an attribute,
-    /// for one. What it leaves is checked and sent. Hooks are called in the order in which they were added.
+    /// for one. What it leaves is checked and sent. Hooks are called in the order in which they were added. They do not see
+    /// messages that a consumer sends on as they were received, such as those for its poison queue.
     ///
     /// What should be around the handling of messages goes to `Consumer::around`.
     ///

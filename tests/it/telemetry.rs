@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use sqs_client::{Credentials, Handled, SendMessageBatchEntry, TraceCarrier};
+use sqs_client::{Credentials, Handled, QueueAttributes, SendMessageBatchEntry, TraceCarrier};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::consumer::until;
 
 /// To be held from before the first test on. While there is one dispatcher only, `tracing` asks none but the thread that
 /// comes to a place first whether what happens there is of interest, and remembers the answer: a test that does not
@@ -32,6 +33,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![
         blocking("requests_are_seen_without_what_is_in_them", requests),
         blocking("a_trace_goes_with_a_message_to_what_is_around_its_handler", traced),
+        trial("telemetry::a_trace_makes_no_poison_message_too_long", bench, |_| {
+            Ok(Box::pin(poison()))
+        }),
     ]
 }
 
@@ -199,4 +203,33 @@ fn traced() -> Outcome {
     assert_eq!(figure("sqs.acknowledged.messages"), Some(5));
     assert_eq!(figure("sqs.consumer.in_flight"), Some(0), "nothing is held in the end");
     Ok(())
+}
+
+/// The message is as long as both queues take.
+async fn poison() -> Outcome {
+    let server = EmbeddedServer::start().await?;
+    let plain = client_of_embedded(&server).build()?;
+    let mut attributes = QueueAttributes::default();
+    attributes.maximum_message_size = Some(1_024);
+    let mut queues = Vec::new();
+    for name in ["traced", "poison"] {
+        let created = plain.create_queue(name).attributes(attributes.clone()).await?;
+        queues.push(created.queue_url);
+    }
+    plain.send_message(&queues[0], "x".repeat(1_024)).await?;
+    let carrier = TraceCarrier::MessageAttribute("traceparent".to_owned());
+    let tracing = client_of_embedded(&server)
+        .propagate_trace(carrier, || Some("00-4bf92f35".to_owned()))
+        .build()?;
+    let view = server.queue("poison").context("it was created")?;
+    let moved = until(|| view.len() == 1);
+    let (told, ended) = tokio::sync::oneshot::channel();
+    let consumer = tracing.consumer(&queues[0]).wait_time(Duration::from_secs(1));
+    let consumer = consumer
+        .backoff(Duration::ZERO, Duration::ZERO)
+        .poison_queue(1, &queues[1]);
+    consumer
+        .run(async { drop(told.send(moved.await)) }, |_| async { Err::<(), ()>(()) })
+        .await?;
+    ended.await?
 }

@@ -41,7 +41,9 @@ impl Poison {
         }
     }
 
+    /// Sends messages on as they are: what hooks add on the way could make one longer than the queue takes.
     pub(super) fn queue(max_receives: u32, client: Client, queue_url: String) -> Self {
+        let client = client.without_send_hooks();
         let hook = Self::hook(max_receives, move |delivery| {
             let (client, queue_url) = (client.clone(), queue_url.clone());
             async move {
