@@ -1,6 +1,6 @@
-//! What is remembered of payloads, bounded by their number and by time.
+//! Values that are remembered of payloads, bounded by their number and by time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,18 +8,28 @@ use tokio::time::Instant;
 /// A value for each of the latest ids; the oldest are forgotten first.
 #[derive(Debug)]
 pub(super) struct Memory<V> {
-    values: HashMap<String, (Instant, V)>,
-    /// When which id was remembered; those that were forgotten or renewed since have another time, or none, in `values`.
-    order: VecDeque<(Instant, String)>,
+    values: HashMap<String, Remembered<V>>,
+    /// The same ids in the order in which they were last remembered.
+    order: BTreeMap<u64, String>,
+    next: u64,
     capacity: usize,
     lifetime: Duration,
+}
+
+#[derive(Debug)]
+struct Remembered<V> {
+    /// Its place in the order.
+    place: u64,
+    at: Instant,
+    value: V,
 }
 
 impl<V> Memory<V> {
     pub(super) fn new(capacity: usize, lifetime: Duration) -> Self {
         Self {
             values: HashMap::new(),
-            order: VecDeque::new(),
+            order: BTreeMap::new(),
+            next: 0,
             capacity,
             lifetime,
         }
@@ -27,28 +37,33 @@ impl<V> Memory<V> {
 
     pub(super) fn get(&mut self, id: &str, now: Instant) -> Option<&mut V> {
         self.trim(now);
-        self.values.get_mut(id).map(|(_, value)| value)
+        self.values.get_mut(id).map(|remembered| &mut remembered.value)
     }
 
-    pub(super) fn remember(&mut self, id: &str, value: V, now: Instant) {
-        self.values.insert(id.to_owned(), (now, value));
-        self.order.push_back((now, id.to_owned()));
-        self.trim(now);
+    pub(super) fn remember(&mut self, id: &str, value: V, at: Instant) {
+        let place = self.next;
+        self.next += 1;
+        let before = self.values.insert(id.to_owned(), Remembered { place, at, value });
+        if let Some(before) = before {
+            self.order.remove(&before.place);
+        }
+        self.order.insert(place, id.to_owned());
+        self.trim(at);
     }
 
     pub(super) fn forget(&mut self, id: &str) {
-        self.values.remove(id);
+        if let Some(forgotten) = self.values.remove(id) {
+            self.order.remove(&forgotten.place);
+        }
     }
 
     fn trim(&mut self, now: Instant) {
-        while let Some((since, id)) = self.order.front() {
-            if self.order.len() <= self.capacity && now.saturating_duration_since(*since) < self.lifetime {
+        while let Some(oldest) = self.order.first_entry() {
+            let is_young = |remembered: &Remembered<V>| now.saturating_duration_since(remembered.at) < self.lifetime;
+            if self.values.len() <= self.capacity && self.values.get(oldest.get()).is_some_and(is_young) {
                 break;
             }
-            if self.values.get(id).is_some_and(|(at, _)| at == since) {
-                self.values.remove(id);
-            }
-            self.order.pop_front();
+            self.values.remove(&oldest.remove());
         }
     }
 }
@@ -75,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn renewed_and_forgotten_ids_take_no_room_for_long() {
+    fn renewed_and_forgotten_ids_take_no_room() {
         let start = Instant::now();
         let mut memory = Memory::new(3, MINUTE);
         for second in 0..100 {
@@ -84,8 +99,25 @@ mod tests {
             memory.remember("b", second, now);
             memory.forget("b");
         }
-        assert!(memory.order.len() <= 3 && memory.values.len() == 1);
+        assert!(memory.order.len() == 1 && memory.values.len() == 1);
         let now = start + Duration::from_secs(99) + MINUTE / 2;
         assert_eq!(memory.get("a", now), Some(&mut 99), "it counts from the last time");
+    }
+
+    #[test]
+    fn as_many_ids_are_remembered_as_there_is_room_for_however_often_each_is_renewed() {
+        let start = Instant::now();
+        let mut memory = Memory::new(100, MINUTE);
+        for round in 0..7 {
+            for id in 0..100 {
+                memory.remember(&id.to_string(), round, start);
+            }
+        }
+        for id in 0..100 {
+            assert_eq!(memory.get(&id.to_string(), start), Some(&mut 6), "{id}");
+        }
+        memory.remember("one more", 0, start);
+        assert_eq!(memory.get("0", start), None, "the oldest");
+        assert_eq!(memory.get("1", start), Some(&mut 6));
     }
 }
