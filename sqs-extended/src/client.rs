@@ -51,6 +51,8 @@ pub struct ExtendedClient(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) client: sqs_client::Client,
+    /// Sends what its hooks have seen: a payload's messages, and messages as they were received.
+    pub(crate) sender: sqs_client::Client,
     pub(crate) payloads: Option<PayloadStore>,
     pub(crate) policy: Policy,
     pub(crate) codec: Codec,
@@ -291,6 +293,7 @@ impl ExtendedClientBuilder {
         let of_store = || payloads.as_ref().and_then(PayloadStore::codec).cloned();
         Ok(ExtendedClient(Arc::new(Inner {
             codec: self.codec.or_else(of_store).unwrap_or_default(),
+            sender: self.client.without_send_hooks(),
             client: self.client,
             payloads,
             policy: self.policy,

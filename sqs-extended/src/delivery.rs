@@ -254,7 +254,7 @@ impl Delivery {
                 if fetched.as_ref().is_err_and(Error::is_missing_payload) {
                     let extended = &inner.extended.0;
                     let missing = &extended.missing;
-                    missing.act(&extended.client, &inner.hold, &inner.message, sealed).await;
+                    missing.act(&extended.sender, &inner.hold, &inner.message, sealed).await;
                 }
                 fetched
             }

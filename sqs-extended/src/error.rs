@@ -56,6 +56,8 @@ pub enum ErrorKind {
     /// The message claims to point to a payload, but its pointer is malformed, or names what the client is not
     /// configured to touch. The store was not called. Or the message is a malformed notification of SNS.
     RefusedPointer,
+    /// An earlier message of the same FIFO group failed in the same call, so that this one was not sent.
+    HeldBack,
     /// The payload's bytes are not those that were sent: length or digest differ.
     Corrupt,
     /// The payload is larger than a setting or the store allows, or than its message claims.

@@ -104,6 +104,12 @@ impl ExtendedMessage {
     }
 
     message_setters!(this => this);
+
+    /// The group whose order it must keep in this queue.
+    pub(crate) fn ordered_group(&self, queue_url: &str) -> Option<String> {
+        let group = self.message.message_group_id.clone();
+        group.filter(|_| is_fifo(queue_url))
+    }
 }
 
 impl<P: Into<Payload>> From<P> for ExtendedMessage {

@@ -1,7 +1,7 @@
 //! From a payload to the message that carries it: decides its way, and stores it if need be.
 
 use bytes::Bytes;
-use sqs_client::OutgoingMessage;
+use sqs_client::{MessageAttributeValue, OutgoingMessage, limits};
 
 use crate::client::{ExtendedClient, Inner};
 use crate::codec::{Encoded, Encoding, Original};
@@ -14,7 +14,7 @@ use crate::outgoing::ExtendedMessage;
 use crate::payload::Payload;
 use crate::payload_store::{PayloadStore, StoredPayload};
 use crate::policy::{self, is_fifo};
-use crate::segment::{MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
+use crate::segment::{HEADER_ATTRIBUTE, MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
 
 /// What is to be sent now.
 pub(crate) struct Prepared {
@@ -102,6 +102,7 @@ impl ExtendedClient {
             mut message,
             payload_key,
         } = outgoing;
+        self.run_send_hooks(queue_url, &mut message);
         policy.check(&message, queue_url)?;
         let limit = self.limit(queue_url).await?;
 
@@ -127,6 +128,24 @@ impl ExtendedClient {
         }
         .prepare(source)
         .await
+    }
+
+    /// Shows the message to the hooks of the queue's client, once and before anything depends on its size. Where the caller
+    /// gave nine attributes the tenth is taken meanwhile: a trace that went there would leave none for a pointer or a
+    /// segment's header, and a trace goes along only where there is room.
+    fn run_send_hooks(&self, queue_url: &str, message: &mut OutgoingMessage) {
+        let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;
+        let kept_free = last_is_free && !message.message_attributes.contains_key(HEADER_ATTRIBUTE);
+        if kept_free {
+            let value = MessageAttributeValue::string("-");
+            message.message_attributes.insert(HEADER_ATTRIBUTE.to_owned(), value);
+        }
+        self.0.client.apply_send_hooks(queue_url, message);
+        if kept_free {
+            message.message_attributes.remove(HEADER_ATTRIBUTE);
+        }
+        // The payload takes its place.
+        message.body.clear();
     }
 
     /// Most bytes of a message to this queue.

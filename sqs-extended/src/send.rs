@@ -1,5 +1,6 @@
 //! Sending: what was prepared goes out, and what is left of a refused message is cleared.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::IntoFuture;
 
@@ -10,7 +11,7 @@ use sqs_client::operation::SendMessageOutput;
 
 use crate::client::ExtendedClient;
 use crate::envelope::Pointer;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outgoing::{ExtendedMessage, message_setters};
 use crate::prepare::{Offloaded, Prepared};
 
@@ -41,6 +42,19 @@ const STORING: usize = 4;
 /// The body of an offloaded message is a fresh pointer every time, which would defeat content-based deduplication: so
 /// if the caller gives no deduplication id, an offloaded message takes the digest of its payload. A duplicate that SQS
 /// swallows for that reason leaves its payload in the store, as an object that no message points to.
+///
+/// A payload in segments that is sent again within five minutes is swallowed as a whole if its segments are the same. If
+/// only some of the first send's segments were sent, the rest of them completes it. A payload under the same deduplication
+/// id with other segments, because its bytes, the length of its attributes or the size of segments differ, is let
+/// through as a whole. A consumer that acknowledged the first one deletes it; another consumer delivers it. Segments of a
+/// send that broke off give way to it. An encrypted payload, whose bytes are others each time, is never split here: it
+/// travels in one message, or is offloaded, or is refused.
+///
+/// # Hooks
+///
+/// Hooks of the queue's client ([`on_send`](sqs_client::ClientBuilder::on_send)) see each message once, before it is decided
+/// how its payload travels: with the caller's attributes, and without a body. What they add travels with the message,
+/// or with the first segment, and is planned for.
 ///
 /// ```no_run
 /// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -87,7 +101,7 @@ impl SendRequest {
     message_setters!(this => this.outgoing);
 
     async fn send(self) -> Result<SendOutput, Error> {
-        let client = self.extended.client();
+        let client = &self.extended.0.sender;
         let Prepared { messages, offloaded } = self.extended.prepare(&self.queue_url, self.outgoing).await?;
         let results = match messages.into_one() {
             Ok(message) => vec![client.send_message(self.queue_url, message).await],
@@ -107,6 +121,10 @@ impl IntoFuture for SendRequest {
 }
 
 /// Messages of any number about to be sent: await them for one result each, in their order.
+///
+/// On a FIFO queue nothing of a group is sent after one of its messages failed, be it that its payload could not be read or
+/// stored. The rest of the group fails with [`ErrorKind::HeldBack`], and what was stored for it is deleted. Other groups go
+/// on.
 ///
 /// Each travels as by [`send`](ExtendedClient::send). What travels in the queue shares requests, which are filled in
 /// order up to 10 entries and 1 MiB: so messages that fit each by itself are not offloaded because their sum does not
@@ -151,6 +169,10 @@ impl SendMessagesRequest {
             queue_url,
             outgoing,
         } = self;
+        let groups: Vec<Option<String>> = outgoing
+            .iter()
+            .map(|outgoing| outgoing.ordered_group(&queue_url))
+            .collect();
         let prepared: Vec<Result<Prepared, Error>> = stream::iter(outgoing)
             .map(|outgoing| extended.prepare(&queue_url, outgoing))
             .buffered(STORING)
@@ -158,21 +180,21 @@ impl SendMessagesRequest {
             .await;
 
         let mut messages = Vec::new();
-        let unsent: Vec<Result<(usize, Option<Offloaded>), Error>> = prepared
-            .into_iter()
-            .map(|prepared| {
-                let Prepared {
-                    messages: own,
-                    offloaded,
-                } = prepared?;
-                let count = own.len();
-                messages.push(own);
-                Ok((count, offloaded))
-            })
-            .collect();
-        let sent = extended
-            .client()
-            .send_messages(queue_url, messages.into_iter().flatten());
+        let mut unsent: Vec<Result<(usize, Option<Offloaded>), Error>> = Vec::with_capacity(prepared.len());
+        for prepared in hold_back(prepared, groups).await {
+            unsent.push(prepared.map(
+                |Prepared {
+                     messages: own,
+                     offloaded,
+                 }| {
+                    let count = own.len();
+                    messages.push(own);
+                    (count, offloaded)
+                },
+            ));
+        }
+        let sender = &extended.0.sender;
+        let sent = sender.send_messages(queue_url, messages.into_iter().flatten());
         let mut sent = sent.await.into_iter();
 
         let mut results = Vec::with_capacity(unsent.len());
@@ -202,6 +224,33 @@ impl fmt::Debug for SendMessagesRequest {
             .field("messages", &self.outgoing.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Fails what follows a failure in its group, each message having the group whose order it must keep. What was stored for it
+/// is deleted.
+async fn hold_back(
+    prepared: Vec<Result<Prepared, Error>>,
+    groups: Vec<Option<String>>,
+) -> Vec<Result<Prepared, Error>> {
+    let mut failed = HashSet::new();
+    let mut held_back = Vec::with_capacity(prepared.len());
+    for (prepared, group) in prepared.into_iter().zip(groups) {
+        held_back.push(match (prepared, group) {
+            (Ok(prepared), Some(group)) if failed.contains(&group) => {
+                if let Some(offloaded) = &prepared.offloaded {
+                    offloaded.discard().await;
+                }
+                let why = "the message was not sent, because an earlier one of its group failed";
+                Err(Error::plain(ErrorKind::HeldBack, why))
+            }
+            (Err(error), Some(group)) => {
+                failed.insert(group);
+                Err(error)
+            }
+            (prepared, _) => prepared,
+        });
+    }
+    held_back
 }
 
 /// What the results of a payload's messages come to. One that was surely not sent is enough for the payload not to be.

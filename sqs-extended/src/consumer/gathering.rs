@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The state that handlers share, and the task that minds the time.
 pub(super) struct Gathering {
-    client: Client,
+    sender: Client,
     /// `None` once it is closed.
     reassembler: Mutex<Option<Reassembler<Segment>>>,
     /// Something changed that time may have to do with.
@@ -59,7 +59,7 @@ impl Gathering {
         let ambient = extended.0.ambient.clone();
         let reassembler = Reassembler::new(settings.limits(), move || ambient.fraction());
         Self {
-            client: extended.client().clone(),
+            sender: extended.0.sender.clone(),
             reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
             spilling: Spilling::new(settings.spill_above, settings.spill_files),
@@ -194,7 +194,7 @@ impl Gathering {
             IncompleteAction::MoveTo(queue_url) => {
                 // In their order.
                 for segment in segments {
-                    segment.move_to(&self.client, &queue_url).await;
+                    segment.move_to(&self.sender, &queue_url).await;
                 }
             }
         }

@@ -6,6 +6,7 @@ mod codec;
 mod consumer;
 mod deletion;
 mod elsewhere;
+mod hooks;
 mod limits;
 mod missing;
 mod travel;
@@ -32,6 +33,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         consumer::trials(bench),
         deletion::trials(bench),
         elsewhere::trials(bench),
+        hooks::trials(bench),
         limits::trials(bench),
         missing::trials(bench),
         travel::trials(bench),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
 use libtest_mimic::Trial;
-use sqs_extended::{Error, ErrorKind, ExtendedMessage, SendOutput};
-use sqs_tests::embedded::{Action, Fault, FaultKind};
+use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload, SendOutput};
+use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 
 use super::{Setting, delivery, large, set};
-use crate::bench::{Bench, Outcome};
+use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::consumer::quick;
 
 const MESSAGES: usize = 25;
 /// The one with more attributes than a message takes.
@@ -33,6 +34,21 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         set("batches::what_may_be_sent_keeps_its_payload", bench, |setting| {
             ambiguous(setting).boxed()
         }),
+        set(
+            "batches::what_a_first_attempt_may_have_sent_keeps_its_payload",
+            bench,
+            |setting| refused_after_a_lost_response(setting).boxed(),
+        ),
+        set(
+            "batches::nothing_of_a_group_follows_a_payload_that_was_not_stored",
+            bench,
+            |setting| not_stored(setting).boxed(),
+        ),
+        set(
+            "batches::nothing_of_a_group_follows_a_message_that_was_refused",
+            bench,
+            |setting| group_refused(setting).boxed(),
+        ),
     ]
 }
 
@@ -54,7 +70,8 @@ async fn in_order(mut setting: Setting, name: &str) -> Outcome {
     let messages = (0..MESSAGES).map(|number| {
         let mut message = ExtendedMessage::new(payload(number)).message_attribute("n", number.to_string());
         if fifo {
-            message = message.message_group_id("g");
+            // In its group nothing follows what fails.
+            message = message.message_group_id(if number == BAD { "bad" } else { "g" });
         }
         let more = if number == BAD { 0..10 } else { 0..0 };
         more.fold(message, |message, i| message.message_attribute(format!("a{i}"), "v"))
@@ -157,5 +174,106 @@ async fn ambiguous(setting: Setting) -> Outcome {
     for _ in 0..5 {
         ensure!(delivery(&extended, &setting.queue).await?.text().await? == large());
     }
+    Ok(())
+}
+
+/// The first attempt has its effect, and the second one's response names all entries as failed.
+async fn refused_after_a_lost_response(setting: Setting) -> Outcome {
+    let failed: Vec<String> = (0..5)
+        .map(|id| format!(r#"{{"Id":"{id}","Code":"InvalidParameterValue","SenderFault":true}}"#))
+        .collect();
+    let failed = format!(r#"{{"Failed":[{}]}}"#, failed.join(","));
+    let on_send = |kind| Fault::on(Action::SendMessageBatch, kind).times(1);
+    setting.server.faults().add(on_send(FaultKind::DropAfter));
+    let reply = FaultKind::Reply(Reply::new(200).body(&failed));
+    setting.server.faults().add(on_send(reply).after(1));
+    let retrying = client_of_embedded(&setting.server).retry(quick()).build()?;
+    let extended = ExtendedClient::builder(retrying)
+        .payload_store(setting.payloads().build()?)
+        .build()?;
+    for result in extended.send_messages(&setting.queue, vec![large(); 5]).await {
+        let error = result.err().context("it is named as failed")?;
+        ensure!(error.may_have_been_sent(), "{error:?}");
+    }
+    for _ in 0..5 {
+        ensure!(delivery(&extended, &setting.queue).await?.text().await? == large());
+    }
+    Ok(())
+}
+
+/// Messages of two groups in turn: the group's name and the number within it.
+fn of_two_groups(each: usize, payload: impl Fn(&str, usize) -> Payload) -> Vec<ExtendedMessage> {
+    let message = |group: &str, number: usize| {
+        ExtendedMessage::new(payload(group, number))
+            .message_group_id(group)
+            .message_deduplication_id(format!("{group}{number}"))
+    };
+    (0..each)
+        .flat_map(|number| ["a", "b"].map(|group| message(group, number)))
+        .collect()
+}
+
+/// The groups and numbers of what was sent, and of what was certainly not.
+fn outcomes(results: &[Result<SendOutput, Error>]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
+    let (mut sent, mut unsent) = (Vec::new(), Vec::new());
+    for (place, result) in results.iter().enumerate() {
+        let name = format!("{}{}", ["a", "b"][place % 2], place / 2);
+        match result {
+            Ok(_) => sent.push(name),
+            Err(error) => {
+                ensure!(!error.may_have_been_sent(), "{name}: {error:?}");
+                unsent.push(name);
+            }
+        }
+    }
+    Ok((sent, unsent))
+}
+
+async fn not_stored(mut setting: Setting) -> Outcome {
+    setting.queue = setting.queue("ordered.fifo").await?;
+    let extended = setting.extended()?.build()?;
+    let messages = of_two_groups(4, |group, number| match (group, number) {
+        ("a", 1) => {
+            let broken = futures::stream::iter([Err(std::io::Error::other("the disk broke"))]);
+            Payload::from_stream(broken, Some(300_000))
+        }
+        (_, 3) => Payload::from("small"),
+        _ => Payload::from(format!("{group}{number} {}", large())),
+    });
+    let results = extended.send_messages(&setting.queue, messages).await;
+    let (sent, unsent) = outcomes(&results)?;
+    ensure!(unsent == ["a1", "a2", "a3"], "{unsent:?} were not sent");
+    ensure!(sent == ["a0", "b0", "b1", "b2", "b3"], "{sent:?}");
+    let kinds: Vec<ErrorKind> = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .map(Error::kind)
+        .collect();
+    ensure!(kinds[0] == ErrorKind::PayloadSource, "{kinds:?}");
+    ensure!(setting.messages(&setting.queue).len() == sent.len());
+    let stored = setting.stored().await?;
+    ensure!(
+        stored.len() == 4,
+        "a payload is kept whose message was not sent: {stored:?}"
+    );
+    Ok(())
+}
+
+/// The first of several requests is refused.
+async fn group_refused(mut setting: Setting) -> Outcome {
+    setting.queue = setting.queue("ordered.fifo").await?;
+    let extended = setting.extended()?.build()?;
+    let throttled = Fault::on(Action::SendMessageBatch, FaultKind::Throttle).times(1);
+    setting.server.faults().add(throttled);
+    let messages = of_two_groups(8, |group, number| Payload::from(format!("{group}{number} {}", large())));
+    let results = extended.send_messages(&setting.queue, messages).await;
+    let (sent, unsent) = outcomes(&results)?;
+    ensure!(
+        sent.is_empty() && unsent.len() == 16,
+        "{sent:?} were sent after a failure in their group"
+    );
+    ensure!(setting.messages(&setting.queue).is_empty());
+    let stored = setting.stored().await?;
+    ensure!(stored.is_empty(), "payloads of messages that were not sent: {stored:?}");
     Ok(())
 }

@@ -1,0 +1,221 @@
+//! Hooks of the queue's client: each message is shown to them once, before it is decided how its payload travels.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::FutureExt as _;
+use libtest_mimic::Trial;
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+use sqs_client::{Client, QueueAttributes, TraceCarrier, limits};
+use sqs_extended::{
+    Delivery, ExtendedClient, ExtendedClientBuilder, ExtendedMessage, IncompleteAction, MissingPayload,
+};
+use sqs_extended::{PayloadStore, Strategy};
+
+use super::{Setting, delivery, large, set};
+use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::consumer::until;
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const CARRIER: &str = "traceparent";
+
+/// The longest message of the queue.
+const LIMIT: usize = 262_144;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        set("hooks::leave_room_however_a_payload_travels", bench, |setting| {
+            every_way(setting).boxed()
+        }),
+        set("hooks::see_each_of_many_messages_once", bench, |setting| {
+            many(setting).boxed()
+        }),
+        set("hooks::a_trace_takes_no_place_that_is_needed", bench, |setting| {
+            nine_attributes(setting).boxed()
+        }),
+        set("hooks::what_is_sent_on_is_sent_as_it_was", bench, |setting| {
+            sent_on(setting).boxed()
+        }),
+    ]
+}
+
+/// A client that names a trace in every message, and counts the messages that its hooks see.
+struct Hooked {
+    client: Client,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Hooked {
+    fn new(setting: &Setting) -> anyhow::Result<Self> {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counted = seen.clone();
+        let client = client_of_embedded(&setting.server)
+            .on_send(move |_, _| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            })
+            .propagate_trace(TraceCarrier::MessageAttribute(CARRIER.to_owned()), || {
+                Some(TRACE.to_owned())
+            })
+            .build()?;
+        Ok(Self { client, seen })
+    }
+
+    fn extended(&self, setting: &Setting, strategy: Strategy) -> anyhow::Result<ExtendedClientBuilder> {
+        let payloads = setting.payloads().build()?;
+        Ok(self.over(payloads).strategy(strategy))
+    }
+
+    fn over(&self, payloads: PayloadStore) -> ExtendedClientBuilder {
+        ExtendedClient::builder(self.client.clone()).payload_store(payloads)
+    }
+
+    fn seen(&self) -> usize {
+        self.seen.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// A queue that takes no longer messages.
+async fn limited(setting: &Setting, name: &str) -> anyhow::Result<String> {
+    let mut attributes = QueueAttributes::default();
+    attributes.maximum_message_size = Some(LIMIT.try_into()?);
+    Ok(setting
+        .client
+        .create_queue(name)
+        .attributes(attributes)
+        .await?
+        .queue_url)
+}
+
+/// The length of each payload that arrives, and the trace that came with it.
+async fn consumed(
+    extended: &ExtendedClient,
+    queue: &str,
+    count: usize,
+) -> anyhow::Result<BTreeMap<usize, Option<String>>> {
+    let arrived = Arc::new(Mutex::new(BTreeMap::new()));
+    let noted = arrived.clone();
+    let all = until(|| arrived.lock().expect("no handler panics").len() >= count);
+    let consumer = extended
+        .consumer(queue)
+        .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
+    let (told, ended) = tokio::sync::oneshot::channel();
+    let run = consumer.run(async { drop(told.send(all.await)) }, move |delivery: Delivery| {
+        let noted = noted.clone();
+        async move {
+            let size = delivery.bytes().await?.len();
+            let trace = delivery.message_attributes().get(CARRIER);
+            let trace = trace.and_then(|trace| trace.as_str()).map(str::to_owned);
+            noted.lock().expect("no handler panics").insert(size, trace);
+            anyhow::Ok(())
+        }
+    });
+    run.await?;
+    let arrived = arrived.lock().expect("no handler panics").clone();
+    ended.await?.with_context(|| format!("{arrived:?}"))?;
+    Ok(arrived)
+}
+
+async fn every_way(setting: Setting) -> Outcome {
+    let hooked = Hooked::new(&setting)?;
+    let queue = limited(&setting, "limited").await?;
+    for strategy in [Strategy::Offload, Strategy::Split] {
+        let extended = hooked.extended(&setting, strategy)?.build()?;
+        let sizes = [10, LIMIT - 44, LIMIT, 600_000];
+        for size in sizes {
+            let sent = extended.send(&queue, "x".repeat(size)).await;
+            let sent = sent.with_context(|| format!("{size} bytes by {strategy:?}"))?;
+            ensure!(hooked.seen() == 1, "{size} bytes in {} messages", sent.segments);
+            ensure!(
+                (size == 10) == (sent.pointer.is_none() && sent.segments == 1),
+                "{sent:?}"
+            );
+        }
+        let arrived = consumed(&extended, &queue, sizes.len()).await?;
+        let expected = sizes.map(|size| (size, Some(TRACE.to_owned())));
+        ensure!(arrived == BTreeMap::from(expected), "{arrived:?} by {strategy:?}");
+    }
+    Ok(())
+}
+
+async fn many(setting: Setting) -> Outcome {
+    let hooked = Hooked::new(&setting)?;
+    let queue = limited(&setting, "limited").await?;
+    let extended = hooked.extended(&setting, Strategy::Split)?.build()?;
+    let sizes = [10, 600_000, LIMIT - 44, 20];
+    let payloads = sizes.map(|size| "x".repeat(size));
+    for sent in extended.send_messages(&queue, payloads).await {
+        sent?;
+    }
+    ensure!(hooked.seen() == sizes.len());
+    ensure!(consumed(&extended, &queue, sizes.len()).await?.len() == sizes.len());
+    Ok(())
+}
+
+/// The tenth attribute would be one too many beside a pointer or a segment's header.
+async fn nine_attributes(setting: Setting) -> Outcome {
+    let hooked = Hooked::new(&setting)?;
+    for strategy in [Strategy::Offload, Strategy::Split] {
+        let extended = hooked.extended(&setting, strategy)?.build()?;
+        let attribute = |message: ExtendedMessage, number: usize| message.message_attribute(number.to_string(), "v");
+        let nine = |message| (1..limits::MAX_MESSAGE_ATTRIBUTES).fold(message, attribute);
+        extended
+            .send(&setting.queue, nine(ExtendedMessage::new(large())))
+            .await?;
+        let arrived = consumed(&extended, &setting.queue, 1).await?;
+        ensure!(arrived == BTreeMap::from([(large().len(), None)]), "{arrived:?}");
+    }
+    Ok(())
+}
+
+/// Segments that fill the queue's limit, and a message whose payload is missing, are sent to another queue.
+async fn sent_on(setting: Setting) -> Outcome {
+    let hooked = Hooked::new(&setting)?;
+    let (queue, elsewhere) = (
+        limited(&setting, "limited").await?,
+        limited(&setting, "elsewhere").await?,
+    );
+    let extended = hooked.extended(&setting, Strategy::Split)?.build()?;
+    let sent = extended.send(&queue, "x".repeat(600_000)).await?;
+    // One of them is gone.
+    let lost = setting.client.receive_message(&queue).await?.messages;
+    let lost = lost.first().context("a segment")?;
+    setting.client.delete_message(&queue, &lost.receipt_handle).await?;
+    hooked.seen();
+
+    let to = elsewhere.clone();
+    let moved = extended
+        .consumer(&queue)
+        .configure(|consumer| consumer.wait_time(Duration::from_secs(1)))
+        .incomplete_after(Duration::from_secs(1))
+        .on_incomplete(move |_| {
+            let to = to.clone();
+            async move { IncompleteAction::MoveTo(to) }
+        })
+        .run(
+            until(|| setting.messages(&elsewhere).len() == sent.segments - 1),
+            |_| async { Ok::<(), std::convert::Infallible>(()) },
+        );
+    moved.await?;
+    ensure!(setting.messages(&elsewhere).len() == sent.segments - 1);
+    ensure!(hooked.seen() == 0, "hooks saw segments");
+
+    let missing = limited(&setting, "missing").await?;
+    let offloading = hooked
+        .extended(&setting, Strategy::Offload)?
+        .missing_payload(MissingPayload::SendTo(missing.clone()))
+        .build()?;
+    offloading.send(&setting.queue, large()).await?;
+    for key in setting.stored().await? {
+        setting.store.objects.delete(&Path::from(key)).await?;
+    }
+    hooked.seen();
+    let error = delivery(&offloading, &setting.queue).await?.text().await.unwrap_err();
+    ensure!(error.is_missing_payload(), "{error:?}");
+    ensure!(setting.messages(&missing).len() == 1);
+    ensure!(hooked.seen() == 0, "hooks saw a message that was sent before");
+    Ok(())
+}
