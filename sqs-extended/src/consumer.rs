@@ -6,6 +6,7 @@
 mod gathering;
 mod in_handling;
 mod incomplete;
+mod ordered;
 mod requirements;
 mod segment;
 pub(crate) mod set;
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 use self::gathering::Gathering;
 use self::in_handling::InHandling;
 use self::incomplete::Hook;
+use self::ordered::Ordered;
 use self::worker::Worker;
 use crate::client::ExtendedClient;
 use crate::delivery::Delivery;
@@ -78,10 +80,13 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 /// * **Standard queues.** Where several consumers [compete](Self::consumers), segments of a payload scatter: they gather at
 ///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's
 ///   `maxReceiveCount`. One consumer, or a payload store, costs none.
-/// * **FIFO queues.** Segments come in order, at most 10. SQS shows nothing more of a group while any of it is in flight: a
-///   receive that brings less than a whole payload gives it back, to try again. A payload that stays incomplete, because
-///   its sender died, blocks its group until `on_incomplete` clears it, or the retention does. Let one producer at a time
-///   send to a group.
+/// * **FIFO queues.** Segments come in order, at most 10. SQS yields a group up to its first message that is in flight. A
+///   receive that brings less than a whole payload returns it, to try again: the rest may be in flight at a competing
+///   consumer. A payload that stays incomplete, because its sender died, blocks its group. It is deleted once the same
+///   payload was sent again behind it: by its deduplication id, or without one by its content. Otherwise `on_incomplete`
+///   clears it, or the redrive policy or the retention does. The same holds for what is left of an acknowledged payload
+///   if some of its segments could not be deleted: the consumer that acknowledged it deletes the rest, and to any other
+///   consumer the payload is incomplete. Let one producer at a time send to a group.
 ///
 /// A message that is refused, as its pointer is malformed or names what may not be touched, is logged and given back by
 /// the backoff, so that it goes to the dead-letter queue in the end if there is one. So is a message that the queue's
@@ -200,8 +205,10 @@ impl ExtendedConsumer {
         self
     }
 
-    /// How long the segments of a payload wait for the last one; [`DEFAULT_INCOMPLETE_AFTER`] unless set. On a FIFO queue
-    /// they are given back and received again meanwhile, 7 times within 31 seconds at the most.
+    /// Sets how long the segments of a payload wait for the last one. Default: [`DEFAULT_INCOMPLETE_AFTER`]. On a FIFO queue
+    /// they are returned and received again meanwhile, 7 times within 31 seconds and once a minute in the end. Where
+    /// consumers compete for a FIFO queue, set it longer than their visibility timeout. A killed consumer hides the rest of
+    /// a payload for that long.
     pub fn incomplete_after(mut self, age: Duration) -> Self {
         self.settings.incomplete_after = age;
         self
@@ -285,13 +292,13 @@ impl ExtendedConsumer {
             // Whole payloads come by whole receives.
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
-        let planner = fifo.then(|| Planner::new(self.settings.incomplete_after));
+        let ordered = fifo.then(|| Ordered::new(Planner::new(self.settings.incomplete_after)));
         let worker = Worker::new(
             self.extended,
             handler,
             Arc::clone(&gathering),
             self.in_handling,
-            planner,
+            ordered,
         );
         let worker = Arc::new(worker);
         // In a set, as that aborts it when dropped.

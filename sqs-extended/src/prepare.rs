@@ -225,6 +225,7 @@ impl Unfit<'_> {
         original: Option<&Stored>,
     ) -> Result<Prepared, Error> {
         let fifo = is_fifo(self.queue_url);
+        let secret = self.extended.0.codec.encrypts();
         let mut message = self.message.clone();
         let own = || original.map_or_else(|| Digest::of(digest, &stored), |original| original.digest.clone());
         let base = fifo.then(|| deduplicated_by(&mut message, own));
@@ -235,12 +236,24 @@ impl Unfit<'_> {
             id: base.map_or_else(|| self.extended.0.ambient.id(), |base| payload_id(&base)),
             message,
             limit: self.extended.0.policy.segment_size.min(self.limit),
-            max_segments: if fifo { MAX_FIFO_SEGMENTS } else { MAX_SEGMENTS },
+            max_segments: match (fifo, secret) {
+                (false, _) => MAX_SEGMENTS,
+                (true, false) => MAX_FIFO_SEGMENTS,
+                // Its bytes are others each time, so that SQS could swallow some segments of a repeated payload and not all.
+                (true, true) => 1,
+            },
         };
-        Ok(Prepared {
-            messages: Messages::Segments(Box::new(segments.into_segments().await?)),
-            offloaded: None,
-        })
+        match segments.into_segments().await {
+            Ok(segments) => Ok(Prepared {
+                messages: Messages::Segments(Box::new(segments)),
+                offloaded: None,
+            }),
+            Err(error) if fifo && secret && error.kind() == ErrorKind::TooLarge => Err(too_large(
+                "an encrypted payload for a FIFO queue is longer than one message, and several cannot be deduplicated; \
+                 offload it to a store, send messages of up to 1 MiB (`segment_size`), or use a standard queue",
+            )),
+            Err(error) => Err(error),
+        }
     }
 
     async fn offload(self, payloads: &PayloadStore, encoded: Encoded) -> Result<Prepared, Error> {

@@ -18,8 +18,8 @@ pub(crate) use split::{Segments, Split, payload_id};
 /// Most segments of a payload on a standard queue. At 256 KiB each they are 256 MiB, which a receiver would have to hold.
 pub(crate) const MAX_SEGMENTS: u32 = 1_024;
 
-/// Most segments of a payload on a FIFO queue: 10. SQS shows nothing more of a message group while any of it is in flight,
-/// and a receive brings at most 10 messages; so no more of one group can be held together.
+/// Most segments of a payload on a FIFO queue: 10. SQS yields a message group up to the first message that is in flight,
+/// and at most 10 messages by a receive. So no more of one group can be held together.
 pub(crate) const MAX_FIFO_SEGMENTS: u32 = 10;
 
 /// The attribute that makes a message a segment: a [`Header`].

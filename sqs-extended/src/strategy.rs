@@ -16,7 +16,8 @@
 pub enum Strategy {
     /// In the message, or not at all.
     Inline,
-    /// In several messages. On a FIFO queue in at most 10, as no consumer can hold more of a group.
+    /// In several messages. On a FIFO queue in at most 10, as no consumer can hold more of a group; in one if encrypted, as
+    /// its bytes differ each time and SQS could not deduplicate several.
     Split,
     /// In the store.
     Offload,

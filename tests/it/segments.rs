@@ -7,6 +7,7 @@ mod fifo;
 mod forged;
 mod one;
 mod payloads;
+mod repeats;
 mod returned;
 mod road;
 mod strategies;
@@ -25,6 +26,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials.extend(dead_letters::trials(bench));
     trials.extend(fifo::trials(bench));
     trials.extend(one::trials(bench));
+    trials.extend(repeats::trials(bench));
     trials.extend(returned::trials(bench));
     trials.extend(strategies::trials(bench));
     trials.extend(untrusted::trials(bench));

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Settings;
 use super::incomplete::{Hook, IncompleteAction, IncompletePayload};
+use super::ordered::return_head_last;
 use super::segment::{Segment, backoff};
 use super::spilling::Spilling;
 use crate::client::ExtendedClient;
@@ -187,9 +188,7 @@ impl Gathering {
             Either::Right(((), _)) => IncompleteAction::Release,
         };
         match decided {
-            IncompleteAction::Release => {
-                drop(join_all(segments.into_iter().map(|segment| segment.release(after))).await)
-            }
+            IncompleteAction::Release => return_head_last(segments, after).await,
             IncompleteAction::Delete => drop(join_all(segments.into_iter().map(Segment::delete)).await),
             IncompleteAction::MoveTo(queue_url) => {
                 // In their order.

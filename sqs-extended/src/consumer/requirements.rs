@@ -4,7 +4,7 @@ use sqs_client::{Client, QueueAttributeName, limits};
 
 use crate::error::Error;
 use crate::policy::is_fifo;
-use crate::segment::fifo::MAX_ATTEMPTS;
+use crate::segment::fifo::RECEIVES_WHILE_HIDDEN;
 
 /// A payload of the default split limit has about so many segments.
 const SEGMENTS: f64 = 32.0;
@@ -29,7 +29,7 @@ pub(super) async fn check(client: &Client, queue_url: &str, consumers: u32) -> R
         return Ok(());
     };
     let needed = if is_fifo(queue_url) {
-        MAX_ATTEMPTS + 1
+        RECEIVES_WHILE_HIDDEN + 1
     } else {
         receives_needed(consumers)
     };

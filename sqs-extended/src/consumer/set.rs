@@ -9,25 +9,61 @@ use sqs_client::{AckOutcome, Delivery};
 use tokio::time::Instant;
 
 use super::gathering::Gathering;
+use super::ordered::Ordered;
 use super::segment::{backoff, warn};
+use crate::segment::fifo::Finished;
 
 /// All messages of a payload that is being handled. Dropping it unsettled returns them to the queue.
 pub(crate) struct HeldSet {
     /// At least one; duplicates among them.
     deliveries: Vec<Delivery>,
-    /// Who wants to know what becomes of which payload, on a standard queue.
-    of: Option<(Arc<Gathering>, String)>,
+    origin: Option<Origin>,
     /// A part of it is deleted: it cannot come again as a whole.
     finished: AtomicBool,
     /// When it comes again, once it was returned: all of it at one time.
     returned_until: Mutex<Option<Instant>>,
 }
 
+/// Who is to know what becomes of a payload.
+pub(super) enum Origin {
+    /// On a standard queue, of the payload of this id.
+    Gathering(Arc<Gathering>, String),
+    /// On a FIFO queue, with what is to be remembered of the payload.
+    Group(Arc<Ordered>, Finished),
+}
+
+impl Origin {
+    /// Whether the payload cannot come again as a whole after this.
+    fn is_finished_by(&self, deleted: &Result<AckOutcome, sqs_client::Error>) -> bool {
+        match (self, deleted) {
+            (_, Ok(_)) => true,
+            (Self::Gathering(..), Err(_)) => false,
+            // A part would block the group, and a whole payload is delivered again in any case.
+            (Self::Group(..), Err(error)) => error.may_have_been_sent(),
+        }
+    }
+
+    fn finished(&self) {
+        match self {
+            Self::Gathering(gathering, id) => gathering.acked(id),
+            Self::Group(ordered, finished) => ordered.finish(finished.clone()),
+        }
+    }
+
+    /// The payload was returned, to come again at this time.
+    fn released(&self, until: Option<Instant>) {
+        match self {
+            Self::Gathering(gathering, id) => gathering.released(id, until),
+            Self::Group(..) => {}
+        }
+    }
+}
+
 impl HeldSet {
-    pub(super) fn new(deliveries: Vec<Delivery>, of: Option<(Arc<Gathering>, String)>) -> Self {
+    pub(super) fn new(deliveries: Vec<Delivery>, origin: Option<Origin>) -> Self {
         Self {
             deliveries,
-            of,
+            origin,
             finished: AtomicBool::new(false),
             returned_until: Mutex::default(),
         }
@@ -42,17 +78,18 @@ impl HeldSet {
                 .map(|delivery| async move { (delivery, delivery.ack().await) }),
         )
         .await;
-        if deleted.iter().any(|(_, deleted)| deleted.is_ok())
+        if let Some(origin) = &self.origin
+            && deleted.iter().any(|(_, deleted)| origin.is_finished_by(deleted))
             && !self.finished.swap(true, Ordering::AcqRel)
-            && let Some((gathering, id)) = &self.of
         {
-            gathering.acked(id);
+            origin.finished();
         }
         let outcomes = all(deleted, "a segment could not be deleted")?;
         Ok(outcomes.iter().all(|outcome| *outcome == AckOutcome::Deleted))
     }
 
-    /// Returns all to the queue, which shows them again after this time.
+    /// Returns all to the queue, which shows them again after this time. The head last: a competing consumer of a FIFO queue
+    /// would be given it without the rest.
     pub(crate) async fn release(&self, after: Duration) -> Result<(), sqs_client::Error> {
         *self.returned_until() = Instant::now().checked_add(after);
         // Those that were deleted before are no failure of the others.
@@ -60,6 +97,7 @@ impl HeldSet {
         let left = self
             .deliveries
             .iter()
+            .rev()
             .filter(|delivery| !some_left || !delivery.is_settled());
         let returned = join_all(left.map(|delivery| async move { (delivery, delivery.nack(after).await) })).await;
         all(returned, "a segment could not be returned").map(drop)
@@ -89,10 +127,10 @@ impl HeldSet {
 impl Drop for HeldSet {
     fn drop(&mut self) {
         let until = *self.returned_until();
-        if let Some((gathering, id)) = self.of.take()
+        if let Some(origin) = self.origin.take()
             && !*self.finished.get_mut()
         {
-            gathering.released(&id, until);
+            origin.released(until);
         }
     }
 }

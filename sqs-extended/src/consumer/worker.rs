@@ -1,21 +1,21 @@
 //! One message after the other, from its receipt to its end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use sqs_client::Message;
-use tokio::time::Instant;
 
 use super::gathering::{Complete, Gathering};
 use super::in_handling::InHandling;
+use super::ordered::{Ordered, once_acknowledged, return_head_last};
 use super::segment::Segment;
-use super::set::HeldSet;
+use super::set::{HeldSet, Origin};
 use crate::client::ExtendedClient;
 use crate::delivery::{AckOutcome, Delivery};
 use crate::error::Error;
 use crate::hold::Hold;
-use crate::segment::fifo::{Planner, Step};
+use crate::segment::fifo::Step;
 use crate::segment::{Assembled, Header, Incomplete};
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
@@ -32,7 +32,7 @@ pub(super) struct Worker<H> {
     gathering: Arc<Gathering>,
     in_handling: InHandling,
     /// Of a FIFO queue.
-    planner: Option<Mutex<Planner>>,
+    ordered: Option<Arc<Ordered>>,
 }
 
 impl<H, F, E> Worker<H>
@@ -46,14 +46,14 @@ where
         handler: H,
         gathering: Arc<Gathering>,
         in_handling: InHandling,
-        planner: Option<Planner>,
+        ordered: Option<Ordered>,
     ) -> Self {
         Self {
             extended,
             handler,
             gathering,
             in_handling,
-            planner: planner.map(Mutex::new),
+            ordered: ordered.map(Arc::new),
         }
     }
 
@@ -87,9 +87,9 @@ where
 
     async fn segment(&self, received: sqs_client::Delivery, header: Header) -> Result<(), GivenBack> {
         self.gathering.close_with(&received);
-        match &self.planner {
+        match &self.ordered {
             None => self.segment_of_any(received, header).await,
-            Some(planner) => self.first_of_group(planner, received, header).await,
+            Some(ordered) => self.first_of_group(ordered, received, header).await,
         }
     }
 
@@ -105,35 +105,42 @@ where
             return Ok(());
         };
         received.take_up();
-        let of = Some((Arc::clone(&self.gathering), complete.whole.id.clone()));
-        self.settle_set(key, complete, of).await
+        let origin = Origin::Gathering(Arc::clone(&self.gathering), complete.whole.id.clone());
+        self.settle_set(key, complete, Some(origin)).await
     }
 
     /// The first message of a FIFO group that is a segment: the others of its payload are behind it, or the receive did not
     /// bring them.
     async fn first_of_group(
         &self,
-        planner: &Mutex<Planner>,
+        ordered: &Arc<Ordered>,
         received: sqs_client::Delivery,
         header: Header,
     ) -> Result<(), GivenBack> {
         let key = received.message().receipt_handle.clone();
         let segments = with_those_behind(received, header).map_err(|error| refused(&error))?;
-        let step = {
-            let received: Vec<(&Header, u64)> = segments
-                .iter()
-                .map(|segment| (&segment.header, segment.len()))
-                .collect();
-            let mut planner = planner.lock().unwrap_or_else(PoisonError::into_inner);
-            planner.plan(&received, Instant::now())
-        };
+        let step = ordered.plan(&segments);
         // What is not taken by its place is dropped, and so given back.
         let mut places = Places::new(segments);
         match step {
             Step::Set { segments, duplicates } => {
                 let (segments, duplicates) = (places.take(segments), places.take(duplicates));
+                let origin = once_acknowledged(&segments).map(|finished| Origin::Group(Arc::clone(ordered), finished));
                 let complete = Complete::new(segments, duplicates).ok_or(GivenBack)?;
-                self.settle_set(key, complete, None).await
+                self.settle_set(key, complete, origin).await
+            }
+            Step::Delete { segments, why } => {
+                let segments = places.take(segments);
+                let payload_id = segments.first().map(|segment| &*segment.header.whole.id);
+                tracing::info!(
+                    payload_id,
+                    segments = segments.len(),
+                    ?why,
+                    "needless segments are deleted"
+                );
+                join_all(segments.into_iter().map(Segment::delete)).await;
+                return_head_last(places.all(), Duration::ZERO).await;
+                Ok(())
             }
             Step::Incomplete { segments, have, after } => {
                 let segments = places.take(segments);
@@ -146,7 +153,7 @@ where
                 Ok(())
             }
             Step::Release { after } => {
-                join_all(places.all().map(|segment| segment.release(after))).await;
+                return_head_last(places.all(), after).await;
                 Ok(())
             }
         }
@@ -154,12 +161,7 @@ where
 
     /// Handles a payload in segments. Where that fails, in whatever way, it is returned by [`InHandling`], which knows it by
     /// the receipt handle of the message that made it complete.
-    async fn settle_set(
-        &self,
-        key: String,
-        complete: Complete,
-        of: Option<(Arc<Gathering>, String)>,
-    ) -> Result<(), GivenBack> {
+    async fn settle_set(&self, key: String, complete: Complete, origin: Option<Origin>) -> Result<(), GivenBack> {
         let Complete {
             whole,
             segments,
@@ -173,7 +175,7 @@ where
             deliveries.push(segment.delivery);
         }
         deliveries.extend(duplicates.into_iter().map(|duplicate| duplicate.delivery));
-        let set = HeldSet::new(deliveries, of);
+        let set = HeldSet::new(deliveries, origin);
         let Some(message) = message else {
             return Err(GivenBack);
         };

@@ -1,31 +1,53 @@
-//! What to do with the segments of one payload that a receive brought of a FIFO group, of which they are the first.
+//! Decides what to do with the segments of one payload that a receive brought of a FIFO group, of which they are the first.
 //!
-//! SQS shows nothing more of a group while any of it is in flight: what is not complete within one receive can be completed
-//! only by giving it back and receiving again. What is behind in the group is the queue's consumer's to keep in order.
+//! SQS yields a group in order, at most 10 messages at a time, up to the first one that is in flight. So a payload must be
+//! complete within one receive. What is not complete is returned and received again: the rest is still being sent, is in
+//! flight at another consumer, or never comes. The order of a group tells more. Whatever precedes the beginning of a
+//! payload that was sent again is there, so that an incomplete payload before it stays incomplete. What is behind in the
+//! group is the queue's consumer's to keep in order.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::memory::Memory;
-use super::{Header, Whole};
+use super::{Header, MAX_FIFO_SEGMENTS, Whole};
+use crate::digest::Digest;
 
-/// How often a payload that is the first of its group is given back as incomplete before it is reported as such, if its time
-/// is not over before. As the pauses double from nothing and a second on, that takes 31 seconds: a sender has that long to
-/// send the rest.
-pub(crate) const MAX_ATTEMPTS: u32 = 7;
+/// The receives within 31 seconds of a payload that is incomplete, as the pauses double from nothing and a second on. A
+/// consumer that was killed hides what it held for 30 seconds, unless its visibility timeout is set otherwise.
+pub(crate) const RECEIVES_WHILE_HIDDEN: u32 = 7;
 
-/// After how long a payload that was reported comes back, and the group with it.
-pub(crate) const REPORTED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// The longest pause before an incomplete payload is received again, and the group with it; also after it was reported.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Of how many payloads it is known how often they were given back.
+/// The number of incomplete payloads whose attempts are remembered.
 const MAX_REMEMBERED: usize = 1_024;
 
 /// After this long without a receive it is a new one.
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 
-/// What to do with segments, by their places in what was received. Those that are in no list are to be given back.
+/// The number of payloads that are remembered as finished, and for how long.
+const MAX_FINISHED: usize = 10_000;
+const FINISHED_FOR: Duration = Duration::from_secs(3_600);
+
+/// The time for which SQS deduplicates.
+const DEDUPLICATION_WINDOW: Duration = Duration::from_secs(300);
+
+/// A received segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received<'a> {
+    pub(crate) header: &'a Header,
+    /// The number of its bytes.
+    pub(crate) len: u64,
+    pub(crate) message_id: &'a str,
+    /// The time at which SQS accepted the message, by SQS's clock.
+    pub(crate) sent: Option<SystemTime>,
+}
+
+/// What to do with segments, by their places in what was received. Those that are in no list are to be returned to the
+/// queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The segments, in their order, are a payload whose bytes are still to be verified.
@@ -34,7 +56,9 @@ pub(crate) enum Step {
         /// Older messages of the same segments, to be settled with them.
         duplicates: Vec<usize>,
     },
-    /// The payload stays incomplete. Its messages are to be given back, and block the group, unless the user decides
+    /// These are to be deleted: nothing that is still to be delivered needs them.
+    Delete { segments: Vec<usize>, why: Needless },
+    /// The payload stays incomplete. Its messages are to be returned, and block the group, unless the user decides
     /// otherwise.
     Incomplete {
         segments: Vec<usize>,
@@ -42,15 +66,57 @@ pub(crate) enum Step {
         have: u32,
         after: Duration,
     },
-    /// All of them are to be given back.
+    /// All of them are to be returned.
     Release { after: Duration },
 }
 
-/// Plans receives, and remembers how often the first payload of a group was incomplete.
+/// Why segments are to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needless {
+    /// Their payload was acknowledged.
+    Finished,
+    /// Their payload is incomplete, and was sent again in other segments.
+    SentAgain,
+    /// A later message holds the same segment.
+    Duplicate,
+}
+
+/// A payload that was acknowledged: what still comes of it is to be deleted.
+#[derive(Clone, Debug)]
+pub(crate) struct Finished {
+    key: String,
+    digest: Digest,
+    /// What was sent under its deduplication id before this time, SQS would have swallowed.
+    until: Option<SystemTime>,
+}
+
+impl Finished {
+    /// What is to be remembered of these segments, which are a whole payload.
+    pub(crate) fn new(group: &str, whole: &Whole, sent: impl IntoIterator<Item = Option<SystemTime>>) -> Self {
+        let latest = sent.into_iter().flatten().max();
+        Self {
+            key: key(group, &whole.id),
+            digest: whole.digest.clone(),
+            until: latest.and_then(|latest| latest.checked_add(DEDUPLICATION_WINDOW)),
+        }
+    }
+
+    fn covers(&self, received: &Received<'_>) -> bool {
+        self.until.zip(received.sent).is_some_and(|(until, sent)| sent < until)
+    }
+}
+
+/// Payloads of two groups can have one id, where deduplication is by group.
+fn key(group: &str, id: &str) -> String {
+    format!("{id} {group}")
+}
+
+/// Plans receives, and remembers how often the first payload of a group was incomplete, and which are finished.
 #[derive(Debug)]
 pub(crate) struct Planner {
     /// How often, and since when.
     attempts: Memory<(u32, Instant)>,
+    finished: Memory<Finished>,
     age: Duration,
 }
 
@@ -59,60 +125,96 @@ impl Planner {
     pub(crate) fn new(age: Duration) -> Self {
         Self {
             attempts: Memory::new(MAX_REMEMBERED, REMEMBERED_FOR),
+            finished: Memory::new(MAX_FINISHED, FINISHED_FOR),
             age,
         }
     }
 
-    /// What to do with these segments, which are in the order in which they were received, each with how many bytes it
-    /// holds. They are of the payload that the first of them is of; what contradicts that is no part of it.
-    pub(crate) fn plan(&mut self, received: &[(&Header, u64)], now: Instant) -> Step {
-        let Some((first, _)) = received.first() else {
+    /// What to do with these segments of the group, which are in the order in which they were received. They have the
+    /// payload id of the first of them; what contradicts that one is no part of its payload.
+    pub(crate) fn plan(&mut self, group: &str, received: &[Received<'_>], now: Instant) -> Step {
+        let Some(first) = received.first() else {
             return Step::Release { after: Duration::ZERO };
         };
-        let set = Set::find(&first.whole, received);
+        let key = key(group, &first.header.whole.id);
+        let set = Set::find(&first.header.whole, received);
+        if let Some(segments) = self.finished(&key, first, &set, received, now) {
+            let why = Needless::Finished;
+            return Step::Delete { segments, why };
+        }
         if set.is_complete {
-            self.attempts.forget(&first.whole.id);
+            self.attempts.forget(&key);
             return set.into_step();
         }
-        self.incomplete(&first.whole.id, &set, now)
+        self.incomplete(&key, &set, received, now)
     }
 
-    fn incomplete(&mut self, id: &str, set: &Set, now: Instant) -> Step {
-        let (before, since) = self.attempts.get(id, now).copied().unwrap_or((0, now));
-        self.attempts.remember(id, (before.saturating_add(1), since), now);
-        let may_come = now.saturating_duration_since(since) < self.age || before == 0;
-        if before + 1 < MAX_ATTEMPTS && may_come {
-            let pause = before.checked_sub(1).map_or(0, |doublings| 1 << doublings);
-            return Step::Release {
-                after: Duration::from_secs(pause),
-            };
+    /// The payload was acknowledged, and all or a part of it is deleted.
+    pub(crate) fn finish(&mut self, finished: Finished, now: Instant) {
+        let key = finished.key.clone();
+        self.finished.remember(&key, finished, now);
+    }
+
+    /// The segments that come late. If the same payload comes again as a whole nothing of it was deleted, and it is
+    /// delivered.
+    fn finished(
+        &mut self,
+        key: &str,
+        first: &Received<'_>,
+        set: &Set,
+        received: &[Received<'_>],
+        now: Instant,
+    ) -> Option<Vec<usize>> {
+        let finished = self.finished.get(key, now)?;
+        if !finished.covers(first) || (set.is_complete && first.header.whole.digest == finished.digest) {
+            return None;
+        }
+        let late = received
+            .iter()
+            .enumerate()
+            .filter(|(_, received)| finished.covers(received));
+        Some(late.map(|(place, _)| place).collect())
+    }
+
+    fn incomplete(&mut self, key: &str, set: &Set, received: &[Received<'_>], now: Instant) -> Step {
+        let (before, since) = self.attempts.get(key, now).copied().unwrap_or((0, now));
+        let is_over = before > 0 && now.saturating_duration_since(since) >= self.age;
+        if let Some((segments, why)) = set.needless(received, is_over) {
+            return Step::Delete { segments, why };
+        }
+        self.attempts.remember(key, (before.saturating_add(1), since), now);
+        if !is_over {
+            return Step::Release { after: pause(before) };
         }
         Step::Incomplete {
-            segments: sorted(set.newest.values().chain(&set.older).copied()),
+            segments: set.places(),
             have: u32::try_from(set.newest.len()).unwrap_or(u32::MAX),
-            after: REPORTED_AGAIN_AFTER,
+            after: LONGEST_PAUSE,
         }
     }
 }
 
-fn sorted(places: impl Iterator<Item = usize>) -> Vec<usize> {
-    let mut places: Vec<usize> = places.collect();
-    places.sort_unstable();
-    places
+/// The pause after a payload was incomplete, as it was this many times before.
+fn pause(before: u32) -> Duration {
+    let seconds = before
+        .checked_sub(1)
+        .map_or(0, |doublings| 1_u64.checked_shl(doublings).unwrap_or(u64::MAX));
+    Duration::from_secs(seconds).min(LONGEST_PAUSE)
 }
 
 /// The messages of one payload, by their places.
 struct Set {
     /// The newest of each segment, by index.
     newest: BTreeMap<u32, usize>,
-    older: Vec<usize>,
+    /// Each with the index of its segment.
+    older: Vec<(u32, usize)>,
     is_complete: bool,
 }
 
 impl Set {
     /// Gathers the payload's segments up to the one that completes it: whatever comes later with the same id was sent again,
     /// and is a payload of its own.
-    fn find(whole: &Whole, received: &[(&Header, u64)]) -> Self {
+    fn find(whole: &Whole, received: &[Received<'_>]) -> Self {
         let mut set = Self {
             newest: BTreeMap::new(),
             older: Vec::new(),
@@ -122,9 +224,10 @@ impl Set {
         let of_it = received
             .iter()
             .enumerate()
-            .filter(|(_, (header, _))| header.whole == *whole);
-        for (place, (header, len)) in of_it {
-            set.older.extend(set.newest.insert(header.index, place));
+            .filter(|(_, received)| received.header.whole == *whole);
+        for (place, Received { header, len, .. }) in of_it {
+            let older = set.newest.insert(header.index, place);
+            set.older.extend(older.map(|older| (header.index, older)));
             ranges.insert(header.index, (header.offset, header.offset.saturating_add(*len)));
             set.is_complete = touch(whole, &ranges);
             if set.is_complete {
@@ -137,8 +240,61 @@ impl Set {
     fn into_step(self) -> Step {
         Step::Set {
             segments: self.newest.into_values().collect(),
-            duplicates: self.older,
+            duplicates: self.older.into_iter().map(|(_, place)| place).collect(),
         }
+    }
+
+    /// The places of all, in the order in which they were received.
+    fn places(&self) -> Vec<usize> {
+        let older = self.older.iter().map(|(_, place)| place);
+        let mut places: Vec<usize> = self.newest.values().chain(older).copied().collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Those of an incomplete payload that keep what was sent again from being received, or would once it has had its time.
+    fn needless(&self, received: &[Received<'_>], is_over: bool) -> Option<(Vec<usize>, Needless)> {
+        let places = self.places();
+        if self.is_sent_again(&places, received, is_over) {
+            return Some((places, Needless::SentAgain));
+        }
+        let duplicates = self.duplicates(received);
+        (!duplicates.is_empty()).then_some((duplicates, Needless::Duplicate))
+    }
+
+    /// Whether the payload comes again in other segments, so that its sender has given up on these. It must be all there,
+    /// unless there is no room for it in a receive beside these, or these have had their time.
+    fn is_sent_again(&self, places: &[usize], received: &[Received<'_>], is_over: bool) -> bool {
+        let last = places.last().copied().unwrap_or_default();
+        let here = u32::try_from(places.len()).unwrap_or(u32::MAX);
+        let mut begins = received
+            .iter()
+            .enumerate()
+            .filter(|(place, other)| other.header.index == 0 && !places.contains(place));
+        begins.any(|(place, other)| {
+            let whole = &other.header.whole;
+            let has_no_room = place > last && here.saturating_add(whole.count) > MAX_FIFO_SEGMENTS;
+            has_no_room || is_over || Self::find(whole, received).is_complete
+        })
+    }
+
+    /// The older messages of segments that are here once more: of a payload that was sent again as it was, long after. Not
+    /// an older receipt of the same message.
+    fn duplicates(&self, received: &[Received<'_>]) -> Vec<usize> {
+        let is_same = |older: &Received<'_>, newer: &Received<'_>| {
+            older.message_id != newer.message_id
+                && older.len == newer.len
+                && older.header.offset == newer.header.offset
+                && older.header.checksum == newer.header.checksum
+        };
+        let here_again = self.older.iter().filter(|(index, older)| {
+            let newer = self.newest.get(index).and_then(|newer| received.get(*newer));
+            received
+                .get(*older)
+                .zip(newer)
+                .is_some_and(|(older, newer)| is_same(older, newer))
+        });
+        here_again.map(|(_, place)| *place).collect()
     }
 }
 

@@ -54,6 +54,13 @@ impl Whole {
     }
 }
 
+/// Writes compact JSON.
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
 /// One segment of a payload. `Display` writes, and `FromStr` strictly reads, the attribute's text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {

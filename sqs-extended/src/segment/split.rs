@@ -26,7 +26,7 @@ pub(crate) struct Split {
     /// Tells the payload from all others, and of a deduplicated one is the same whenever it is sent: see [`payload_id`].
     pub(crate) id: String,
     /// What the caller wants of the message. Its attributes are the first segment's; its group and its delay all have, and
-    /// their deduplication ids are made of its. Its body is not looked at.
+    /// their deduplication ids derive from its. Its body is not looked at.
     pub(crate) message: OutgoingMessage,
     /// Most bytes of a message, as SQS counts them.
     pub(crate) limit: usize,
@@ -34,10 +34,21 @@ pub(crate) struct Split {
     pub(crate) max_segments: u32,
 }
 
-/// The payload id, and what the deduplication ids of its segments begin with, of a payload that is deduplicated by `base`:
-/// of any text an id of 64 plain characters, so that no id of the caller's can be mistaken for one of a segment.
+/// The id of a payload that is deduplicated by `base`: of any text an id of 64 plain characters.
 pub(crate) fn payload_id(base: &str) -> String {
     blake3::hash(base.as_bytes()).to_hex().to_string()
+}
+
+/// The beginning of the deduplication ids of a payload's segments. No id of the caller's can be mistaken for one of them.
+///
+/// It derives from the payload's id, and from the bytes and the cuts. So SQS swallows all of a payload that is sent again as
+/// it was, and lets through all of one that differs, where segments of the two would otherwise swallow one another. A
+/// single segment needs no such care: it is deduplicated by the payload's id alone.
+fn deduplication_prefix(whole: &Whole) -> String {
+    match whole.count {
+        1 => whole.id.clone(),
+        _ => payload_id(&whole.to_string()),
+    }
 }
 
 impl Split {
@@ -79,10 +90,11 @@ impl Split {
         let checksums = checksums(&self.stored, &cuts, self.digest).await;
         header.whole.count = u32::try_from(cuts.len()).unwrap_or(u32::MAX);
         header.whole.digest = Whole::digest_of(self.digest, &checksums);
+        let is_deduplicated = self.message.message_deduplication_id.is_some();
         Ok(Segments {
             stored: self.stored,
+            deduplication_prefix: is_deduplicated.then(|| deduplication_prefix(&header.whole)),
             header,
-            dedup_base: self.message.message_deduplication_id.as_deref().map(payload_id),
             message: self.message,
             cuts: cuts.into_iter().zip(checksums).enumerate(),
         })
@@ -208,7 +220,7 @@ pub(crate) struct Segments {
     stored: Bytes,
     /// The header of all of them, but for what differs.
     header: Header,
-    dedup_base: Option<String>,
+    deduplication_prefix: Option<String>,
     message: OutgoingMessage,
     cuts: Enumerate<Zip<vec::IntoIter<Cut>, vec::IntoIter<Digest>>>,
 }
@@ -230,7 +242,8 @@ impl Iterator for Segments {
         }
         message.delay = self.message.delay;
         message.message_group_id.clone_from(&self.message.message_group_id);
-        message.message_deduplication_id = self.dedup_base.as_ref().map(|base| format!("{base}-{index}"));
+        let prefix = self.deduplication_prefix.as_ref();
+        message.message_deduplication_id = prefix.map(|prefix| format!("{prefix}-{index}"));
         Some(message)
     }
 

@@ -1,6 +1,6 @@
 //! Payloads in segments on FIFO queues: what is in order stays in order, and what is not whole blocks its group alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::consumer::{quick, until};
 
 /// The smallest segments that there are; a payload of this size is three of them.
-const SEGMENT: usize = 4096;
-const THREE: usize = 10_000;
+pub(super) const SEGMENT: usize = 4096;
+pub(super) const THREE: usize = 10_000;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![
@@ -40,6 +40,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         test(bench, "fifo::a_held_tail_is_waited_for", held_tail),
         test(
             bench,
+            "fifo::competing_consumers_keep_the_order_and_complete_every_payload",
+            competing,
+        ),
+        test(
+            bench,
             "fifo::a_deduplication_id_of_the_callers_holds_for_all_segments",
             deduplicated,
         ),
@@ -47,17 +52,21 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
 }
 
 /// A server, a queue there, and a client that makes small segments.
-struct Scene {
-    server: EmbeddedServer,
-    client: Client,
-    extended: ExtendedClient,
-    queue: String,
+pub(super) struct Scene {
+    pub(super) server: EmbeddedServer,
+    pub(super) client: Client,
+    pub(super) extended: ExtendedClient,
+    pub(super) queue: String,
 }
 
 impl Scene {
-    async fn new() -> anyhow::Result<Self> {
+    pub(super) async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
         let client = client_of_embedded(&server).retry(quick()).build()?;
+        Self::on(server, client).await
+    }
+
+    pub(super) async fn on(server: EmbeddedServer, client: Client) -> anyhow::Result<Self> {
         let extended = ExtendedClient::builder(client.clone())
             .threshold(SEGMENT)
             .segment_size(SEGMENT)
@@ -71,7 +80,7 @@ impl Scene {
         })
     }
 
-    async fn send(&self, payload: Payload, group: &str) -> anyhow::Result<usize> {
+    pub(super) async fn send(&self, payload: Payload, group: &str) -> anyhow::Result<usize> {
         let sent = self
             .extended
             .send(&self.queue, payload.message().message_group_id(group));
@@ -98,18 +107,18 @@ impl Scene {
         Ok(again.collect())
     }
 
-    async fn send_raw(&self, queue: &str, messages: impl IntoIterator<Item = OutgoingMessage>) -> Outcome {
+    pub(super) async fn send_raw(&self, queue: &str, messages: impl IntoIterator<Item = OutgoingMessage>) -> Outcome {
         for message in messages {
             self.client.send_message(queue, message).await?;
         }
         Ok(())
     }
 
-    fn view(&self, name: &str) -> QueueView {
+    pub(super) fn view(&self, name: &str) -> QueueView {
         self.server.queue(name).expect("the queue was created")
     }
 
-    fn consumer(&self, queue: &str) -> ExtendedConsumer {
+    pub(super) fn consumer(&self, queue: &str) -> ExtendedConsumer {
         self.extended.consumer(queue).configure(|consumer| {
             consumer
                 .visibility_timeout(Duration::from_secs(10))
@@ -119,22 +128,22 @@ impl Scene {
     }
 }
 
-async fn queue(client: &Client, name: &str) -> anyhow::Result<String> {
+pub(super) async fn queue(client: &Client, name: &str) -> anyhow::Result<String> {
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = Some(true);
     attributes.content_based_deduplication = Some(true);
     Ok(client.create_queue(name).attributes(attributes).await?.queue_url)
 }
 
-fn payload(number: usize, size: usize) -> Payload {
+pub(super) fn payload(number: usize, size: usize) -> Payload {
     Payload { number, size }
 }
 
 /// The numbers of the payloads that came, by group, in order.
-type Groups = Arc<Mutex<BTreeMap<String, Vec<usize>>>>;
+pub(super) type Groups = Arc<Mutex<BTreeMap<String, Vec<usize>>>>;
 
 /// Consumes until `done` says so, and a little longer.
-async fn consume(
+pub(super) async fn consume(
     consumer: ExtendedConsumer,
     done: impl Fn(&BTreeMap<String, Vec<usize>>) -> bool,
 ) -> anyhow::Result<BTreeMap<String, Vec<usize>>> {
@@ -170,7 +179,7 @@ async fn consume(
     }
 }
 
-fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
+pub(super) fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
     groups.values().map(Vec::len).sum()
 }
 
@@ -354,6 +363,59 @@ async fn held_tail() -> Outcome {
     ensure!(arrived["g"] == [0]);
     let view = scene.view("q.fifo");
     ensure!(view.is_empty(), "{} stay", view.len());
+    Ok(())
+}
+
+/// Three consumers get in one another's way: every third payload fails once, so that its segments are returned.
+async fn competing() -> Outcome {
+    const CONSUMERS: usize = 3;
+    let scene = Scene::new().await?;
+    let (groups, each) = (4, 6);
+    for number in 0..groups * each {
+        let size = [THREE, 30_000, 100, 20_000][number % 4];
+        scene
+            .send(payload(number, size), &format!("g{}", number % groups))
+            .await?;
+    }
+    let arrived = Groups::default();
+    let failed = Arc::new(Mutex::new(BTreeSet::new()));
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let (stop, _) = tokio::sync::broadcast::channel::<()>(1);
+    let mut consumers = tokio::task::JoinSet::new();
+    for _ in 0..CONSUMERS {
+        let (arrived, failed, reported) = (arrived.clone(), failed.clone(), reported.clone());
+        let mut stopped = stop.subscribe();
+        let consumer = scene.consumer(&scene.queue).on_incomplete(move |payload| {
+            reported.lock().expect("no hook panics").push(payload);
+            async { IncompleteAction::Release }
+        });
+        consumers.spawn(consumer.run(async move { stopped.recv().await }, move |delivery| {
+            let (arrived, failed) = (arrived.clone(), failed.clone());
+            async move {
+                let payload = Payload::received(&delivery).await?;
+                let is_first = || failed.lock().expect("no handler panics").insert(payload.number);
+                ensure!(payload.number % 3 > 0 || !is_first(), "it fails once");
+                let group = delivery.attributes().message_group_id().unwrap_or("-").to_owned();
+                let mut arrived = arrived.lock().expect("no handler panics");
+                arrived.entry(group).or_default().push(payload.number);
+                Ok(())
+            }
+        }));
+    }
+    let view = scene.view("q.fifo");
+    let all = until(|| view.is_empty()).await;
+    drop(stop);
+    while let Some(ended) = consumers.join_next().await {
+        ended??;
+    }
+    let arrived = arrived.lock().expect("no handler panics").clone();
+    all.with_context(|| format!("{arrived:?}; {:?}", view.messages()))?;
+    for group in 0..groups {
+        let expected: Vec<usize> = (0..each).map(|nth| nth * groups + group).collect();
+        ensure!(arrived[&format!("g{group}")] == expected, "{arrived:?}");
+    }
+    let reported = reported.lock().expect("no hook panics").clone();
+    ensure!(reported.is_empty(), "{reported:?}");
     Ok(())
 }
 

@@ -70,7 +70,17 @@ impl Payload {
     }
 
     pub fn message(self) -> ExtendedMessage {
-        ExtendedMessage::new(self.bytes()).message_attribute(DESCRIPTION, format!("{} {}", self.number, self.size))
+        ExtendedMessage::new(self.bytes()).message_attribute(DESCRIPTION, self.description())
+    }
+
+    /// A message whose attributes are this many bytes longer.
+    pub fn noted(self, bytes: usize) -> ExtendedMessage {
+        let note = " ".repeat(bytes);
+        ExtendedMessage::new(self.bytes()).message_attribute(DESCRIPTION, format!("{}{note}", self.description()))
+    }
+
+    fn description(self) -> String {
+        format!("{} {}", self.number, self.size)
     }
 
     /// Which payload this is.
@@ -99,7 +109,7 @@ impl std::str::FromStr for Payload {
     type Err = anyhow::Error;
 
     fn from_str(description: &str) -> anyhow::Result<Self> {
-        let (number, size) = description.split_once(' ').context("two numbers")?;
+        let (number, size) = description.trim_end().split_once(' ').context("two numbers")?;
         Ok(Self {
             number: number.parse()?,
             size: size.parse()?,

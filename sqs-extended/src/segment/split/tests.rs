@@ -186,22 +186,44 @@ fn ten_segments_pass_on_fifo_and_eleven_do_not() {
 }
 
 #[test]
-fn deduplication_ids_are_stable_and_short() {
-    let ids = |base: &str| -> Vec<String> {
-        let mut split = split("x".repeat(3000), 1024);
-        split.message = split.message.message_deduplication_id(base);
+fn deduplication_ids_are_those_of_the_whole_and_short() {
+    let ids = |base: &str, payload: String, limit: usize, note: &str| -> Vec<String> {
+        let mut split = split(payload, limit);
+        split.id = payload_id(base);
+        let message = split.message.message_deduplication_id(base);
+        split.message = message.message_attribute("note", note);
         messages(split)
             .into_iter()
             .map(|sent| sent.message_deduplication_id.unwrap())
             .collect()
     };
     let long = "ü".repeat(128);
+    let x = || "x".repeat(3000);
     for base in ["order-7", &long] {
-        assert_eq!(ids(base), ids(base));
-        assert_eq!(ids(base)[2], format!("{}-2", payload_id(base)));
-        assert!(ids(base).iter().all(|id| id.len() <= limits::MAX_ID_CHARS));
+        let first = ids(base, x(), 1024, "a");
+        assert!(first.len() > 2 && first.iter().all(|id| id.len() <= limits::MAX_ID_CHARS));
+        assert_eq!(first, ids(base, x(), 1024, "a"));
+        assert_eq!(first, ids(base, x(), 1024, "b"), "the cuts are the same");
+        for other in [
+            ids("order-8", x(), 1024, "a"),
+            ids(base, "y".repeat(3000), 1024, "a"),
+            ids(base, x() + "x", 1024, "a"),
+            ids(base, x(), 1023, "a"),
+            ids(base, x(), 1024, "longer"),
+        ] {
+            assert!(
+                other.iter().all(|id| !first.contains(id)),
+                "no segment swallows another's"
+            );
+        }
+        let single = ids(base, "x".to_owned(), 1024, "a");
+        assert_eq!(
+            single,
+            ids(base, "yy".to_owned(), 1024, "longer"),
+            "by the caller's id alone"
+        );
+        assert_eq!(single.len(), 1);
     }
-    assert_ne!(ids("order-7")[0], ids("order-8")[0]);
 }
 
 fn payloads() -> impl Strategy<Value = Bytes> {

@@ -1,0 +1,68 @@
+//! The groups of a FIFO queue, as a consumer's handlers share them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::segment::Segment;
+use crate::segment::fifo::{Finished, Planner, Received, Step};
+
+/// What is known of the payloads of all groups.
+pub(super) struct Ordered(Mutex<Planner>);
+
+impl Ordered {
+    pub(super) fn new(planner: Planner) -> Self {
+        Self(Mutex::new(planner))
+    }
+
+    /// What to do with the segments of one payload, which are the first of their group.
+    pub(super) fn plan(&self, segments: &[Segment]) -> Step {
+        let received: Vec<Received<'_>> = segments
+            .iter()
+            .map(|segment| Received {
+                header: &segment.header,
+                len: segment.len(),
+                message_id: &segment.message.message_id,
+                sent: segment.message.attributes.sent_timestamp(),
+            })
+            .collect();
+        self.planner().plan(group(segments), &received, Instant::now())
+    }
+
+    /// The payload was acknowledged.
+    pub(super) fn finish(&self, finished: Finished) {
+        self.planner().finish(finished, Instant::now());
+    }
+
+    fn planner(&self) -> MutexGuard<'_, Planner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is to be remembered of a whole payload once it is acknowledged; `None` if there are no segments.
+pub(super) fn once_acknowledged(segments: &[Segment]) -> Option<Finished> {
+    let sent = segments
+        .iter()
+        .map(|segment| segment.message.attributes.sent_timestamp());
+    Some(Finished::new(group(segments), &segments.first()?.header.whole, sent))
+}
+
+fn group(segments: &[Segment]) -> &str {
+    let first = segments.first();
+    first
+        .and_then(|first| first.message.attributes.message_group_id())
+        .unwrap_or_default()
+}
+
+/// Returns segments to the queue, the first one last. SQS yields a group up to the first message that is in flight: a
+/// competing consumer would be given the head of a payload without its tail.
+pub(super) async fn return_head_last(segments: impl IntoIterator<Item = Segment>, after: Duration) {
+    let mut segments = segments.into_iter();
+    let head = segments.next();
+    join_all(segments.map(|segment| segment.release(after))).await;
+    if let Some(head) = head {
+        head.release(after).await;
+    }
+}

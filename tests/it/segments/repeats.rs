@@ -1,0 +1,304 @@
+//! Payloads of a FIFO group that are sent again, as they were or changed, and payloads that are deleted in part: whatever
+//! `Ok` was returned for is delivered, and the group goes on.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use libtest_mimic::Trial;
+use object_store::memory::InMemory;
+use sqs_client::{MessageSystemAttributeName, OutgoingMessage, RetryPolicy};
+use sqs_extended::{Codec, ErrorKind, ExtendedClient, ExtendedClientBuilder, SecretKey, StaticKeys, Strategy};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+
+use super::fifo::{SEGMENT, Scene, THREE, consume, count, payload, queue};
+use super::payloads::{Payload, again};
+use super::test;
+use crate::bench::{Bench, Outcome, client_of_embedded};
+
+/// Nine segments, of which no receive brings two sets.
+const NINE: usize = 32_000;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let mut trials = vec![
+        test(
+            bench,
+            "repeats::an_encrypted_payload_is_deduplicated_or_not_split",
+            encrypted,
+        ),
+        test(
+            bench,
+            "repeats::whole_payloads_of_one_id_are_one_for_their_receiver",
+            one_for_the_receiver,
+        ),
+    ];
+    for (name, first, second) in [
+        (
+            "other_bytes",
+            Send::of(0),
+            Send {
+                size: 20_000,
+                ..Send::of(1)
+            },
+        ),
+        (
+            "other_attributes",
+            Send::of(0),
+            Send {
+                note: 700,
+                ..Send::of(0)
+            },
+        ),
+        (
+            "another_segment_size",
+            Send::of(0),
+            Send {
+                segment: 6_000,
+                ..Send::of(0)
+            },
+        ),
+    ] {
+        trials.push(test(
+            bench,
+            &format!("repeats::of_one_deduplication_id_with_{name}_block_nothing"),
+            move || repeated(first, second),
+        ));
+        trials.push(test(
+            bench,
+            &format!("repeats::after_an_interrupted_send_with_{name}_are_delivered"),
+            move || interrupted(first, second, 2),
+        ));
+    }
+    let nine = Send {
+        size: NINE,
+        ..Send::of(0)
+    };
+    for (name, first, second) in [
+        ("the_same_bytes", Send::of(0), Send::of(0)),
+        ("the_same_nine_segments", nine, nine),
+        (
+            "nine_other_segments",
+            nine,
+            Send {
+                size: NINE,
+                ..Send::of(2)
+            },
+        ),
+    ] {
+        trials.push(test(
+            bench,
+            &format!("repeats::after_an_interrupted_send_with_{name}_are_delivered"),
+            move || interrupted(first, second, if first.size == NINE { 8 } else { 2 }),
+        ));
+    }
+    trials.push(test(
+        bench,
+        "repeats::nine_segments_sent_again_after_the_window_are_delivered",
+        after_the_window,
+    ));
+    for seed in 0..6 {
+        for failing in [1, 2] {
+            trials.push(test(
+                bench,
+                &format!("repeats::a_payload_of_which_{failing}_of_three_stay_is_finished::{seed}"),
+                move || partly_deleted(seed, failing),
+            ));
+        }
+    }
+    trials
+}
+
+/// One way of sending under a deduplication id.
+#[derive(Clone, Copy)]
+struct Send {
+    number: usize,
+    size: usize,
+    /// Bytes of an attribute's value.
+    note: usize,
+    segment: usize,
+}
+
+impl Send {
+    fn of(number: usize) -> Self {
+        Self {
+            number,
+            size: THREE,
+            note: 0,
+            segment: SEGMENT,
+        }
+    }
+
+    fn payload(self) -> Payload {
+        payload(self.number, self.size)
+    }
+
+    async fn to(self, scene: &Scene, queue: &str) -> anyhow::Result<usize> {
+        let extended = ExtendedClient::builder(scene.client.clone())
+            .threshold(SEGMENT)
+            .segment_size(self.segment)
+            .build()?;
+        let message = self
+            .payload()
+            .noted(self.note)
+            .message_group_id("g")
+            .message_deduplication_id("order-17");
+        Ok(extended.send(queue, message).await?.segments)
+    }
+
+    /// The messages that carry it, with their deduplication ids.
+    async fn messages(self, scene: &Scene) -> anyhow::Result<Vec<OutgoingMessage>> {
+        let captured = queue(&scene.client, "captured.fifo").await?;
+        self.to(scene, &captured).await?;
+        let received = scene
+            .client
+            .receive_message(&captured)
+            .max_messages(10)
+            .message_attribute_names(["All"])
+            .message_system_attribute_names([MessageSystemAttributeName::All])
+            .await?;
+        scene.client.delete_queue(&captured).await?;
+        let sent = received.messages.into_iter().map(|message| {
+            let id = message.attributes.message_deduplication_id().map(str::to_owned);
+            let id = id.context("a deduplication id")?;
+            Ok(again(message).message_group_id("g").message_deduplication_id(id))
+        });
+        sent.collect()
+    }
+}
+
+/// A second payload under the id of the first, which is whole, and another one behind them.
+async fn repeated(first: Send, second: Send) -> Outcome {
+    let scene = Scene::new().await?;
+    ensure!(first.to(&scene, &scene.queue).await? > 1 && second.to(&scene, &scene.queue).await? > 1);
+    scene.send(payload(9, THREE), "g").await?;
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) >= 2).await?;
+    ensure!(arrived["g"] == [first.number, 9], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// Only `sent` segments of the first went out before its sender died.
+async fn interrupted(first: Send, second: Send, sent: usize) -> Outcome {
+    let scene = Scene::new().await?;
+    let messages = first.messages(&scene).await?;
+    ensure!(messages.len() > sent, "{} segments", messages.len());
+    scene.send_raw(&scene.queue, messages.into_iter().take(sent)).await?;
+    second.to(&scene, &scene.queue).await?;
+    scene.send(payload(9, THREE), "g").await?;
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) >= 2).await?;
+    ensure!(arrived["g"] == [second.number, 9], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// More than five minutes later SQS swallows none of the repeated segments: the last of them is behind more messages than a
+/// receive brings.
+async fn after_the_window() -> Outcome {
+    let scene = Scene::new().await?;
+    let nine = Send {
+        size: NINE,
+        ..Send::of(0)
+    };
+    let messages = nine.messages(&scene).await?;
+    let late = messages.iter().cloned().enumerate();
+    let late = late.map(|(index, message)| message.message_deduplication_id(format!("late-{index}")));
+    let half = messages.iter().take(8).cloned();
+    scene.send_raw(&scene.queue, half.chain(late)).await?;
+    scene.send(payload(9, THREE), "g").await?;
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) >= 2).await?;
+    ensure!(arrived["g"] == [0, 9], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+fn encrypting(scene: &Scene) -> ExtendedClientBuilder {
+    let keys = StaticKeys::new("key", SecretKey::from([7; 32]));
+    ExtendedClient::builder(scene.client.clone())
+        .threshold(SEGMENT)
+        .segment_size(SEGMENT)
+        .codec(Codec::new().encryption(keys))
+}
+
+async fn encrypted() -> Outcome {
+    let scene = Scene::new().await?;
+    let message = |size| {
+        let payload = payload(1, size).message();
+        payload.message_group_id("g").message_deduplication_id("secret")
+    };
+    let split = encrypting(&scene).strategy(Strategy::Split).build()?;
+    let error = split.send(&scene.queue, message(THREE)).await.unwrap_err();
+    ensure!(error.kind() == ErrorKind::TooLarge, "{error:?}");
+    ensure!(error.to_string().contains("offload"), "it names the way out: {error}");
+    ensure!(scene.view("q.fifo").is_empty());
+
+    for _ in 0..2 {
+        ensure!(split.send(&scene.queue, message(1_000)).await?.segments == 1);
+    }
+    ensure!(scene.view("q.fifo").len() == 1, "the second is the first");
+    let arrived = consume(split.consumer(&scene.queue), |groups| count(groups) == 1).await?;
+    ensure!(arrived["g"] == [1], "{arrived:?}");
+
+    let auto = encrypting(&scene)
+        .strategy(Strategy::Auto)
+        .offload_to(InMemory::new(), "bucket")
+        .build()?;
+    for _ in 0..2 {
+        let message = message(THREE).message_deduplication_id("offloaded");
+        ensure!(auto.send(&scene.queue, message).await?.pointer.is_some());
+    }
+    let arrived = consume(auto.consumer(&scene.queue), |groups| count(groups) == 1).await?;
+    ensure!(arrived["g"] == [1], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// The second whole payload arrives while nothing of the first is left in the queue.
+async fn one_for_the_receiver() -> Outcome {
+    let scene = Scene::new().await?;
+    let other = Send {
+        note: 700,
+        ..Send::of(0)
+    };
+    Send::of(0).to(&scene, &scene.queue).await?;
+    let (sent, view) = (tokio::sync::Notify::new(), scene.view("q.fifo"));
+    let consumed = consume(scene.consumer(&scene.queue), |groups| {
+        if count(groups) == 1 && view.is_empty() {
+            sent.notify_one();
+        }
+        count(groups) >= 2
+    });
+    let sending = async {
+        sent.notified().await;
+        other.to(&scene, &scene.queue).await?;
+        scene.send(payload(9, THREE), "g").await
+    };
+    let (arrived, sent) = tokio::join!(consumed, sending);
+    sent?;
+    let arrived = arrived?;
+    ensure!(arrived["g"] == [0, 9], "{arrived:?}");
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// Of three segments `failing` cannot be deleted, whichever the seed chooses; later they can.
+fn partly_deleted(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
+    async move {
+        let server = EmbeddedServer::builder().seed(seed).start().await?;
+        let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
+        let scene = Scene::on(server, client).await?;
+        // As often as an acknowledgement is tried.
+        let failing = Fault::on(Action::DeleteMessageBatch, FaultKind::FailEntries(failing)).times(3);
+        scene.server.faults().add(failing);
+        scene.send(payload(0, THREE), "g").await?;
+        scene.send(payload(1, THREE), "g").await?;
+        let arrived = consume(scene.consumer(&scene.queue), |groups| {
+            groups.get("g").is_some_and(|payloads| payloads.contains(&1))
+        })
+        .await?;
+        ensure!(arrived["g"] == [0, 1], "{arrived:?}");
+        ensure!(scene.view("q.fifo").is_empty(), "{:?}", scene.view("q.fifo").messages());
+        Ok(())
+    }
+    .boxed()
+}
