@@ -56,7 +56,8 @@ pub enum ErrorKind {
     /// The message claims to point to a payload, but its pointer is malformed, or names what the client is not
     /// configured to touch. The store was not called. Or the message is a malformed notification of SNS.
     RefusedPointer,
-    /// An earlier message of the same FIFO group failed in the same call, so that this one was not sent.
+    /// An earlier message of the same FIFO group failed in the same call, so that this one was not sent. Send both again, in
+    /// their order.
     HeldBack,
     /// The payload's bytes are not those that were sent: length or digest differ.
     Corrupt,
@@ -108,6 +109,12 @@ impl Error {
         Self::new(ErrorKind::Store, message, Some(Source::Store(source)))
     }
 
+    /// A message that was not sent, as an earlier one of its group failed: at the queue, or before.
+    pub(crate) fn held_back(queue: Option<sqs_client::Error>) -> Self {
+        let message = "the message was not sent, because an earlier one of its group failed";
+        Self::new(ErrorKind::HeldBack, message, queue.map(Source::Queue))
+    }
+
     /// An error of reading a stored payload, where "not found" has a meaning of its own.
     pub(crate) fn fetch(source: object_store::Error) -> Self {
         match source {
@@ -135,14 +142,14 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether the same call may succeed later: what the queue's client says of itself, or a failure of the store
-    /// that is neither a refusal nor an answer about the object.
+    /// Whether the same call may succeed later: what the queue's client says of itself, a failure of the store that is
+    /// neither a refusal nor an answer about the object, or a message that was held back.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &self.0.source {
             Some(Source::Queue(error)) => error.is_retryable(),
             Some(Source::Store(error)) => matches!(error, object_store::Error::Generic { .. }),
-            Some(Source::Io(_)) | None => false,
+            Some(Source::Io(_)) | None => self.0.kind == ErrorKind::HeldBack,
         }
     }
 

@@ -11,7 +11,7 @@ use sqs_client::operation::SendMessageOutput;
 
 use crate::client::ExtendedClient;
 use crate::envelope::Pointer;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::outgoing::{ExtendedMessage, message_setters};
 use crate::prepare::{Offloaded, Prepared};
 
@@ -123,7 +123,7 @@ impl IntoFuture for SendRequest {
 /// Messages of any number about to be sent: await them for one result each, in their order.
 ///
 /// On a FIFO queue nothing of a group is sent after one of its messages failed, be it that its payload could not be read or
-/// stored. The rest of the group fails with [`ErrorKind::HeldBack`], and what was stored for it is deleted. Other groups go
+/// stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and what was stored for it is deleted. Other groups go
 /// on.
 ///
 /// Each travels as by [`send`](ExtendedClient::send). What travels in the queue shares requests, which are filled in
@@ -240,8 +240,7 @@ async fn hold_back(
                 if let Some(offloaded) = &prepared.offloaded {
                     offloaded.discard().await;
                 }
-                let why = "the message was not sent, because an earlier one of its group failed";
-                Err(Error::plain(ErrorKind::HeldBack, why))
+                Err(Error::held_back(None))
             }
             (Err(error), Some(group)) => {
                 failed.insert(group);
@@ -259,6 +258,8 @@ async fn finish(
     offloaded: Option<Offloaded>,
 ) -> Result<SendOutput, Error> {
     let segments = results.len();
+    let is_held_back = |error: &sqs_client::Error| error.kind() == sqs_client::ErrorKind::HeldBack;
+    let held_back = matches!(results.first(), Some(Err(error)) if is_held_back(error));
     let mut first = None;
     let mut failed: Option<sqs_client::Error> = None;
     for result in results {
@@ -281,6 +282,7 @@ async fn finish(
                 offloaded.discard().await;
             }
             Err(match failed {
+                Some(error) if held_back => Error::held_back(Some(error)),
                 Some(error) => Error::queue("the message could not be sent", error),
                 // There is a result for every message.
                 None => Error::invalid("there was nothing to send"),

@@ -249,7 +249,10 @@ async fn not_stored(mut setting: Setting) -> Outcome {
         .filter_map(|result| result.as_ref().err())
         .map(Error::kind)
         .collect();
-    ensure!(kinds[0] == ErrorKind::PayloadSource, "{kinds:?}");
+    ensure!(
+        kinds == [ErrorKind::PayloadSource, ErrorKind::HeldBack, ErrorKind::HeldBack],
+        "{kinds:?}"
+    );
     ensure!(setting.messages(&setting.queue).len() == sent.len());
     let stored = setting.stored().await?;
     ensure!(
@@ -273,6 +276,12 @@ async fn group_refused(mut setting: Setting) -> Outcome {
         "{sent:?} were sent after a failure in their group"
     );
     ensure!(setting.messages(&setting.queue).is_empty());
+    let held_back = |result: &&Result<SendOutput, Error>| {
+        result
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::HeldBack && error.is_retryable())
+    };
+    ensure!(results.iter().filter(held_back).count() == 6, "{results:?}");
     let stored = setting.stored().await?;
     ensure!(stored.is_empty(), "payloads of messages that were not sent: {stored:?}");
     Ok(())
