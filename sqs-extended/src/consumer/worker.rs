@@ -204,7 +204,8 @@ impl Drop for PlaceKept<'_> {
     }
 }
 
-/// The segment, and the others of its payload that wait behind it in its group; they are ours to settle.
+/// The segment, and the others of its payload that wait behind it in its group; they are ours to settle. One of those that is
+/// not sound is dropped, and so returned: it must not keep the payload before it from its handler.
 fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<Vec<Segment>, Error> {
     let id = header.whole.id.clone();
     let of_message = |message: &Message| Header::find(&message.message_attributes).ok().flatten();
@@ -214,10 +215,15 @@ fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<Vec<
         let header = of_message(other.message())?;
         Some((other, header))
     });
-    std::iter::once((first, header))
-        .chain(others)
-        .map(|(delivery, header)| Ok(Segment::take(delivery, header)?))
-        .collect()
+    let first = Segment::take(first, header)?;
+    let others = others.filter_map(|(delivery, header)| match Segment::take(delivery, header) {
+        Ok(segment) => Some(segment),
+        Err(invalid) => {
+            refused(&invalid.into());
+            None
+        }
+    });
+    Ok(std::iter::once(first).chain(others).collect())
 }
 
 /// Segments by their places in what was received, each to be taken once.

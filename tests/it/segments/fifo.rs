@@ -30,6 +30,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         test(bench, "fifo::payloads_of_a_group_stay_in_order", in_order),
         test(bench, "fifo::a_receive_that_brings_half_a_set_is_repeated", half_a_set),
         test(bench, "fifo::an_interleaved_second_producer_costs_nothing", interleaved),
+        test(
+            bench,
+            "fifo::a_false_segment_blocks_no_payload_before_it",
+            false_segment,
+        ),
         test(bench, "fifo::a_dead_producers_half_blocks_its_group_alone", || {
             dead_producer(None)
         }),
@@ -271,6 +276,20 @@ async fn interleaved() -> Outcome {
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 3).await?;
     ensure!(arrived["g"] == [0, 1, 2], "{arrived:?}");
     ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// An untrusted sender's message says that it is a segment of the payload, and holds something else.
+async fn false_segment() -> Outcome {
+    let scene = Scene::new().await?;
+    let mut segments = scene.segments(payload(0, THREE), "g").await?;
+    let mut forged = segments[1].clone().message_deduplication_id("forged");
+    forged.body = "x".repeat(forged.body.len());
+    segments.insert(1, forged);
+    scene.send_raw(&scene.queue, segments).await?;
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await?;
+    ensure!(arrived["g"] == [0], "{arrived:?}");
+    ensure!(scene.view("q.fifo").len() == 1, "the false one stays");
     Ok(())
 }
 
