@@ -142,7 +142,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether the same call may succeed later: what the queue's client says of itself, a failure of the store that is
+    /// Returns `true` if the same call may succeed later: what the queue's client says of itself, a failure of the store that is
     /// neither a refusal nor an answer about the object, or a message that was held back.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::segment::Segment;
 use crate::segment::fifo::{Finished, Planner, Received, Step};
 
-/// What is known of the payloads of all groups.
+/// The state of the payloads of all groups.
 pub(super) struct Ordered(Mutex<Planner>);
 
 impl Ordered {
@@ -17,7 +17,7 @@ impl Ordered {
         Self(Mutex::new(planner))
     }
 
-    /// What to do with the segments of one payload, which are the first of their group.
+    /// Decides what to do with the segments of one payload, which are the first of their group.
     pub(super) fn plan(&self, segments: &[Segment]) -> Step {
         let received: Vec<Received<'_>> = segments
             .iter()
@@ -41,7 +41,7 @@ impl Ordered {
     }
 }
 
-/// What is to be remembered of a whole payload once it is acknowledged; `None` if there are no segments.
+/// Describes a whole payload, for when it is acknowledged. `None` if there are no segments.
 pub(super) fn once_acknowledged(segments: &[Segment]) -> Option<Finished> {
     let sent = segments
         .iter()

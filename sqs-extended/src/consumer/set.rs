@@ -24,7 +24,7 @@ pub(crate) struct HeldSet {
     returned_until: Mutex<Option<Instant>>,
 }
 
-/// Who is to know what becomes of a payload.
+/// The place that is told what becomes of a payload.
 pub(super) enum Origin {
     /// On a standard queue, of the payload of this id.
     Gathering(Arc<Gathering>, String),
@@ -33,7 +33,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    /// Whether the payload cannot come again as a whole after this.
+    /// Returns `true` if the payload counts as finished after this.
     fn is_finished_by(&self, deleted: &Result<AckOutcome, sqs_client::Error>) -> bool {
         match (self, deleted) {
             (_, Ok(_)) => true,

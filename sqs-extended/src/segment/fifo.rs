@@ -46,7 +46,7 @@ pub(crate) struct Received<'a> {
     pub(crate) sent: Option<SystemTime>,
 }
 
-/// What to do with segments, by their places in what was received. Those that are in no list are to be returned to the
+/// The decision about segments, by their places in what was received. Those that are in no list are to be returned to the
 /// queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -70,7 +70,7 @@ pub(crate) enum Step {
     Release { after: Duration },
 }
 
-/// Why segments are to be deleted.
+/// The reason why segments are to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needless {
     /// Their payload was acknowledged.
@@ -86,12 +86,12 @@ pub(crate) enum Needless {
 pub(crate) struct Finished {
     key: String,
     digest: Digest,
-    /// What was sent under its deduplication id before this time, SQS would have swallowed.
+    /// SQS would have swallowed what was sent under its deduplication id before this time.
     until: Option<SystemTime>,
 }
 
 impl Finished {
-    /// What is to be remembered of these segments, which are a whole payload.
+    /// Describes the payload that these segments are the whole of.
     pub(crate) fn new(group: &str, whole: &Whole, sent: impl IntoIterator<Item = Option<SystemTime>>) -> Self {
         let latest = sent.into_iter().flatten().max();
         Self {
@@ -130,7 +130,7 @@ impl Planner {
         }
     }
 
-    /// What to do with these segments of the group, which are in the order in which they were received. They have the
+    /// Decides what to do with these segments of the group, which are in the order in which they were received. They have the
     /// payload id of the first of them; what contradicts that one is no part of its payload.
     pub(crate) fn plan(&mut self, group: &str, received: &[Received<'_>], now: Instant) -> Step {
         let Some(first) = received.first() else {
@@ -262,7 +262,7 @@ impl Set {
         (!duplicates.is_empty()).then_some((duplicates, Needless::Duplicate))
     }
 
-    /// Whether the payload comes again in other segments, so that its sender has given up on these. It must be all there,
+    /// Returns `true` if the payload comes again in other segments, so that its sender has given up on these. It must be all there,
     /// unless there is no room for it in a receive beside these, or these have had their time.
     fn is_sent_again(&self, places: &[usize], received: &[Received<'_>], is_over: bool) -> bool {
         let last = places.last().copied().unwrap_or_default();

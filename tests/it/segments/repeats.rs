@@ -281,7 +281,7 @@ async fn one_for_the_receiver() -> Outcome {
     Ok(())
 }
 
-/// Of three segments `failing` cannot be deleted, whichever the seed chooses; later they can.
+/// The deletion of `failing` of three segments fails at first. The seed chooses which.
 fn partly_deleted(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
     async move {
         let server = EmbeddedServer::builder().seed(seed).start().await?;

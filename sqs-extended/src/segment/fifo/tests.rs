@@ -205,7 +205,7 @@ fn an_incomplete_payload_that_was_sent_again_in_other_segments_makes_room() {
     assert_eq!(late, delete(&[0], Needless::SentAgain), "its sender has given up on it");
 }
 
-/// What is remembered of a payload that was sent at the usual time.
+/// A finished payload that was sent at the usual time.
 fn finished(received: &str) -> Finished {
     let whole = headers(received).remove(0).whole;
     Finished::new("g", &whole, [None, Some(sent() - HOUR), Some(sent())])
