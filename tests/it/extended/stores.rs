@@ -1,5 +1,6 @@
 //! Stores other than the S3 of the rest of the suite.
 
+mod ambiguous;
 mod credentials;
 mod dynamodb;
 mod http;
@@ -11,7 +12,6 @@ use libtest_mimic::Trial;
 use crate::bench::Bench;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = dynamodb::trials(bench);
-    trials.extend(credentials::trials(bench));
-    trials
+    let modules = [ambiguous::trials(bench), credentials::trials(bench), dynamodb::trials(bench)];
+    modules.into_iter().flatten().collect()
 }

@@ -21,6 +21,8 @@ pub(super) struct Upload {
     sizes: Vec<u64>,
     /// How many parts are written.
     written: Arc<AtomicUsize>,
+    /// The head item's write was begun, so that the chunks may be an object's.
+    may_be_published: bool,
 }
 
 impl Upload {
@@ -31,6 +33,7 @@ impl Upload {
             etag: DynamoDbStore::new_etag(),
             sizes: Vec::new(),
             written: Arc::default(),
+            may_be_published: false,
         }
     }
 }
@@ -57,11 +60,16 @@ impl MultipartUpload for Upload {
             return Err(wrong("not all parts of the object are written"));
         }
         let (etag, sizes) = (self.etag.clone(), self.sizes.clone());
+        // Before the request, as this future may be dropped.
+        self.may_be_published = true;
         self.store.publish(&self.key, etag, sizes, PutMode::Overwrite).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.store.remove_chunks(&self.etag, &self.sizes).await;
+        // What is then no object's is left to `remove_orphans` and the time to live.
+        if !self.may_be_published {
+            self.store.remove_chunks(&self.etag, &self.sizes).await;
+        }
         Ok(())
     }
 }
