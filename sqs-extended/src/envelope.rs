@@ -175,7 +175,7 @@ mod tests {
             (BODY, number("1.5")),
             (BODY, number("")),
             (BODY, number("99999999999999999999")),
-            (BODY, string("12")),
+            (BODY, string("twelve")),
             (BODY, binary.clone()),
         ] {
             let error = open(&message(body, json!({"ExtendedPayloadSize": attribute}))).unwrap_err();

@@ -69,7 +69,9 @@ pub(super) fn size(attributes: &BTreeMap<String, MessageAttributeValue>) -> Resu
     let found = ReservedAttribute::ALL
         .iter()
         .find_map(|attribute| attributes.get(attribute.name()));
-    let size = found.map(|value| text(value, "Number").and_then(|text| text.parse().ok()));
+    // Some writers send the number as text.
+    let digits = |value| text(value, "Number").or_else(|| text(value, "String"));
+    let size = found.map(|value| digits(value)?.parse().ok());
     size.map(|size| size.ok_or_else(|| refused("the message's reserved attribute is not a whole number of bytes")))
         .transpose()
 }
