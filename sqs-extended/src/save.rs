@@ -1,5 +1,7 @@
 //! A payload to a file, whole or not at all.
 
+mod part;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,9 @@ use tempfile::NamedTempFile;
 use crate::content::PayloadStream;
 use crate::error::{Error, ErrorKind};
 use crate::offload::blocking::BlockingWriter;
+
+/// How many downloads to one path at a time have names that a later download finds.
+const PART_NAMES: usize = 8;
 
 /// Writes the payload to a temporary file beside `path`, which takes its name once it is known to be right. The
 /// temporary file belongs to whichever job is writing it, and is deleted with that.
@@ -50,16 +55,35 @@ fn failed(error: io::Error) -> Error {
     Error::io(ErrorKind::File, "the payload's file could not be written", error)
 }
 
+/// Creates the file that a download is written to, after it removed those that killed downloads left.
 fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     check_replaceable(path)?;
-    let mut prefix = OsString::from(".");
-    prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
-    // As any new file: the umask decides. Temporary files are for their owner only otherwise.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder(path))
+    let parts = (0..PART_NAMES).map(|number| part_name(path, number));
+    let parts = parts.collect::<io::Result<Vec<_>>>()?;
+    for part in &parts {
+        if let Err(error) = part::remove_if_left(part) {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(path = %part.display(), error, "the file of an earlier download could not be removed");
+        }
+    }
+    for part in &parts {
+        if let Some(file) = part::create(part)? {
+            return Ok(file);
+        }
+    }
+    // All names are in use, or left where files cannot be locked.
+    part::create_with_a_random_name(folder(path))
+}
+
+/// Names that downloads to one path share, so that a later one finds what a killed one left.
+fn part_name(path: &Path, number: usize) -> io::Result<PathBuf> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
+    name.push(match number {
+        0 => ".part".to_owned(),
+        number => format!(".{number}.part"),
+    });
+    Ok(folder(path).join(name))
 }
 
 /// A file that takes the name of a device, a pipe or a socket would destroy it, and not be written to it.
@@ -149,6 +173,48 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::File);
         }
         assert!(names(folder.path()).is_empty());
+    }
+
+    /// A download that never ends, once its file is there.
+    async fn under_way(path: &Path) -> tokio::task::JoinHandle<Result<u64, Error>> {
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let endless = stream::once(async {
+            begin.send(()).unwrap();
+            std::future::pending().await
+        });
+        let job = tokio::spawn(save(PayloadStream::new(endless.boxed(), None), path.to_owned()));
+        begun.await.unwrap();
+        job
+    }
+
+    #[tokio::test]
+    async fn parts_of_killed_downloads_go_with_the_next_one_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // What a killed process leaves: the name that a download of now has, with nobody behind it.
+        let job = under_way(&path).await;
+        let part = names(folder.path()).remove(0);
+        job.abort();
+        while !names(folder.path()).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        std::fs::write(folder.path().join(&part), "half of it").unwrap();
+        let of_another = folder.path().join(".another.part");
+        std::fs::write(&of_another, "of another file").unwrap();
+
+        let live = [under_way(&path).await, under_way(&path).await];
+        assert_eq!(names(folder.path()).len(), 3, "the part that was left is taken over");
+        let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
+        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(names(folder.path()).len(), 4, "live downloads keep theirs");
+        for job in live {
+            job.abort();
+        }
+        while names(folder.path()).len() > 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(of_another.exists());
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
     }
 
     #[cfg(unix)]
