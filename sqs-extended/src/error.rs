@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
+use crate::offload::response::NotFound;
+
 /// What went wrong, and what can be done about it.
 ///
 /// The type is opaque; ask it: [`kind`](Self::kind) for what failed, [`is_retryable`](Self::is_retryable),
@@ -117,14 +119,19 @@ impl Error {
 
     /// An error of reading a stored payload, where "not found" has a meaning of its own.
     pub(crate) fn fetch(source: object_store::Error) -> Self {
-        match source {
-            source if is_missing_object(&source) => Self::new(
-                ErrorKind::MissingPayload,
-                "the store does not have the payload that the message points to",
-                Some(Source::Store(source)),
-            ),
-            other => Self::store("the payload could not be fetched", other),
-        }
+        let failed = match NotFound::of(&source) {
+            Some(NotFound::Object) => {
+                let missing = "the store does not have the payload that the message points to";
+                return Self::new(ErrorKind::MissingPayload, missing, Some(Source::Store(source)));
+            }
+            Some(NotFound::Bucket) => "the payload could not be fetched, as the bucket does not exist",
+            Some(NotFound::Unclear) => {
+                "the payload could not be fetched: the response is a 404 that does not name the object; \
+                 check the store's endpoint and what is in front of it"
+            }
+            None => "the payload could not be fetched",
+        };
+        Self::store(failed, source)
     }
 
     pub(crate) fn io(kind: ErrorKind, failed: &'static str, source: io::Error) -> Self {
@@ -148,7 +155,9 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match &self.0.source {
             Some(Source::Queue(error)) => error.is_retryable(),
-            Some(Source::Store(error)) => matches!(error, object_store::Error::Generic { .. }),
+            Some(Source::Store(error)) => {
+                matches!(error, object_store::Error::Generic { .. }) || NotFound::of(error) == Some(NotFound::Unclear)
+            }
             Some(Source::Io(_)) | None => self.0.kind == ErrorKind::HeldBack,
         }
     }
@@ -160,9 +169,10 @@ impl Error {
         matches!(&self.0.source, Some(Source::Queue(error)) if error.may_have_been_sent())
     }
 
-    /// Whether the store answered that it does not have the payload. SQS delivers at least once, so a duplicate of a
-    /// message that was acknowledged already looks like this. Any other failure of the store, such as throttling, a
-    /// refusal or a broken connection, is not this.
+    /// Returns `true` if the store says that it does not have the payload: S3's `NoSuchKey`, Azure's `BlobNotFound`,
+    /// Google's "No such object", or the word of a store that has no server. SQS delivers at least once, so a duplicate
+    /// of a message that was acknowledged already looks like this. Any other failure of the store is not this: neither
+    /// throttling, a refusal or a broken connection, nor a 404 by a gateway or about the bucket.
     #[must_use]
     pub fn is_missing_payload(&self) -> bool {
         self.0.kind == ErrorKind::MissingPayload
@@ -217,19 +227,6 @@ impl From<Error> for io::Error {
             _ => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
-    }
-}
-
-/// Whether the store says that it has no such object; that it has no such bucket is another matter, although it too is
-/// "not found".
-pub(crate) fn is_missing_object(error: &object_store::Error) -> bool {
-    const NO_BUCKET: [&str; 2] = ["<Code>NoSuchBucket</Code>", "<Code>ContainerNotFound</Code>"];
-    match error {
-        object_store::Error::NotFound { source, .. } => {
-            let said = source.to_string();
-            !NO_BUCKET.iter().any(|code| said.contains(code))
-        }
-        _ => false,
     }
 }
 

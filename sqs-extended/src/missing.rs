@@ -15,9 +15,11 @@ pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
     MessageSystemAttributeName::AwsTraceHeader,
 ];
 
-/// What is done about a message whose payload the store truly does not have, once that was found out by asking for it:
-/// once for each delivery, however often it is asked. Throttling, a refusal and a network's failure are never taken for
-/// that. Whoever asked gets the error in any case.
+/// The action on a message whose payload no longer exists. Applied once per delivery, when its payload is requested.
+///
+/// A payload is missing only by the [store's own word](crate::Error::is_missing_payload) about the object. Throttling, a
+/// refusal, a network's failure, a missing bucket and a gateway's 404 are failures of the store, and the message stays.
+/// The caller gets the error in any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingPayload {

@@ -5,5 +5,6 @@ pub(crate) mod delete;
 pub(crate) mod download;
 pub(crate) mod location;
 pub(crate) mod plan;
+pub(crate) mod response;
 pub(crate) mod source;
 pub(crate) mod upload;

@@ -19,7 +19,8 @@ use crate::envelope::{Envelope, Pointer, PointerKeys, ReservedAttribute};
 use crate::error::Error;
 use crate::offload::download::{DownloadSettings, Expected, download};
 use crate::offload::location::Location;
-use crate::offload::upload::{Stored, UploadSettings, upload};
+use crate::offload::response::{find, is_same_version};
+use crate::offload::upload::{Stored, Target, UploadSettings, upload};
 use crate::store::OpenedStore;
 #[cfg(feature = "s3")]
 use crate::store::SharedCredentials;
@@ -50,6 +51,9 @@ pub struct PayloadStore(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn ObjectStore>,
+    /// The store once more, for what only S3 can do.
+    #[cfg(feature = "s3")]
+    s3: Option<(object_store::aws::AmazonS3, crate::store::StoreConnector)>,
     location: Location,
     attribute: ReservedAttribute,
     extras: bool,
@@ -151,11 +155,7 @@ impl PayloadStore {
     /// # Ok(()) }
     /// ```
     pub fn from_url(url: &str) -> Result<PayloadStoreBuilder, Error> {
-        let opened = OpenedStore::open(url)?;
-        let builder = PayloadStoreBuilder::new(opened.store, opened.bucket).prefix(opened.prefix);
-        #[cfg(feature = "s3")]
-        let builder = builder.shared_credentials(opened.credentials);
-        Ok(builder)
+        Ok(PayloadStoreBuilder::opened(OpenedStore::open(url)?))
     }
 
     /// Signs with this client's credentials, where the store has none of its own.
@@ -166,14 +166,18 @@ impl PayloadStore {
         }
     }
 
-    /// A sweep of what is stored here, to remove payloads that are older than this, as no message can point to them any
-    /// more; see [`Sweep`].
+    /// Makes a sweep of what is stored here, to remove payloads that are older than this, as no message can point to them
+    /// any more; see [`Sweep`]. It finds [unfinished uploads](Sweep::unfinished_uploads) if the store is an S3 that was
+    /// opened by [`from_url`](Self::from_url).
     ///
     /// # Errors
     ///
     /// As for [`Sweep::new`].
     pub fn sweep(&self, older_than: Duration) -> Result<Sweep, Error> {
-        Sweep::new(Arc::clone(&self.0.store), self.0.location.prefix(), older_than)
+        let sweep = Sweep::new(Arc::clone(&self.0.store), self.0.location.prefix(), older_than)?;
+        #[cfg(feature = "s3")]
+        let sweep = sweep.with_s3(self.0.s3.clone());
+        Ok(sweep)
     }
 
     /// The message attribute that marks the pointers that are sent.
@@ -188,6 +192,7 @@ impl PayloadStore {
     /// The key is not a plain path, or too long.
     pub(crate) fn place(&self, key: Option<String>, queue_url: &str, encoding: &Encoding) -> Result<Place, Error> {
         let inner = &*self.0;
+        let is_fresh = key.is_none();
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
         let longest = Stored {
             len: u64::MAX,
@@ -195,7 +200,7 @@ impl PayloadStore {
         };
         Ok(Place {
             widest: self.pointer(&key, queue_url, encoding, &longest, u64::MAX),
-            key,
+            target: Target { key, is_fresh },
             queue_url: queue_url.to_owned(),
             attribute: inner.attribute,
         })
@@ -208,9 +213,10 @@ impl PayloadStore {
     /// The source's and the store's; nothing is left of the payload.
     pub(crate) async fn put(&self, place: Place, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
-        let Place { key, queue_url, .. } = place;
-        let stored = upload(&inner.store, &key, encoded.source, &inner.upload, &inner.background).await?;
+        let Place { target, queue_url, .. } = place;
+        let stored = upload(&inner.store, &target, encoded.source, &inner.upload, &inner.background).await?;
         let original = encoded.original.of(&stored)?;
+        let key = target.key;
         Ok(StoredPayload {
             pointer: self.pointer(&key, &queue_url, &encoded.encoding, &stored, original.len),
             key,
@@ -364,8 +370,7 @@ impl PayloadStore {
         }
         let this = self.clone();
         self.0.background.spawn(async move {
-            tokio::time::sleep(grace).await;
-            if let Err(error) = this.delete(&key).await {
+            if let Err(error) = this.delete_after(&key, grace).await {
                 tracing::warn!(
                     key = key.as_ref(),
                     error = &error as &dyn std::error::Error,
@@ -373,6 +378,20 @@ impl PayloadStore {
                 );
             }
         });
+    }
+
+    /// Leaves alone what is stored under the key during the grace: another message points to it.
+    async fn delete_after(&self, key: &Path, grace: Duration) -> Result<(), Error> {
+        let failed = |error| Error::store("the payload could not be looked up before its deletion", error);
+        let store = &*self.0.store;
+        let Some(before) = find(store, key).await.map_err(failed)? else {
+            return Ok(());
+        };
+        tokio::time::sleep(grace).await;
+        match find(store, key).await.map_err(failed)? {
+            Some(now) if is_same_version(&before, &now) => self.delete(key).await,
+            _ => Ok(()),
+        }
     }
 
     /// Waits until what goes on in the background has come to its end: the aborts of uploads that were broken off, and
@@ -408,6 +427,22 @@ mod tests {
 
     use super::*;
     use crate::testing::{TestStore, payloads};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_stored_again_during_its_grace_stays() {
+        let store = TestStore::default();
+        let payloads = payloads(&store);
+        let keys = [Path::from("again"), Path::from("old")];
+        for key in &keys {
+            store.objects.put(key, "x".into()).await.unwrap();
+            payloads.delete_later(key.clone(), Duration::from_secs(60));
+        }
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        store.objects.put(&keys[0], "y".into()).await.unwrap();
+        payloads.settled().await;
+        assert!(store.object(&keys[0]).await.is_some(), "another message points to it");
+        assert!(store.object(&keys[1]).await.is_none());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn no_more_than_so_many_wait_for_their_grace() {

@@ -4,7 +4,6 @@ mod report;
 #[cfg(feature = "s3")]
 mod uploads;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,6 +14,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::offload::delete::{BATCH, delete_all};
+use crate::offload::response::find;
 use crate::store::OpenedStore;
 #[cfg(feature = "s3")]
 use crate::store::SharedCredentials;
@@ -25,19 +26,24 @@ pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUp
 /// retains a message, in the queue, and as long again in its dead-letter queue.
 pub const DEFAULT_SWEEP_AGE: Duration = Duration::from_secs(28 * 24 * 60 * 60);
 
-/// How many objects are removed at a time; S3 takes as many by one request.
-const BATCH: usize = 1_000;
+/// How many objects are looked at again at a time before they are removed.
+const LOOKS: usize = 16;
 
 /// Finds and removes the payloads under a prefix that are older than any message: those of messages that expired, that
 /// were deleted by somebody else, or that were never sent because a process ended between upload and send.
 ///
 /// An object's age is known by nothing but the store: when it was stored, and what time it is. The latter, too, is the
-/// store's word, so that a wrong clock here costs no payload: the sweep puts an empty object under the prefix, reads
+/// store's word, so that a wrong clock here costs no payload: the sweep puts an object of one byte under the prefix, reads
 /// when that was stored, and removes it. Even a dry run must therefore be allowed to write.
 ///
 /// The age must be more than any message of the queue lives, dead-letter queues counted: [`DEFAULT_SWEEP_AGE`] where
 /// that is unknown. A message that is redriven from a dead-letter queue, or sent anew with the same pointer, starts
-/// another retention period. An age of less than a minute removes payloads whose message is about to be sent.
+/// another retention period. The age must in any case be longer than the longest upload plus the message's delay: S3 dates
+/// an object that was uploaded in parts from the beginning of the upload. With less, a sweep removes payloads whose message
+/// is about to be sent.
+///
+/// Each object is looked at again right before it is removed, and stays if another one was stored under its key since it
+/// was listed. No store can make that and the removal one step: what is stored within the second between is removed.
 ///
 /// Whatever is under the prefix is taken for a payload: no more than one kind of thing may be kept there. Outside the
 /// prefix nothing is read or removed.
@@ -90,13 +96,21 @@ impl Sweep {
     pub fn from_url(url: &str, older_than: Duration) -> Result<Self, Error> {
         let opened = OpenedStore::open(url)?;
         let sweep = Self::of(opened.store, opened.prefix, older_than)?;
-        Ok(Self {
-            #[cfg(feature = "s3")]
-            uploads: opened.s3.map(|(s3, connector)| uploads::S3Uploads::new(s3, connector)),
-            #[cfg(feature = "s3")]
+        #[cfg(feature = "s3")]
+        let sweep = Self {
             credentials: opened.credentials,
-            ..sweep
-        })
+            ..sweep.with_s3(opened.s3)
+        };
+        Ok(sweep)
+    }
+
+    /// Enables unfinished uploads if the store is an S3.
+    #[cfg(feature = "s3")]
+    pub(crate) fn with_s3(self, s3: Option<(object_store::aws::AmazonS3, crate::store::StoreConnector)>) -> Self {
+        Self {
+            uploads: s3.map(|(s3, connector)| uploads::S3Uploads::new(s3, connector)),
+            ..self
+        }
     }
 
     /// As [`new`](Self::new), and able to find [unfinished uploads](Self::unfinished_uploads).
@@ -111,10 +125,7 @@ impl Sweep {
         older_than: Duration,
     ) -> Result<Self, Error> {
         let sweep = Self::new(store.clone(), prefix, older_than)?;
-        Ok(Self {
-            uploads: Some(uploads::S3Uploads::new(store, crate::store::StoreConnector::new())),
-            ..sweep
-        })
+        Ok(sweep.with_s3(Some((store, crate::store::StoreConnector::new()))))
     }
 
     /// Signs with this client's credentials, where the sweep was made by an `s3:` URL that names none. Default: those of
@@ -149,11 +160,12 @@ impl Sweep {
         self
     }
 
-    /// Finds and removes also uploads in parts that were begun so long ago, and neither completed nor aborted. The keys
-    /// that may list and abort them need `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    /// Finds and removes also uploads in parts that were begun so long ago, and neither completed nor aborted. One that is
+    /// still under way then fails, so the age must be longer than the longest upload. The keys that may list and abort
+    /// them need `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
     ///
-    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url) or `Sweep::s3`: with
-    /// another store, [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything. A
+    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url), by `Sweep::s3`, or by
+    /// [`PayloadStore::sweep`](crate::PayloadStore::sweep) of a store that was opened by URL: with another store, [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything. A
     /// lifecycle rule of the bucket with `AbortIncompleteMultipartUpload` does the same without a sweep. MinIO lists
     /// those uploads only that were begun at the node that is asked since it was started, and by itself removes what is
     /// a day old.
@@ -176,7 +188,7 @@ impl Sweep {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time. The empty object that asks for the store's time may be left for the next sweep.
+    /// Safe at any time. The object that asks for the store's time may be left for the next sweep.
     pub async fn dry_run(&self) -> Result<SweepReport, Error> {
         self.run(false).await
     }
@@ -189,7 +201,7 @@ impl Sweep {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time: the next sweep goes on. The empty object that asks for the store's time may be left for it.
+    /// Safe at any time: the next sweep goes on. The object that asks for the store's time may be left for it.
     pub async fn remove(&self) -> Result<SweepReport, Error> {
         self.run(true).await
     }
@@ -238,7 +250,7 @@ impl Sweep {
         }
         if self.unfinished_uploads {
             return Err(Error::invalid(
-                "unfinished uploads can be found in S3 only, by a sweep that was made for it",
+                "unfinished uploads can be found in S3 only, by a sweep or a payload store that was made by URL or by `Sweep::s3`",
             ));
         }
         Ok(())
@@ -286,35 +298,53 @@ impl Sweep {
         Ok(report)
     }
 
+    /// Removes those objects of a listing that are still what their keys hold.
     async fn remove_batch(&self, batch: Vec<ObjectMeta>, report: &mut SweepReport) {
-        let keys: Vec<_> = batch.iter().map(|object| Ok(object.location.clone())).collect();
-        let mut left: HashMap<_, _> = batch.into_iter().map(|object| (object.location, object.size)).collect();
-        let mut results = self.store.delete_stream(stream::iter(keys).boxed());
-        let mut gone = 0;
-        while let Some(result) = results.next().await {
-            match result {
-                Ok(key) => {
-                    if let Some(size) = left.remove(&key) {
-                        report.removed.add(size);
-                        (self.on_event)(&SweepEvent::Removed(&key, size));
-                    }
-                }
-                // By somebody else; what the error calls it is not the key in every store.
-                Err(object_store::Error::NotFound { .. }) => gone += 1,
-                Err(error) => (self.on_event)(&SweepEvent::Failed(&error)),
+        let looks = stream::iter(batch).map(|listed| self.look_again(listed));
+        let looked: Vec<_> = looks.buffered(LOOKS).collect().await;
+        let mut old = Vec::with_capacity(looked.len());
+        for looked in looked {
+            match looked {
+                Ok(object) => old.extend(object),
+                Err(error) => self.failed(&error, report),
             }
         }
-        // One error may be of many objects.
-        report.failed += u64::try_from(left.len()).unwrap_or(u64::MAX).saturating_sub(gone);
+        let keys: Vec<_> = old.iter().map(|object| object.location.clone()).collect();
+        for (object, removed) in old.iter().zip(delete_all(&self.store, &keys).await) {
+            match removed {
+                Ok(()) => {
+                    report.removed.add(object.size);
+                    (self.on_event)(&SweepEvent::Removed(&object.location, object.size));
+                }
+                Err(error) => self.failed(&error, report),
+            }
+        }
+    }
+
+    fn failed(&self, error: &object_store::Error, report: &mut SweepReport) {
+        report.failed += 1;
+        (self.on_event)(&SweepEvent::Failed(error));
+    }
+
+    /// Returns the object if its key still holds it; `None` if it is gone, or another one was stored.
+    async fn look_again(&self, listed: ObjectMeta) -> object_store::Result<Option<ObjectMeta>> {
+        let now = find(&*self.store, &listed.location).await?;
+        Ok(now.filter(|now| is_as_listed(&listed, now)).map(|_| listed))
     }
 
     /// The store's time.
     async fn now(&self, probe: &Path) -> Result<SystemTime, Error> {
         let failed = |error| Error::store("the store could not be asked for its time by an object", error);
-        self.store.put(probe, PutPayload::new()).await.map_err(failed)?;
+        // Some stores refuse empty objects.
+        self.store
+            .put(probe, PutPayload::from_static(b"."))
+            .await
+            .map_err(failed)?;
         let stored = self.store.head(probe).await;
-        if let Err(error) = self.store.delete(probe).await {
-            tracing::warn!(key = %probe, %error, "an empty object of a sweep is left");
+        for removed in delete_all(&self.store, std::slice::from_ref(probe)).await {
+            if let Err(error) = removed {
+                tracing::warn!(key = %probe, %error, "the object that asked for the store's time is left");
+            }
         }
         Ok(stored.map_err(failed)?.last_modified.into())
     }
@@ -339,6 +369,15 @@ impl Sweep {
                 .map_err(|_| Error::invalid("the prefix is no path")),
         }
     }
+}
+
+/// Returns `true` if an object is the one that was listed. Listings tell fractions of seconds, which responses about an
+/// object do not, and leave quotes, or ETags, out.
+fn is_as_listed(listed: &ObjectMeta, now: &ObjectMeta) -> bool {
+    let bare = |tag: &str| tag.trim_start_matches("W/").trim_matches('"').to_owned();
+    let tags = listed.e_tag.as_deref().map(bare).zip(now.e_tag.as_deref().map(bare));
+    let seconds = listed.last_modified.timestamp().abs_diff(now.last_modified.timestamp());
+    tags.is_none_or(|(listed, now)| listed == now) && listed.size == now.size && seconds <= 1
 }
 
 impl fmt::Debug for Sweep {

@@ -49,6 +49,15 @@ pub(crate) struct Calls {
     /// Downloads end so many bytes early, without an error.
     pub(crate) cut: AtomicUsize,
     pub(crate) without_etags: AtomicBool,
+    /// Every version of an object has the same weak ETag.
+    pub(crate) weak_etags: AtomicBool,
+    /// Each answer says that the object was modified so many seconds later than the one before.
+    pub(crate) later: AtomicUsize,
+    /// Downloads come in chunks of a quarter of the buffer that each was read into, as TLS and HTTP make them.
+    pub(crate) quarters: AtomicBool,
+    buffered: AtomicUsize,
+    /// The most bytes of such buffers at a time.
+    pub(crate) most_buffered: AtomicUsize,
     /// Of the last object.
     pub(crate) tags: Mutex<TagSet>,
 }
@@ -77,6 +86,38 @@ impl Break {
         };
         let chunks = [Ok(content.slice(..at.min(len))), Err(failure())];
         futures::stream::iter(chunks).take(1 + usize::from(fails)).boxed()
+    }
+}
+
+/// A buffer that a connection was read into.
+struct Buffer {
+    bytes: Vec<u8>,
+    calls: Arc<Calls>,
+}
+
+impl Buffer {
+    const LEN: usize = 1000;
+
+    /// A buffer of which a quarter is filled.
+    fn chunk(content: &[u8], calls: &Arc<Calls>) -> Bytes {
+        let mut bytes = content.to_vec();
+        bytes.resize(Self::LEN, 0);
+        let buffered = calls.buffered.fetch_add(Self::LEN, SeqCst) + Self::LEN;
+        calls.most_buffered.fetch_max(buffered, SeqCst);
+        let calls = Arc::clone(calls);
+        Bytes::from_owner(Self { bytes, calls }).slice(..content.len())
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.calls.buffered.fetch_sub(Self::LEN, SeqCst);
     }
 }
 
@@ -175,6 +216,11 @@ impl ObjectStore for TestStore {
         if self.calls.without_etags.load(SeqCst) {
             object.meta.e_tag = None;
         }
+        if self.calls.weak_etags.load(SeqCst) {
+            object.meta.e_tag = Some("W/\"weak\"".to_owned());
+        }
+        let later = self.calls.later.load(SeqCst) * self.calls.gets.load(SeqCst);
+        object.meta.last_modified += Duration::from_secs(later as u64);
         if !head && let Some(how) = self.calls.next_break() {
             if let Break::Refused = how {
                 return Err(failure());
@@ -184,6 +230,15 @@ impl ObjectStore for TestStore {
             if let GetResultPayload::Stream(chunks) = whole {
                 *place = GetResultPayload::Stream(how.of(chunks.try_collect::<Vec<_>>().await?.concat().into()));
             }
+        }
+        if self.calls.quarters.load(SeqCst)
+            && let GetResultPayload::Stream(chunks) = object.payload
+        {
+            let content = chunks.try_collect::<Vec<_>>().await?.concat();
+            let calls = Arc::clone(&self.calls);
+            let quarters: Vec<_> = content.chunks(Buffer::LEN / 4).map(<[u8]>::to_vec).collect();
+            let chunks = futures::stream::iter(quarters).map(move |quarter| Ok(Buffer::chunk(&quarter, &calls)));
+            object.payload = GetResultPayload::Stream(chunks.boxed());
         }
         Ok(object)
     }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::{consumer, segments};
+use crate::{consumer, extended, segments};
 
 /// The variable that makes this binary such a process.
 const ORDERS: &str = "SQS_TEST_CONSUMER_ORDERS";
@@ -142,6 +142,10 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
         segments::bounded::TEST => segments::bounded::consume(client, queues, report).await,
         segments::untrusted::SPILLING => segments::untrusted::consume(client, queues, report, true).await,
         segments::untrusted::FRUGAL => segments::untrusted::consume(client, queues, report, false).await,
+        extended::stores::memory::TEST => {
+            let [url] = queues else { bail!("no store") };
+            extended::stores::memory::fetch(url, report).await
+        }
         unknown => bail!("no test {unknown}"),
     }
 }

@@ -10,7 +10,7 @@ mod pointers;
 mod road;
 mod settings;
 pub mod store;
-mod stores;
+pub mod stores;
 mod sweep;
 
 use std::sync::Arc;

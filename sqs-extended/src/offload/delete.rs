@@ -1,28 +1,40 @@
 //! Payloads deleted, many with a request where the store can.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::stream::{self, StreamExt};
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{Error, ObjectStore, Result};
 
-use crate::error::{Error, is_missing_object};
+use super::response::is_missing_object;
 
 /// Fewer than any store takes with a request (Azure's 256 are the least), so that an answer about all of a request is not
 /// taken for one about another.
-const BATCH: usize = 250;
+pub(crate) const BATCH: usize = 250;
 
 /// Deletes these objects, and says of each what came of it, in their order. One that is gone already is as good as deleted.
 ///
 /// # Cancel safety
 ///
 /// If the future is dropped, some may be deleted and others not.
-pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> Vec<Result<(), Error>> {
+pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> Vec<Result<()>> {
     let mut results = Vec::with_capacity(keys.len());
     for batch in keys.chunks(BATCH) {
         let to_delete: Vec<_> = batch.iter().cloned().map(Ok).collect();
-        let answers: Vec<_> = store.delete_stream(stream::iter(to_delete).boxed()).collect().await;
+        let deleting = async {
+            store
+                .delete_stream(stream::iter(to_delete).boxed())
+                .collect::<Vec<_>>()
+                .await
+        };
+        // object_store panics on a response that names a key which was not in the request.
+        let Ok(answers) = AssertUnwindSafe(deleting).catch_unwind().await else {
+            results.extend(batch.iter().map(|_| Err(panicked())));
+            continue;
+        };
         let mut deleted = HashSet::new();
         let mut errors = Vec::new();
         for answer in answers {
@@ -39,17 +51,25 @@ pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> V
             }
             match errors.next().unwrap_or_else(unsaid) {
                 error if is_missing_object(&error) => Ok(()),
-                error => Err(Error::store("the payload could not be deleted", error)),
+                error => Err(error),
             }
         }));
     }
     results
 }
 
-fn unsaid() -> object_store::Error {
-    object_store::Error::Generic {
+fn unsaid() -> Error {
+    failed("the request that was to delete it failed, as another of its errors says")
+}
+
+fn panicked() -> Error {
+    failed("object_store panicked while it deleted; the server may have named a key that was not in the request")
+}
+
+fn failed(why: &str) -> Error {
+    Error::Generic {
         store: "the store",
-        source: "the request that was to delete it failed, as another of its errors says".into(),
+        source: why.into(),
     }
 }
 
@@ -85,6 +105,10 @@ mod tests {
         let shared: Arc<dyn ObjectStore> = Arc::new(store);
         let results = delete_all(&shared, &[Path::from("a"), Path::from("b")]).await;
         assert_eq!(results.len(), 2);
-        assert!(results.into_iter().all(|result| result.unwrap_err().is_retryable()));
+        assert!(
+            results
+                .iter()
+                .all(|result| matches!(result, Err(Error::Generic { .. })))
+        );
     }
 }

@@ -4,7 +4,7 @@ mod fetch;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};
+use crate::offload::response::NotFound;
 use fetch::{Fetch, Object};
 
 /// So much is hashed in a fraction of a millisecond, and worth a trip to the blocking pool to read it.
@@ -91,9 +92,13 @@ pub(crate) async fn download(
         Some(len) if !in_parts(len) => None,
         _ if settings.concurrency <= 1 => None,
         _ => {
-            let meta = store.head(key).await.map_err(Error::fetch)?;
-            let object = Object::new(store, meta, with_digest);
-            (in_parts(object.len()) && object.resumable()).then_some(object)
+            match store.head(key).await {
+                Ok(meta) => Some(Object::new(store, meta, with_digest))
+                    .filter(|object| in_parts(object.len()) && object.resumable()),
+                // A HEAD's 404 has no body that says what is not found: the GET below has.
+                Err(error) if NotFound::of(&error) == Some(NotFound::Unclear) => None,
+                Err(error) => return Err(Error::fetch(error)),
+            }
         }
     };
     let (len, chunks) = match parts {
@@ -123,8 +128,10 @@ fn parts_of(object: Arc<Object>, settings: &DownloadSettings) -> Chunks {
     });
     stream::iter(starts)
         .map(move |start| {
-            let part = Fetch::of(Arc::clone(&object), start..start.saturating_add(part_size).min(len));
-            AbortOnDropHandle::new(tokio::spawn(part.into_stream().try_collect::<Vec<_>>()))
+            let range = start..start.saturating_add(part_size).min(len);
+            let part_len = range.end - range.start;
+            let part = Fetch::of(Arc::clone(&object), range).into_stream();
+            AbortOnDropHandle::new(tokio::spawn(gathered(part, part_len)))
         })
         .buffered(settings.concurrency)
         .map(|part| {
@@ -134,6 +141,30 @@ fn parts_of(object: Arc<Object>, settings: &DownloadSettings) -> Chunks {
         })
         .try_flatten()
         .boxed()
+}
+
+/// A part in blocks of its own: a chunk from the network keeps the whole buffer alive that it was read into, which can be
+/// several times as long.
+async fn gathered(mut chunks: Chunks, len: u64) -> Result<Vec<Bytes>, Error> {
+    let mut missing = usize::try_from(len).unwrap_or(usize::MAX);
+    let mut blocks = Vec::with_capacity(missing.div_ceil(PIECE));
+    let (mut block, mut room) = (BytesMut::new(), 0);
+    while let Some(mut chunk) = chunks.try_next().await? {
+        while !chunk.is_empty() {
+            if room == 0 {
+                room = missing.min(PIECE);
+                block = BytesMut::with_capacity(room);
+            }
+            let copied = chunk.split_to(room.min(chunk.len()));
+            block.extend_from_slice(&copied);
+            room -= copied.len();
+            missing -= copied.len();
+            if room == 0 {
+                blocks.push(std::mem::take(&mut block).freeze());
+            }
+        }
+    }
+    Ok(blocks)
 }
 
 /// The chunks, which end with an error if they are not what the digest is of.

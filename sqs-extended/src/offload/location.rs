@@ -1,6 +1,8 @@
 //! The one place in the store that may be written, fetched and deleted.
 
-use object_store::path::Path;
+use object_store::ObjectStore;
+use object_store::path::{Path, PathPart};
+use percent_encoding::percent_decode;
 
 use crate::envelope::Pointer;
 use crate::error::{Error, ErrorKind};
@@ -19,6 +21,41 @@ const MAX_BUCKET_BYTES: usize = 255;
 pub(crate) struct Location {
     bucket: String,
     prefix: String,
+    empty_segments: EmptySegments,
+}
+
+/// Whether a store can name keys with `//` in them, or `/` at their end. One that cannot takes them for other keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EmptySegments {
+    No,
+    /// Not at the end.
+    Within,
+    Anywhere,
+}
+
+impl EmptySegments {
+    pub(crate) fn of(store: &dyn ObjectStore) -> Self {
+        // Nothing else says what is behind a `dyn ObjectStore`. Stores that wrap another one and pass keys on as they are
+        // show its name; those that change keys, such as `PrefixStore`, do not.
+        let name = store.to_string();
+        let is_one_of = |names: &[&str]| names.iter().any(|one| name.contains(one));
+        if is_one_of(&["AmazonS3(", "GoogleCloudStorage(", "InMemory"]) {
+            Self::Anywhere
+        } else if is_one_of(&["MicrosoftAzure {"]) {
+            // Its client leaves out the last slash.
+            Self::Within
+        } else {
+            Self::No
+        }
+    }
+
+    fn allow(self, key: &str) -> bool {
+        match self {
+            Self::No => !key.ends_with('/') && !key.contains("//"),
+            Self::Within => !key.ends_with('/'),
+            Self::Anywhere => true,
+        }
+    }
 }
 
 impl Location {
@@ -37,7 +74,15 @@ impl Location {
                  backslashes or percent signs",
             ));
         }
-        Ok(Self { bucket, prefix })
+        Ok(Self {
+            bucket,
+            prefix,
+            empty_segments: EmptySegments::No,
+        })
+    }
+
+    pub(crate) fn with_empty_segments(self, empty_segments: EmptySegments) -> Self {
+        Self { empty_segments, ..self }
     }
 
     pub(crate) fn bucket(&self) -> &str {
@@ -58,7 +103,8 @@ impl Location {
             .ok_or_else(|| Error::invalid("the payload's key is not a plain path"))
     }
 
-    /// The stranger's pointer as a key of ours, if that is what it is.
+    /// An untrusted sender's pointer as a key under the prefix. Other writers' keys may have characters and empty segments
+    /// that ours never have.
     ///
     /// # Errors
     ///
@@ -68,17 +114,56 @@ impl Location {
         if pointer.bucket != self.bucket {
             return refused("the pointer names another bucket than the configured one");
         }
-        match parse_key(&pointer.key) {
-            None => refused("the pointer's key is not a plain path"),
-            Some(_) if !pointer.key.starts_with(&self.prefix) => {
+        let key = &*pointer.key;
+        match any_path(key) {
+            None => refused(
+                "the pointer's key starts with a slash, is too long, or has dot segments, backslashes or control characters",
+            ),
+            Some(_) if !key.starts_with(&self.prefix) || key.len() == self.prefix.len() => {
                 refused("the pointer's key is outside the configured prefix")
+            }
+            Some(_) if !self.empty_segments.allow(key) => {
+                refused("the pointer's key ends in a slash or has two in a row, which the store's client cannot name")
             }
             Some(path) => Ok(path),
         }
     }
 }
 
-/// The key as a path that means the same in every store, or `None`.
+/// A key of any writer as it is, or `None` if some store could take it for a key in another folder.
+pub(crate) fn any_path(key: &str) -> Option<Path> {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || can_step_out(key) {
+        return None;
+    }
+    let mut segments = key.split('/');
+    let path = segments.try_fold(Path::ROOT, |path, segment| {
+        Some(path.join(PathPart::parse(segment).ok()?))
+    })?;
+    // A path cannot begin with a slash.
+    Some(path).filter(|path| path.as_ref() == key)
+}
+
+/// Returns `true` if the key has dot segments, backslashes or control characters, or has them once somebody on the way to
+/// the store has decoded its percent signs, however often.
+fn can_step_out(key: &str) -> bool {
+    let mut decoded = key.as_bytes().to_vec();
+    loop {
+        let Ok(text) = std::str::from_utf8(&decoded) else {
+            return true;
+        };
+        let is_dots = |segment| segment == "." || segment == "..";
+        if text.contains(|c: char| c == '\\' || c.is_ascii_control()) || text.split('/').any(is_dots) {
+            return true;
+        }
+        let next: Vec<u8> = percent_decode(&decoded).collect();
+        if next.len() == decoded.len() {
+            return false;
+        }
+        decoded = next;
+    }
+}
+
+/// The key as a path that means the same in every store, or `None`: one of ours.
 ///
 /// Percent signs and backslashes are ordinary characters to S3, but other stores and file systems decode the one and
 /// split at the other, which would let a key step out of the prefix.
@@ -132,13 +217,20 @@ mod tests {
             ("bucket", "payloads/"),
             ("bucket", "payloadsk"),
             ("bucket", "/payloads/k"),
-            ("bucket", "payloads/k/"),
-            ("bucket", "payloads//k"),
             ("bucket", "payloads/../k"),
             ("bucket", "payloads/./k"),
+            ("bucket", "payloads//k"),
+            ("bucket", "payloads/k/"),
             ("bucket", "payloads/.."),
             ("bucket", "payloads/%2e%2e/k"),
             ("bucket", "payloads/%252e%252e/k"),
+            ("bucket", "payloads/%25252e./k"),
+            ("bucket", "payloads/a%2f..%2f..%2fk"),
+            ("bucket", "payloads//../k"),
+            ("bucket", "payloads/%5c..%5ck"),
+            ("bucket", "payloads/%00"),
+            ("bucket", "payloads/%2500"),
+            ("bucket", "payloads/%c0%ae%c0%ae/k"),
             ("bucket", "payloads\\..\\k"),
             ("bucket", "payloads/..\\k"),
             ("bucket", "payloads/\0k"),
@@ -148,6 +240,48 @@ mod tests {
             let error = location().resolve(&Pointer::new(bucket, key)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::RefusedPointer, "{bucket} {key}");
         }
+    }
+
+    #[test]
+    fn other_writers_keys_resolve_as_they_are() {
+        let location = location().with_empty_segments(EmptySegments::Anywhere);
+        for key in [
+            "a%2Fb",
+            "50% off",
+            "100%25",
+            "%",
+            "%zz",
+            "/k",
+            "k/",
+            "k//",
+            "a///b",
+            "caf%C3%A9",
+            "...",
+            "a..b",
+        ] {
+            let key = format!("payloads/{key}");
+            let resolved = location.resolve(&Pointer::new("bucket", &*key)).unwrap();
+            assert_eq!(resolved.as_ref(), key);
+        }
+        let within = location.with_empty_segments(EmptySegments::Within);
+        assert!(within.resolve(&Pointer::new("bucket", "payloads//k")).is_ok());
+        assert!(within.resolve(&Pointer::new("bucket", "payloads/k/")).is_err());
+    }
+
+    #[test]
+    fn a_wrapped_store_names_what_the_wrapped_one_does() {
+        let memory = object_store::memory::InMemory::new;
+        let of = |store: &dyn ObjectStore| EmptySegments::of(store);
+        assert_eq!(of(&memory()), EmptySegments::Anywhere);
+        assert_eq!(
+            of(&object_store::limit::LimitStore::new(memory(), 1)),
+            EmptySegments::Anywhere
+        );
+        assert_eq!(
+            of(&object_store::prefix::PrefixStore::new(memory(), "p")),
+            EmptySegments::No
+        );
+        assert_eq!(of(&object_store::local::LocalFileSystem::new()), EmptySegments::No);
     }
 
     #[test]

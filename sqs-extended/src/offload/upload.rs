@@ -1,5 +1,7 @@
 //! Payloads into the store: one put for what fits into a part, else parts, a bounded number of them at a time.
 
+mod destination;
+
 use object_store::path::Path;
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
@@ -8,9 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::blocking::BlockingWriter;
 use super::plan::{MAX_PARTS, PartPlan};
+use super::response::is_missing_upload;
 use super::source::PartSource;
 use crate::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::error::{Error, ErrorKind};
+use destination::Destination;
 
 /// How payloads are uploaded.
 #[derive(Clone, Debug)]
@@ -31,7 +35,15 @@ pub(crate) struct Stored {
     pub(crate) digest: Digest,
 }
 
-/// Stores the payload under `key`, whole or not at all. On an error, and if the future is dropped, an upload that was
+/// Where a payload is to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) key: Path,
+    /// Nothing was ever stored under the key.
+    pub(crate) is_fresh: bool,
+}
+
+/// Stores the payload at the target, whole or not at all. On an error, and if the future is dropped, an upload that was
 /// begun is aborted, by one of the `aborts`.
 ///
 /// # Errors
@@ -40,7 +52,7 @@ pub(crate) struct Stored {
 /// takes no attributes.
 pub(crate) async fn upload(
     store: &dyn ObjectStore,
-    key: &Path,
+    target: &Target,
     mut source: PartSource,
     settings: &UploadSettings,
     aborts: &TaskTracker,
@@ -58,13 +70,13 @@ pub(crate) async fn upload(
                 ..PutOptions::default()
             };
             store
-                .put_opts(key, first, options)
+                .put_opts(&target.key, first, options)
                 .await
                 .map_err(|error| refused(settings, "the payload could not be stored", error))?;
         }
         Some(second) => {
             hash(&mut digest, &second).await?;
-            let mut parts = Parts::begin(store, key, plan, settings, aborts.clone()).await?;
+            let mut parts = Parts::begin(store, target, plan, settings, aborts.clone()).await?;
             if let Err(error) = parts.send_all([first, second], &mut source, &mut digest).await {
                 parts.abort().await;
                 return Err(error);
@@ -102,7 +114,8 @@ fn hashing_failed(error: std::io::Error) -> Error {
 }
 
 /// A multipart upload. Unless it was completed, dropping it asks the store to abort it.
-struct Parts {
+struct Parts<'a> {
+    destination: Destination<'a>,
     /// `None` once it is completed, or being aborted.
     upload: Option<Box<dyn MultipartUpload>>,
     /// Tasks of their own, so that parts travel while the next one is read.
@@ -112,10 +125,10 @@ struct Parts {
     aborts: TaskTracker,
 }
 
-impl Parts {
+impl<'a> Parts<'a> {
     async fn begin(
-        store: &dyn ObjectStore,
-        key: &Path,
+        store: &'a dyn ObjectStore,
+        target: &'a Target,
         plan: PartPlan,
         settings: &UploadSettings,
         aborts: TaskTracker,
@@ -125,11 +138,13 @@ impl Parts {
             tags: settings.tags.clone(),
             ..PutMultipartOptions::default()
         };
+        let destination = Destination::before_upload(store, target).await;
         let upload = store
-            .put_multipart_opts(key, options)
+            .put_multipart_opts(&target.key, options)
             .await
             .map_err(|error| refused(settings, "the upload of the payload could not be begun", error))?;
         Ok(Self {
+            destination,
             upload: Some(upload),
             in_flight: JoinSet::new(),
             plan,
@@ -152,7 +167,7 @@ impl Parts {
             hash(digest, &part).await?;
             self.send(part, source).await?;
         }
-        self.complete().await
+        self.complete(source.read()).await
     }
 
     /// Starts to send a part, once there is room for another one in flight.
@@ -183,18 +198,25 @@ impl Parts {
         Ok(())
     }
 
-    async fn complete(&mut self) -> Result<(), Error> {
+    async fn complete(&mut self, len: u64) -> Result<(), Error> {
         while let Some(done) = self.in_flight.join_next().await {
             arrived(done)?;
         }
-        if let Some(upload) = &mut self.upload {
-            upload
-                .complete()
-                .await
-                .map_err(|error| Error::store("the upload of the payload could not be completed", error))?;
+        let completed = match &mut self.upload {
+            Some(upload) => upload.complete().await.map(drop),
+            None => Ok(()),
+        };
+        match completed {
+            Err(error) if is_missing_upload(&error) => {
+                self.upload = None;
+                self.destination.confirm(len, error).await
+            }
+            Err(error) => Err(Error::store("the upload of the payload could not be completed", error)),
+            Ok(()) => {
+                self.upload = None;
+                Ok(())
+            }
         }
-        self.upload = None;
-        Ok(())
     }
 
     /// Aborts the upload, and waits until the store has answered.
@@ -214,7 +236,9 @@ impl Parts {
         let abort = async move {
             // A part that arrives after the abort would stay, and be paid for.
             in_flight.shutdown().await;
-            if let Err(error) = upload.abort().await {
+            if let Err(error) = upload.abort().await
+                && !is_missing_upload(&error)
+            {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "an unfinished upload could not be aborted; the bucket's lifecycle rule has to clear it"
@@ -225,7 +249,7 @@ impl Parts {
     }
 }
 
-impl Drop for Parts {
+impl Drop for Parts<'_> {
     fn drop(&mut self) {
         self.start_abort();
     }

@@ -13,9 +13,10 @@ use crate::digest::DigestAlgorithm;
 use crate::envelope::{PointerKeys, ReservedAttribute};
 use crate::error::Error;
 use crate::offload::download::DownloadSettings;
-use crate::offload::location::Location;
+use crate::offload::location::{EmptySegments, Location};
 use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::offload::upload::UploadSettings;
+use crate::store::OpenedStore;
 #[cfg(feature = "s3")]
 use crate::store::SharedCredentials;
 
@@ -33,6 +34,8 @@ const MAX_CONTENT_TYPE_BYTES: usize = 255;
 #[derive(Clone)]
 pub struct PayloadStoreBuilder {
     store: Arc<dyn ObjectStore>,
+    #[cfg(feature = "s3")]
+    s3: Option<(object_store::aws::AmazonS3, crate::store::StoreConnector)>,
     bucket: String,
     prefix: String,
     attribute: ReservedAttribute,
@@ -52,6 +55,8 @@ impl PayloadStoreBuilder {
     pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
         Self {
             store,
+            #[cfg(feature = "s3")]
+            s3: None,
             bucket,
             prefix: String::new(),
             attribute: ReservedAttribute::default(),
@@ -74,10 +79,16 @@ impl PayloadStoreBuilder {
         }
     }
 
-    #[cfg(feature = "s3")]
-    pub(super) fn shared_credentials(mut self, credentials: Option<SharedCredentials>) -> Self {
-        self.credentials = credentials;
-        self
+    /// Of a store that a URL names.
+    pub(super) fn opened(opened: OpenedStore) -> Self {
+        Self {
+            prefix: opened.prefix,
+            #[cfg(feature = "s3")]
+            s3: opened.s3,
+            #[cfg(feature = "s3")]
+            credentials: opened.credentials,
+            ..Self::new(opened.store, opened.bucket)
+        }
     }
 
     /// Signs the store's requests with this client's credentials, where the store was opened by an `s3:` URL that names
@@ -179,7 +190,7 @@ impl PayloadStoreBuilder {
 
     /// Fetches a payload that is longer than `part_size` bytes by so many requests at a time, each for a part of that
     /// size; by a single one unless set, which is the fastest where the store is near. Several help where a connection
-    /// is the limit. (`requests` + 1) × `part_size` bytes are held in memory.
+    /// is the limit. Up to (`requests` + 1) × `part_size` bytes are held in memory, beside the connections' own buffers.
     pub fn fetch_in_parts(mut self, requests: usize, part_size: u64) -> Self {
         self.download = DownloadSettings {
             concurrency: requests,
@@ -217,9 +228,7 @@ impl PayloadStoreBuilder {
             return Err(Error::invalid("the concurrency is out of range: at least 1"));
         }
         if self.download.concurrency == 0 || self.download.part_size == 0 {
-            return Err(Error::invalid(
-                "payloads cannot be fetched by no requests, or in parts of nothing",
-            ));
+            return Err(Error::invalid("download concurrency and part size must be at least 1"));
         }
         let content_type = self.upload.attributes.get(&Attribute::ContentType);
         if content_type.is_some_and(|value| value.len() > MAX_CONTENT_TYPE_BYTES) {
@@ -231,8 +240,10 @@ impl PayloadStoreBuilder {
             ));
         }
         Ok(PayloadStore(Arc::new(Inner {
+            location: Location::new(self.bucket, self.prefix)?.with_empty_segments(EmptySegments::of(&*self.store)),
             store: self.store,
-            location: Location::new(self.bucket, self.prefix)?,
+            #[cfg(feature = "s3")]
+            s3: self.s3,
             attribute: self.attribute,
             extras: self.extras,
             keys: self.keys,

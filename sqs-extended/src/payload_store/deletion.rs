@@ -21,9 +21,10 @@ pub enum Deletion {
     /// It is deleted once the message's deletion is confirmed.
     #[default]
     WithMessage,
-    /// It is deleted so much later, for duplicates of the message that are still on their way. This is done by the
-    /// process that acknowledged, as long as its runtime lives, for up to [`MAX_WAITING_DELETIONS`] payloads at a time;
-    /// what that does not come to is left to the sweep.
+    /// It is deleted so much later, for duplicates of the message that are still in flight, unless another payload was
+    /// stored under its key meanwhile: the store is asked before and after. This is done by the process that
+    /// acknowledged, as long as its runtime lives, for up to [`MAX_WAITING_DELETIONS`] payloads at a time; what that does
+    /// not come to is left to the sweep.
     After(Duration),
     /// It stays, for other messages that point to it, and is left to the sweep.
     Keep,
@@ -92,6 +93,7 @@ impl Worker {
             let (keys, tell): (Vec<Path>, Vec<_>) = waiting.into_iter().unzip();
             let outcomes = delete_all(&store, &keys).await;
             for (tell, outcome) in tell.into_iter().zip(outcomes) {
+                let outcome = outcome.map_err(|error| Error::store("the payload could not be deleted", error));
                 // Who asked may be gone.
                 let _ = tell.send(outcome);
             }

@@ -1,14 +1,14 @@
 //! Where a payload is about to be stored.
 
-use object_store::path::Path;
 use sqs_client::{OutgoingMessage, limits};
 
 use crate::envelope::{self, Pointer, ReservedAttribute};
 use crate::error::Error;
+use crate::offload::upload::Target;
 
 /// Where a payload is to be stored, and for which queue's message.
 pub(crate) struct Place {
-    pub(super) key: Path,
+    pub(super) target: Target,
     pub(super) queue_url: String,
     /// The longest pointer that it can come to.
     pub(super) widest: Pointer,

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-/// What a sweep came to. Objects that were [`old`](Self::old) and are counted neither as removed nor as failed had been
-/// removed by somebody else in the meantime.
+/// The result of a sweep. Objects that were [`old`](Self::old) and are counted neither as removed nor as failed had been
+/// removed, or stored again under their keys, by somebody else in the meantime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepReport {

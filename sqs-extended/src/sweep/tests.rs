@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 
+use futures::FutureExt as _;
 use object_store::memory::InMemory;
 
 use super::*;
@@ -83,6 +84,27 @@ async fn what_is_young_stays_by_the_stores_clock() {
     assert_eq!(keys(&store).await, ["p/x"]);
 }
 
+/// The listing is of an old object; its key holds another one by the time of the deletion.
+#[tokio::test]
+async fn what_was_stored_again_after_it_was_listed_stays() {
+    let store = InMemory::new();
+    put(&store, &["p/again", "p/gone", "p/old"]).await;
+    let shared = store.clone();
+    let sweep = sweep(&store, "p/").on_event(move |event| match event {
+        SweepEvent::Old(object) if object.location.as_ref() == "p/again" => {
+            let stored = shared.put(&object.location, "the new payload".into()).now_or_never();
+            stored.unwrap().unwrap();
+        }
+        SweepEvent::Old(object) if object.location.as_ref() == "p/gone" => {
+            shared.delete(&object.location).now_or_never().unwrap().unwrap();
+        }
+        _ => {}
+    });
+    let report = sweep.remove().await.unwrap();
+    assert_eq!(keys(&store).await, ["p/again"]);
+    assert_eq!((report.old, report.removed, report.failed), (count(3), count(1), 0));
+}
+
 #[tokio::test]
 async fn what_is_kept_stays() {
     let store = InMemory::new();
@@ -120,7 +142,7 @@ async fn failed_deletes_are_counted_and_do_not_end_it() {
 
     store.calls.fail_deletes.store(false, SeqCst);
     let report = sweep.remove().await.unwrap();
-    // One more: the empty object that could not be removed the first time.
+    // One more: the object of the clock that could not be removed the first time.
     assert_eq!((report.removed.objects, report.failed), (number + 1, 0));
     assert!(store.is_empty().await);
 }

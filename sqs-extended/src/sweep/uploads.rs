@@ -17,6 +17,8 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use super::UnfinishedUpload;
+use crate::offload::location::any_path;
+use crate::offload::response::xml_code;
 use crate::store::StoreConnector;
 
 /// Longest answer that is read: one of 1,000 uploads with the longest keys, escaped, is shorter.
@@ -85,11 +87,12 @@ impl S3Uploads {
 
     /// Removes the parts of an upload; that it is no more is success.
     pub(super) async fn abort(&self, upload: &UnfinishedUpload) -> Result<()> {
-        let key = Path::parse(&upload.key)?;
+        let key = any_path(&upload.key).ok_or_else(|| failed("a key that cannot be named"))?;
         let query = vec![("uploadId", upload.upload_id.clone())];
         let answer = self.request(Method::DELETE, &key, query).await?;
         match answer.status {
-            StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
+            StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
+            StatusCode::NOT_FOUND if xml_code(&answer.body) == Some("NoSuchUpload") => Ok(()),
             status => Err(refused(&upload.key, status, &answer.body)),
         }
     }
@@ -199,8 +202,7 @@ fn parse(body: &str, after: &Marker) -> Result<Page> {
 
 /// What the store says; its code is enough.
 fn refused(what: &str, status: StatusCode, body: &str) -> Error {
-    let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once('<'));
-    let code = code.map_or("", |(code, _)| code);
+    let code = xml_code(body).unwrap_or_default();
     let source = format!("{status} {code:.100}").into();
     match status {
         StatusCode::FORBIDDEN => Error::PermissionDenied {

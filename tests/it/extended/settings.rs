@@ -9,6 +9,7 @@ mod elsewhere;
 mod hooks;
 mod limits;
 mod missing;
+mod not_found;
 mod travel;
 
 use std::fmt;
@@ -36,6 +37,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         hooks::trials(bench),
         limits::trials(bench),
         missing::trials(bench),
+        not_found::trials(bench),
         travel::trials(bench),
     ];
     modules.into_iter().flatten().collect()

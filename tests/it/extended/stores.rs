@@ -3,7 +3,11 @@
 mod ambiguous;
 mod credentials;
 mod dynamodb;
+mod foreign;
 mod http;
+pub mod memory;
+mod multipart;
+pub mod scripted;
 
 use std::sync::Arc;
 
@@ -12,6 +16,13 @@ use libtest_mimic::Trial;
 use crate::bench::Bench;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let modules = [ambiguous::trials(bench), credentials::trials(bench), dynamodb::trials(bench)];
+    let modules = [
+        ambiguous::trials(bench),
+        credentials::trials(bench),
+        dynamodb::trials(bench),
+        foreign::trials(bench),
+        memory::trials(bench),
+        multipart::trials(bench),
+    ];
     modules.into_iter().flatten().collect()
 }

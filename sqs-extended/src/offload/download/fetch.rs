@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore};
+use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 
 use super::{Chunks, wrong_length};
 use crate::error::{Error, ErrorKind};
+use crate::offload::response::is_same_version;
 
 /// How often a download is resumed in vain before it fails. The store's own retries come on top of each.
 const MAX_IN_VAIN: u32 = 6;
@@ -42,17 +43,39 @@ impl Object {
         self.meta.size
     }
 
-    /// Whether the bytes of two requests can be told to be of the same object.
+    /// Returns `true` if the bytes of two requests can be told to be of the same version.
     pub(super) fn resumable(&self) -> bool {
-        self.with_digest || self.meta.e_tag.is_some()
+        self.with_digest || self.strong_tag().is_some()
+    }
+
+    /// The ETag, if it tells every two versions apart.
+    fn strong_tag(&self) -> Option<&String> {
+        self.meta.e_tag.as_ref().filter(|tag| !tag.starts_with("W/"))
+    }
+
+    /// Sees whether the object is still the version that was fetched, where nothing else tells: object_store resumes
+    /// downloads by itself, and then compares ETags only, weak ones included.
+    ///
+    /// # Errors
+    ///
+    /// It was replaced, or the store fails.
+    async fn check_version(&self) -> Result<(), Error> {
+        if self.resumable() || self.meta.e_tag.is_none() {
+            return Ok(());
+        }
+        let now = self.store.head(&self.meta.location).await.map_err(Error::fetch)?;
+        if is_same_version(&now, &self.meta) {
+            Ok(())
+        } else {
+            Err(replaced())
+        }
     }
 
     async fn get(&self, range: Range<u64>) -> Result<GetResult, Error> {
-        // What is compared weakly never matches.
-        let strong = self.meta.e_tag.as_ref().filter(|tag| !tag.starts_with("W/"));
         let options = GetOptions {
             range: Some(range.clone().into()),
-            if_match: strong.cloned(),
+            // A weak tag never matches.
+            if_match: self.strong_tag().cloned(),
             ..GetOptions::default()
         };
         let answer = match self.store.get_opts(&self.meta.location, options).await {
@@ -60,7 +83,7 @@ impl Object {
             Err(object_store::Error::Precondition { .. }) => return Err(replaced()),
             Err(error) => return Err(Error::fetch(error)),
         };
-        if answer.meta.e_tag != self.meta.e_tag || answer.meta.size != self.meta.size {
+        if !is_same_version(&answer.meta, &self.meta) {
             return Err(replaced());
         }
         if answer.range != range {
@@ -133,7 +156,7 @@ impl Fetch {
                     return Ok(Some(chunk));
                 }
                 // However the answer ends: all of it is there.
-                _ if self.missing.is_empty() => return Ok(None),
+                _ if self.missing.is_empty() => return self.object.check_version().await.map(|()| None),
                 Ok(None) => self.broke_off(wrong_length()).await?,
                 Err(error) if error.is_retryable() => self.broke_off(error).await?,
                 Err(error) => return Err(error),

@@ -177,6 +177,24 @@ async fn parts_arrive_in_order_so_many_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn parts_hold_no_buffers_that_are_mostly_empty() {
+    let store = holding(&bytes(20_000)).await;
+    store.calls.quarters.store(true, SeqCst);
+    let shared: Arc<dyn ObjectStore> = Arc::new(store.clone());
+    let download = download(&shared, &key(), Expected::default(), &in_parts(3)).await;
+    let mut chunks = download.unwrap().chunks;
+    let mut content = Vec::new();
+    while let Some(chunk) = chunks.try_next().await.unwrap() {
+        content.extend_from_slice(&chunk);
+        // All parts that may be under way arrive.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(content, bytes(20_000));
+    let most = store.calls.most_buffered.load(SeqCst);
+    assert!(most <= 4 * 1000, "{most} bytes of buffers for 4 parts of 1,000");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_download_whose_every_answer_breaks_off_ends_whole() {
     for settings in [DownloadSettings::default(), in_parts(3)] {
         let store = holding(&bytes(5000)).await;
@@ -242,6 +260,40 @@ async fn without_an_etag_only_a_digest_allows_to_resume() {
         let fetched = fetch_with(store.clone(), expected(), &settings).await;
         assert_eq!(fetched.unwrap(), content);
     }
+}
+
+/// Every version has the same weak ETag and the same length.
+#[tokio::test(start_paused = true)]
+async fn a_weak_etag_alone_mixes_no_two_versions() {
+    for settings in [DownloadSettings::default(), in_parts(1), in_parts(3)] {
+        let store = holding(&bytes(5000)).await;
+        store.calls.weak_etags.store(true, SeqCst);
+        let shared: Arc<dyn ObjectStore> = Arc::new(store.clone());
+        store.calls.breaks.lock().unwrap().push_back(Break::Failing(100));
+        let download = download(&shared, &key(), Expected::default(), &settings).await.unwrap();
+        let mut chunks = download.chunks;
+        let first = chunks.try_next().await.unwrap().unwrap();
+        store.put(&key(), vec![251; 5000].into()).await.unwrap();
+        let rest: Result<Vec<Bytes>, Error> = chunks.try_collect().await;
+        assert!(rest.is_err(), "{} bytes of one version, then another", first.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_replaced_at_another_time_is_not_resumed() {
+    let content = bytes(5000);
+    let store = holding(&content).await;
+    store.calls.weak_etags.store(true, SeqCst);
+    store.calls.later.store(3600, SeqCst);
+    store.calls.breaks.lock().unwrap().push_back(Break::Failing(100));
+    let expected = Expected {
+        digest: digest(DigestAlgorithm::Blake3, &content),
+        ..Expected::default()
+    };
+    let error = fetch_with(store, expected, &DownloadSettings::default())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("was replaced"), "{error}");
 }
 
 proptest! {

@@ -28,9 +28,16 @@ fn key() -> Path {
     Path::from("payloads/k")
 }
 
+fn target() -> Target {
+    Target {
+        key: key(),
+        is_fresh: true,
+    }
+}
+
 async fn store(payload: Payload) -> (TestStore, Result<Stored, Error>) {
     let store = TestStore::default();
-    let stored = upload(&store, &key(), payload.into(), &settings(), &TaskTracker::new()).await;
+    let stored = upload(&store, &target(), payload.into(), &settings(), &TaskTracker::new()).await;
     (store, stored)
 }
 
@@ -111,7 +118,7 @@ async fn what_was_read_ahead_is_uploaded_too() {
             let store = TestStore::default();
             let mut source = PartSource::from(payload);
             assert_eq!(source.whole_up_to(limit).await.unwrap(), None, "{name}");
-            let stored = upload(&store, &key(), source, &settings(), &TaskTracker::new())
+            let stored = upload(&store, &target(), source, &settings(), &TaskTracker::new())
                 .await
                 .unwrap();
             assert_eq!(stored.digest, digest(&content), "{name} with {limit}");
@@ -166,7 +173,7 @@ async fn a_part_that_fails_aborts() {
         store.calls.fail_from_part.store(part, SeqCst);
         let stored = upload(
             &store,
-            &key(),
+            &target(),
             Payload::from(bytes(10_000)).into(),
             &settings(),
             &TaskTracker::new(),
@@ -183,8 +190,8 @@ async fn a_part_that_fails_aborts() {
 async fn dropping_it_half_way_aborts() {
     let store = TestStore::default();
     store.calls.stall.store(true, SeqCst);
-    let (key, settings, aborts) = (key(), settings(), TaskTracker::new());
-    let sending = upload(&store, &key, Payload::from(bytes(10_000)).into(), &settings, &aborts);
+    let (target, settings, aborts) = (target(), settings(), TaskTracker::new());
+    let sending = upload(&store, &target, Payload::from(bytes(10_000)).into(), &settings, &aborts);
     tokio::time::timeout(Duration::from_secs(1), sending).await.unwrap_err();
     // The abort runs in a task of its own.
     aborts.close();
@@ -227,7 +234,7 @@ proptest! {
                     continue;
                 }
                 let store = TestStore::default();
-                let stored = upload(&store, &key(), source, &settings(), &TaskTracker::new()).await.unwrap();
+                let stored = upload(&store, &target(), source, &settings(), &TaskTracker::new()).await.unwrap();
                 assert_eq!(stored.digest, digest(&content), "{name}");
                 assert_eq!(store.object(&key()).await.unwrap(), content, "{name}");
             }
@@ -243,7 +250,7 @@ async fn attributes_and_tags_go_along_with_every_kind_of_upload() {
     for len in [10, 5000] {
         let store = TestStore::default();
         let source = Payload::from(bytes(len)).into();
-        upload(&store, &key(), source, &settings, &TaskTracker::new())
+        upload(&store, &target(), source, &settings, &TaskTracker::new())
             .await
             .unwrap();
         let stored = store.objects.get(&key()).await.unwrap();
@@ -260,11 +267,11 @@ async fn a_store_without_attributes_says_which_setting_is_wrong() {
     for len in [10, 5000] {
         let mut settings = settings();
         let source = || Payload::from(bytes(len)).into();
-        upload(&store, &key(), source(), &settings, &TaskTracker::new())
+        upload(&store, &target(), source(), &settings, &TaskTracker::new())
             .await
             .unwrap();
         settings.attributes.insert(Attribute::ContentType, "text/csv".into());
-        let stored = upload(&store, &key(), source(), &settings, &TaskTracker::new()).await;
+        let stored = upload(&store, &target(), source(), &settings, &TaskTracker::new()).await;
         let error = stored.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("`attributes`"), "{error}");

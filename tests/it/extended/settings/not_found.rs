@@ -1,0 +1,124 @@
+//! A 404 by whoever is in a store's place, and by the store about something else than the payload.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use futures::FutureExt as _;
+use libtest_mimic::Trial;
+use sqs_client::OutgoingMessage;
+use sqs_extended::{ErrorKind, ExtendedClient, MissingPayload, PayloadStore};
+
+use super::super::store::BUCKET;
+use super::super::stores::scripted::{Response, Scripted, Service};
+use super::{Setting, delivery, set};
+use crate::bench::{Bench, Outcome};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        set("not_found::other_404s_keep_the_message", bench, |setting| {
+            other_404s(setting).boxed()
+        }),
+        set("not_found::the_stores_word_deletes_it", bench, |setting| {
+            positive(setting).boxed()
+        }),
+    ]
+}
+
+fn xml(code: &str) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>m</Message></Error>")
+}
+
+/// Sends a message that points to a payload, has it fetched from a store that responds so, and returns the error's kind
+/// and whether the message is still there.
+async fn fetched(setting: &Setting, service: Service, body: &str, in_parts: bool) -> anyhow::Result<(ErrorKind, bool)> {
+    let body = body.to_owned();
+    let server = Scripted::start(move |_| Response::new("404 Not Found", body.as_bytes())).await?;
+    let mut payloads = PayloadStore::from_url(&server.url(service))?;
+    if in_parts {
+        payloads = payloads.fetch_in_parts(2, 8 * 1024 * 1024);
+    }
+    let extended = ExtendedClient::builder(setting.client.clone())
+        .payload_store(payloads.build()?)
+        .missing_payload(MissingPayload::Delete)
+        .build()?;
+    let pointer = format!(
+        r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{"s3BucketName":"{BUCKET}","s3Key":"p/k"}}]"#
+    );
+    let size = sqs_client::MessageAttributeValue::number(100_000_000);
+    let message = OutgoingMessage::new(pointer).message_attribute("ExtendedPayloadSize", size);
+    setting.client.send_message(&setting.queue, message).await?;
+    let delivery = delivery(&extended, &setting.queue).await?;
+    let error = delivery.stream().await.map(drop).unwrap_err();
+    let kept = !setting.messages(&setting.queue).is_empty();
+    if kept {
+        let handle = delivery.receipt_handle();
+        setting.client.delete_message(&setting.queue, handle).await?;
+    }
+    let heads = server
+        .requests()
+        .iter()
+        .filter(|request| request.method == "HEAD")
+        .count();
+    ensure!(heads == usize::from(in_parts), "{heads} HEAD requests");
+    ensure!(server.requests().len() <= 1 + heads, "it is asked more than once more");
+    Ok((error.kind(), kept))
+}
+
+async fn other_404s(setting: Setting) -> Outcome {
+    let html = "<html><body><h1>404 Not Found</h1><Code>NoSuchKey</Code> No such object: </body></html>";
+    let everywhere = ["", "404 page not found\n", html, "{}", "<Error>", "null"];
+    let cases = Service::ALL
+        .map(|service| everywhere.map(|body| (service, body.to_owned())))
+        .concat();
+    let buckets = [
+        (Service::S3, xml("NoSuchBucket")),
+        (Service::Azure, xml("ContainerNotFound")),
+        (Service::Azure, xml("ResourceNotFound")),
+        (Service::Gcs, xml("NoSuchBucket")),
+        (
+            Service::Gcs,
+            r#"{"error":{"code":404,"message":"The specified bucket does not exist.","errors":[{"reason":"notFound"}]}}"#
+                .to_owned(),
+        ),
+        // Only the first code counts: the rest may quote a key.
+        (
+            Service::S3,
+            "<Error><Code>NoSuchBucket</Code><Key><Code>NoSuchKey</Code></Key></Error>".to_owned(),
+        ),
+    ];
+    for (service, body) in cases.into_iter().chain(buckets) {
+        for in_parts in [false, true] {
+            let (error, kept) = fetched(&setting, service, &body, in_parts).await?;
+            ensure!(
+                kept,
+                "the message is deleted after {body:?} of {service:?}, in parts: {in_parts}"
+            );
+            ensure!(error == ErrorKind::Store, "{body:?} of {service:?}: {error:?}");
+        }
+    }
+    Ok(())
+}
+
+async fn positive(setting: Setting) -> Outcome {
+    let said = [
+        (Service::S3, xml("NoSuchKey")),
+        (Service::S3, "<Error>\n  <Code>NoSuchKey</Code></Error>".to_owned()),
+        (Service::Azure, format!("\u{feff}{}", xml("BlobNotFound"))),
+        (Service::Gcs, xml("NoSuchKey")),
+        (Service::Gcs, format!("No such object: {BUCKET}/p/k")),
+        (
+            Service::Gcs,
+            format!(
+                r#"{{"error":{{"code":404,"message":"No such object: {BUCKET}/p/k","errors":[{{"reason":"notFound"}}]}}}}"#
+            ),
+        ),
+    ];
+    for (service, body) in said {
+        for in_parts in [false, true] {
+            let (error, kept) = fetched(&setting, service, &body, in_parts).await?;
+            ensure!(error == ErrorKind::MissingPayload, "{body:?} of {service:?}: {error:?}");
+            ensure!(!kept, "the message is kept after {body:?} of {service:?}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! What other writers and other servers do: keys that we would not write, responses about keys that nobody named, and
+//! stores that refuse empty objects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+use sqs_client::{Client, MessageAttributeValue, OutgoingMessage};
+use sqs_extended::{AckOutcome, Delivery, ErrorKind, ExtendedClient, KeptReason, PayloadStore, SweepReport};
+
+use super::super::store::BUCKET;
+use super::scripted::{Request, Response, Scripted, Service};
+use crate::bench::{Backend, Bench, Outcome, trial, unique};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    macro_rules! trials {
+        ($($test:ident)*) => {
+            vec![$(trial(concat!("extended::stores::foreign_", stringify!($test)), bench, |bench| {
+                let client = bench.client_for(Backend::Embedded)?.build().expect("a client");
+                Ok(Box::pin($test(client)))
+            })),*]
+        };
+    }
+    trials! {
+        keys_are_read
+        key_in_a_bulk_delete_is_reported
+        key_in_a_bulk_delete_does_not_end_a_sweep
+        store_without_empty_objects_is_swept
+        unfinished_uploads_are_swept
+        uploads_404_is_a_failure
+        weak_etags_mix_no_versions
+    }
+}
+
+const MODIFIED: &str = "Wed, 25 Nov 2026 10:00:00 GMT";
+
+/// A delivery of a message that another writer sent, with its size as this type.
+async fn from_another_writer(
+    client: &Client,
+    server: &Scripted,
+    service: Service,
+    key: &str,
+    size: MessageAttributeValue,
+) -> anyhow::Result<Result<Delivery, sqs_extended::Rejected>> {
+    let queue = client.create_queue(unique("foreign")).await?.queue_url;
+    let object = json!({"s3BucketName": BUCKET, "s3Key": key});
+    let pointer = json!(["software.amazon.payloadoffloading.PayloadS3Pointer", object]);
+    let message = OutgoingMessage::new(pointer.to_string()).message_attribute("ExtendedPayloadSize", size);
+    client.send_message(&queue, message).await?;
+    let payloads = PayloadStore::from_url(&server.url(service))?.build()?;
+    let extended = ExtendedClient::builder(client.clone())
+        .payload_store(payloads)
+        .build()?;
+    let received = extended.receive(&queue).wait_time(Duration::from_secs(5)).await?;
+    received.into_iter().next().context("a message")
+}
+
+fn payload(request: &Request) -> Response {
+    match &*request.method {
+        "GET" => Response::new("200 OK", "payload")
+            .header("ETag", "\"e\"")
+            .header("Last-Modified", MODIFIED),
+        _ => Response::new("204 No Content", ""),
+    }
+}
+
+async fn keys_are_read(client: Client) -> Outcome {
+    let keys = [
+        "p/50% off.json",
+        "p/a%2Fb",
+        "p/100%25",
+        "p/%zz",
+        "p/%",
+        "p//k",
+        "p/a///b",
+        "p/k/",
+        "p/k//",
+        "p/ü ~?#&=",
+    ];
+    for service in Service::ALL {
+        for key in keys {
+            let server = Scripted::start(payload).await?;
+            let size = MessageAttributeValue::string("7");
+            let delivery = from_another_writer(&client, &server, service, key, size).await?;
+            if service == Service::Azure && key.ends_with('/') {
+                let rejected = delivery.err().context("Azure's client cannot name this key")?;
+                ensure!(rejected.error().kind() == ErrorKind::RefusedPointer);
+                ensure!(server.requests().is_empty());
+                continue;
+            }
+            let delivery = delivery.with_context(|| format!("{key} of {service:?}"))?;
+            ensure!(delivery.size() == Some(7));
+            ensure!(delivery.text().await? == "payload");
+            let requests = server.requests();
+            let asked = percent_decode_str(&requests[0].target).decode_utf8()?;
+            ensure!(asked == format!("/{BUCKET}/{key}"), "{asked} for {key} of {service:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A bucket whose bulk deletes report a failure of a key that was not in the request.
+fn names_another_key(request: &Request) -> Response {
+    let listed = format!(
+        "<ListBucketResult><Contents><Key>p/k</Key><Size>7</Size><LastModified>2026-11-25T10:00:00.000Z</LastModified>\
+         <ETag>\"e\"</ETag></Contents></ListBucketResult>"
+    );
+    match (&*request.method, &*request.target) {
+        ("POST", _) => Response::new(
+            "200 OK",
+            "<DeleteResult><Error><Key>p/another</Key><Code>AccessDenied</Code><Message>m</Message></Error></DeleteResult>",
+        ),
+        ("GET", target) if target.contains("list-type=2") => Response::new("200 OK", listed),
+        ("HEAD", _) => Response::new("200 OK", "payload")
+            .header("ETag", "\"e\"")
+            .header("Last-Modified", MODIFIED),
+        ("PUT", _) => Response::new("200 OK", "").header("ETag", "\"e\""),
+        _ => payload(request),
+    }
+}
+
+async fn key_in_a_bulk_delete_is_reported(client: Client) -> Outcome {
+    let server = Scripted::start(names_another_key).await?;
+    let size = MessageAttributeValue::number(7);
+    let delivery = from_another_writer(&client, &server, Service::S3, "p/k", size).await??;
+    let AckOutcome::PayloadKept(KeptReason::DeleteFailed(error)) = delivery.ack().await? else {
+        anyhow::bail!("the payload is said to be deleted");
+    };
+    ensure!(error.kind() == ErrorKind::Store, "{error:?}");
+    ensure!(!error.to_string().contains("runtime"), "{error}");
+    ensure!(format!("{error:?}").contains("panicked"), "{error:?}");
+    Ok(())
+}
+
+async fn key_in_a_bulk_delete_does_not_end_a_sweep(_: Client) -> Outcome {
+    let server = Scripted::start(names_another_key).await?;
+    let payloads = PayloadStore::from_url(&server.url(Service::S3))?.build()?;
+    let report = tokio::spawn(async move { payloads.sweep(Duration::ZERO)?.remove().await }).await??;
+    let SweepReport {
+        seen, removed, failed, ..
+    } = report;
+    ensure!((seen.objects, removed.objects, failed) == (1, 0, 1), "{report:?}");
+    Ok(())
+}
+
+async fn store_without_empty_objects_is_swept(_: Client) -> Outcome {
+    let server = Scripted::start(|request| match &*request.method {
+        "PUT" if request.body.is_empty() => {
+            Response::new("400 Bad Request", "<Error><Code>InvalidRequest</Code></Error>")
+        }
+        "PUT" => Response::new("200 OK", "").header("ETag", "\"e\""),
+        "HEAD" => Response::new("200 OK", "x")
+            .header("ETag", "\"e\"")
+            .header("Last-Modified", MODIFIED),
+        "GET" => Response::new("200 OK", "<ListBucketResult></ListBucketResult>"),
+        _ => Response::new("200 OK", "<DeleteResult></DeleteResult>"),
+    })
+    .await?;
+    let payloads = PayloadStore::from_url(&server.url(Service::S3))?.build()?;
+    let report = payloads.sweep(Duration::ZERO)?.remove().await?;
+    ensure!(report == SweepReport::default(), "{report:?}");
+    Ok(())
+}
+
+/// A bucket with one unfinished upload, and this response to its abort.
+async fn bucket_of_uploads(abort: Response) -> anyhow::Result<Scripted> {
+    const UPLOADS: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>p/k</Key>\
+        <UploadId>u</UploadId><Initiated>2026-11-24T15:09:33.000Z</Initiated></Upload></ListMultipartUploadsResult>";
+    Scripted::start(move |request| match &*request.method {
+        "PUT" => Response::new("200 OK", "").header("ETag", "\"e\""),
+        "HEAD" => Response::new("200 OK", "x")
+            .header("ETag", "\"e\"")
+            .header("Last-Modified", MODIFIED),
+        "GET" if request.target.contains("uploads") => Response::new("200 OK", UPLOADS),
+        "GET" => Response::new("200 OK", "<ListBucketResult></ListBucketResult>"),
+        "DELETE" if request.target.contains("uploadId=u") => abort.clone(),
+        _ => Response::new("200 OK", "<DeleteResult></DeleteResult>"),
+    })
+    .await
+}
+
+async fn swept_uploads(abort: Response) -> anyhow::Result<[u64; 3]> {
+    let server = bucket_of_uploads(abort).await?;
+    let payloads = PayloadStore::from_url(&server.url(Service::S3))?.build()?;
+    let uploads = payloads
+        .sweep(Duration::from_secs(60))?
+        .unfinished_uploads(true)
+        .remove()
+        .await?
+        .uploads;
+    Ok([uploads.old, uploads.removed, uploads.failed])
+}
+
+async fn unfinished_uploads_are_swept(_: Client) -> Outcome {
+    let gone = Response::new("404 Not Found", "<Error><Code>NoSuchUpload</Code></Error>");
+    for abort in [Response::new("204 No Content", ""), gone] {
+        ensure!(swept_uploads(abort).await? == [1, 1, 0]);
+    }
+    Ok(())
+}
+
+async fn uploads_404_is_a_failure(_: Client) -> Outcome {
+    for body in ["404 page not found", "", "<Error><Code>NoSuchBucket</Code></Error>"] {
+        ensure!(
+            swept_uploads(Response::new("404 Not Found", body)).await? == [1, 0, 1],
+            "{body}"
+        );
+    }
+    Ok(())
+}
+
+/// The payload is replaced by one of its length and its weak ETag, after the connection broke: object_store resumes that
+/// by itself.
+async fn weak_etags_mix_no_versions(client: Client) -> Outcome {
+    const LENGTH: usize = 5000;
+    let version = |status: &str, bytes: Vec<u8>, hour: u8| {
+        Response::new(status, bytes)
+            .header("ETag", "W/\"same\"")
+            .header("Last-Modified", format!("Wed, 25 Nov 2026 {hour}:00:00 GMT"))
+    };
+    let server = Scripted::start(move |request| match request.range() {
+        Some((first, last)) => version("206 Partial Content", vec![b'2'; last + 1 - first], 11)
+            .header("Content-Range", format!("bytes {first}-{last}/{LENGTH}")),
+        None if request.method == "HEAD" => version("200 OK", vec![b'2'; LENGTH], 11),
+        None => version("200 OK", vec![b'1'; LENGTH], 10).cut_after(100),
+    })
+    .await?;
+    let size = MessageAttributeValue::number(LENGTH);
+    let delivery = from_another_writer(&client, &server, Service::S3, "p/k", size).await??;
+    let error = delivery.bytes().await.map(|bytes| bytes.len()).unwrap_err();
+    ensure!(error.to_string().contains("was replaced"), "{error}");
+    Ok(())
+}
