@@ -43,7 +43,7 @@ const LOOKS: usize = 16;
 /// is about to be sent.
 ///
 /// Each object is looked at again right before it is removed, and stays if another one was stored under its key since it
-/// was listed. No store can make that and the removal one step: what is stored within the second between is removed.
+/// was listed. These are two requests, so an object that is stored in the moment between them is removed.
 ///
 /// Whatever is under the prefix is taken for a payload: no more than one kind of thing may be kept there. Outside the
 /// prefix nothing is read or removed.
