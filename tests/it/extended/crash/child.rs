@@ -193,6 +193,7 @@ impl ObjectStore for Gated {
     async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
         let get = self.store.get_opts(key, options);
         let mut got = self.gate.around("get", get).await?;
+        got.meta = aged(got.meta);
         if let GetResultPayload::Stream(chunks) = got.payload {
             // Once for each object, at its first chunk.
             let gate = self.gate.clone();
@@ -221,12 +222,6 @@ impl ObjectStore for Gated {
             gate.pass("list").await;
             objects
         };
-        let aged = |mut object: ObjectMeta| {
-            if is_old(object.location.as_ref()) {
-                object.last_modified -= 2 * DAY;
-            }
-            object
-        };
         stream::once(begin).flatten().map_ok(aged).boxed()
     }
 
@@ -237,6 +232,14 @@ impl ObjectStore for Gated {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.store.copy_opts(from, to, options).await
     }
+}
+
+/// What the store says of an object, as if those that are to be swept were older.
+fn aged(mut object: ObjectMeta) -> ObjectMeta {
+    if is_old(object.location.as_ref()) {
+        object.last_modified -= 2 * DAY;
+    }
+    object
 }
 
 #[derive(Debug)]
