@@ -9,6 +9,13 @@ use tokio::time::Instant;
 use super::segment::Segment;
 use crate::segment::fifo::{Finished, Planner, Received, Step};
 
+/// The messages of one payload at the head of a group.
+pub(super) struct OfPayload {
+    pub(super) segments: Vec<Segment>,
+    /// An ordinary message behind them has the payload's deduplication id.
+    pub(super) sent_again: bool,
+}
+
 /// The state of the payloads of all groups.
 pub(super) struct Ordered(Mutex<Planner>);
 
@@ -18,7 +25,7 @@ impl Ordered {
     }
 
     /// Decides what to do with the segments of one payload, which are the first of their group.
-    pub(super) fn plan(&self, segments: &[Segment]) -> Step {
+    pub(super) fn plan(&self, OfPayload { segments, sent_again }: &OfPayload) -> Step {
         let received: Vec<Received<'_>> = segments
             .iter()
             .map(|segment| Received {
@@ -28,7 +35,8 @@ impl Ordered {
                 sent: segment.message.attributes.sent_timestamp(),
             })
             .collect();
-        self.planner().plan(group(segments), &received, Instant::now())
+        self.planner()
+            .plan(group(segments), &received, *sent_again, Instant::now())
     }
 
     /// The payload was acknowledged.

@@ -8,7 +8,7 @@ use sqs_client::Message;
 
 use super::gathering::{Complete, Gathering};
 use super::in_handling::InHandling;
-use super::ordered::{Ordered, once_acknowledged, return_head_last};
+use super::ordered::{OfPayload, Ordered, once_acknowledged, return_head_last};
 use super::segment::Segment;
 use super::set::{HeldSet, Origin};
 use crate::client::ExtendedClient;
@@ -16,7 +16,7 @@ use crate::delivery::{AckOutcome, Delivery};
 use crate::error::Error;
 use crate::hold::Hold;
 use crate::segment::fifo::Step;
-use crate::segment::{Assembled, Header, Incomplete};
+use crate::segment::{Assembled, Header, Incomplete, payload_id};
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
 const ACK_ATTEMPTS: u32 = 3;
@@ -118,10 +118,10 @@ where
         header: Header,
     ) -> Result<(), GivenBack> {
         let key = received.message().receipt_handle.clone();
-        let segments = with_those_behind(received, header).map_err(|error| refused(&error))?;
-        let step = ordered.plan(&segments);
+        let of_payload = with_those_behind(received, header).map_err(|error| refused(&error))?;
+        let step = ordered.plan(&of_payload);
         // What is not taken by its place is dropped, and so given back.
-        let mut places = Places::new(segments);
+        let mut places = Places::new(of_payload.segments);
         match step {
             Step::Set { segments, duplicates } => {
                 let (segments, duplicates) = (places.take(segments), places.take(duplicates));
@@ -206,10 +206,16 @@ impl Drop for PlaceKept<'_> {
 
 /// The segment, and the others of its payload that wait behind it in its group; they are ours to settle. One of those that is
 /// not sound is dropped, and so returned: it must not keep the payload before it from its handler.
-fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<Vec<Segment>, Error> {
+fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<OfPayload, Error> {
     let id = header.whole.id.clone();
     let of_message = |message: &Message| Header::find(&message.message_attributes).ok().flatten();
-    let others = first.take_behind(|message| of_message(message).is_some_and(|header| header.whole.id == id));
+    let mut sent_again = false;
+    let others = first.take_behind(|message| {
+        let header = of_message(message);
+        let base = message.attributes.message_deduplication_id();
+        sent_again |= header.is_none() && base.is_some_and(|base| payload_id(base) == id);
+        header.is_some_and(|header| header.whole.id == id)
+    });
     others.iter().for_each(sqs_client::Delivery::set_aside);
     let others = others.into_iter().filter_map(|other| {
         let header = of_message(other.message())?;
@@ -223,7 +229,10 @@ fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<Vec<
             None
         }
     });
-    Ok(std::iter::once(first).chain(others).collect())
+    Ok(OfPayload {
+        segments: std::iter::once(first).chain(others).collect(),
+        sent_again,
+    })
 }
 
 /// Segments by their places in what was received, each to be taken once.

@@ -75,7 +75,7 @@ pub(crate) enum Step {
 pub(crate) enum Needless {
     /// Their payload was acknowledged.
     Finished,
-    /// Their payload is incomplete, and was sent again in other segments.
+    /// Their payload is incomplete, and was sent again in another way.
     SentAgain,
     /// A later message holds the same segment.
     Duplicate,
@@ -131,8 +131,9 @@ impl Planner {
     }
 
     /// Decides what to do with these segments of the group, which are in the order in which they were received. They have the
-    /// payload id of the first of them; what contradicts that one is no part of its payload.
-    pub(crate) fn plan(&mut self, group: &str, received: &[Received<'_>], now: Instant) -> Step {
+    /// payload id of the first of them; what contradicts that one is no part of its payload. `sent_again` says that the
+    /// payload is also behind them as an ordinary message.
+    pub(crate) fn plan(&mut self, group: &str, received: &[Received<'_>], sent_again: bool, now: Instant) -> Step {
         let Some(first) = received.first() else {
             return Step::Release { after: Duration::ZERO };
         };
@@ -145,6 +146,10 @@ impl Planner {
         if set.is_complete {
             self.attempts.forget(&key);
             return set.into_step();
+        }
+        if sent_again {
+            let (segments, why) = (set.places(), Needless::SentAgain);
+            return Step::Delete { segments, why };
         }
         self.incomplete(&key, &set, received, now)
     }

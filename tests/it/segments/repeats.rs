@@ -78,6 +78,14 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("the_same_bytes", Send::of(0), Send::of(0)),
         ("the_same_nine_segments", nine, nine),
         (
+            "an_inline_message",
+            Send::of(0),
+            Send {
+                size: 1_000,
+                ..Send::of(1)
+            },
+        ),
+        (
             "nine_other_segments",
             nine,
             Send {

@@ -59,7 +59,7 @@ fn sent_at(headers: &[Header], sent: SystemTime) -> Vec<Received<'_>> {
 }
 
 fn plan(received: &str) -> Step {
-    Planner::new(HOUR).plan("g", &items(&headers(received)), Instant::now())
+    Planner::new(HOUR).plan("g", &items(&headers(received)), false, Instant::now())
 }
 
 fn delete(segments: &[usize], why: Needless) -> Step {
@@ -110,7 +110,7 @@ fn what_contradicts_a_payload_is_no_part_of_it() {
     assert_eq!(plan("a0/2 b1/2"), release(0));
     let mut overlapping = headers("a0/2 a1/2");
     overlapping[1].offset = 9;
-    let step = Planner::new(HOUR).plan("g", &items(&overlapping), Instant::now());
+    let step = Planner::new(HOUR).plan("g", &items(&overlapping), false, Instant::now());
     assert_eq!(step, release(0));
 }
 
@@ -122,7 +122,7 @@ fn a_head_that_stays_incomplete_is_reported_after_its_time() {
         if receives == usize::try_from(RECEIVES_WHILE_HIDDEN).unwrap() {
             assert_eq!(seconds, 60, "this many are within 31 seconds, and one more beyond");
         }
-        assert_eq!(planner.plan("g", &items(&head), now), release(seconds));
+        assert_eq!(planner.plan("g", &items(&head), false, now), release(seconds));
         now += Duration::from_secs(seconds);
     }
     let reported = Step::Incomplete {
@@ -130,23 +130,23 @@ fn a_head_that_stays_incomplete_is_reported_after_its_time() {
         have: 2,
         after: LONGEST_PAUSE,
     };
-    assert_eq!(planner.plan("g", &items(&head), now), reported);
-    assert_eq!(planner.plan("g", &items(&head), now), reported);
+    assert_eq!(planner.plan("g", &items(&head), false, now), reported);
+    assert_eq!(planner.plan("g", &items(&head), false, now), reported);
 
     // Once it was complete, or long after, it has all its time again.
     let other = headers("b0/2");
-    assert_eq!(planner.plan("g", &items(&other), now), release(0));
+    assert_eq!(planner.plan("g", &items(&other), false, now), release(0));
     let whole = headers("a0/3 a1/3 a2/3");
-    assert_eq!(planner.plan("g", &items(&whole), now), set(&[0, 1, 2], &[]));
-    assert_eq!(planner.plan("g", &items(&head), now), release(0));
-    assert_eq!(planner.plan("g", &items(&other), now), release(1));
+    assert_eq!(planner.plan("g", &items(&whole), false, now), set(&[0, 1, 2], &[]));
+    assert_eq!(planner.plan("g", &items(&head), false, now), release(0));
+    assert_eq!(planner.plan("g", &items(&other), false, now), release(1));
     assert_eq!(
-        planner.plan("another", &items(&other), now),
+        planner.plan("another", &items(&other), false, now),
         release(0),
         "of another group"
     );
     now += REMEMBERED_FOR;
-    assert_eq!(planner.plan("g", &items(&other), now), release(0));
+    assert_eq!(planner.plan("g", &items(&other), false, now), release(0));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn as_many_incomplete_payloads_are_remembered_as_is_said() {
     let (head, now) = (headers("a0/2"), Instant::now());
     for seconds in [0, 1, 2, 4, 8, 16, 32] {
         for group in 0..MAX_REMEMBERED {
-            let step = planner.plan(&group.to_string(), &items(&head), now);
+            let step = planner.plan(&group.to_string(), &items(&head), false, now);
             assert_eq!(step, release(seconds), "group {group}");
         }
     }
@@ -172,11 +172,11 @@ fn an_older_message_of_a_segment_is_deleted_where_the_payload_is_incomplete() {
     let twice = headers("a0/3 a1/3 a0/3");
     let mut received = items(&twice);
     received[2].message_id = received[0].message_id;
-    let step = Planner::new(HOUR).plan("g", &received, Instant::now());
+    let step = Planner::new(HOUR).plan("g", &received, false, Instant::now());
     assert_eq!(step, release(0), "two receipts of one message");
     let mut other = twice.clone();
     other[2].checksum = format!("blake3:{}", "1".repeat(64)).parse().unwrap();
-    let step = Planner::new(HOUR).plan("g", &items(&other), Instant::now());
+    let step = Planner::new(HOUR).plan("g", &items(&other), false, Instant::now());
     assert_eq!(step, release(0), "it holds something else");
 }
 
@@ -198,10 +198,17 @@ fn an_incomplete_payload_that_was_sent_again_in_other_segments_makes_room() {
     );
     assert_eq!(plan(&format!("{seven} a1/9")), release(0), "its beginning is not there");
 
+    let incomplete = headers("a0/3 a1/3");
+    let step = Planner::new(HOUR).plan("g", &items(&incomplete), true, Instant::now());
+    assert_eq!(step, delete(&[0, 1], Needless::SentAgain), "as an ordinary message");
+    let whole = headers("a0/2 a1/2");
+    let step = Planner::new(HOUR).plan("g", &items(&whole), true, Instant::now());
+    assert_eq!(step, set(&[0, 1], &[]));
+
     let mut planner = Planner::new(Duration::from_secs(5));
     let (both, now) = (headers("a0/3 a0/2"), Instant::now());
-    assert_eq!(planner.plan("g", &items(&both), now), release(0));
-    let late = planner.plan("g", &items(&both), now + Duration::from_secs(5));
+    assert_eq!(planner.plan("g", &items(&both), false, now), release(0));
+    let late = planner.plan("g", &items(&both), false, now + Duration::from_secs(5));
     assert_eq!(late, delete(&[0], Needless::SentAgain), "its sender has given up on it");
 }
 
@@ -220,14 +227,22 @@ fn what_comes_late_of_a_finished_payload_is_deleted() {
         let all: Vec<usize> = (0..late.split(' ').count()).collect();
         let late = headers(late);
         let deleted = delete(&all, Needless::Finished);
-        assert_eq!(planner.plan("g", &items(&late), now), deleted, "{late:?}");
+        assert_eq!(planner.plan("g", &items(&late), false, now), deleted, "{late:?}");
         let last = sent_at(&late, sent() + DEDUPLICATION_WINDOW - Duration::from_millis(1));
-        assert_eq!(planner.plan("g", &last, now), deleted, "SQS would have swallowed it");
+        assert_eq!(
+            planner.plan("g", &last, false, now),
+            deleted,
+            "SQS would have swallowed it"
+        );
         let again = sent_at(&late, sent() + DEDUPLICATION_WINDOW);
-        assert_ne!(planner.plan("g", &again, now), deleted, "it was sent again");
-        assert_ne!(planner.plan("another", &items(&late), now), deleted, "of another group");
+        assert_ne!(planner.plan("g", &again, false, now), deleted, "it was sent again");
         assert_ne!(
-            planner.plan("g", &items(&late), now + FINISHED_FOR),
+            planner.plan("another", &items(&late), false, now),
+            deleted,
+            "of another group"
+        );
+        assert_ne!(
+            planner.plan("g", &items(&late), false, now + FINISHED_FOR),
             deleted,
             "forgotten"
         );
@@ -240,20 +255,23 @@ fn a_finished_payload_of_which_nothing_was_deleted_is_delivered_again() {
     let now = Instant::now();
     planner.finish(finished("a0/3"), now);
     let whole = headers("a0/3 a1/3 a2/3");
-    assert_eq!(planner.plan("g", &items(&whole), now), set(&[0, 1, 2], &[]));
-    assert_eq!(planner.plan("g", &items(&headers("b0/2 b1/2")), now), set(&[0, 1], &[]));
+    assert_eq!(planner.plan("g", &items(&whole), false, now), set(&[0, 1, 2], &[]));
+    assert_eq!(
+        planner.plan("g", &items(&headers("b0/2 b1/2")), false, now),
+        set(&[0, 1], &[])
+    );
 }
 
 #[test]
 fn a_head_whose_time_is_over_is_reported_after_one_attempt_more() {
     let mut planner = Planner::new(Duration::from_secs(5));
     let (head, now) = (headers("a0/2"), Instant::now());
-    assert_eq!(planner.plan("g", &items(&head), now), release(0));
+    assert_eq!(planner.plan("g", &items(&head), false, now), release(0));
     assert_eq!(
-        planner.plan("g", &items(&head), now + Duration::from_secs(4)),
+        planner.plan("g", &items(&head), false, now + Duration::from_secs(4)),
         release(1)
     );
-    let late = planner.plan("g", &items(&head), now + Duration::from_secs(5));
+    let late = planner.plan("g", &items(&head), false, now + Duration::from_secs(5));
     assert!(matches!(late, Step::Incomplete { have: 1, .. }));
 }
 
@@ -276,7 +294,7 @@ proptest! {
         let here: BTreeSet<u32> =
             received.iter().filter(|header| header.whole == *whole).map(|header| header.index).collect();
         let is_whole = here.iter().copied().eq(0..whole.count);
-        match Planner::new(HOUR).plan("g", &items(&received), Instant::now()) {
+        match Planner::new(HOUR).plan("g", &items(&received), false, Instant::now()) {
             Step::Set { segments, duplicates } => {
                 prop_assert!(is_whole);
                 let indices: Vec<u32> = segments.iter().map(|place| received[*place].index).collect();
