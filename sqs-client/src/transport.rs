@@ -126,7 +126,8 @@ impl Transport {
         let asked = self.given.then(|| request.url().origin());
         let mut response = self.http.execute(request).await.map_err(failed)?;
         if asked.is_some_and(|asked| asked != response.url().origin()) {
-            let why = "the HTTP client that was given followed a redirect to another server; build it with                        http_client_builder, which follows none";
+            let why = "the HTTP client that was given followed a redirect to another server; \
+                       build it with http_client_builder, which follows none";
             return Err(Error::response(why));
         }
         let status = response.status().as_u16();
