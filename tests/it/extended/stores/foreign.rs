@@ -102,18 +102,17 @@ async fn keys_are_read(client: Client) -> Outcome {
     Ok(())
 }
 
+const LISTED: &str = "<ListBucketResult><Contents><Key>p/k</Key><Size>7</Size>\
+    <LastModified>2026-11-25T10:00:00.000Z</LastModified><ETag>\"e\"</ETag></Contents></ListBucketResult>";
+
 /// A bucket whose bulk deletes report a failure of a key that was not in the request.
 fn names_another_key(request: &Request) -> Response {
-    let listed = format!(
-        "<ListBucketResult><Contents><Key>p/k</Key><Size>7</Size><LastModified>2026-11-25T10:00:00.000Z</LastModified>\
-         <ETag>\"e\"</ETag></Contents></ListBucketResult>"
-    );
     match (&*request.method, &*request.target) {
         ("POST", _) => Response::new(
             "200 OK",
             "<DeleteResult><Error><Key>p/another</Key><Code>AccessDenied</Code><Message>m</Message></Error></DeleteResult>",
         ),
-        ("GET", target) if target.contains("list-type=2") => Response::new("200 OK", listed),
+        ("GET", target) if target.contains("list-type=2") => Response::new("200 OK", LISTED),
         ("HEAD", _) => Response::new("200 OK", "payload")
             .header("ETag", "\"e\"")
             .header("Last-Modified", MODIFIED),
