@@ -167,7 +167,6 @@ fn without_the_request(mut message: String) -> String {
 
 fn by_status(status: u16) -> ErrorCode {
     match status {
-        403 => ErrorCode::AccessDenied,
         408 => ErrorCode::RequestTimeout,
         429 => ErrorCode::ThrottlingException,
         500 => ErrorCode::InternalError,
@@ -287,5 +286,7 @@ mod tests {
         let error = read(502, &[], "");
         assert_eq!(error.code, ErrorCode::ServiceUnavailable);
         assert!(error.message.contains("502"));
+        let error = read(403, &[], "<html>Forbidden</html>");
+        assert!(error.code.is_unnamed(), "a proxy's word is not SQS's");
     }
 }
