@@ -260,6 +260,8 @@ struct Settings {
     linger: Duration,
     concurrency: usize,
     capacity: usize,
+    /// How long a batch may take with all its attempts.
+    request_time: Option<Duration>,
 }
 
 impl BatcherBuilder {
@@ -280,6 +282,13 @@ impl BatcherBuilder {
     /// unless set. A message counts once more for each [`BATCHER_PLACE_BYTES`] that it is large.
     pub fn capacity(mut self, calls: usize) -> Self {
         self.settings.capacity = calls.max(1);
+        self
+    }
+
+    /// Sets how long a batch may take with all its attempts.
+    #[cfg(feature = "consumer")]
+    pub(crate) fn request_time(mut self, time: Duration) -> Self {
+        self.settings.request_time = Some(time);
         self
     }
 
@@ -307,8 +316,16 @@ fn lane<B: Batch>(destination: &Destination, queue_url: &str, settings: Settings
     let (sender, queue) = (destination.clone(), queue_url.to_owned());
     let send: SendBatch<B> = Arc::new(move |items| {
         telemetry::record(BATCH_FILL, telemetry::queue_name(Some(&queue)), items.len() as f64);
-        let sender = sender.clone();
-        Box::pin(async move { sender.send::<B>(items, &mut FailedGroups::default()).await })
+        let (count, sender) = (items.len(), sender.clone());
+        let results = async move { sender.send::<B>(items, &mut FailedGroups::default()).await };
+        match settings.request_time {
+            None => Box::pin(results),
+            Some(time) => Box::pin(async move {
+                let late = || Err(Error::timeout("the batch had no response in time").sent(true));
+                let results = tokio::time::timeout(time, results).await;
+                results.unwrap_or_else(|_| std::iter::repeat_with(late).take(count).collect())
+            }),
+        }
     });
     Lane::new(LaneConfig {
         settings,
@@ -345,6 +362,7 @@ impl Client {
                 linger: DEFAULT_BATCHER_LINGER,
                 concurrency: DEFAULT_BATCHER_CONCURRENCY,
                 capacity: DEFAULT_BATCHER_CAPACITY,
+                request_time: None,
             },
         }
     }

@@ -14,19 +14,21 @@ mod lease;
 mod pace;
 mod poison;
 mod poller;
+mod recent;
 mod rejected;
+mod requests;
 mod run;
+mod settings;
 mod shared;
 mod state;
 mod telemetry;
 
 use std::time::Duration;
 
-use self::around::Around;
 use self::poison::Poison;
+use self::settings::Settings;
 use crate::client::Client;
 use crate::error::Error;
-use crate::operation::is_fifo;
 use crate::types::MessageSystemAttributeName;
 use crate::{limits, validate};
 
@@ -34,20 +36,11 @@ pub use around::{Handled, Handling};
 pub use deliveries::Deliveries;
 pub use delivery::{AckOutcome, Delivery};
 pub use lease::{LEASE_MARGIN, Lease};
-pub use pace::MAX_REFUSED_POLLS;
-
-/// How many messages a consumer handles at a time, unless set otherwise.
-pub const DEFAULT_CONSUMER_CONCURRENCY: usize = 10;
-/// For how long a consumer hides messages with each receive and extension, unless set otherwise.
-pub const DEFAULT_CONSUMER_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a consumer has to come to its end, unless set otherwise.
-pub const DEFAULT_CONSUMER_GRACE: Duration = Duration::from_secs(30);
-/// How long an acknowledgement waits for others to share its request, unless set otherwise.
-pub const DEFAULT_CONSUMER_ACK_LINGER: Duration = Duration::from_millis(5);
-/// How long a message stays hidden after its first failure at most, and after any, unless set otherwise.
-pub const DEFAULT_CONSUMER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// Most polls that a consumer has under way, unless set otherwise.
-const MAX_DEFAULT_POLLERS: usize = 8;
+pub use settings::{
+    DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY, DEFAULT_CONSUMER_GRACE,
+    DEFAULT_CONSUMER_POLL_GRACE, DEFAULT_CONSUMER_REFUSAL_TIMEOUT, DEFAULT_CONSUMER_RETRIES_IN_PLACE,
+    DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
+};
 
 /// A consumer of a queue that is being put together: see [`Client::consumer`].
 ///
@@ -58,15 +51,42 @@ const MAX_DEFAULT_POLLERS: usize = 8;
 /// poll is under way only while their answers are full. The visibility of all that is held is extended in time until it
 /// is settled; see [`Delivery`] on leases. Acknowledgements, extensions and returns of many messages share requests.
 ///
-/// * **Order.** On a FIFO queue messages of a group are handled one at a time, in order, and groups in parallel. After
-///   a failure the rest of the group that is held goes back to the queue, and all of it comes again in order.
+/// * **Order.** On a FIFO queue messages of a group are handled one at a time, in order, and groups in parallel. A
+///   message is handled only once the one before it was surely deleted. Messages that the server returns without their
+///   group count as one group.
 /// * **Rejected messages.** A message that cannot be read, or whose MD5 does not match, is logged, and returned to the
 ///   queue by the [backoff](Self::backoff), as if its handling had failed. Where order is kept, nothing of its group that
 ///   came after it is handled.
-/// * **Poll errors.** After a failed poll the next waits, for longer each time, up to 20 seconds. Only
-///   [`MAX_REFUSED_POLLS`] refusals one after the other that repeating does not mend end the consumer with the error: no
-///   such queue, no permission, no credentials.
+/// * **Poll errors.** After a failed poll the next waits, for longer each time, up to 20 seconds. Faults of the network,
+///   of proxies and of the credentials provider never end the consumer. Refusals by SQS end it with the error once they
+///   have lasted for the [`refusal_timeout`](Self::refusal_timeout), such as: no such queue, or no permission.
+/// * **Messages that come again.** A message whose lease was lost comes again. While its handler runs, the new receipt
+///   waits for the handler's result. If that is `Ok`, the new receipt is used to delete the message, which is not handled
+///   twice. The consumer keeps in mind the last 1,024 messages that it handled without a sure deletion.
 /// * **Empty answers** that come before the wait was over are followed by a pause of up to 1 second.
+///
+/// # Receive counts
+///
+/// SQS counts every receive of a message, whether it is handled or not, and a redrive policy moves the message to the
+/// dead-letter queue by that count. On a FIFO queue, a receive brings up to 10 messages of a group. If all of them went
+/// back whenever the first fails, those behind it would reach the dead-letter queue without ever being handled.
+///
+/// So a message that failed is first handled again in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times: it stays in
+/// flight while its [backoff](Self::backoff) runs. After that it is returned to the queue alone, and those behind it stay
+/// in flight. SQS yields the messages of a group in order, up to the first one that is in flight, so the message comes
+/// again by itself. Its count grows, and theirs do not. With a `maxReceiveCount` of 3 it is handled 9 times.
+///
+/// A message that was returned comes again within 10 seconds, or within the visibility timeout if that is shorter. If it
+/// does not, the dead-letter queue or a competing consumer has it. Then the next message is returned alone, and if that
+/// does not come again either, all of them. Each of these returns adds one to the count, so set `maxReceiveCount` to 2 or
+/// more on a FIFO queue. The same happens with a server that locks the whole group while any of it is in flight, as moto
+/// does. After the first time, messages of such a server are received one at a time.
+///
+/// What waits for a failed message takes no room from polls until it is as many messages as
+/// [`concurrency`](Self::concurrency) and [`prefetch`](Self::prefetch) allow together. Further groups are returned whole.
+///
+/// [`poison_queue`](Self::poison_queue) and [`poison_hook`](Self::poison_hook) count handlings instead: see
+/// [`Delivery::handling_count`].
 ///
 /// ```no_run
 /// # async fn handle(_: &str) -> Result<(), std::io::Error> { Ok(()) }
@@ -90,70 +110,11 @@ pub struct Consumer {
     settings: Settings,
 }
 
-#[derive(Clone, Debug)]
-struct Settings {
-    ordered: bool,
-    concurrency: usize,
-    min_receive: usize,
-    prefetch: Option<usize>,
-    pollers: Option<usize>,
-    visibility_timeout: Duration,
-    wait_time: Duration,
-    handler_timeout: Duration,
-    grace: Duration,
-    ack_linger: Duration,
-    backoff: (Duration, Duration),
-    message_attribute_names: Vec<String>,
-    extra_message_attribute_names: Vec<String>,
-    system_attribute_names: Vec<MessageSystemAttributeName>,
-    poison: Option<Poison>,
-    around: Around,
-}
-
-impl Settings {
-    fn prefetch(&self) -> usize {
-        // A FIFO receive brings as many of one group as it can: with these, all handlers have a group of their own.
-        let behind = if self.ordered { limits::MAX_BATCH_ENTRIES - 1 } else { 1 };
-        self.prefetch.unwrap_or(self.concurrency.saturating_mul(behind))
-    }
-
-    fn asked_message_attributes(&self) -> Vec<&str> {
-        let names = self.message_attribute_names.iter();
-        names
-            .chain(&self.extra_message_attribute_names)
-            .map(String::as_str)
-            .collect()
-    }
-
-    fn pollers(&self) -> usize {
-        let in_flight = self.concurrency.saturating_add(self.prefetch());
-        let to_fill = in_flight.div_ceil(limits::MAX_BATCH_ENTRIES);
-        self.pollers.unwrap_or(to_fill.clamp(1, MAX_DEFAULT_POLLERS))
-    }
-}
-
 impl Consumer {
     fn new(client: Client, queue_url: String) -> Self {
         Self {
             client,
-            settings: Settings {
-                ordered: is_fifo(&queue_url),
-                concurrency: DEFAULT_CONSUMER_CONCURRENCY,
-                min_receive: 1,
-                prefetch: None,
-                pollers: None,
-                visibility_timeout: DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
-                wait_time: limits::MAX_WAIT_TIME,
-                handler_timeout: limits::MAX_VISIBILITY_TIMEOUT,
-                grace: DEFAULT_CONSUMER_GRACE,
-                ack_linger: DEFAULT_CONSUMER_ACK_LINGER,
-                backoff: DEFAULT_CONSUMER_BACKOFF,
-                message_attribute_names: vec!["All".to_owned()],
-                extra_message_attribute_names: Vec::new(),
-                system_attribute_names: Vec::new(),
-                poison: None,
-                around: Around::default(),
-            },
+            settings: Settings::new(&queue_url),
             queue_url,
         }
     }
@@ -169,7 +130,8 @@ impl Consumer {
     /// Fewer wait where handling takes long: no more than are handled within half of a visibility timeout, by the
     /// average so far.
     ///
-    /// Handled, waiting and being settled, no more messages are held than this and the concurrency together.
+    /// Handled, waiting and being settled, no more messages are in flight than this and the concurrency together. On a
+    /// FIFO queue, as many again may wait for messages that failed.
     pub fn prefetch(mut self, messages: usize) -> Self {
         self.settings.prefetch = Some(messages);
         self
@@ -217,6 +179,23 @@ impl Consumer {
         self
     }
 
+    /// Sets how long a poll that is open at the [end](Self::run#the-end) may go on before it is dropped. A longer time
+    /// strands fewer messages: what SQS has sent into a dropped poll stays in flight for one visibility timeout.
+    /// Default: [`DEFAULT_CONSUMER_POLL_GRACE`].
+    pub fn poll_grace(mut self, grace: Duration) -> Self {
+        self.settings.poll_grace = grace;
+        self
+    }
+
+    /// Sets how long SQS may refuse all polls before the consumer ends with the error. A refusal names what someone has
+    /// to change: no such queue, no permission, unknown keys, a disabled KMS key. Until then the consumer goes on polling,
+    /// so that it survives a queue's re-creation or a policy's correction. Zero ends it with the first refusal.
+    /// Default: [`DEFAULT_CONSUMER_REFUSAL_TIMEOUT`].
+    pub fn refusal_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.refusal_timeout = timeout;
+        self
+    }
+
     /// How long an acknowledgement waits for others to share its request, while there are fewer than 10;
     /// [`DEFAULT_CONSUMER_ACK_LINGER`] unless set. At most an eighth of the visibility timeout, as extensions linger too.
     pub fn ack_linger(mut self, linger: Duration) -> Self {
@@ -224,8 +203,8 @@ impl Consumer {
         self
     }
 
-    /// How long a message stays hidden after its handling failed: a random part of a bound that is `base` at first and
-    /// doubles with every receive, up to `max`; [`DEFAULT_CONSUMER_BACKOFF`] unless set. Zero shows it again at once.
+    /// How long a message waits after its handling failed: a random part of a bound that is `base` at first and doubles
+    /// with every handling, up to `max`; [`DEFAULT_CONSUMER_BACKOFF`] unless set. Zero shows it again at once.
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self
@@ -264,25 +243,26 @@ impl Consumer {
         self
     }
 
-    /// Messages that were received more than so many times go to this queue instead of the handler: they are sent
-    /// there, and deleted once that is confirmed. Body, message attributes, group and trace header stay; a FIFO queue
+    /// Moves messages that were handled more than `max_handlings` times to this queue instead of handling them: they are
+    /// sent there, and deleted once that is confirmed. Body, message attributes, group and trace header stay; a FIFO queue
     /// gets the message's id as deduplication id.
     ///
-    /// For [`run`](Self::run) only. A redrive policy of the queue does the same without the consumer.
-    pub fn poison_queue(mut self, max_receives: u32, queue_url: impl Into<String>) -> Self {
-        self.settings.poison = Some(Poison::queue(max_receives, self.client.clone(), queue_url.into()));
+    /// It counts by [`Delivery::handling_count`]. For [`run`](Self::run) only. A redrive policy of the queue does the same
+    /// without the consumer, by receives.
+    pub fn poison_queue(mut self, max_handlings: u32, queue_url: impl Into<String>) -> Self {
+        self.settings.poison = Some(Poison::queue(max_handlings, self.client.clone(), queue_url.into()));
         self
     }
 
-    /// Messages that were received more than so many times go to this handler instead of the other: by `Ok` they are
-    /// deleted, by `Err` given back. For [`run`](Self::run) only.
-    pub fn poison_hook<H, F, E>(mut self, max_receives: u32, hook: H) -> Self
+    /// Gives messages that were handled more than `max_handlings` times to this handler instead of the other. Its `Ok`
+    /// deletes them, and its `Err` returns them to the queue. For [`run`](Self::run) only.
+    pub fn poison_hook<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Send + 'static,
     {
-        self.settings.poison = Some(Poison::hook(max_receives, hook));
+        self.settings.poison = Some(Poison::hook(max_handlings, hook));
         self
     }
 
@@ -316,17 +296,23 @@ impl Consumer {
     /// handler that took too long gives it back by the [backoff](Self::backoff). A handler may settle its delivery
     /// itself; then its result means nothing. Errors are not logged, as they may say what is in the message.
     ///
+    /// # Blocking
+    ///
+    /// A handler that blocks its thread also stops the tasks that extend leases there. On a runtime with one thread, all
+    /// leases are lost once that takes longer than the visibility timeout, and other consumers get the messages. Run such
+    /// work in [`tokio::task::spawn_blocking`].
+    ///
     /// # The end
     ///
-    /// After `shutdown` no poll begins, and what waits for a handler is given back. Handlers, their acknowledgements and
-    /// the poll that is under way have the [grace](Self::grace) to end, less up to a second that is kept for giving back
-    /// what handlers held that were aborted. What the last poll brings is given back. All this ends within the grace;
-    /// a grace below the wait time may strand what one poll brings for one visibility timeout.
+    /// After `shutdown` no poll begins, and what waits for a handler is returned to the queue. An open poll has the
+    /// [poll grace](Self::poll_grace) to end, and what it brings is returned; then it is dropped, which may strand what SQS
+    /// has just sent for one visibility timeout. Handlers and their acknowledgements have the [grace](Self::grace) to
+    /// end, less up to a second that is kept for returning what aborted handlers held.
     ///
     /// # Errors
     ///
-    /// The settings cannot work, or polls were refused [`MAX_REFUSED_POLLS`] times one after the other in a way that
-    /// repeating does not mend; the handlers that ran have ended as said above.
+    /// The settings cannot work, or SQS refused polls for the [`refusal_timeout`](Self::refusal_timeout). The handlers
+    /// that ran have ended as said above.
     ///
     /// # Cancel safety
     ///

@@ -80,8 +80,8 @@ pub use config::{
 #[cfg(feature = "consumer")]
 pub use consumer::{
     AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,
-    DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, Handled, Handling,
-    MAX_REFUSED_POLLS,
+    DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_POLL_GRACE, DEFAULT_CONSUMER_REFUSAL_TIMEOUT,
+    DEFAULT_CONSUMER_RETRIES_IN_PLACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, Handled, Handling,
 };
 /// What sqs-extended shares: not a part of the API.
 #[cfg(feature = "consumer")]

@@ -30,6 +30,7 @@ impl Server {
             linger: LINGER,
             concurrency: DEFAULT_BATCHER_CONCURRENCY,
             capacity: DEFAULT_BATCHER_CAPACITY,
+            request_time: None,
         };
         settings(&mut all);
         let server = Arc::<Self>::default();
@@ -543,7 +544,12 @@ impl Model {
 proptest! {
     #[test]
     fn batches_keep_limits_groups_and_order(ordered: bool, steps in prop::collection::vec(step(), 0..200)) {
-        let settings = Settings { linger: LINGER, concurrency: 1, capacity: 1 };
+        let settings = Settings {
+            linger: LINGER,
+            concurrency: 1,
+            capacity: 1,
+            request_time: None,
+        };
         let config = config(settings, ordered, Arc::new(|_| unreachable!("nothing is sent")));
         let mut model = Model {
             ordered,

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::entry::Entry;
+use super::requests::is_stale;
 use super::shared::Shared;
-use super::state::State;
-use crate::error::{Error, ErrorCode};
+use super::state::{End, State};
+use crate::error::Error;
 use crate::types::Message;
 
 /// A received message, held until it is settled: [acknowledged](Self::ack) or [given back](Self::nack).
@@ -93,8 +94,7 @@ impl Delivery {
     }
 
     /// Takes, in order, those of the messages that wait behind this one in its FIFO group and pass the filter. They
-    /// share its turn: what else is of the group waits until all of them are settled, and goes back to the queue with
-    /// them unless all were surely deleted.
+    /// share its turn: what else is of the group waits until all of them are settled.
     ///
     /// What a receive brought of a group is all there when its first is handled. Nothing without an order, or for a
     /// message that is settled.
@@ -105,6 +105,12 @@ impl Delivery {
             .into_iter()
             .map(|entry| Delivery::new(shared.clone(), entry))
             .collect()
+    }
+
+    /// Returns to the queue what waits behind this message in its FIFO group, so that a receive can bring what comes after
+    /// it. For a message that cannot be handled without a later one. Each of those behind counts as received once more.
+    pub fn return_behind(&self) {
+        self.change_phase(State::return_behind);
     }
 
     /// Keeps the message for something that is still to come, such as the rest of what it is a part of: it is held and
@@ -135,7 +141,7 @@ impl Delivery {
             && settled.is_none()
         {
             *settled = Some(Settled::Nacked);
-            held.finish(false);
+            held.finish(End::Lost);
         }
     }
 
@@ -154,6 +160,16 @@ impl Delivery {
     #[must_use]
     pub fn receive_count(&self) -> u32 {
         self.message().attributes.approximate_receive_count().unwrap_or(1)
+    }
+
+    /// Returns how many times the message was handed to a handler, this time included: its receives, and the retries in
+    /// place that this consumer knows of.
+    ///
+    /// On a FIFO queue a message whose handling failed is first handled again without another receive; see
+    /// [`Consumer`](super::Consumer#receive-counts).
+    #[must_use]
+    pub fn handling_count(&self) -> u32 {
+        self.receive_count().saturating_add(self.held.entry.all_retries())
     }
 
     /// How long the message is surely ours, if its visibility is not extended any more; zero once the lease is lost.
@@ -212,7 +228,7 @@ impl Delivery {
             None => {}
         }
         held.settling();
-        let deleted = held.shared.batcher.delete(held.entry.receipt_handle()).await;
+        let deleted = held.shared.requests.delete(held.entry.receipt_handle()).await;
         let outcome = match deleted {
             Ok(()) if held.entry.holds() => AckOutcome::Deleted,
             Ok(()) => AckOutcome::LeaseLost,
@@ -220,14 +236,18 @@ impl Delivery {
             Err(error) => return Err(error),
         };
         *settled = Some(Settled::Acked(outcome));
-        held.finish(outcome == AckOutcome::Deleted);
+        held.finish(match outcome {
+            AckOutcome::Deleted => End::Deleted,
+            AckOutcome::LeaseLost => End::Handled,
+        });
         Ok(outcome)
     }
 
     /// Gives the message back to the queue, which shows it again after this time: 0 s–12 h from its receipt, in whole
     /// seconds (a fraction counts as one). Once the lease is lost, nothing is sent.
     ///
-    /// On a FIFO queue the rest of its group that is held goes back too, and the group waits for this time.
+    /// On a FIFO queue its group waits until it comes again. What was received behind it stays in flight, so that only
+    /// this message's receive count grows.
     ///
     /// # Errors
     ///
@@ -248,15 +268,21 @@ impl Delivery {
         held.settling();
         {
             let _one_at_a_time = held.entry.changing.lock().await;
-            change_visibility(&held.shared, &held.entry, delay).await?;
+            let end = return_to_queue(&held.shared, &held.entry, delay).await?;
             *settled = Some(Settled::Nacked);
-            held.finish(false);
+            held.finish(end);
         }
         Ok(())
     }
 
-    /// Gives the message back by the consumer's [backoff](super::Consumer::backoff): the more often it was received, the
-    /// longer it stays hidden.
+    /// Returns the message by the consumer's [backoff](super::Consumer::backoff): the more often it was handled, the
+    /// longer it waits.
+    ///
+    /// On a FIFO queue it is first retried in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times: it stays in flight, and
+    /// a new delivery brings it after the backoff. A message that was [taken](Self::take_message), that shares its turn
+    /// with [others](Self::take_behind), or whose lease is lost goes to the queue at once.
+    ///
+    /// [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`]: crate::DEFAULT_CONSUMER_RETRIES_IN_PLACE
     ///
     /// # Errors
     ///
@@ -266,14 +292,26 @@ impl Delivery {
     ///
     /// As with [`nack`](Self::nack).
     pub async fn nack_with_backoff(&self) -> Result<(), Error> {
-        self.nack(self.backoff()).await
+        let held = &*self.held;
+        let pause = self.backoff();
+        {
+            let mut settled = held.settled.lock().await;
+            let retry = |state: &mut State| state.retry_in_place(&held.entry, pause, Instant::now());
+            if settled.is_none() && held.shared.update(retry) {
+                *settled = Some(Settled::Nacked);
+                return Ok(());
+            }
+        }
+        self.nack(pause).await
     }
 
     /// Returns the time for which [`nack_with_backoff`](Self::nack_with_backoff) would hide the message. It is random, so
     /// that each call returns another. For whoever returns several messages that are to come again together.
     #[must_use]
     pub fn backoff(&self) -> Duration {
-        self.held.shared.backoff(self.receive_count())
+        let held = &*self.held;
+        let handled = held.entry.receives().saturating_add(held.entry.retries());
+        held.shared.backoff(handled)
     }
 
     /// Waits until the consumer that the message is from stops, for whatever reason: it polls no more, and what waits for a
@@ -307,16 +345,17 @@ impl Held {
         self.shared.update(|state| state.settling(&self.entry, Instant::now()));
     }
 
-    fn finish(&self, deleted: bool) {
+    fn finish(&self, end: End) {
         self.shared
-            .update(|state| state.finish(&self.entry, deleted, Instant::now()));
+            .update(|state| state.finish(&self.entry, end, Instant::now()));
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.settled.get_mut().is_none() {
-            self.shared.update(|state| state.give_back(&self.entry, Instant::now()));
+            self.shared
+                .update(|state| state.give_back(&self.entry, Duration::ZERO, Instant::now()));
         }
     }
 }
@@ -331,23 +370,15 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// Gives a message back that is surely ours; a stale handle is as good. To be called with `changing` locked.
-pub(super) async fn change_visibility(shared: &Shared, entry: &Entry, delay: Duration) -> Result<(), Error> {
+/// Returns a message that is surely ours to the queue. To be called with `changing` locked.
+pub(super) async fn return_to_queue(shared: &Shared, entry: &Entry, delay: Duration) -> Result<End, Error> {
     if !entry.holds() {
-        return Ok(());
+        return Ok(End::Lost);
     }
     let delay = delay.min(entry.lease().longest(Instant::now()));
-    let handle = entry.receipt_handle();
-    match shared.batcher.change_visibility(handle, delay).await {
-        Err(error) if !is_stale(&error) => Err(error),
-        _ => Ok(()),
+    match shared.requests.change_visibility(entry.receipt_handle(), delay).await {
+        Ok(()) => Ok(End::Returned(delay)),
+        Err(error) if is_stale(&error) => Ok(End::Lost),
+        Err(error) => Err(error),
     }
-}
-
-/// Whether the server says that the receipt handle is not, or no longer, one that holds a message.
-pub(super) fn is_stale(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        Some(ErrorCode::MessageNotInflight | ErrorCode::ReceiptHandleIsInvalid | ErrorCode::InvalidParameterValue)
-    )
 }

@@ -1,4 +1,4 @@
-//! The one task that keeps what is held: extends its visibility, and gives back what is to be.
+//! The one task that keeps what is held: extends its visibility, and returns or deletes what is to be.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,10 +8,19 @@ use futures_util::future::select;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
-use super::delivery::{change_visibility, is_stale};
+use super::delivery::return_to_queue;
 use super::entry::Entry;
+use super::requests::is_stale;
 use super::shared::{Shared, woken};
+use super::state::End;
 use super::telemetry::HEARTBEAT_FAILURES;
+
+/// What is to be done about a message.
+enum Task {
+    Extend(Duration),
+    Return(Duration),
+    Delete,
+}
 
 /// Runs until a stopped consumer holds nothing.
 pub(super) async fn keep(shared: Arc<Shared>) {
@@ -19,17 +28,28 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     loop {
         let round = shared.update(|state| state.round(Instant::now()));
         for entry in &round.lost {
-            tracing::warn!(message_id = %entry.message().message_id, "the lease is lost: no extension was confirmed in time");
+            // Who was told of failing extensions knows.
+            if entry.warns() {
+                tracing::warn!(message_id = %entry.message().message_id, "the lease is lost: no extension was confirmed in time");
+            }
             shared.count(HEARTBEAT_FAILURES);
         }
-        let extensions = round.extend.into_iter().map(|(entry, time)| (entry, Some(time)));
-        let releases = round.release.into_iter().map(|entry| (entry, None));
-        requests.extend(extensions.chain(releases).map(|(entry, extension)| {
+        let extensions = round
+            .extend
+            .into_iter()
+            .map(|(entry, time)| (entry, Task::Extend(time)));
+        let releases = round
+            .release
+            .into_iter()
+            .map(|(entry, delay)| (entry, Task::Return(delay)));
+        let deletions = round.delete.into_iter().map(|entry| (entry, Task::Delete));
+        requests.extend(extensions.chain(releases).chain(deletions).map(|(entry, task)| {
             let shared = shared.clone();
             async move {
-                match extension {
-                    Some(extension) => extend(&shared, &entry, extension).await,
-                    None => release(&shared, &entry).await,
+                match task {
+                    Task::Extend(time) => extend(&shared, &entry, time).await,
+                    Task::Return(delay) => release(&shared, &entry, delay).await,
+                    Task::Delete => delete(&shared, &entry).await,
                 }
             }
         }));
@@ -53,14 +73,15 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
     if !shared.look(|state| state.is_kept(entry)) {
         return;
     }
-    let asked = Instant::now();
     let handle = entry.receipt_handle();
-    match shared.batcher.change_visibility(handle, extension).await {
-        Ok(()) => entry.lease().extended(asked, extension, Instant::now()),
+    match shared.requests.extend(&handle, extension).await {
+        Ok(asked) => entry.lease().extended(asked, extension, Instant::now()),
         Err(error) if is_stale(&error) => {
             // A message that was deleted meanwhile has no lease to lose.
             if shared.look(|state| state.is_kept(entry)) {
-                tracing::warn!(message_id = %entry.message().message_id, %error, "the lease is lost");
+                if entry.warns() {
+                    tracing::warn!(message_id = %entry.message().message_id, %error, "the lease is lost");
+                }
                 shared.count(HEARTBEAT_FAILURES);
             }
             // While it is being deleted, that it is gone already is no loss.
@@ -69,7 +90,12 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
             }
         }
         Err(error) => {
-            tracing::warn!(message_id = %entry.message().message_id, %error, "the visibility could not be extended");
+            if entry.warns() {
+                tracing::warn!(
+                    message_id = %entry.message().message_id, %error,
+                    "the visibility could not be extended; the lease is lost unless a further try succeeds"
+                );
+            }
             shared.count(HEARTBEAT_FAILURES);
             let jitter = shared.client.ambient().fraction();
             entry.lease().not_extended(Instant::now(), jitter);
@@ -77,14 +103,28 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
     }
 }
 
-async fn release(shared: &Shared, entry: &Entry) {
+async fn release(shared: &Shared, entry: &Entry, delay: Duration) {
     let _one_at_a_time = entry.changing.lock().await;
-    let released = change_visibility(shared, entry, Duration::ZERO).await;
-    shared.update(|state| match released {
-        Ok(()) => state.finish(entry, false, Instant::now()),
+    let returned = return_to_queue(shared, entry, delay).await;
+    shared.update(|state| match returned {
+        Ok(end) => state.finish(entry, end, Instant::now()),
         Err(error) => {
-            tracing::warn!(message_id = %entry.message().message_id, %error, "the message could not be given back");
+            tracing::warn!(message_id = %entry.message().message_id, %error, "the message could not be returned to the queue");
             state.abandon(entry, Instant::now());
+        }
+    });
+}
+
+/// Deletes a message that was handled by an earlier receipt.
+async fn delete(shared: &Shared, entry: &Arc<Entry>) {
+    let deleted = shared.requests.delete(entry.receipt_handle()).await;
+    shared.update(|state| match deleted {
+        Ok(()) if entry.holds() => state.finish(entry, End::Deleted, Instant::now()),
+        Ok(()) => state.finish(entry, End::Handled, Instant::now()),
+        Err(error) if is_stale(&error) => state.finish(entry, End::Handled, Instant::now()),
+        Err(error) => {
+            tracing::warn!(message_id = %entry.message().message_id, %error, "a handled message could not be deleted");
+            state.give_back(entry, Duration::ZERO, Instant::now());
         }
     });
 }

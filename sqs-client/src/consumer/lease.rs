@@ -13,6 +13,12 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(1);
 /// Extensions end this long before the 12 hours that SQS lets a message be held, counted from before the receive.
 const LONGEST_MARGIN: Duration = Duration::from_secs(60);
 
+/// The pause after the first failed extension is this part of the lease, and doubles with each that follows.
+const FIRST_PAUSE: u32 = 16;
+
+/// The number of extensions that may fail within one lease.
+const MAX_FAILED: u32 = 5;
+
 /// The part of a visibility timeout that a lease counts on.
 pub(super) fn usable(visibility: Duration) -> Duration {
     visibility.saturating_sub(LEASE_MARGIN.min(visibility / 4))
@@ -34,6 +40,8 @@ pub struct Lease {
     /// When to ask for more.
     due: Instant,
     under_way: bool,
+    /// Extensions that failed since the last one that was confirmed.
+    failed: u32,
     lost: bool,
 }
 
@@ -59,6 +67,7 @@ impl Lease {
             until: asked + usable,
             due: asked + usable / 2,
             under_way: false,
+            failed: 0,
             lost: false,
         }
     }
@@ -93,8 +102,13 @@ impl Lease {
             self.lost = true;
             return Need::Loss;
         }
-        if self.under_way || now + slack < self.due {
+        if self.under_way || self.failed >= MAX_FAILED {
             return Need::Nothing(self.until);
+        }
+        // A first extension may come early, to share a request. What failed pauses in full.
+        let slack = if self.failed == 0 { slack } else { Duration::ZERO };
+        if now + slack < self.due {
+            return Need::Nothing(if self.failed == 0 { self.until } else { self.due });
         }
         let extension = self.visibility.min(self.longest(now));
         if now + usable(extension) <= self.until {
@@ -112,17 +126,20 @@ impl Lease {
 
     /// The extension, sent no earlier than `asked`, was confirmed.
     pub fn extended(&mut self, asked: Instant, extension: Duration, now: Instant) {
-        self.under_way = false;
+        (self.under_way, self.failed) = (false, 0);
         if self.holds(now) {
             let usable = usable(extension);
             (self.until, self.due) = (asked + usable, asked + usable / 2);
         }
     }
 
-    /// The extension failed, or nobody knows: the next is due after a tenth of the lease, times `jitter`.
+    /// The extension failed, or nobody knows. The pause before the next grows with each failure; `jitter` takes up to
+    /// half of it.
     pub(super) fn not_extended(&mut self, now: Instant, jitter: f64) {
         self.under_way = false;
-        self.due = now + (usable(self.visibility) / 10).mul_f64(jitter.clamp(0.1, 1.0));
+        let pause = usable(self.visibility) / FIRST_PAUSE * (1 << self.failed.min(MAX_FAILED));
+        self.failed = self.failed.saturating_add(1);
+        self.due = now + pause.mul_f64(jitter.clamp(0.5, 1.0));
     }
 
     /// The server says that the message is not ours; `true` if that is news.
@@ -219,6 +236,28 @@ mod tests {
         assert_eq!(lost, 1, "the loss is said once");
         lease.extended(asked + 28 * SECOND, 30 * SECOND, now);
         assert!(!lease.holds(asked + 30 * SECOND), "what is lost stays lost");
+    }
+
+    #[test]
+    fn failed_extensions_pause_longer_each_time_and_are_bounded() {
+        for jitter in [0.0, 1.0] {
+            let (mut lease, asked) = lease(30);
+            let mut tries = Vec::new();
+            let mut now = asked;
+            while now < asked + 29 * SECOND {
+                // With the slack of a keeper that looks every eighth of a lease.
+                if let Need::Extension(_) = lease.need(now, usable(30 * SECOND) / 8) {
+                    tries.push(now);
+                    lease.not_extended(now, jitter);
+                }
+                now += Duration::from_millis(20);
+            }
+            assert!((3..=MAX_FAILED as usize).contains(&tries.len()), "{}", tries.len());
+            let pauses: Vec<_> = tries.windows(2).map(|two| two[1] - two[0]).collect();
+            assert!(pauses.is_sorted() && pauses[0] > usable(30 * SECOND) / 33, "{pauses:?}");
+            lease.extended(now, 30 * SECOND, now);
+            assert_eq!(lease.failed, 0);
+        }
     }
 
     #[test]

@@ -13,9 +13,6 @@ const BASE_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 /// Bounds the pause after answers that were empty too early.
 const MAX_IDLE_PAUSE: Duration = Duration::from_secs(1);
-/// So many polls refused one after the other, in a way that no repetition mends, end the consumer.
-pub const MAX_REFUSED_POLLS: u32 = 6;
-
 /// What a poll came to.
 #[derive(Debug)]
 pub(super) enum Polled {
@@ -35,22 +32,34 @@ pub(super) enum Polled {
 #[derive(Debug)]
 pub(super) struct Pace {
     most: usize,
+    refusal_timeout: Duration,
     polls: usize,
     failures: u32,
-    refusals: u32,
+    /// When the first of the refusals was, one after the other.
+    refused_since: Option<Instant>,
     idle: u32,
     resume: Instant,
+    told: Told,
+}
+
+/// The warnings that were given since the last poll that succeeded.
+#[derive(Debug, Default)]
+struct Told {
+    failing: bool,
+    refused: bool,
 }
 
 impl Pace {
-    pub(super) fn new(most: usize, now: Instant) -> Self {
+    pub(super) fn new(most: usize, refusal_timeout: Duration, now: Instant) -> Self {
         Self {
             most,
+            refusal_timeout,
             polls: 1,
             failures: 0,
-            refusals: 0,
+            refused_since: None,
             idle: 0,
             resume: now,
+            told: Told::default(),
         }
     }
 
@@ -66,10 +75,9 @@ impl Pace {
 
     /// Takes note; the error to end with where it is time to. `fraction` is random, in `0.0..1.0`.
     pub(super) fn note(&mut self, polled: Polled, now: Instant, fraction: f64) -> Result<(), Error> {
-        let failures = std::mem::take(&mut self.failures);
-        let refusals = std::mem::take(&mut self.refusals);
         let idle = std::mem::take(&mut self.idle);
         match polled {
+            Polled::Failed(error) => return self.failed(error, now, fraction),
             Polled::Full => self.polls = (self.polls + 1).min(self.most),
             Polled::Some => {}
             Polled::Nothing { early } => {
@@ -79,22 +87,58 @@ impl Pace {
                     self.resume = now + pause(self.idle, MAX_IDLE_PAUSE, fraction);
                 }
             }
-            // A poll that began before the last failure: it says nothing that is not known.
-            Polled::Failed(_) if failures > 0 && now < self.resume => {
-                (self.failures, self.refusals) = (failures, refusals);
-            }
-            Polled::Failed(error) => {
-                self.polls = 1;
-                self.failures = failures.saturating_add(1);
-                self.refusals = if is_refusal(&error) { refusals + 1 } else { 0 };
-                if self.refusals >= MAX_REFUSED_POLLS {
-                    return Err(error);
-                }
-                self.resume = now + pause(self.failures, MAX_PAUSE, fraction);
-                tracing::warn!(%error, pause = ?self.resume - now, "a poll failed");
-            }
         }
+        let told = std::mem::take(&mut self.told);
+        if told.failing || told.refused {
+            tracing::info!(failures = self.failures, "polls succeed again");
+        }
+        (self.failures, self.refused_since) = (0, None);
         Ok(())
+    }
+
+    fn failed(&mut self, error: Error, now: Instant, fraction: f64) -> Result<(), Error> {
+        // A poll that began before the last failure: it says nothing that is not known.
+        if self.failures > 0 && now < self.resume {
+            return Ok(());
+        }
+        if is_certain(&error) {
+            return Err(error);
+        }
+        self.polls = 1;
+        self.failures = self.failures.saturating_add(1);
+        if is_refusal(&error) {
+            let since = *self.refused_since.get_or_insert(now);
+            if now.saturating_duration_since(since) >= self.refusal_timeout {
+                return Err(error);
+            }
+        } else {
+            self.refused_since = None;
+        }
+        self.resume = now + pause(self.failures, MAX_PAUSE, fraction);
+        self.tell(&error, now);
+        Ok(())
+    }
+
+    /// Warns once of failures, and once of refusals.
+    fn tell(&mut self, error: &Error, now: Instant) {
+        let pause = self.resume - now;
+        let refused = self.refused_since.is_some();
+        let told = if refused {
+            &mut self.told.refused
+        } else {
+            &mut self.told.failing
+        };
+        if std::mem::replace(told, true) {
+            tracing::debug!(%error, ?pause, "a poll failed");
+        } else if refused {
+            tracing::warn!(
+                %error, refusal_timeout = ?self.refusal_timeout,
+                "polls are refused; the consumer goes on polling, and ends if that lasts for its refusal timeout"
+            );
+        } else {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(%error, source, "polls fail; the consumer goes on polling until they succeed");
+        }
     }
 }
 
@@ -104,23 +148,29 @@ fn pause(nth: u32, max: Duration, fraction: f64) -> Duration {
     doubled.min(max).mul_f64(0.5 + fraction / 2.0)
 }
 
-/// Whether the same poll will be refused again unless someone changes the queue, the permissions or the settings.
+/// Returns `true` for what the client itself finds wrong with every such poll. No time mends that.
+fn is_certain(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Configuration | ErrorKind::InvalidInput)
+}
+
+/// Returns `true` if SQS refuses the poll until someone changes the queue, the permissions or the keys. A response without
+/// a code is a proxy's.
 fn is_refusal(error: &Error) -> bool {
-    let lasting = matches!(
-        error.kind(),
-        ErrorKind::Service | ErrorKind::Credentials | ErrorKind::Configuration | ErrorKind::InvalidInput
-    );
+    let Some(code) = error.code() else { return false };
     // Too many messages in flight pass as others finish theirs.
-    lasting && !error.is_retryable() && error.code() != Some(&ErrorCode::OverLimit)
+    !code.is_unnamed() && *code != ErrorCode::OverLimit && !error.is_retryable()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ServiceError;
+
+    const TIMEOUT: Duration = Duration::from_secs(300);
 
     fn pace() -> (Pace, Instant) {
         let now = Instant::now();
-        (Pace::new(3, now), now)
+        (Pace::new(3, TIMEOUT, now), now)
     }
 
     #[test]
@@ -173,27 +223,64 @@ mod tests {
         assert_eq!(pace.resume(), now + MAX_IDLE_PAUSE / 2);
     }
 
+    fn refusal() -> Polled {
+        Polled::Failed(answered(ErrorCode::AccessDenied))
+    }
+
+    fn answered(code: ErrorCode) -> Error {
+        Error::service(ServiceError {
+            code,
+            message: "no".to_owned(),
+            sender_fault: true,
+            status: 403,
+            request_id: None,
+            retry_hint: None,
+        })
+    }
+
+    /// Notes one poll after the other for this long.
+    fn note_for(pace: &mut Pace, time: Duration, polled: impl Fn() -> Polled) -> Result<(), Error> {
+        let end = pace.resume() + time;
+        while pace.resume() < end {
+            let now = pace.resume();
+            pace.note(polled(), now, 0.5)?;
+        }
+        Ok(())
+    }
+
     #[test]
-    fn refusals_one_after_the_other_end_it() {
+    fn refusals_end_it_once_they_have_lasted_for_the_timeout() {
         let (mut pace, _) = pace();
-        let mut refused = |times: u32, polled: fn() -> Polled| {
-            for _ in 0..times {
-                let now = pace.resume();
-                pace.note(polled(), now, 0.5)?;
-            }
-            Ok::<(), Error>(())
-        };
-        let refusal = || Polled::Failed(Error::credentials("none"));
-        refused(MAX_REFUSED_POLLS - 1, refusal).unwrap();
-        refused(1, || Polled::Nothing { early: false }).unwrap();
-        refused(MAX_REFUSED_POLLS - 1, refusal).unwrap();
-        assert_eq!(refused(1, refusal).unwrap_err().kind(), ErrorKind::Credentials);
+        let most = TIMEOUT - MAX_PAUSE;
+        note_for(&mut pace, most, refusal).unwrap();
+        let now = pace.resume();
+        pace.note(Polled::Nothing { early: false }, now, 0.5).unwrap();
+        note_for(&mut pace, most, refusal).unwrap();
+        let error = note_for(&mut pace, 3 * MAX_PAUSE, refusal).unwrap_err();
+        assert_eq!(error.code(), Some(&ErrorCode::AccessDenied));
+    }
+
+    #[test]
+    fn failing_providers_and_responses_without_a_code_never_end_it() {
+        let (mut pace, _) = pace();
+        note_for(&mut pace, 10 * TIMEOUT, || Polled::Failed(Error::credentials("none"))).unwrap();
+        note_for(&mut pace, 10 * TIMEOUT, || {
+            Polled::Failed(answered(ErrorCode::unnamed(403)))
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_the_client_itself_finds_wrong_ends_it_at_once() {
+        let (mut pace, now) = pace();
+        let wrong = Polled::Failed(Error::invalid_input("x"));
+        assert_eq!(pace.note(wrong, now, 0.5).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 
     #[test]
     fn polls_that_fail_together_fail_once() {
         let (mut pace, now) = pace();
-        for _ in 0..2 * MAX_REFUSED_POLLS {
+        for _ in 0..12 {
             pace.note(Polled::Failed(Error::credentials("none")), now, 0.0).unwrap();
         }
         assert_eq!(pace.resume() - now, BASE_PAUSE / 2);

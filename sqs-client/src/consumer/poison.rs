@@ -1,4 +1,4 @@
-//! Messages that were received too often.
+//! Messages that were handled too often.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::types::MessageAttributeValue;
 
 type Hook = dyn Fn(Delivery) -> BoxFuture<'static, Result<(), ()>> + Send + Sync;
 
-/// What becomes of a message that was received more than so many times.
+/// The other handler of messages that were handled too often.
 #[derive(Clone)]
 pub(super) struct Poison {
-    max_receives: u32,
+    max_handlings: u32,
     /// Whether messages are sent on, and so have to be whole.
     pub(super) whole: bool,
     hook: Arc<Hook>,
 }
 
 impl Poison {
-    pub(super) fn hook<H, F, E>(max_receives: u32, hook: H) -> Self
+    pub(super) fn hook<H, F, E>(max_handlings: u32, hook: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -35,16 +35,16 @@ impl Poison {
             taken
         };
         Self {
-            max_receives,
+            max_handlings,
             whole: false,
             hook: Arc::new(hook),
         }
     }
 
     /// Sends messages on as they are: what hooks add on the way could make one longer than the queue takes.
-    pub(super) fn queue(max_receives: u32, client: Client, queue_url: String) -> Self {
+    pub(super) fn queue(max_handlings: u32, client: Client, queue_url: String) -> Self {
         let client = client.without_send_hooks();
-        let hook = Self::hook(max_receives, move |delivery| {
+        let hook = Self::hook(max_handlings, move |delivery| {
             let (client, queue_url) = (client.clone(), queue_url.clone());
             async move {
                 let moved = send_to(&client, queue_url, &delivery).await;
@@ -57,7 +57,7 @@ impl Poison {
     }
 
     pub(super) fn is(&self, delivery: &Delivery) -> bool {
-        delivery.receive_count() > self.max_receives
+        delivery.handling_count() > self.max_handlings
     }
 
     pub(super) async fn take(&self, delivery: Delivery) -> Result<(), ()> {
@@ -90,7 +90,7 @@ async fn send_to(client: &Client, queue_url: String, delivery: &Delivery) -> Res
 impl fmt::Debug for Poison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Poison")
-            .field("max_receives", &self.max_receives)
+            .field("max_handlings", &self.max_handlings)
             .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ use crate::request::Request;
 use crate::telemetry;
 use crate::types::{Message, MessageSystemAttributeName};
 
-/// What the consumer itself, its users' handlers and their traces need to know of every message.
+/// The attributes that the consumer itself, its users' handlers and their traces need of every message.
 const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
     MessageSystemAttributeName::ApproximateReceiveCount,
     MessageSystemAttributeName::SentTimestamp,
@@ -28,20 +28,27 @@ const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
     MessageSystemAttributeName::AwsTraceHeader,
 ];
 
-/// Polls until the consumer is stopped, or polls were refused too often. Polls that are under way then are awaited, and
-/// what they bring is given back.
+/// Polls until the consumer is stopped, or polls were refused for too long. Polls that are under way then get a moment,
+/// and what they bring is returned to the queue.
 pub(super) async fn poll(shared: Arc<Shared>) {
     let mut polls = JoinSet::new();
     let ended = poll_into(&shared, &mut polls).await;
     if let Err(error) = ended {
         shared.look(|state| state.error = Some(error));
     }
-    while polls.join_next().await.is_some() {}
+    let all = async { while polls.join_next().await.is_some() {} };
+    if tokio::time::timeout(shared.settings.poll_grace, all).await.is_err() {
+        polls.shutdown().await;
+    }
     shared.update(|state| state.polling = false);
 }
 
 async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<(), Error> {
-    let mut pace = Pace::new(shared.settings.pollers(), Instant::now());
+    let mut pace = Pace::new(
+        shared.settings.pollers(),
+        shared.settings.refusal_timeout,
+        Instant::now(),
+    );
     while !shared.look(|state| state.is_stopping()) {
         let may_begin = polls.len() < pace.polls();
         let pausing = Instant::now() < pace.resume();
@@ -179,7 +186,7 @@ async fn confirmed(shared: &Shared, asked: Instant, messages: Vec<Message>) -> (
     }
     let asked = Instant::now();
     let handles = messages.iter().map(|message| message.receipt_handle.as_str());
-    let extensions = handles.map(|handle| shared.batcher.change_visibility(handle, visibility));
+    let extensions = handles.map(|handle| shared.requests.change_visibility(handle.to_owned(), visibility));
     match futures_util::future::try_join_all(extensions).await {
         Ok(_) => (asked, messages),
         Err(error) => {

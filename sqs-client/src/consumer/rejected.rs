@@ -89,7 +89,7 @@ pub(super) async fn return_to_queue(shared: &Shared, returns: Vec<Return>, asked
             receipt_handle,
             delay,
         } = message;
-        let changed = shared.batcher.change_visibility(receipt_handle, delay);
+        let changed = shared.requests.change_visibility(receipt_handle, delay);
         match timeout_at(until, changed).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

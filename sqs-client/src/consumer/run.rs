@@ -95,7 +95,7 @@ where
     }
     let left = deadline.saturating_duration_since(Instant::now());
     if !deliveries.shutdown(left).await {
-        tracing::warn!("the grace is over; a poll or messages are given back in the background");
+        tracing::info!("the grace is over; messages are returned to the queue in the background");
     }
     ended
 }
@@ -118,8 +118,8 @@ where
     if handled == Handled::Done {
         acknowledge(&delivery).await;
     } else if let Err(error) = delivery.nack_with_backoff().await {
-        // Dropping it gives it back once more.
-        tracing::warn!(message_id = %message.message_id, %error, "the message could not be given back");
+        // Dropping it returns it once more.
+        tracing::warn!(message_id = %message.message_id, %error, "the message could not be returned to the queue");
     }
 }
 

@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Settings;
+use super::requests::Requests;
 use super::state::State;
 use super::telemetry::IN_FLIGHT;
-use crate::batcher::Batcher;
 use crate::client::Client;
 use crate::retry::full_jitter;
 use crate::telemetry;
@@ -21,7 +21,7 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) queue_url: String,
     pub(super) settings: Settings,
-    pub(super) batcher: Batcher,
+    pub(super) requests: Requests,
     state: Mutex<State>,
     pub(super) stream: AtomicWaker,
     pub(super) poller: Notify,
@@ -32,18 +32,12 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(client: Client, queue_url: String, settings: Settings) -> Self {
-        let in_flight = settings.concurrency.saturating_add(settings.prefetch());
-        let batcher = client
-            .batcher(&queue_url)
-            .linger(settings.ack_linger)
-            .capacity(in_flight)
-            .build();
         Self {
-            state: Mutex::new(State::new(&settings)),
+            requests: Requests::new(&client, &queue_url, &settings),
+            state: Mutex::new(State::new(&settings, &queue_url)),
             client,
             queue_url,
             settings,
-            batcher,
             stream: AtomicWaker::new(),
             poller: Notify::new(),
             keeper: Notify::new(),
@@ -106,10 +100,10 @@ impl Shared {
         telemetry::count(what, telemetry::queue_name(Some(&self.queue_url)), 1);
     }
 
-    /// How long a message that was received so often is to stay hidden after a failure.
-    pub(super) fn backoff(&self, receive_count: u32) -> Duration {
+    /// Returns how long a message that was handled so often waits after a failure.
+    pub(super) fn backoff(&self, handled: u32) -> Duration {
         let (base, max) = self.settings.backoff;
-        full_jitter(base, max, receive_count, self.client.ambient().fraction())
+        full_jitter(base, max, handled, self.client.ambient().fraction())
     }
 }
 

@@ -1,6 +1,10 @@
 //! What a consumer holds, and what it has room for: no I/O.
 
-use std::collections::{HashMap, VecDeque};
+mod groups;
+mod receipts;
+mod round;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +13,23 @@ use tokio::time::Instant;
 use super::Settings;
 use super::backlog::Backlog;
 use super::entry::Entry;
-use super::lease::{self, Lease, Need};
+use super::lease;
+use super::recent::Recent;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_ENTRIES;
-use crate::types::Message;
+use crate::operation::is_fifo;
+
+pub(super) use groups::End;
+use groups::Returned;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// In the backlog.
     Waiting,
+    /// Waiting for its next turn after its handling failed, with its group's claim.
+    Parked,
+    /// Waiting for the end of an older receipt of the same message.
+    Second,
     /// Given out to be handled.
     Out,
     /// Given out, and kept for something that is to come: it takes no handler's place, and no room from polls.
@@ -34,7 +46,7 @@ impl Phase {
     /// Whether the lease is kept up.
     fn is_kept(self) -> bool {
         match self {
-            Self::Waiting | Self::Out | Self::Aside | Self::Settling => true,
+            Self::Waiting | Self::Parked | Self::Second | Self::Out | Self::Aside | Self::Settling => true,
             Self::Releasing | Self::Abandoned => false,
         }
     }
@@ -44,23 +56,12 @@ impl Phase {
 struct Slot {
     entry: Arc<Entry>,
     phase: Phase,
-    /// When it was given out.
-    out_since: Instant,
+    /// When it entered the phase.
+    since: Instant,
+    /// When a parked message has its next turn.
+    due: Instant,
     /// Whether it has a part in its group's claim, so that nothing else of the group is handled.
     claims: bool,
-}
-
-/// What the keeper is to do now.
-#[derive(Debug, Default)]
-pub(super) struct Round {
-    pub(super) extend: Vec<(Arc<Entry>, Duration)>,
-    pub(super) release: Vec<Arc<Entry>>,
-    /// Their leases have just run out.
-    pub(super) lost: Vec<Arc<Entry>>,
-    /// When to look again at the latest; `None` while nothing is held.
-    pub(super) next: Option<Instant>,
-    /// Nothing is held, and nothing will be.
-    pub(super) over: bool,
 }
 
 /// Who has something to do after a change.
@@ -82,9 +83,22 @@ pub(super) struct State {
     prefetch: usize,
     visibility: Duration,
     ordered: bool,
+    /// Whether the queue is one whose messages have groups.
+    fifo: bool,
+    retries_in_place: u32,
     backlog: Backlog<Arc<Entry>>,
     held: HashMap<u64, Slot>,
-    release: Vec<Arc<Entry>>,
+    release: Vec<(Arc<Entry>, Duration)>,
+    delete: Vec<Arc<Entry>>,
+    /// Newer receipts of what is held, by the older one.
+    seconds: HashMap<u64, Arc<Entry>>,
+    /// Messages that were handled, and whose deletion is not sure.
+    finished: Recent<()>,
+    /// Messages that went back to the queue.
+    returned: Recent<Returned>,
+    /// Until when the server counts as one that locks a group while any of it is in flight.
+    locks_groups: Option<Instant>,
+    warned_of_groups: bool,
     next_id: u64,
     /// Slots that polls under way may fill.
     reserved: usize,
@@ -105,7 +119,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, queue_url: &str) -> Self {
         Self {
             concurrency: settings.concurrency,
             min_receive: settings.min_receive,
@@ -113,9 +127,17 @@ impl State {
             prefetch: 0,
             visibility: settings.visibility_timeout,
             ordered: settings.ordered,
+            fifo: is_fifo(queue_url),
+            retries_in_place: settings.retries_in_place,
             backlog: Backlog::default(),
             held: HashMap::new(),
             release: Vec::new(),
+            delete: Vec::new(),
+            seconds: HashMap::new(),
+            finished: Recent::default(),
+            returned: Recent::default(),
+            locks_groups: None,
+            warned_of_groups: false,
             next_id: 0,
             reserved: 0,
             out: 0,
@@ -155,9 +177,16 @@ impl State {
     fn room(&self) -> Option<usize> {
         let prefetch = self.prefetch.max(self.min_receive - 1);
         let bound = self.concurrency.saturating_add(prefetch);
-        let free = bound.saturating_sub(self.held.len() - self.aside + self.reserved);
+        let takes_room = self.held.len().saturating_sub(self.aside + self.backlog.stalled());
+        let free = bound.saturating_sub(takes_room + self.reserved);
         let worth_it = self.prefetch.div_ceil(2).clamp(self.min_receive, MAX_BATCH_ENTRIES);
-        (free >= worth_it && !self.stopping).then_some(free.min(MAX_BATCH_ENTRIES))
+        // Where a failed message cannot be returned alone, nothing should be in flight behind it.
+        let most = if self.locks_groups.is_some() {
+            self.min_receive
+        } else {
+            MAX_BATCH_ENTRIES
+        };
+        (free >= worth_it && !self.stopping).then_some(free.min(most))
     }
 
     /// Sets slots aside for a poll; they are to be given back by [`unreserve`](Self::unreserve).
@@ -172,30 +201,6 @@ impl State {
         self.reserved = self.reserved.saturating_sub(slots);
     }
 
-    /// Holds what a receive, sent no earlier than `asked`, brought.
-    pub(super) fn arrive(&mut self, messages: Vec<Message>, asked: Instant, now: Instant) {
-        self.hurry |= !messages.is_empty() && (self.held.is_empty() || now >= asked + self.tick());
-        for message in messages {
-            self.next_id += 1;
-            let group = self.ordered.then(|| message.attributes.message_group_id()).flatten();
-            let group = group.map(str::to_owned);
-            let lease = Lease::new(asked, self.visibility);
-            let entry = Arc::new(Entry::new(self.next_id, group, message, lease));
-            let slot = Slot {
-                entry: entry.clone(),
-                phase: Phase::Waiting,
-                out_since: now,
-                claims: false,
-            };
-            self.held.insert(entry.id, slot);
-            if self.stopping {
-                self.give_back(&entry, now);
-            } else {
-                self.backlog.push(entry.group.as_deref(), entry.clone());
-            }
-        }
-    }
-
     /// The next message to handle, if one more may be handled.
     pub(super) fn next(&mut self, now: Instant) -> Option<Arc<Entry>> {
         self.stream_waits = false;
@@ -204,44 +209,30 @@ impl State {
             if let Some(slot) = self.held.get_mut(&entry.id) {
                 slot.claims = true;
             }
-            if entry.lease().holds(now) {
+            if self.finished.contains(&entry.message().message_id) {
+                self.delete(&entry, now);
+                continue;
+            }
+            let holds = entry.lease().holds(now);
+            if holds {
                 self.enter(entry.id, Phase::Out, now);
                 return Some(entry);
             }
             tracing::debug!(message_id = %entry.message().message_id, "the lease of a waiting message was lost");
-            self.finish(&entry, false, now);
+            self.finish(&entry, End::Lost, now);
         }
         self.stream_waits = true;
         None
     }
 
-    /// Gives out, too, what waits behind this one in its group and passes the filter. They share its claim.
-    pub(super) fn take_behind(
-        &mut self,
-        head: &Entry,
-        mut filter: impl FnMut(&Message) -> bool,
-        now: Instant,
-    ) -> Vec<Arc<Entry>> {
-        let claims = self.held.get(&head.id).is_some_and(|slot| slot.claims);
-        let Some(group) = head.group.as_deref().filter(|_| claims) else {
-            return Vec::new();
-        };
-        let taken = self
-            .backlog
-            .claim_behind(group, |entry| entry.lease().holds(now) && filter(&entry.message()));
-        for entry in &taken {
-            if let Some(slot) = self.held.get_mut(&entry.id) {
-                slot.claims = true;
-            }
-            self.enter(entry.id, Phase::Out, now);
-        }
-        taken
-    }
-
-    /// It is kept for something that is to come.
+    /// It is kept for something that is to come. Whoever keeps it tells newer receipts apart.
     pub(super) fn set_aside(&mut self, entry: &Entry, now: Instant) {
         if self.phase(entry) == Some(Phase::Out) {
             self.enter(entry.id, Phase::Aside, now);
+            if let Some(second) = self.seconds.remove(&entry.id) {
+                self.enter(second.id, Phase::Waiting, now);
+                self.wait(&second);
+            }
         }
     }
 
@@ -262,25 +253,10 @@ impl State {
         self.enter(entry.id, Phase::Settling, now);
     }
 
-    /// It is held no more. Unless it was surely deleted, the rest of its group goes back too: the group shows no more
-    /// while any of it is in flight, so whichever is given back first, all come again in order.
-    pub(super) fn finish(&mut self, entry: &Entry, deleted: bool, now: Instant) {
-        self.enter(entry.id, Phase::Releasing, now);
-        let claims = self.held.remove(&entry.id).is_some_and(|slot| slot.claims);
-        if let Some(group) = entry.group.as_deref().filter(|_| claims) {
-            if !deleted {
-                for behind in self.backlog.take_behind(group) {
-                    self.give_back(&behind, now);
-                }
-            }
-            self.backlog.done(group);
-        }
-    }
-
-    /// It is to be given back to the queue.
-    pub(super) fn give_back(&mut self, entry: &Arc<Entry>, now: Instant) {
+    /// It is to be returned to the queue, and visible after this time.
+    pub(super) fn give_back(&mut self, entry: &Arc<Entry>, delay: Duration, now: Instant) {
         if self.enter(entry.id, Phase::Releasing, now) {
-            self.release.push(entry.clone());
+            self.release.push((entry.clone(), delay));
         }
     }
 
@@ -303,12 +279,16 @@ impl State {
         self.held.get(&entry.id).map(|slot| slot.phase)
     }
 
-    /// No more polls; what waits is given back.
+    /// No more polls; what waits is returned to the queue.
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
-        for entry in self.backlog.drain() {
-            self.give_back(&entry, now);
+        let parked = self.held.values().filter(|slot| slot.phase == Phase::Parked);
+        let parked: Vec<_> = parked.map(|slot| (slot.entry.clone(), slot.due)).collect();
+        for (entry, due) in parked {
+            self.give_back(&entry, due.saturating_duration_since(now), now);
         }
+        let waiting = self.backlog.drain();
+        self.return_all(waiting, now);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -318,42 +298,6 @@ impl State {
     /// Stopped, and nothing is held that anything can still be done about.
     pub(super) fn is_at_rest(&self) -> bool {
         self.stopping && !self.polling && self.held.len() == self.abandoned
-    }
-
-    /// What there is to do about what is held.
-    pub(super) fn round(&mut self, now: Instant) -> Round {
-        self.hurry = false;
-        let tick = self.tick();
-        let mut round = Round {
-            release: std::mem::take(&mut self.release),
-            ..Round::default()
-        };
-        let mut next = now + tick;
-        let mut visible_again = VecDeque::new();
-        for slot in self.held.values() {
-            let mut lease = slot.entry.lease();
-            match slot.phase {
-                Phase::Abandoned if now >= lease.over() => visible_again.push_back(slot.entry.clone()),
-                phase if !phase.is_kept() => {}
-                _ => match lease.need(now, tick) {
-                    Need::Nothing(at) => next = next.min(at),
-                    Need::Extension(extension) => {
-                        next = next.min(lease.until());
-                        round.extend.push((slot.entry.clone(), extension));
-                    }
-                    Need::Loss => {
-                        slot.entry.tell_lost();
-                        round.lost.push(slot.entry.clone());
-                    }
-                },
-            }
-        }
-        for entry in visible_again {
-            self.finish(&entry, false, now);
-        }
-        round.next = (!self.held.is_empty()).then_some(next);
-        round.over = self.is_at_rest();
-        round
     }
 
     /// Each of those who wait is told once.
@@ -366,7 +310,7 @@ impl State {
         Wakes {
             stream,
             poller,
-            keeper: self.hurry || !self.release.is_empty(),
+            keeper: self.hurry || !self.release.is_empty() || !self.delete.is_empty(),
             rest: self.is_at_rest(),
         }
     }
@@ -377,7 +321,7 @@ impl State {
             return false;
         };
         let before = std::mem::replace(&mut slot.phase, phase);
-        let out_since = std::mem::replace(&mut slot.out_since, now);
+        let since = std::mem::replace(&mut slot.since, now);
         for (count, counted) in [
             (&mut self.out, Phase::Out),
             (&mut self.aside, Phase::Aside),
@@ -387,7 +331,7 @@ impl State {
             *count -= usize::from(before == counted);
         }
         if before == Phase::Out && phase != Phase::Aside {
-            self.handled(now.saturating_duration_since(out_since));
+            self.handled(now.saturating_duration_since(since));
         }
         true
     }

@@ -120,6 +120,12 @@ where
         let key = received.message().receipt_handle.clone();
         let of_payload = with_those_behind(received, header).map_err(|error| refused(&error))?;
         let step = ordered.plan(&of_payload);
+        if !matches!(step, Step::Set { .. })
+            && let Some(first) = of_payload.segments.first()
+        {
+            // What is missing may come behind messages that wait here.
+            first.delivery.return_behind();
+        }
         // What is not taken by its place is dropped, and so given back.
         let mut places = Places::new(of_payload.segments);
         match step {

@@ -1,4 +1,6 @@
+use super::round::Round;
 use super::*;
+use crate::types::Message;
 use crate::types::{MessageSystemAttributeName, MessageSystemAttributes};
 use crate::{Client, Credentials};
 
@@ -8,7 +10,7 @@ fn state(set: impl FnOnce(crate::Consumer) -> crate::Consumer, ordered: bool) ->
         .credentials(Credentials::new("x", "x"))
         .build()
         .unwrap();
-    let mut state = State::new(&set(client.consumer("q").ordered(ordered)).settings);
+    let mut state = State::new(&set(client.consumer("q").ordered(ordered)).settings, "q");
     state.polling = true;
     state
 }
@@ -28,6 +30,10 @@ fn arrive(state: &mut State, messages: &[(&str, &str)], now: Instant) {
 
 fn bodies<'a>(entries: impl IntoIterator<Item = &'a Arc<Entry>>) -> Vec<String> {
     entries.into_iter().map(|entry| entry.message().body.clone()).collect()
+}
+
+fn returned(round: &Round) -> impl Iterator<Item = &Arc<Entry>> {
+    round.release.iter().map(|(entry, _)| entry)
 }
 
 fn take_all(state: &mut State, now: Instant) -> Vec<Arc<Entry>> {
@@ -52,7 +58,7 @@ fn what_polls_may_bring_and_what_is_held_never_pass_the_bound() {
     // 6 more may wait, and polls are for half of them at least.
     assert_eq!(state.reserve(), Some(6));
     state.unreserve(8);
-    state.finish(&out[0], true, now);
+    state.finish(&out[0], End::Deleted, now);
     assert_eq!(state.reserve(), Some(9));
 }
 
@@ -82,7 +88,7 @@ fn no_more_are_given_out_than_are_handled_at_a_time() {
 }
 
 #[test]
-fn a_failure_gives_the_rest_of_the_group_back_and_only_that() {
+fn a_lost_message_returns_the_rest_of_its_group_and_only_that() {
     let now = Instant::now();
     let mut state = state(|consumer| consumer, true);
     arrive(
@@ -92,19 +98,19 @@ fn a_failure_gives_the_rest_of_the_group_back_and_only_that() {
     );
     let out = take_all(&mut state, now);
     assert_eq!(bodies(&out), ["a1", "b1"]);
-    state.finish(&out[0], false, now);
-    state.finish(&out[1], true, now);
+    state.finish(&out[0], End::Lost, now);
+    state.finish(&out[1], End::Deleted, now);
     let round = state.round(now);
-    assert_eq!(bodies(&round.release), ["a2", "a3"]);
+    assert_eq!(bodies(returned(&round)), ["a2", "a3"]);
     assert_eq!(bodies(&take_all(&mut state, now)), ["b2"]);
 
     // The group comes again while its rest is still being given back.
     arrive(&mut state, &[("a", "a1"), ("a", "a2")], now);
     let again = take_all(&mut state, now);
     assert_eq!(bodies(&again), ["a1"]);
-    round.release.iter().for_each(|entry| state.finish(entry, false, now));
+    returned(&round).for_each(|entry| state.finish(entry, End::Lost, now));
     assert!(state.next(now).is_none(), "a1 is being handled");
-    state.finish(&again[0], true, now);
+    state.finish(&again[0], End::Deleted, now);
     assert_eq!(bodies(&take_all(&mut state, now)), ["a2"]);
 }
 
@@ -120,9 +126,9 @@ fn a_waiting_message_whose_lease_is_lost_is_not_handled_nor_what_is_behind_it() 
         .find(|slot| slot.entry.message().body == "a2")
         .unwrap();
     second.entry.refused();
-    state.finish(&first, true, now);
+    state.finish(&first, End::Deleted, now);
     assert!(state.next(now).is_none());
-    assert_eq!(bodies(&state.round(now).release), ["a3"]);
+    assert_eq!(bodies(returned(&state.round(now))), ["a3"]);
 }
 
 #[test]
@@ -139,7 +145,7 @@ fn all_that_is_held_is_extended_in_one_round() {
     assert!(next > now && next < now + Duration::from_secs(15), "{:?}", next - now);
     let later = state.round(now + Duration::from_secs(14));
     assert_eq!(later.extend.len(), 3);
-    state.give_back(&out, now);
+    state.give_back(&out, Duration::ZERO, now);
     assert_eq!(state.round(now + Duration::from_secs(20)).release.len(), 1);
 }
 
@@ -149,7 +155,7 @@ fn a_message_that_cannot_be_given_back_counts_until_it_is_visible_by_itself() {
     let mut state = state(|consumer| consumer.concurrency(1).prefetch(0), false);
     arrive(&mut state, &[("", "m")], now);
     let out = state.next(now).unwrap();
-    state.give_back(&out, now);
+    state.give_back(&out, Duration::ZERO, now);
     state.abandon(&out, now);
     assert_eq!(state.reserve(), None);
     state.round(now + Duration::from_secs(30));
@@ -167,14 +173,14 @@ fn a_stop_gives_back_what_waits_and_what_still_comes() {
     state.stop(now);
     arrive(&mut state, &[("c", "4")], now);
     let round = state.round(now);
-    let mut released = bodies(&round.release);
+    let mut released = bodies(returned(&round));
     released.sort_unstable();
     assert_eq!(released, ["2", "3", "4"]);
     assert!(state.next(now).is_none() && state.reserve().is_none() && state.is_exhausted());
-    round.release.iter().for_each(|entry| state.finish(entry, false, now));
+    returned(&round).for_each(|entry| state.finish(entry, End::Lost, now));
     state.polling = false;
     assert!(!state.is_at_rest(), "one is out");
-    state.finish(&out, true, now);
+    state.finish(&out, End::Deleted, now);
     assert!(state.is_at_rest() && state.round(now).over);
 }
 
@@ -193,13 +199,13 @@ fn what_is_behind_in_a_group_can_be_taken_too_and_shares_its_turn() {
     for entry in &taken {
         state.set_aside(entry, now);
     }
-    state.finish(&head, true, now);
+    state.finish(&head, End::Deleted, now);
     assert_eq!(bodies(&take_all(&mut state, now)), ["2"], "of b");
-    state.finish(&taken[0], true, now);
+    state.finish(&taken[0], End::Deleted, now);
     assert!(state.take_behind(&taken[0], |_| true, now).is_empty(), "it is settled");
-    state.finish(&taken[1], false, now);
+    state.finish(&taken[1], End::Lost, now);
     assert_eq!(
-        bodies(&state.round(now).release),
+        bodies(returned(&state.round(now))),
         ["x"],
         "one of them was not surely deleted"
     );
@@ -235,6 +241,8 @@ fn a_poll_waits_for_room_for_as_many_as_it_must_ask_for() {
     arrive(&mut state, &[("a", "1"), ("b", "2")], now);
     assert_eq!(state.reserve(), None);
     let out = state.next(now).unwrap();
-    state.finish(&out, true, now);
+    state.finish(&out, End::Deleted, now);
     assert_eq!(state.reserve(), Some(10));
 }
+
+mod fifo;

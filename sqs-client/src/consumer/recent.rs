@@ -1,0 +1,72 @@
+//! A bounded memory of messages by their ids.
+
+use std::collections::{HashMap, VecDeque};
+
+/// The number of messages that one memory keeps; the oldest is forgotten first.
+pub(super) const REMEMBERED: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Recent<V> {
+    values: HashMap<String, V>,
+    /// At most [`REMEMBERED`] ids, the oldest first. An id stays here when its value was taken.
+    order: VecDeque<String>,
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
+impl<V> Recent<V> {
+    /// Messages without an id cannot be told apart, and are not remembered.
+    pub(super) fn insert(&mut self, id: &str, value: V) {
+        if id.is_empty() {
+            return;
+        }
+        if self.order.len() == REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+        self.order.push_back(id.to_owned());
+        self.values.insert(id.to_owned(), value);
+    }
+
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.values.contains_key(id)
+    }
+
+    pub(super) fn take(&mut self, id: &str) -> Option<V> {
+        self.values.remove(id)
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.values.values_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_forgotten_first_and_what_was_taken_leaves_nothing() {
+        let mut recent = Recent::default();
+        for number in 0..REMEMBERED + 2 {
+            recent.insert(&number.to_string(), number);
+        }
+        assert!(!recent.contains("1") && recent.contains("2"));
+        assert_eq!((recent.take("2"), recent.take("2")), (Some(2), None));
+        for number in 0..10 * REMEMBERED {
+            recent.insert("again", number);
+            recent.take("again");
+        }
+        assert!(recent.order.len() <= REMEMBERED && recent.values.is_empty());
+        recent.insert("", 1);
+        assert!(!recent.contains(""));
+    }
+}

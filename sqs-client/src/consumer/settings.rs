@@ -1,0 +1,99 @@
+//! The settings of a consumer, and their defaults.
+
+use std::time::Duration;
+
+use super::around::Around;
+use super::poison::Poison;
+use crate::limits;
+use crate::operation::is_fifo;
+use crate::types::MessageSystemAttributeName;
+
+/// How many messages a consumer handles at a time, unless set otherwise.
+pub const DEFAULT_CONSUMER_CONCURRENCY: usize = 10;
+/// For how long a consumer hides messages with each receive and extension, unless set otherwise.
+pub const DEFAULT_CONSUMER_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a consumer has to come to its end, unless set otherwise.
+pub const DEFAULT_CONSUMER_GRACE: Duration = Duration::from_secs(30);
+/// How long a poll that is open at the end may go on. Default of [`Consumer::poll_grace`](crate::Consumer::poll_grace).
+pub const DEFAULT_CONSUMER_POLL_GRACE: Duration = Duration::from_secs(1);
+/// How long refusals of polls may last before they end a consumer. Default of
+/// [`Consumer::refusal_timeout`](crate::Consumer::refusal_timeout).
+pub const DEFAULT_CONSUMER_REFUSAL_TIMEOUT: Duration = Duration::from_secs(300);
+/// The number of times that a message of a FIFO queue is handled again after a failure, before it is returned to the
+/// queue.
+pub const DEFAULT_CONSUMER_RETRIES_IN_PLACE: u32 = 2;
+/// How long an acknowledgement waits for others to share its request, unless set otherwise.
+pub const DEFAULT_CONSUMER_ACK_LINGER: Duration = Duration::from_millis(5);
+/// How long a message stays hidden after its first failure at most, and after any, unless set otherwise.
+pub const DEFAULT_CONSUMER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// Most polls that a consumer has under way, unless set otherwise.
+const MAX_DEFAULT_POLLERS: usize = 8;
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) ordered: bool,
+    pub(super) concurrency: usize,
+    pub(super) min_receive: usize,
+    pub(super) prefetch: Option<usize>,
+    pub(super) pollers: Option<usize>,
+    pub(super) visibility_timeout: Duration,
+    pub(super) wait_time: Duration,
+    pub(super) handler_timeout: Duration,
+    pub(super) grace: Duration,
+    pub(super) poll_grace: Duration,
+    pub(super) refusal_timeout: Duration,
+    pub(super) retries_in_place: u32,
+    pub(super) ack_linger: Duration,
+    pub(super) backoff: (Duration, Duration),
+    pub(super) message_attribute_names: Vec<String>,
+    pub(super) extra_message_attribute_names: Vec<String>,
+    pub(super) system_attribute_names: Vec<MessageSystemAttributeName>,
+    pub(super) poison: Option<Poison>,
+    pub(super) around: Around,
+}
+
+impl Settings {
+    pub(super) fn new(queue_url: &str) -> Self {
+        Self {
+            ordered: is_fifo(queue_url),
+            concurrency: DEFAULT_CONSUMER_CONCURRENCY,
+            min_receive: 1,
+            prefetch: None,
+            pollers: None,
+            visibility_timeout: DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
+            wait_time: limits::MAX_WAIT_TIME,
+            handler_timeout: limits::MAX_VISIBILITY_TIMEOUT,
+            grace: DEFAULT_CONSUMER_GRACE,
+            poll_grace: DEFAULT_CONSUMER_POLL_GRACE,
+            refusal_timeout: DEFAULT_CONSUMER_REFUSAL_TIMEOUT,
+            retries_in_place: DEFAULT_CONSUMER_RETRIES_IN_PLACE,
+            ack_linger: DEFAULT_CONSUMER_ACK_LINGER,
+            backoff: DEFAULT_CONSUMER_BACKOFF,
+            message_attribute_names: vec!["All".to_owned()],
+            extra_message_attribute_names: Vec::new(),
+            system_attribute_names: Vec::new(),
+            poison: None,
+            around: Around::default(),
+        }
+    }
+
+    pub(super) fn prefetch(&self) -> usize {
+        // A FIFO receive brings as many of one group as it can: with these, all handlers have a group of their own.
+        let behind = if self.ordered { limits::MAX_BATCH_ENTRIES - 1 } else { 1 };
+        self.prefetch.unwrap_or(self.concurrency.saturating_mul(behind))
+    }
+
+    pub(super) fn asked_message_attributes(&self) -> Vec<&str> {
+        let names = self.message_attribute_names.iter();
+        names
+            .chain(&self.extra_message_attribute_names)
+            .map(String::as_str)
+            .collect()
+    }
+
+    pub(super) fn pollers(&self) -> usize {
+        let in_flight = self.concurrency.saturating_add(self.prefetch());
+        let to_fill = in_flight.div_ceil(limits::MAX_BATCH_ENTRIES);
+        self.pollers.unwrap_or(to_fill.clamp(1, MAX_DEFAULT_POLLERS))
+    }
+}

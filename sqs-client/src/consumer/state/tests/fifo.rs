@@ -1,0 +1,331 @@
+//! Messages that fail in their groups, and messages that come again.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const VISIBILITY: Duration = Duration::from_secs(30);
+
+fn fifo_state(set: impl FnOnce(crate::Consumer) -> crate::Consumer) -> State {
+    let client = Client::builder()
+        .region("us-east-1")
+        .credentials(Credentials::new("x", "x"))
+        .build()
+        .unwrap();
+    let mut state = State::new(&set(client.consumer("q.fifo")).settings, "q.fifo");
+    state.polling = true;
+    // A poll is always under way.
+    state.reserved = 1;
+    state
+}
+
+/// A message of the group whose number is its id.
+fn numbered(group: &str, number: u32, receives: u32) -> Message {
+    let mut message = message(group, &number.to_string());
+    message.message_id = format!("{group}-{number}");
+    message.attributes = MessageSystemAttributes::from_iter([
+        (MessageSystemAttributeName::MessageGroupId, group.to_owned()),
+        (
+            MessageSystemAttributeName::ApproximateReceiveCount,
+            receives.to_string(),
+        ),
+    ]);
+    message
+}
+
+fn receive(state: &mut State, numbers: impl IntoIterator<Item = u32>, receives: u32, now: Instant) {
+    let messages = numbers.into_iter().map(|number| numbered("g", number, receives));
+    state.arrive(messages.collect(), now, now);
+}
+
+/// Keeps up all leases until then, and returns what was returned to the queue on the way.
+fn pass(state: &mut State, from: Instant, until: Instant) -> Vec<String> {
+    let mut back = Vec::new();
+    let mut now = from;
+    while now <= until {
+        let round = state.round(now);
+        for (entry, extension) in &round.extend {
+            entry.lease().extended(now, *extension, now);
+        }
+        for (entry, _) in &round.release {
+            back.push(entry.message().body.clone());
+            state.finish(entry, End::Returned(Duration::ZERO), now);
+        }
+        now += SECOND / 2;
+    }
+    back
+}
+
+#[test]
+fn a_failed_head_is_retried_in_place_and_then_returned_alone() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=10, 1, now);
+    let mut later = now;
+    for retry in 1..=crate::DEFAULT_CONSUMER_RETRIES_IN_PLACE {
+        let head = state.next(later).unwrap();
+        assert!(state.retry_in_place(&head, SECOND, later));
+        assert!(state.next(later).is_none(), "it waits");
+        assert!(pass(&mut state, later, later + 2 * SECOND).is_empty());
+        assert_eq!(head.retries(), retry);
+        later += 2 * SECOND;
+    }
+    let head = state.next(later).unwrap();
+    assert!(!state.retry_in_place(&head, SECOND, later), "often enough");
+    state.finish(&head, End::Returned(SECOND), later);
+    assert!(state.next(later).is_none());
+    assert_eq!(state.held(), 9);
+    receive(&mut state, [1], 2, later);
+    let again = state.next(later).unwrap();
+    assert_eq!(
+        (again.receives(), again.all_retries()),
+        (2, 2),
+        "its handlings are remembered"
+    );
+    state.finish(&again, End::Deleted, later);
+    assert_eq!(bodies(&take_all(&mut state, later)), ["2"]);
+}
+
+#[test]
+fn when_the_head_does_not_come_again_the_next_is_returned_and_comes() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=4, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Returned(5 * SECOND), now);
+    assert!(pass(&mut state, now, now + 14 * SECOND).is_empty(), "not before 15 s");
+    let later = now + 16 * SECOND;
+    assert_eq!(pass(&mut state, now + 14 * SECOND, later), ["2"]);
+    receive(&mut state, [2], 2, later);
+    let second = state.next(later).unwrap();
+    assert_eq!(second.message().body, "2");
+    state.finish(&second, End::Deleted, later);
+    assert_eq!(bodies(&take_all(&mut state, later)), ["3"]);
+    assert!(state.locks_groups.is_none());
+}
+
+#[test]
+fn when_nothing_comes_again_all_are_returned_in_order() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=4, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    assert_eq!(pass(&mut state, now, now + 25 * SECOND), ["2", "3", "4"]);
+    assert_eq!(state.held(), 0);
+    // A competing consumer had it.
+    let later = now + 25 * SECOND;
+    receive(&mut state, [1], 3, later);
+    assert!(state.locks_groups.is_none());
+}
+
+#[test]
+fn a_server_that_locks_groups_is_recognised_and_gets_them_whole() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=4, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    let later = now + 25 * SECOND;
+    assert_eq!(pass(&mut state, now, later).len(), 3);
+    receive(&mut state, 1..=4, 2, later);
+    let head = state.next(later).unwrap();
+    state.finish(&head, End::Returned(Duration::ZERO), later);
+    assert_eq!(pass(&mut state, later, later), ["2", "3", "4"], "at once");
+    assert_eq!(state.room(), Some(1), "nothing is to be in flight behind it");
+    pass(&mut state, later, later + 1_000 * SECOND);
+    assert_eq!(state.room(), Some(10), "it is tried again");
+}
+
+#[test]
+fn while_no_poll_is_under_way_nothing_is_returned() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=4, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    state.reserved = 0;
+    assert!(pass(&mut state, now, now + 60 * SECOND).is_empty());
+    state.reserved = 1;
+    assert_eq!(pass(&mut state, now + 60 * SECOND, now + 61 * SECOND), ["2"]);
+}
+
+#[test]
+fn what_waits_for_failed_messages_takes_no_room_and_is_bounded() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer.concurrency(4).prefetch(8));
+    state.reserved = 0;
+    for group in ["a", "b"] {
+        let messages = (1..=6).map(|number| numbered(group, number, 1)).collect();
+        state.arrive(messages, now, now);
+    }
+    assert_eq!(state.reserve(), None, "12 are held");
+    let heads = take_all(&mut state, now);
+    assert_eq!(heads.len(), 2);
+    state.finish(&heads[0], End::Returned(Duration::ZERO), now);
+    assert!(state.retry_in_place(&heads[1], SECOND, now));
+    assert_eq!((state.backlog.stalled(), state.held()), (11, 11));
+    assert!(state.room().is_some(), "for what comes again");
+    let messages = (1..=3).map(|number| numbered("c", number, 1)).collect();
+    state.arrive(messages, now, now);
+    let head = state.next(now).unwrap();
+    assert!(!state.retry_in_place(&head, SECOND, now), "12 may wait");
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    assert_eq!(bodies(returned(&state.round(now))), ["2", "3"]);
+}
+
+#[test]
+fn a_stop_returns_what_waits_for_a_failed_message_with_its_backoff() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=3, 1, now);
+    let head = state.next(now).unwrap();
+    assert!(state.retry_in_place(&head, 9 * SECOND, now));
+    state.stop(now + SECOND);
+    let round = state.round(now + SECOND);
+    let delays: Vec<_> = round.release.iter().map(|(_, delay)| delay.as_secs()).collect();
+    assert_eq!(
+        (bodies(returned(&round)), delays),
+        (vec!["1".into(), "2".into(), "3".into()], vec![8, 0, 0])
+    );
+}
+
+#[test]
+fn a_message_that_shares_its_turn_or_was_taken_is_not_retried_in_place() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=4, 1, now);
+    let head = state.next(now).unwrap();
+    let behind = state.take_behind(&head, |message| message.body == "2", now);
+    assert!(!state.retry_in_place(&head, SECOND, now));
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    state.finish(&behind[0], End::Returned(Duration::ZERO), now);
+    assert_eq!(state.held(), 2, "the rest waits for both");
+    receive(&mut state, [1, 2], 2, now);
+    let head = state.next(now).unwrap();
+    assert_eq!(head.message().body, "1");
+    assert_eq!(
+        bodies(&state.take_behind(&head, |message| message.body == "2", now)),
+        ["2"]
+    );
+    head.take_message();
+    assert!(!state.retry_in_place(&head, SECOND, now));
+}
+
+#[test]
+fn a_newer_receipt_waits_for_the_older_and_is_deleted_once_that_was_handled() {
+    for fifo in [true, false] {
+        let now = Instant::now();
+        let mut state = fifo_state(|consumer| consumer.ordered(fifo));
+        receive(&mut state, [1], 1, now);
+        let older = state.next(now).unwrap();
+        older.refused();
+        receive(&mut state, [1], 2, now);
+        receive(&mut state, [1], 3, now);
+        assert!(state.next(now).is_none());
+        assert_eq!(state.held(), 2, "one newer receipt is enough");
+        state.finish(&older, End::Handled, now);
+        assert!(state.next(now).is_none());
+        let round = state.round(now);
+        assert_eq!(round.delete.len(), 1);
+        state.finish(&round.delete[0], End::Deleted, now);
+        assert_eq!(state.held(), 0);
+        // It comes again once more.
+        receive(&mut state, [1], 4, now);
+        assert!(state.next(now).is_none());
+        assert_eq!(state.round(now).delete.len(), 1);
+    }
+}
+
+#[test]
+fn a_newer_receipt_is_handled_once_the_older_has_failed() {
+    for fifo in [true, false] {
+        for end in [End::Lost, End::Returned(Duration::ZERO)] {
+            let now = Instant::now();
+            let mut state = fifo_state(|consumer| consumer.ordered(fifo));
+            receive(&mut state, [1, 2], 1, now);
+            let mut older = state.next(now).unwrap();
+            if fifo {
+                assert!(state.retry_in_place(&older, Duration::ZERO, now));
+                state.round(now);
+                older = state.next(now).unwrap();
+            }
+            receive(&mut state, [1], 2, now);
+            state.settling(&older, now);
+            state.finish(&older, end, now);
+            let next = state.next(now).unwrap();
+            assert_eq!((next.message().body.as_str(), next.receives()), ("1", 2));
+            assert_eq!(next.all_retries(), u32::from(fifo), "those of the older receipt count");
+            assert_eq!(state.next(now).is_none(), fifo, "the next of its group waits");
+            state.finish(&next, End::Deleted, now);
+            assert_eq!(state.next(now).is_some(), fifo);
+        }
+    }
+}
+
+#[test]
+fn a_newer_receipt_takes_the_place_of_a_waiting_message() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=3, 1, now);
+    let head = state.next(now).unwrap();
+    receive(&mut state, [2], 2, now);
+    assert_eq!(state.held(), 3);
+    state.finish(&head, End::Deleted, now);
+    let second = state.next(now).unwrap();
+    assert_eq!((second.message().body.as_str(), second.receives()), ("2", 2));
+}
+
+#[test]
+fn what_is_being_returned_and_comes_again_keeps_its_order() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=3, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Lost, now);
+    let round = state.round(now);
+    receive(&mut state, 1..=3, 2, now);
+    for (entry, _) in &round.release {
+        state.finish(entry, End::Returned(Duration::ZERO), now);
+    }
+    for expected in ["1", "2", "3"] {
+        let head = state.next(now).unwrap();
+        assert_eq!(head.message().body, expected);
+        assert!(state.next(now).is_none());
+        state.finish(&head, End::Deleted, now);
+    }
+}
+
+#[test]
+fn the_lease_of_what_waits_is_kept_up_for_as_long_as_it_waits() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer.visibility_timeout(VISIBILITY));
+    receive(&mut state, 1..=3, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Returned(300 * SECOND), now);
+    pass(&mut state, now, now + 299 * SECOND);
+    assert_eq!(state.held(), 2);
+    assert!(
+        state
+            .held
+            .values()
+            .all(|slot| slot.entry.lease().holds(now + 299 * SECOND))
+    );
+}
+
+#[test]
+fn what_waits_behind_can_be_returned_on_request() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=3, 1, now);
+    let head = state.next(now).unwrap();
+    state.return_behind(&head, now);
+    assert_eq!(pass(&mut state, now, now), ["2", "3"]);
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    assert_eq!(state.held(), 0);
+    receive(&mut state, 1..=4, 2, now);
+    for expected in ["1", "2", "3", "4"] {
+        let head = state.next(now).unwrap();
+        assert_eq!(head.message().body, expected);
+        state.finish(&head, End::Deleted, now);
+    }
+}
