@@ -1,11 +1,14 @@
 //! The consumer, on every server: what it handles, holds, gives back, and how it ends.
 
+mod blocking;
 pub mod child;
 mod ending;
 mod handling;
 mod killed;
 mod leases;
+mod neighbours;
 mod polling;
+mod refused;
 mod rejected;
 
 use std::collections::BTreeMap;
@@ -27,6 +30,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials.extend(ending::trials(bench));
     trials.extend(rejected::trials(bench));
     trials.extend(killed::trials(bench));
+    trials.extend(blocking::trials(bench));
+    trials.extend(neighbours::trials(bench));
+    trials.extend(refused::trials(bench));
     trials
 }
 

@@ -53,10 +53,10 @@ impl Write for Log {
 }
 
 /// The counters, and how many values the histograms have, by name and queue.
-type Figures = BTreeMap<(String, String), u64>;
+pub type Figures = BTreeMap<(String, String), u64>;
 
 /// Runs this on a runtime of this thread, where nothing but it is observed.
-fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, Figures)> {
+pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, Figures)> {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -40,7 +40,7 @@ async fn handle(queue: usize, delivery: Delivery, report: Report) -> Result<(), 
     tell('b');
     tokio::time::sleep(Duration::from_millis(1)).await;
     let mut hasher = DefaultHasher::new();
-    (&message.receipt_handle, delivery.receive_count()).hash(&mut hasher);
+    (&message.receipt_handle, delivery.handling_count()).hash(&mut hasher);
     let fails = hasher.finish().is_multiple_of(20);
     tell(if fails { 'f' } else { 'h' });
     if fails { Err(()) } else { Ok(()) }

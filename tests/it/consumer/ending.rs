@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Seen, brisk, embedded, numbered, send, until, view};
 use crate::bench::{Bench, Outcome, trial};
+use crate::telemetry::observe;
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![
@@ -25,11 +26,37 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             Ok(Box::pin(last_poll()))
         }),
         trial(
+            "consumer::an_idle_consumer_stops_at_once_and_without_a_warning",
+            bench,
+            |_| Ok(Box::pin(async { tokio::task::spawn_blocking(idle).await? })),
+        ),
+        trial(
             "consumer::it_ends_within_the_grace_though_nobody_answers",
             bench,
             |_| Ok(Box::pin(silence())),
         ),
     ]
+}
+
+/// With a grace below the wait time, too.
+fn idle() -> Outcome {
+    let (log, _) = observe(async {
+        let (_server, client, queue) = embedded().await?;
+        for grace in [Duration::from_secs(30), Duration::from_secs(5)] {
+            let consumer = client.consumer(&queue).grace(grace);
+            let begin = Instant::now();
+            let moment = Duration::from_millis(500);
+            consumer
+                .run(tokio::time::sleep(moment), |_| pending::<Result<(), ()>>())
+                .await?;
+            let took = begin.elapsed() - moment;
+            ensure!(took < Duration::from_secs(2), "{took:?} with a grace of {grace:?}");
+        }
+        Ok(())
+    })?;
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    ensure!(warnings.is_empty(), "{warnings:#?}");
+    Ok(())
 }
 
 const LONG: Duration = Duration::from_secs(600);
@@ -106,7 +133,8 @@ async fn last_poll() -> Outcome {
     };
     let consumer = brisk(&client, &queue)
         .visibility_timeout(LONG)
-        .wait_time(Duration::from_secs(3));
+        .wait_time(Duration::from_secs(3))
+        .poll_grace(Duration::from_secs(2));
     let poll_is_under_way = async {
         until(|| server.count(Action::ReceiveMessage) == 1)
             .await
@@ -114,7 +142,11 @@ async fn last_poll() -> Outcome {
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let late = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        until(|| server.count(Action::ReceiveMessage) == 1)
+            .await
+            .expect("a poll");
+        // After the end began, and within the grace of the open poll.
+        tokio::time::sleep(Duration::from_millis(600)).await;
         client.send_message(&queue, "late").await.expect("it is sent");
     };
     let (ended, ()) = futures::future::join(consumer.run(poll_is_under_way, handler), late).await;

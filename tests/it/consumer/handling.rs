@@ -47,7 +47,7 @@ fn body(delivery: &Delivery) -> String {
 }
 
 /// How many messages the queue says it has, hidden ones included.
-async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
+pub(super) async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
     let names = [
         sqs_client::QueueAttributeName::ApproximateNumberOfMessages,
         sqs_client::QueueAttributeName::ApproximateNumberOfMessagesNotVisible,

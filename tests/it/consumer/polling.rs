@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::{Delivery, ErrorCode, ErrorKind, MAX_REFUSED_POLLS};
+use sqs_client::{Delivery, ErrorCode, ErrorKind};
 use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
+use tokio::time::Instant;
 
 use super::{Seen, brisk, embedded, numbered, send, until, view};
 use crate::bench::{Bench, Outcome, trial};
@@ -116,10 +117,16 @@ async fn empty() -> Outcome {
 async fn gone() -> Outcome {
     let (server, client, queue) = embedded().await?;
     client.delete_queue(&queue).await?;
-    let run = brisk(&client, &queue).run(pending::<()>(), |_| pending::<Result<(), ()>>());
+    let timeout = Duration::from_secs(2);
+    let begin = Instant::now();
+    let run = brisk(&client, &queue)
+        .refusal_timeout(timeout)
+        .run(pending::<()>(), |_| pending::<Result<(), ()>>());
     let error = run.await.err().context("it ends with an error")?;
     assert_eq!(error.code(), Some(&ErrorCode::QueueDoesNotExist));
-    assert_eq!(server.count(Action::ReceiveMessage), u64::from(MAX_REFUSED_POLLS));
+    let (took, polls) = (begin.elapsed(), server.count(Action::ReceiveMessage));
+    ensure!(took >= timeout && took < timeout * 4, "{took:?}");
+    ensure!((3..20).contains(&polls), "{polls} polls");
     Ok(())
 }
 

@@ -35,6 +35,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             "fifo::a_false_segment_blocks_no_payload_before_it",
             false_segment,
         ),
+        test(
+            bench,
+            "fifo::a_tail_that_is_sent_behind_another_message_is_reached",
+            late_tail,
+        ),
         test(bench, "fifo::a_dead_producers_half_blocks_its_group_alone", || {
             dead_producer(None)
         }),
@@ -186,6 +191,25 @@ pub(super) async fn consume(
 
 pub(super) fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
     groups.values().map(Vec::len).sum()
+}
+
+/// While the consumer has the first segments, the last one comes behind what another producer sent.
+async fn late_tail() -> Outcome {
+    let scene = Scene::new().await?;
+    let mut segments = scene.segments(payload(0, THREE), "g").await?;
+    let last = segments.pop().context("three segments")?;
+    scene.send_raw(&scene.queue, segments).await?;
+    scene.send(payload(1, 100), "g").await?;
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        scene.send_raw(&scene.queue, [last]).await
+    };
+    let consumed = consume(scene.consumer(&scene.queue), |groups| count(groups) == 2);
+    let (sent, arrived) = futures::future::join(late, consumed).await;
+    sent?;
+    assert_eq!(arrived?["g"], [0, 1]);
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
 }
 
 async fn ten_pass() -> Outcome {

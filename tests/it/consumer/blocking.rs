@@ -1,0 +1,123 @@
+//! Handlers that block the runtime's only thread, and messages that come again while or after they are handled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use libtest_mimic::Trial;
+use sqs_client::Delivery;
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+
+use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial(
+            "consumer::a_handler_that_blocks_the_only_thread_has_each_message_once",
+            bench,
+            |_| Ok(Box::pin(async { tokio::task::spawn_blocking(blocked).await? })),
+        ),
+        trial(
+            "consumer::a_message_whose_blocked_handler_failed_is_handled_again",
+            bench,
+            |_| Ok(Box::pin(async { tokio::task::spawn_blocking(failed).await? })),
+        ),
+        trial("consumer::a_second_copy_of_a_message_is_not_handled", bench, |_| {
+            Ok(Box::pin(copies()))
+        }),
+    ]
+}
+
+const VISIBILITY: Duration = Duration::from_secs(1);
+
+/// Runs a consumer on a runtime of one thread, with a server on another, until the queue is empty.
+fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + 'static) -> Outcome {
+    let servers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let (server, client, queue) = servers.block_on(async {
+        let server = EmbeddedServer::start().await?;
+        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let queue = client.create_queue("q").await?.queue_url;
+        send(&client, &queue, numbered(4)).await?;
+        anyhow::Ok((server, client, queue))
+    })?;
+    let consumers = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    consumers.block_on(async {
+        // Connections of the other runtime would wait for its threads.
+        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let queue_view = view(&server, "q");
+        let done = async move { until(|| queue_view.is_empty()).await.expect("all are handled") };
+        let consumer = brisk(&client, &queue).visibility_timeout(VISIBILITY);
+        consumer
+            .run(done, move |delivery| {
+                let handled = handler(&delivery);
+                async move { handled }
+            })
+            .await?;
+        anyhow::Ok(())
+    })?;
+    drop(client);
+    Ok(())
+}
+
+fn blocked() -> Outcome {
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: &Delivery| {
+            std::thread::sleep(VISIBILITY * 2);
+            seen.note(&delivery.message().body, "");
+            Ok(())
+        }
+    };
+    on_one_thread(handler)?;
+    assert_eq!(seen.counts(), (4, 4), "{:?}", seen.all());
+    Ok(())
+}
+
+fn failed() -> Outcome {
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: &Delivery| {
+            let body = &delivery.message().body;
+            seen.note(body, "");
+            if seen.all()[body].len() == 1 {
+                std::thread::sleep(VISIBILITY * 2);
+                return Err(());
+            }
+            Ok(())
+        }
+    };
+    on_one_thread(handler)?;
+    assert_eq!(seen.counts(), (4, 8), "{:?}", seen.all());
+    Ok(())
+}
+
+async fn copies() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    server
+        .faults()
+        .add(Fault::on(Action::ReceiveMessage, FaultKind::Duplicate).times(1));
+    send(&client, &queue, numbered(1)).await?;
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            let seen = seen.clone();
+            async move {
+                seen.note(&delivery.message().body, "");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Ok::<_, ()>(())
+            }
+        }
+    };
+    let queue_view = view(&server, "q");
+    let done = async { until(|| queue_view.is_empty()).await.expect("all are deleted") };
+    brisk(&client, &queue).run(done, handler).await?;
+    ensure!(seen.counts() == (1, 1), "{:?}", seen.all());
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! FIFO groups in which messages fail: what waits behind them is handled once, in order, and does not die with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures::future::BoxFuture;
+use libtest_mimic::Trial;
+use sqs_client::{
+    Consumer, Delivery, MessageSystemAttributeName, Protocol, QueueAttributeName, QueueAttributes, RedrivePolicy,
+};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
+use tokio::time::Instant;
+
+use super::handling::left;
+use super::{Seen, brisk, grouped, send, until};
+use crate::bench::{Backend, Bench, Context, Outcome, Quirk, client_of_embedded, trial};
+use crate::telemetry::observe;
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    let cases: [(&str, Poisoned); 5] = [
+        ("one_poison_message_of_ten_dies_alone", Poisoned::new(1, 10, &[0])),
+        (
+            "poison_in_the_middle_of_five_groups_dies_alone",
+            Poisoned::new(5, 20, &[7]),
+        ),
+        (
+            "several_poison_messages_of_a_group_die_alone",
+            Poisoned::new(1, 10, &[0, 1, 5]),
+        ),
+        (
+            "poison_dies_alone_where_consumers_compete",
+            Poisoned {
+                consumers: 2,
+                ..Poisoned::new(2, 10, &[2])
+            },
+        ),
+        (
+            "poison_dies_alone_by_the_consumers_own_limit",
+            Poisoned {
+                limit: Some(4),
+                ..Poisoned::new(2, 10, &[0, 4])
+            },
+        ),
+    ];
+    let backends = [Backend::Embedded, Backend::ElasticMq];
+    let all = backends
+        .into_iter()
+        .flat_map(|backend| cases.map(|case| (backend, case)));
+    let poisoned = all.map(|(backend, (name, case))| {
+        trial(format!("consumer::{name}::{backend:?}"), bench, move |bench| {
+            let context = Context::new(&bench, backend, Protocol::Json)?;
+            Ok(Box::pin(case.run(context)))
+        })
+    });
+    let mut trials: Vec<_> = poisoned.collect();
+    let of_embedded = |name: &str, test: fn(Context) -> BoxFuture<'static, Outcome>| {
+        trial(format!("consumer::{name}"), bench, move |bench| {
+            let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
+            Ok(test(context))
+        })
+    };
+    trials.extend([
+        trial(
+            "consumer::poison_loses_nothing_where_groups_are_locked::Moto",
+            bench,
+            |bench| {
+                let context = Context::new(&bench, Backend::Moto, Protocol::Json)?;
+                Ok(Box::pin(Poisoned::new(2, 10, &[0, 4]).run(context)))
+            },
+        ),
+        of_embedded("every_seventh_handling_fails_and_order_is_kept", |c| {
+            Box::pin(sevenths(c))
+        }),
+        of_embedded("a_head_that_its_handler_returns_goes_alone", |c| {
+            Box::pin(returned_by_its_handler(c))
+        }),
+        trial("consumer::messages_without_a_group_are_one_group", bench, |_| {
+            Ok(Box::pin(async { tokio::task::spawn_blocking(groupless).await? }))
+        }),
+    ]);
+    trials
+}
+
+/// A FIFO queue with a dead-letter queue for what was received three times.
+struct Queues {
+    context: Context,
+    queue: String,
+    dead: String,
+}
+
+impl Queues {
+    async fn new(context: Context) -> anyhow::Result<Self> {
+        let mut attributes = QueueAttributes::default();
+        attributes.fifo_queue = Some(true);
+        let dead = context.queue_with(".fifo", attributes.clone()).await?;
+        let asked = context
+            .client
+            .get_queue_attributes(&dead, [QueueAttributeName::QueueArn]);
+        let arn = asked.await?.attributes.queue_arn.context("the queue's ARN")?;
+        attributes.redrive_policy = Some(RedrivePolicy::new(arn, 3));
+        let queue = context.queue_with(".fifo", attributes).await?;
+        Ok(Self { context, queue, dead })
+    }
+
+    fn consumer(&self) -> Consumer {
+        // With the default number of retries in place.
+        brisk(&self.context.client, &self.queue).visibility_timeout(Duration::from_secs(3))
+    }
+
+    /// Ends when the queue is empty.
+    async fn emptied(&self) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while left(&self.context, &self.queue).await.expect("a response") > 0 {
+            assert!(Instant::now() < deadline, "it does not come to pass");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The bodies of the dead letters, by their groups.
+    async fn dead(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+        let mut dead = BTreeMap::<_, Vec<_>>::new();
+        while left(&self.context, &self.dead).await? > 0 {
+            let receive = self.context.client.receive_message(&self.dead).max_messages(10);
+            let receive = receive.message_system_attribute_names([MessageSystemAttributeName::MessageGroupId]);
+            for message in receive.await?.messages {
+                let group = message.attributes.message_group_id().unwrap_or_default().to_owned();
+                dead.entry(group).or_default().push(message.body);
+                self.context
+                    .client
+                    .delete_message(&self.dead, message.receipt_handle)
+                    .await?;
+            }
+        }
+        Ok(dead)
+    }
+}
+
+fn group_of(delivery: &Delivery) -> String {
+    let group = delivery.message().attributes.message_group_id();
+    group.unwrap_or_default().to_owned()
+}
+
+/// Groups in which the messages of some numbers always fail.
+#[derive(Clone, Copy)]
+struct Poisoned {
+    groups: usize,
+    each: usize,
+    poison: &'static [usize],
+    consumers: usize,
+    /// How often a message is handled before the consumer itself moves it.
+    limit: Option<u32>,
+}
+
+impl Poisoned {
+    const fn new(groups: usize, each: usize, poison: &'static [usize]) -> Self {
+        Self {
+            groups,
+            each,
+            poison,
+            consumers: 1,
+            limit: None,
+        }
+    }
+
+    async fn run(self, context: Context) -> Outcome {
+        let Self {
+            groups, each, poison, ..
+        } = self;
+        let queues = Queues::new(context).await?;
+        send(&queues.context.client, &queues.queue, grouped(groups, each)).await?;
+        let (seen, failed) = (Seen::default(), Seen::default());
+        let handler = {
+            let (seen, failed) = (seen.clone(), failed.clone());
+            move |delivery: Delivery| {
+                let (seen, failed) = (seen.clone(), failed.clone());
+                async move {
+                    let number: usize = delivery.message().body.parse().map_err(drop)?;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    let noted = if poison.contains(&number) { &failed } else { &seen };
+                    noted.note(&group_of(&delivery), &delivery.message().body);
+                    if poison.contains(&number) { Err(()) } else { Ok(()) }
+                }
+            }
+        };
+        let running = (0..self.consumers).map(|_| {
+            let consumer = queues.consumer();
+            let consumer = match self.limit {
+                Some(limit) => consumer.poison_queue(limit, &queues.dead),
+                None => consumer,
+            };
+            consumer.run(queues.emptied(), handler.clone())
+        });
+        for ended in futures::future::join_all(running).await {
+            ended?;
+        }
+        let numbers = |dies: bool| -> Vec<String> {
+            let numbers = (0..each).filter(|number| poison.contains(number) == dies);
+            numbers.map(|number| number.to_string()).collect()
+        };
+        let (dead, handled) = (queues.dead().await?, seen.all());
+        if queues.context.backend.has(Quirk::LocksGroups) {
+            return self.nothing_is_lost(&dead, &handled);
+        }
+        assert_eq!((dead.len(), handled.len()), (groups, groups));
+        for group in dead.keys() {
+            assert_eq!(dead[group], numbers(true), "{group}: dead");
+            assert_eq!(handled[group], numbers(false), "{group}: handled");
+        }
+        let (least, most) = self.limit.map_or((3, 9), |limit| (limit as usize, limit as usize));
+        for (group, failures) in failed.all() {
+            let handlings = failures.len();
+            ensure!(
+                (least * poison.len()..=most * poison.len()).contains(&handlings),
+                "{group}: {handlings}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Where a group is locked while any of it is in flight, each failure costs those behind it a receive.
+    fn nothing_is_lost(self, dead: &BTreeMap<String, Vec<String>>, handled: &BTreeMap<String, Vec<String>>) -> Outcome {
+        for group in (0..self.groups).map(|group| format!("group-{group}")) {
+            let numbers = [dead, handled].into_iter().filter_map(|numbers| numbers.get(&group));
+            let numbers: BTreeSet<&String> = numbers.flatten().collect();
+            assert_eq!(numbers.len(), self.each, "{group}");
+        }
+        Ok(())
+    }
+}
+
+async fn sevenths(c: Context) -> Outcome {
+    let queues = Queues::new(c).await?;
+    let (groups, each) = (5, 40);
+    send(&queues.context.client, &queues.queue, grouped(groups, each)).await?;
+    let (begun, seen, calls) = (Seen::default(), Seen::default(), Arc::new(AtomicUsize::new(0)));
+    let handler = {
+        let (begun, seen) = (begun.clone(), seen.clone());
+        move |delivery: Delivery| {
+            let (begun, seen, calls) = (begun.clone(), seen.clone(), calls.clone());
+            async move {
+                begun.note(&group_of(&delivery), &delivery.message().body);
+                if calls.fetch_add(1, Ordering::SeqCst) % 7 == 3 {
+                    return Err(());
+                }
+                seen.note(&group_of(&delivery), &delivery.message().body);
+                Ok(())
+            }
+        }
+    };
+    queues.consumer().run(queues.emptied(), handler).await?;
+    let expected: Vec<_> = (0..each).map(|number| number.to_string()).collect();
+    for (group, numbers) in seen.all() {
+        assert_eq!(numbers, expected, "{group}");
+    }
+    for (group, numbers) in begun.all() {
+        let numbers: Vec<usize> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
+        ensure!(numbers.is_sorted(), "{group}: {numbers:?}");
+    }
+    assert_eq!(queues.dead().await?, BTreeMap::new());
+    Ok(())
+}
+
+async fn returned_by_its_handler(c: Context) -> Outcome {
+    let queues = Queues::new(c).await?;
+    send(&queues.context.client, &queues.queue, grouped(1, 10)).await?;
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            let seen = seen.clone();
+            async move {
+                let body = delivery.message().body.clone();
+                seen.note(&body, &delivery.receive_count().to_string());
+                if body == "0" && delivery.receive_count() < 3 {
+                    return delivery.nack(Duration::ZERO).await.map_err(drop);
+                }
+                Ok(())
+            }
+        }
+    };
+    queues.consumer().run(queues.emptied(), handler).await?;
+    for (body, receives) in seen.all() {
+        let expected: &[&str] = if body == "0" { &["1", "2", "3"] } else { &["1"] };
+        assert_eq!(receives, expected, "{body}");
+    }
+    assert_eq!(queues.dead().await?, BTreeMap::new());
+    Ok(())
+}
+
+fn groupless() -> Outcome {
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen_most = most.clone();
+    let (log, _) = observe(async move {
+        let server = EmbeddedServer::start().await?;
+        let client = client_of_embedded(&server).build()?;
+        let mut attributes = QueueAttributes::default();
+        attributes.fifo_queue = Some(true);
+        let queue = client.create_queue("q.fifo").attributes(attributes).await?.queue_url;
+        // A server that does not tell groups.
+        let messages: Vec<_> = (0..8)
+            .map(|number| format!(r#"{{"MessageId":"m{number}","ReceiptHandle":"r{number}","Body":"{number}"}}"#))
+            .collect();
+        let reply = Reply::new(200)
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(&format!(r#"{{"Messages":[{}]}}"#, messages.join(",")));
+        server
+            .faults()
+            .add(Fault::on(Action::ReceiveMessage, FaultKind::Reply(reply)).times(1));
+        let (seen, at_once) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+        let handler = {
+            let seen = seen.clone();
+            move |delivery: Delivery| {
+                let (seen, at_once, most) = (seen.clone(), at_once.clone(), most.clone());
+                async move {
+                    most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    at_once.fetch_sub(1, Ordering::SeqCst);
+                    seen.note(&delivery.message().body, "");
+                    // It cannot be deleted: the server does not know it.
+                    pending::<Result<(), ()>>().await
+                }
+            }
+        };
+        let first = async { until(|| seen.counts().1 >= 1).await.expect("one is handled") };
+        let run = brisk(&client, &queue).grace(Duration::from_millis(500)).run(
+            async {
+                first.await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            },
+            handler,
+        );
+        run.await?;
+        Ok(())
+    })?;
+    assert_eq!(seen_most.load(Ordering::SeqCst), 1, "handled at a time");
+    let warnings = log
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains("group"));
+    assert_eq!(warnings.count(), 1, "warnings");
+    Ok(())
+}
