@@ -163,7 +163,7 @@ async fn ends_by_itself() -> Outcome {
     let grace = Duration::from_secs(60);
     let run = scene
         .consumer(Duration::ZERO)
-        .configure(|consumer| consumer.grace(grace))
+        .configure(|consumer| consumer.grace(grace).refusal_timeout(Duration::from_secs(2)))
         .run(std::future::pending::<()>(), |_| async { Ok::<(), Outcome>(()) });
     let begin = Instant::now();
     let ended = timeout(grace / 2, run).await.context("it waits out its grace")?;
