@@ -179,7 +179,7 @@ impl Consumer {
         self
     }
 
-    /// Sets how long a poll that is open at the [end](Self::run#the-end) may go on before it is dropped. A longer time
+    /// Sets how long a poll that is open at the end of [`run`](Self::run) may go on before it is dropped. A longer time
     /// strands fewer messages: what SQS has sent into a dropped poll stays in flight for one visibility timeout.
     /// Default: [`DEFAULT_CONSUMER_POLL_GRACE`].
     pub fn poll_grace(mut self, grace: Duration) -> Self {
