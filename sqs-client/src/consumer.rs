@@ -5,6 +5,7 @@
 //! from it, and `run` is a loop over the stream.
 
 mod around;
+mod arrival;
 mod backlog;
 mod deliveries;
 mod delivery;
@@ -15,7 +16,6 @@ mod pace;
 mod poison;
 mod poller;
 mod recent;
-mod rejected;
 mod requests;
 mod run;
 mod settings;
@@ -56,7 +56,8 @@ pub use settings::{
 ///   group count as one group.
 /// * **Rejected messages.** A message that cannot be read, or whose MD5 does not match, is logged, and returned to the
 ///   queue by the [backoff](Self::backoff), as if its handling had failed. Where order is kept, nothing of its group that
-///   came after it is handled.
+///   came after it is handled before, and what is in flight behind it stays so. A redrive policy takes only the
+///   rejected message.
 /// * **Poll errors.** After a failed poll the next waits, for longer each time, up to 20 seconds. Faults of the network,
 ///   of proxies and of the credentials provider never end the consumer. Refusals by SQS end it with the error once they
 ///   have lasted for the [`refusal_timeout`](Self::refusal_timeout), such as: no such queue, or no permission.

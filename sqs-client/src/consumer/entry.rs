@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::arrival::{Arrival, Turn};
 use super::backlog::Place;
 use super::lease::Lease;
 use crate::types::Message;
@@ -18,6 +19,7 @@ pub(super) struct Entry {
     message: Mutex<Arc<Message>>,
     /// Its FIFO group, where groups are kept in order.
     pub(super) group: Option<String>,
+    pub(super) turn: Turn,
     /// Its place in the group: that of its first receipt by this consumer.
     place: AtomicU64,
     /// The number of retries in place after earlier receives by this consumer.
@@ -34,11 +36,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(id: u64, group: Option<String>, message: Message, lease: Lease) -> Self {
+    pub(super) fn new(id: u64, group: Option<String>, arrival: Arrival, lease: Lease) -> Self {
         Self {
             id,
-            message: Mutex::new(Arc::new(message)),
+            message: Mutex::new(Arc::new(arrival.message)),
             group,
+            turn: arrival.turn,
             place: AtomicU64::new(id),
             earlier_retries: AtomicU32::new(0),
             retries: AtomicU32::new(0),

@@ -8,9 +8,9 @@ use futures_util::future::{Either, select};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::arrival;
 use super::lease;
 use super::pace::{Pace, Polled};
-use super::rejected;
 use super::shared::{Shared, woken};
 use super::telemetry::AGE;
 use crate::error::Error;
@@ -110,17 +110,15 @@ impl Reservation {
             some if some < self.slots => Polled::Some,
             _ => Polled::Full,
         };
+        self.note_ages(&received.messages);
         let ordered = self.shared.settings.ordered;
-        let (messages, returns) = rejected::separate(received, ordered, |receives| self.shared.backoff(receives));
-        self.note_ages(&messages);
-        let (confirmed, messages) = confirmed(&self.shared, asked, messages).await;
-        // Returned messages keep their slots until the server has confirmed it.
-        let reserved = std::mem::replace(&mut self.slots, returns.len());
+        let arrivals = arrival::decide(received, ordered, |receives| self.shared.backoff(receives));
+        let (confirmed, arrivals) = arrival::confirmed(&self.shared, asked, arrivals).await;
+        let reserved = std::mem::take(&mut self.slots);
         self.shared.update(|state| {
-            state.unreserve(reserved.saturating_sub(returns.len()));
-            state.arrive(messages, confirmed, Instant::now());
+            state.unreserve(reserved);
+            state.arrive(arrivals, confirmed, Instant::now());
         });
-        rejected::return_to_queue(&self.shared, returns, asked).await;
         polled
     }
 }
@@ -175,25 +173,6 @@ async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<Receiv
                 .chain(settings.system_attribute_names.clone()),
         );
     request.await
-}
-
-/// The messages, where their lease lasts. After a receive that took long, as it was tried again, it may not: then they
-/// are kept only if the server confirms for all that they are still hidden. Those that are not kept come again.
-async fn confirmed(shared: &Shared, asked: Instant, messages: Vec<Message>) -> (Instant, Vec<Message>) {
-    let visibility = shared.settings.visibility_timeout;
-    if messages.is_empty() || asked.elapsed() < lease::usable(visibility).mul_f64(0.9) {
-        return (asked, messages);
-    }
-    let asked = Instant::now();
-    let handles = messages.iter().map(|message| message.receipt_handle.as_str());
-    let extensions = handles.map(|handle| shared.requests.change_visibility(handle.to_owned(), visibility));
-    match futures_util::future::try_join_all(extensions).await {
-        Ok(_) => (asked, messages),
-        Err(error) => {
-            tracing::warn!(%error, messages = messages.len(), "received too late to be held");
-            (asked, Vec::new())
-        }
-    }
 }
 
 #[cfg(test)]

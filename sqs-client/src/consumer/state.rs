@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Settings;
+use super::arrival::Turn;
 use super::backlog::Backlog;
 use super::entry::Entry;
 use super::lease;
@@ -214,6 +215,10 @@ impl State {
                 continue;
             }
             let holds = entry.lease().holds(now);
+            if holds && entry.turn != Turn::Handle {
+                self.give_back(&entry, Duration::ZERO, now);
+                continue;
+            }
             if holds {
                 self.enter(entry.id, Phase::Out, now);
                 return Some(entry);
@@ -253,10 +258,11 @@ impl State {
         self.enter(entry.id, Phase::Settling, now);
     }
 
-    /// It is to be returned to the queue, and visible after this time.
+    /// It is to be returned to the queue, and visible after this time; a rejected message after its own, if that is
+    /// longer.
     pub(super) fn give_back(&mut self, entry: &Arc<Entry>, delay: Duration, now: Instant) {
         if self.enter(entry.id, Phase::Releasing, now) {
-            self.release.push((entry.clone(), delay));
+            self.release.push((entry.clone(), delay.max(entry.turn.delay())));
         }
     }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
-use sqs_client::{AckOutcome, Delivery};
-use sqs_tests::embedded::{Action, Fault, FaultKind, Place};
+use sqs_client::{AckOutcome, Delivery, QueueAttributes};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Place};
 
-use super::{Seen, brisk, embedded, numbered, send, until, view};
-use crate::bench::{Bench, Outcome, trial};
+use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
+use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![
@@ -29,6 +29,14 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         }),
         trial("consumer::backoff_hides_what_failed", bench, |_| {
             Ok(Box::pin(backoff()))
+        }),
+        trial(
+            "consumer::one_refused_extension_of_a_late_receive_costs_no_other",
+            bench,
+            |_| Ok(Box::pin(late("q"))),
+        ),
+        trial("consumer::a_late_receive_keeps_the_order_of_a_group", bench, |_| {
+            Ok(Box::pin(late("q.fifo")))
         }),
     ]
 }
@@ -141,5 +149,49 @@ async fn backoff() -> Outcome {
         matches!(hidden, Some(Place::InFlight(time)) if time <= Duration::from_secs(1000)),
         "{hidden:?}"
     );
+    Ok(())
+}
+
+/// Ten messages are received when their lease is nearly over, and the server refuses to extend one of them.
+async fn late(name: &str) -> Outcome {
+    let server = EmbeddedServer::start().await?;
+    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let is_fifo = name.ends_with(".fifo");
+    let mut attributes = QueueAttributes::default();
+    attributes.fifo_queue = is_fifo.then_some(true);
+    let queue = client.create_queue(name).attributes(attributes).await?.queue_url;
+    let messages = if is_fifo { grouped(1, 10) } else { numbered(10) };
+    send(&client, &queue, messages).await?;
+    let delay = FaultKind::Delay(Duration::from_millis(2_800));
+    server.faults().add(Fault::on(Action::ReceiveMessage, delay).times(1));
+    let refusing = server.faults().add(Fault::on(
+        Action::ChangeMessageVisibilityBatch,
+        FaultKind::FailEntries(1),
+    ));
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |delivery: Delivery| {
+            seen.note("number", &delivery.message().body);
+            seen.note("receives", &delivery.receive_count().to_string());
+            std::future::ready(Ok::<_, ()>(()))
+        }
+    };
+    let done = async {
+        until(|| server.faults().fired(refusing) > 5).await.expect("it refuses");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        server.faults().remove(refusing);
+        until(|| view(&server, name).is_empty()).await.expect("all are handled");
+    };
+    brisk(&client, &queue).concurrency(10).run(done, handler).await?;
+    let seen = seen.all();
+    let once = seen["receives"].iter().filter(|receives| *receives == "1").count();
+    if is_fifo {
+        let expected: Vec<_> = (0..10).map(|number| number.to_string()).collect();
+        assert_eq!(seen["number"], expected);
+        ensure!(seen["receives"].is_sorted() && once < 10, "{seen:?}");
+    } else {
+        assert_eq!((once, seen["receives"].len()), (9, 10), "{seen:?}");
+    }
     Ok(())
 }

@@ -86,14 +86,14 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
 }
 
 /// A FIFO queue with a dead-letter queue for what was received three times.
-struct Queues {
+pub(super) struct Queues {
     context: Context,
-    queue: String,
+    pub(super) queue: String,
     dead: String,
 }
 
 impl Queues {
-    async fn new(context: Context) -> anyhow::Result<Self> {
+    pub(super) async fn new(context: Context) -> anyhow::Result<Self> {
         let mut attributes = QueueAttributes::default();
         attributes.fifo_queue = Some(true);
         let dead = context.queue_with(".fifo", attributes.clone()).await?;
@@ -106,13 +106,13 @@ impl Queues {
         Ok(Self { context, queue, dead })
     }
 
-    fn consumer(&self) -> Consumer {
+    pub(super) fn consumer(&self) -> Consumer {
         // With the default number of retries in place.
         brisk(&self.context.client, &self.queue).visibility_timeout(Duration::from_secs(3))
     }
 
     /// Ends when the queue is empty.
-    async fn emptied(&self) {
+    pub(super) async fn emptied(&self) {
         let deadline = Instant::now() + Duration::from_secs(120);
         while left(&self.context, &self.queue).await.expect("a response") > 0 {
             assert!(Instant::now() < deadline, "it does not come to pass");
@@ -121,7 +121,7 @@ impl Queues {
     }
 
     /// The bodies of the dead letters, by their groups.
-    async fn dead(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    pub(super) async fn dead(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
         let mut dead = BTreeMap::<_, Vec<_>>::new();
         while left(&self.context, &self.dead).await? > 0 {
             let receive = self.context.client.receive_message(&self.dead).max_messages(10);

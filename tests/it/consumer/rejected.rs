@@ -10,8 +10,9 @@ use sqs_client::{Delivery, OutgoingMessage, QueueAttributes};
 use sqs_extended::ExtendedClient;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
-use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use super::neighbours::Queues;
+use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
+use crate::bench::{Backend, Bench, Context, Outcome, client_of_embedded, trial};
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![
@@ -20,6 +21,9 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         }),
         trial("consumer::nothing_of_a_group_passes_a_bad_message", bench, |_| {
             Ok(Box::pin(in_order()))
+        }),
+        trial("consumer::one_bad_message_of_a_group_dies_alone", bench, |_| {
+            Ok(Box::pin(dies_alone()))
         }),
         trial(
             "consumer::a_bad_message_is_one_rejected_one_of_an_extended_receive",
@@ -106,6 +110,29 @@ async fn in_order() -> Outcome {
     let seen = seen.all();
     assert_eq!(seen["a"], ["a0", "a1", "a2", "a3", "a4"]);
     assert_eq!(seen["b"], ["b0", "b1", "b2", "b3", "b4"]);
+    Ok(())
+}
+
+async fn dies_alone() -> Outcome {
+    for bad in ["0", "4", "9"] {
+        let (server, client, _) = embedded().await?;
+        let context = Context {
+            client: client.clone(),
+            backend: Backend::Embedded,
+        };
+        let queues = Queues::new(context).await?;
+        send(&client, &queues.queue, grouped(2, 10)).await?;
+        let stop_spoiling = spoil(&server, bad);
+        let seen = Seen::default();
+        queues.consumer().run(queues.emptied(), noting(&seen)).await?;
+        stop_spoiling();
+        let dead = queues.dead().await?;
+        let good: Vec<_> = (0..10).map(|number| number.to_string()).filter(|n| n != bad).collect();
+        for group in ["group-0", "group-1"] {
+            assert_eq!(dead.get(group), Some(&vec![bad.to_owned()]), "{group}: dead");
+            assert_eq!(seen.all().get(group), Some(&good), "{group}: handled");
+        }
+    }
     Ok(())
 }
 

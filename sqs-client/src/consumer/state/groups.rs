@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Phase, State};
+use crate::consumer::arrival::Turn;
 use crate::consumer::backlog::{Place, Then};
 use crate::consumer::entry::Entry;
 use crate::types::Message;
@@ -85,9 +86,9 @@ impl State {
         let Some(group) = head.group.as_deref().filter(|_| claims) else {
             return Vec::new();
         };
-        let taken = self
-            .backlog
-            .claim_behind(group, |entry| entry.lease().holds(now) && filter(&entry.message()));
+        let taken = self.backlog.claim_behind(group, |entry| {
+            entry.turn == Turn::Handle && entry.lease().holds(now) && filter(&entry.message())
+        });
         for entry in &taken {
             if let Some(slot) = self.held.get_mut(&entry.id) {
                 slot.claims = true;

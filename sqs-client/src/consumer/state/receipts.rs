@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{End, Phase, Slot, State};
+use crate::consumer::arrival::{Arrival, Turn};
 use crate::consumer::entry::Entry;
 use crate::consumer::lease::Lease;
-use crate::types::Message;
 
 impl State {
     /// Holds what a receive, sent no earlier than `asked`, brought.
-    pub(in crate::consumer) fn arrive(&mut self, messages: Vec<Message>, asked: Instant, now: Instant) {
-        self.hurry |= !messages.is_empty() && (self.held.is_empty() || now >= asked + self.tick());
-        for message in messages {
-            let entry = self.entry(message, asked);
+    pub(in crate::consumer) fn arrive(&mut self, arrivals: Vec<Arrival>, asked: Instant, now: Instant) {
+        self.hurry |= !arrivals.is_empty() && (self.held.is_empty() || now >= asked + self.tick());
+        for arrival in arrivals {
+            let entry = self.entry(arrival, asked);
             let slot = Slot {
                 entry: entry.clone(),
                 phase: Phase::Waiting,
@@ -28,11 +28,11 @@ impl State {
         }
     }
 
-    fn entry(&mut self, message: Message, asked: Instant) -> Arc<Entry> {
+    fn entry(&mut self, arrival: Arrival, asked: Instant) -> Arc<Entry> {
         self.next_id += 1;
-        let group = self.group_of(&message);
-        let returned = self.recall(&message, asked);
-        let entry = Entry::new(self.next_id, group, message, Lease::new(asked, self.visibility));
+        let group = self.group_of(&arrival.message);
+        let returned = self.recall(&arrival.message, asked);
+        let entry = Entry::new(self.next_id, group, arrival, Lease::new(asked, self.visibility));
         if let Some((place, retries)) = returned {
             entry.succeeds(place, retries);
         }
@@ -43,7 +43,10 @@ impl State {
         if self.stopping {
             self.give_back(entry, Duration::ZERO, now);
         } else if !self.joins_an_older_receipt(entry, now) {
-            self.wait(entry);
+            match entry.turn {
+                Turn::ReturnAtOnce(_) => self.give_back(entry, Duration::ZERO, now),
+                Turn::Handle | Turn::Return(_) => self.wait(entry),
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 use super::round::Round;
 use super::*;
+use crate::consumer::arrival::Arrival;
 use crate::types::Message;
 use crate::types::{MessageSystemAttributeName, MessageSystemAttributes};
 use crate::{Client, Credentials};
@@ -25,7 +26,11 @@ fn message(group: &str, body: &str) -> Message {
 
 fn arrive(state: &mut State, messages: &[(&str, &str)], now: Instant) {
     let messages = messages.iter().map(|(group, body)| message(group, body)).collect();
-    state.arrive(messages, now, now);
+    hold(state, messages, now);
+}
+
+fn hold(state: &mut State, messages: Vec<Message>, now: Instant) {
+    state.arrive(messages.into_iter().map(Arrival::from).collect(), now, now);
 }
 
 fn bodies<'a>(entries: impl IntoIterator<Item = &'a Arc<Entry>>) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Messages that fail in their groups, and messages that come again.
 
 use super::*;
+use crate::consumer::arrival::Turn;
 
 const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -34,7 +35,7 @@ fn numbered(group: &str, number: u32, receives: u32) -> Message {
 
 fn receive(state: &mut State, numbers: impl IntoIterator<Item = u32>, receives: u32, now: Instant) {
     let messages = numbers.into_iter().map(|number| numbered("g", number, receives));
-    state.arrive(messages.collect(), now, now);
+    hold(state, messages.collect(), now);
 }
 
 /// Keeps up all leases until then, and returns what was returned to the queue on the way.
@@ -156,7 +157,7 @@ fn what_waits_for_failed_messages_takes_no_room_and_is_bounded() {
     state.reserved = 0;
     for group in ["a", "b"] {
         let messages = (1..=6).map(|number| numbered(group, number, 1)).collect();
-        state.arrive(messages, now, now);
+        hold(&mut state, messages, now);
     }
     assert_eq!(state.reserve(), None, "12 are held");
     let heads = take_all(&mut state, now);
@@ -166,7 +167,7 @@ fn what_waits_for_failed_messages_takes_no_room_and_is_bounded() {
     assert_eq!((state.backlog.stalled(), state.held()), (11, 11));
     assert!(state.room().is_some(), "for what comes again");
     let messages = (1..=3).map(|number| numbered("c", number, 1)).collect();
-    state.arrive(messages, now, now);
+    hold(&mut state, messages, now);
     let head = state.next(now).unwrap();
     assert!(!state.retry_in_place(&head, SECOND, now), "12 may wait");
     state.finish(&head, End::Returned(Duration::ZERO), now);
@@ -327,5 +328,86 @@ fn what_waits_behind_can_be_returned_on_request() {
         let head = state.next(now).unwrap();
         assert_eq!(head.message().body, expected);
         state.finish(&head, End::Deleted, now);
+    }
+}
+
+/// Receives messages of these numbers, of which one was rejected.
+fn receive_rejected(state: &mut State, numbers: impl IntoIterator<Item = u32>, rejected: u32, now: Instant) {
+    let arrival = |number| Arrival {
+        message: numbered("g", number, 1),
+        turn: if number == rejected {
+            Turn::Return(5 * SECOND)
+        } else {
+            Turn::Handle
+        },
+    };
+    state.arrive(numbers.into_iter().map(arrival).collect(), now, now);
+}
+
+#[test]
+fn a_rejected_message_is_returned_alone_in_its_turn_and_nothing_passes_it() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer.concurrency(1));
+    receive_rejected(&mut state, 1..=4, 2, now);
+    let head = state.next(now).unwrap();
+    assert_eq!(head.message().body, "1");
+    assert!(state.round(now).release.is_empty(), "it is not its turn");
+    state.finish(&head, End::Deleted, now);
+    assert!(state.next(now).is_none());
+    assert!(!state.wakes().stream, "it takes no handler's place");
+    let round = state.round(now);
+    assert_eq!(bodies(returned(&round)), ["2"]);
+    assert_eq!(round.release[0].1, 5 * SECOND);
+    state.finish(&round.release[0].0, End::Returned(5 * SECOND), now);
+    assert!(state.next(now).is_none());
+    let later = now + 6 * SECOND;
+    assert!(pass(&mut state, now, later).is_empty());
+    assert_eq!(state.held(), 2, "those behind it stay in flight");
+    // Now it can be read.
+    receive(&mut state, [2], 2, later);
+    for expected in ["2", "3", "4"] {
+        let head = state.next(later).unwrap();
+        assert_eq!(head.message().body, expected);
+        state.finish(&head, End::Deleted, later);
+    }
+}
+
+#[test]
+fn a_rejected_message_is_not_taken_from_behind_another_and_keeps_its_backoff_at_a_stop() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive_rejected(&mut state, 1..=3, 2, now);
+    let head = state.next(now).unwrap();
+    assert_eq!(bodies(&state.take_behind(&head, |_| true, now)), ["3"]);
+    state.stop(now);
+    let round = state.round(now);
+    assert_eq!(
+        (bodies(returned(&round)), round.release[0].1),
+        (vec!["2".into()], 5 * SECOND)
+    );
+}
+
+#[test]
+fn a_rejected_receipt_of_a_message_that_is_being_handled_waits_for_its_end() {
+    for ordered in [true, false] {
+        for (end, deleted) in [(End::Handled, 1), (End::Lost, 0)] {
+            let now = Instant::now();
+            let mut state = fifo_state(|consumer| consumer.ordered(ordered));
+            receive(&mut state, [1], 1, now);
+            let older = state.next(now).unwrap();
+            older.refused();
+            let message = numbered("g", 1, 2);
+            let turn = if ordered {
+                Turn::Return(SECOND)
+            } else {
+                Turn::ReturnAtOnce(SECOND)
+            };
+            state.arrive(vec![Arrival { message, turn }], now, now);
+            assert!(state.next(now).is_none() && state.round(now).release.is_empty());
+            state.finish(&older, end, now);
+            assert!(state.next(now).is_none(), "it is not handled");
+            let round = state.round(now);
+            assert_eq!((round.delete.len(), round.release.len()), (deleted, 1 - deleted));
+        }
     }
 }
