@@ -19,16 +19,16 @@ type Attributes = BTreeMap<String, MessageAttributeValue>;
 /// From how many bodies on it is faster to hash them side by side.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Checks that what was sent is what the server says it stored.
-pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Result<(), Error> {
+/// Checks of each message that what was sent is what the server says it stored.
+pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Vec<Result<(), Error>> {
     let bodies = sent.iter().map(|(message, output)| Said {
         of: message.body.as_str(),
         md5: output.md5_of_message_body.as_deref(),
         named: "MD5OfMessageBody",
         message_id: &output.message_id,
     });
-    check_bodies(bodies).into_iter().collect::<Result<(), Error>>()?;
-    let mut attributes = sent.iter().flat_map(|(message, output)| {
+    let bodies = check_bodies(bodies);
+    let attributes = sent.iter().map(|(message, output)| {
         let user = Said {
             of: &message.message_attributes,
             md5: output.md5_of_message_attributes.as_deref(),
@@ -41,9 +41,10 @@ pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Re
             named: "MD5OfMessageSystemAttributes",
             message_id: &output.message_id,
         };
-        [user, system]
+        check_attributes(&user).and_then(|()| check_attributes(&system))
     });
-    attributes.try_for_each(|said| check_attributes(&said))
+    let checked = bodies.into_iter().zip(attributes);
+    checked.map(|(body, attributes)| body.and(attributes)).collect()
 }
 
 /// Finds the messages that are not what the server says it sent, by their indices in ascending order.

@@ -110,5 +110,5 @@ pub use types::{
     DeduplicationScope, DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,
     MessageMoveTaskStatus, MessageSystemAttributeName, MessageSystemAttributes, OutgoingMessage, PolicyEffect,
     PolicyStatement, QueueAttributeName, QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy,
-    RejectedMessage, SendMessageBatchEntry, SendMessageBatchResultEntry,
+    RejectedMessage, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry,
 };

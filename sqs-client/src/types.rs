@@ -25,7 +25,7 @@ pub use access_policy::{AccessPolicy, PolicyEffect, PolicyStatement};
 pub use attribute_value::MessageAttributeValue;
 pub use batch::{
     BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry,
-    SendMessageBatchEntry, SendMessageBatchResultEntry,
+    SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry,
 };
 pub use fifo::{DeduplicationScope, FifoThroughputLimit};
 pub use message::Message;

@@ -1,5 +1,6 @@
 //! Batches of any length: one result for each input, whatever the server does to some entries.
 
+mod damaged;
 mod groups;
 mod lost;
 mod sizes;
@@ -35,6 +36,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             Ok(Box::pin(failed_request()))
         }),
     ];
+    trials.extend(damaged::trials(bench));
     trials.extend(groups::trials(bench));
     trials.extend(lost::trials(bench));
     trials.extend(sizes::trials(bench));

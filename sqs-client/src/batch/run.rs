@@ -8,7 +8,7 @@ use super::plan::Fill;
 use super::{Batch, keeps_order};
 use crate::client::Client;
 use crate::error::Error;
-use crate::types::{BatchOutput, BatchResultErrorEntry};
+use crate::types::{BatchOutput, BatchResultErrorEntry, UnconfirmedEntry};
 
 /// A queue that batches are sent to.
 #[derive(Clone, Debug)]
@@ -215,6 +215,9 @@ impl<'a, B: Batch> Ledger<'a, B> {
         }
         for failed in &output.failed {
             self.settle(&failed.id, Err(Error::entry(failed)));
+        }
+        for UnconfirmedEntry { id, error } in output.unconfirmed {
+            self.settle(&id, Err(error));
         }
         for entry in entries {
             if self.slot(B::id(entry)).is_some_and(|slot| slot.result.is_none()) {

@@ -16,7 +16,7 @@ pub struct ChangeMessageVisibilityBatch {
     pub entries: Vec<ChangeMessageVisibilityBatchEntry>,
 }
 
-/// The answer to [`ChangeMessageVisibilityBatch`]: every entry is in one of the two lists.
+/// The answer to [`ChangeMessageVisibilityBatch`]: every entry is in one of the three lists.
 pub type ChangeMessageVisibilityBatchOutput = BatchOutput;
 
 operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatchOutput {
@@ -24,6 +24,14 @@ operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatch
 
     fn messages(&self, output: &ChangeMessageVisibilityBatchOutput) -> usize {
         output.successful.len()
+    }
+
+    fn read(json: &[u8]) -> Result<ChangeMessageVisibilityBatchOutput, serde_json::Error> {
+        BatchOutput::read(json)
+    }
+
+    fn report(&self, output: &ChangeMessageVisibilityBatchOutput) {
+        output.report();
     }
 
     fn validate(&self) -> Result<(), Error> {

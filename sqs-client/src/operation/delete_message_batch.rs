@@ -16,7 +16,7 @@ pub struct DeleteMessageBatch {
     pub entries: Vec<DeleteMessageBatchEntry>,
 }
 
-/// The answer to [`DeleteMessageBatch`]: every entry is in one of the two lists.
+/// The answer to [`DeleteMessageBatch`]: every entry is in one of the three lists.
 pub type DeleteMessageBatchOutput = BatchOutput;
 
 operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
@@ -24,6 +24,14 @@ operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
 
     fn messages(&self, output: &DeleteMessageBatchOutput) -> usize {
         output.successful.len()
+    }
+
+    fn read(json: &[u8]) -> Result<DeleteMessageBatchOutput, serde_json::Error> {
+        BatchOutput::read(json)
+    }
+
+    fn report(&self, output: &DeleteMessageBatchOutput) {
+        output.report();
     }
 
     fn validate(&self) -> Result<(), Error> {

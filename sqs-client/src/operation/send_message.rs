@@ -59,7 +59,7 @@ operation!(SendMessage of queue => SendMessageOutput {
     }
 
     fn verify(&self, output: &mut SendMessageOutput) -> Result<(), Error> {
-        checksum::verify_sent(&[(&self.message, output)])
+        checksum::verify_sent(&[(&self.message, output)]).into_iter().collect()
     }
 });
 

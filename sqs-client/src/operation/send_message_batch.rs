@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::operation;
 use crate::telemetry::Purpose;
-use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry};
+use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry, bounded_id};
 use crate::{Client, Error, Request, checksum, limits, validate};
 
 /// Sends up to 10 messages: the input of [`Client::send_message_batch`].
@@ -16,7 +16,7 @@ pub struct SendMessageBatch {
     pub entries: Vec<SendMessageBatchEntry>,
 }
 
-/// The answer to [`SendMessageBatch`]: every entry is in one of the two lists.
+/// The answer to [`SendMessageBatch`]: every entry is in one of the three lists.
 pub type SendMessageBatchOutput = BatchOutput<SendMessageBatchResultEntry>;
 
 impl SendMessageBatch {
@@ -25,6 +25,10 @@ impl SendMessageBatch {
             queue_url: queue_url.into(),
             entries: entries.into_iter().collect(),
         }
+    }
+
+    fn entry(&self, id: &str) -> Option<&SendMessageBatchEntry> {
+        self.entries.iter().find(|entry| entry.id == id)
     }
 }
 
@@ -41,6 +45,14 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         output.successful.len()
     }
 
+    fn read(json: &[u8]) -> Result<SendMessageBatchOutput, serde_json::Error> {
+        BatchOutput::read(json)
+    }
+
+    fn report(&self, output: &SendMessageBatchOutput) {
+        output.report();
+    }
+
     fn validate(&self) -> Result<(), Error> {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
         let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
@@ -53,17 +65,29 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
     }
 
     fn verify(&self, output: &mut SendMessageBatchOutput) -> Result<(), Error> {
-        let pairs = output.successful.iter().map(|SendMessageBatchResultEntry { id, output }| {
-            let entry = self.entries.iter().find(|entry| entry.id == *id);
-            let entry = entry.ok_or_else(|| Error::response(format!("the answer names an entry {id:?} that was not sent")))?;
-            Ok((&entry.message, output))
-        });
-        checksum::verify_sent(&pairs.collect::<Result<Vec<_>, Error>>()?)
+        let (sent, unknown): (Vec<_>, Vec<_>) = std::mem::take(&mut output.successful)
+            .into_iter()
+            .partition(|result| self.entry(&result.id).is_some());
+        let pairs = sent.iter().filter_map(|result| Some((&self.entry(&result.id)?.message, &result.output)));
+        let verified = checksum::verify_sent(&pairs.collect::<Vec<_>>());
+        for (result, verified) in sent.into_iter().zip(verified) {
+            match verified {
+                Ok(()) => output.successful.push(result),
+                Err(error) => output.unconfirmed.push(UnconfirmedEntry::new(result.id, error)),
+            }
+        }
+        output.unconfirmed.extend(unknown.into_iter().map(|result| {
+            let id = bounded_id(&result.id);
+            let error = Error::response(format!("the response names an entry {id:?} that was not sent"));
+            UnconfirmedEntry::new(result.id, error)
+        }));
+        Ok(())
     }
 });
 
 impl Client {
-    /// Sends 1 to 10 messages of 1 MiB together in one request. An entry can fail alone: look at `failed`.
+    /// Sends 1 to 10 messages of 1 MiB together in one request. An entry can fail alone: look at `failed`, and at
+    /// `unconfirmed` for those whose result is damaged.
     ///
     /// An entry in `failed` may have been sent all the same, by an attempt before this one whose response was lost.
     /// [`send_messages`](Self::send_messages) tells the difference.
@@ -83,8 +107,8 @@ impl Client {
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for what no server takes: no or more than 10
-    /// entries, ids not well-formed or not distinct, more than 1 MiB together;
-    /// [`Checksum`](crate::ErrorKind::Checksum) where the server stored something else.
+    /// entries, ids not well-formed or not distinct, more than 1 MiB together. Where the server stored something else,
+    /// the entry is in `unconfirmed`, and the others count.
     pub fn send_message_batch(
         &self,
         queue_url: impl Into<String>,

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::OutgoingMessage;
 use super::lenient;
 use super::members::of_text_members;
 use super::text::always_seconds;
-use crate::error::{self, ErrorCode};
+use super::{OutgoingMessage, bounded_id, parts};
+use crate::error::{self, Error, ErrorCode};
+use crate::limits;
 use crate::operation::SendMessageOutput;
 
 /// One message of a batch to send.
@@ -84,7 +86,7 @@ impl ChangeMessageVisibilityBatchEntry {
     }
 }
 
-/// The answer to a batch: every entry is in one of the two lists.
+/// The response to a batch: every entry is in one of the three lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "Entry: Deserialize<'de>"))]
 #[non_exhaustive]
@@ -95,6 +97,10 @@ pub struct BatchOutput<Entry = BatchResultEntry> {
     /// The entries that were not.
     #[serde(default = "Vec::new", deserialize_with = "lenient::list")]
     pub failed: Vec<BatchResultErrorEntry>,
+    /// The entries whose result cannot be read or does not match what was sent. They may have been carried out. The client
+    /// logs a warning for each.
+    #[serde(skip)]
+    pub unconfirmed: Vec<UnconfirmedEntry>,
 }
 
 impl<Entry> Default for BatchOutput<Entry> {
@@ -102,9 +108,98 @@ impl<Entry> Default for BatchOutput<Entry> {
         Self {
             successful: Vec::new(),
             failed: Vec::new(),
+            unconfirmed: Vec::new(),
         }
     }
 }
+
+impl<Entry: DeserializeOwned> BatchOutput<Entry> {
+    /// Reads an output, entry by entry if it cannot be read as a whole.
+    pub(crate) fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json).or_else(|error| Self::read_each(json).ok_or(error))
+    }
+
+    /// `None` if it does not consist of entries, or if more of them cannot be read than a batch has.
+    fn read_each(json: &[u8]) -> Option<Self> {
+        let mut output = Self::default();
+        parts::members(json, |name, list| match name {
+            "Successful" => read_entries(list, &mut output.successful, &mut output.unconfirmed),
+            "Failed" => read_entries(list, &mut output.failed, &mut output.unconfirmed),
+            _ => Some(()),
+        })?;
+        Some(output)
+    }
+}
+
+impl<Entry> BatchOutput<Entry> {
+    /// Logs the entries that a caller may overlook.
+    pub(crate) fn report(&self) {
+        for UnconfirmedEntry { id, error } in &self.unconfirmed {
+            tracing::warn!(entry = bounded_id(id), %error, "the result of a batch's entry is damaged");
+        }
+    }
+}
+
+fn read_entries<T: DeserializeOwned>(
+    list: &[u8],
+    entries: &mut Vec<T>,
+    unconfirmed: &mut Vec<UnconfirmedEntry>,
+) -> Option<()> {
+    if list.trim_ascii() == b"null" {
+        return Some(());
+    }
+    parts::elements(list, |element| {
+        match serde_json::from_slice::<Option<T>>(element) {
+            Ok(entry) => entries.extend(entry),
+            Err(error) => unconfirmed.push(UnconfirmedEntry::unread(element, &error)),
+        }
+        (unconfirmed.len() <= limits::MAX_BATCH_ENTRIES).then_some(())
+    })
+}
+
+/// An entry of a batch whose result is damaged, while the results of others are not: the result cannot be read, or it is
+/// not about what was sent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UnconfirmedEntry {
+    /// The entry's id, as the caller gave it; empty where it cannot be read.
+    pub id: String,
+    /// The cause: of kind [`Response`](crate::ErrorKind::Response) where the result cannot be read, and
+    /// [`Checksum`](crate::ErrorKind::Checksum) where an MD5 does not match.
+    pub error: Error,
+}
+
+impl UnconfirmedEntry {
+    pub(crate) fn new(id: String, error: Error) -> Self {
+        Self { id, error }
+    }
+
+    fn unread(json: &[u8], error: &serde_json::Error) -> Self {
+        let mut id = String::new();
+        // Without members it has no id.
+        let _ = parts::members(json, |name, value| {
+            if name == "Id" {
+                id = serde_json::from_slice(value).unwrap_or_default();
+            }
+            Some(())
+        });
+        let (what, column) = (error.classify(), error.column());
+        let error = Error::response(format!(
+            "the result of entry {:?} could not be read ({what:?} error at column {column})",
+            bounded_id(&id)
+        ));
+        Self { id, error }
+    }
+}
+
+/// Compares errors by kind and message, as their sources cannot be compared.
+impl PartialEq for UnconfirmedEntry {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.error.kind() == other.error.kind() && self.error.message() == other.error.message()
+    }
+}
+
+impl Eq for UnconfirmedEntry {}
 
 /// An entry of a batch that was carried out, where there is nothing more to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,6 +33,10 @@ pub enum FaultKind {
     Reorder,
     /// Every MD5 in the answer is wrong.
     WrongMd5,
+    /// The MD5s of this entry are wrong in a batch's response.
+    WrongEntryMd5(String),
+    /// This entry of a batch's response has an object in the place of each text but its id.
+    SpoilEntry(String),
     /// A message of this body is delivered with a number in its place.
     SpoilBody(String),
     /// A received message has the MD5 of all its attributes, whichever were requested, as fauxqs does it.
@@ -237,6 +241,8 @@ pub(crate) struct Plan {
     pub(crate) instead: Option<Instead>,
     pub(crate) effects: Effects,
     pub(crate) wrong_md5: bool,
+    pub(crate) wrong_entry_md5: Option<String>,
+    pub(crate) spoil_entry: Option<String>,
     pub(crate) drop_after: bool,
     pub(crate) reset: bool,
     pub(crate) half_answer: bool,
@@ -261,6 +267,8 @@ impl Plan {
             FaultKind::Duplicate => self.effects.duplicate = true,
             FaultKind::Reorder => self.effects.reorder = true,
             FaultKind::WrongMd5 => self.wrong_md5 = true,
+            FaultKind::WrongEntryMd5(id) => self.wrong_entry_md5 = Some(id.clone()),
+            FaultKind::SpoilEntry(id) => self.spoil_entry = Some(id.clone()),
             FaultKind::SpoilBody(body) => self.effects.spoil_body = Some(body.clone()),
             FaultKind::DigestAllAttributes => self.effects.digest_all = true,
             FaultKind::FailEntries(count) => self.effects.fail_entries += count,

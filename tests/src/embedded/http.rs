@@ -211,6 +211,12 @@ impl Shared {
         if plan.wrong_md5 {
             spoil_md5(&mut output);
         }
+        if let Some(entry) = entry_of(&mut output, plan.wrong_entry_md5.as_deref()) {
+            spoil_md5(entry);
+        }
+        if let Some(entry) = entry_of(&mut output, plan.spoil_entry.as_deref()) {
+            spoil_texts(entry);
+        }
         let body = match protocol {
             // An action without output answers with no body at all.
             Protocol::Json if action.shape().output.is_empty() => Vec::new(),
@@ -333,5 +339,21 @@ fn spoil_md5(output: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(spoil_md5),
         _ => {}
+    }
+}
+
+/// Finds a batch's entry of this id that was carried out.
+fn entry_of<'a>(output: &'a mut Value, id: Option<&str>) -> Option<&'a mut Value> {
+    let id = id?;
+    let entries = output.get_mut("Successful")?.as_array_mut()?;
+    entries.iter_mut().find(|entry| entry["Id"] == id)
+}
+
+/// Puts an object in the place of each text of an entry but its id.
+fn spoil_texts(entry: &mut Value) {
+    for (name, value) in entry.as_object_mut().into_iter().flatten() {
+        if name != "Id" {
+            *value = json!({"spoilt": true});
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! Receives of which a message cannot be accepted, in both protocols.
+//! Receives of which a message, and batches of which an entry, cannot be accepted, in both protocols.
 
 use http::HeaderMap;
 
-use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
+use crate::operation::{ReceiveMessage, ReceiveMessageOutput, SendMessageBatchOutput};
 use crate::protocol::{Answer, Wire};
 use crate::task::{Task as _, Typed};
-use crate::{Client, Credentials, Error, ErrorKind, Request};
+use crate::{Client, Credentials, Error, ErrorKind, Request, SendMessageBatchEntry};
 
 const MD5_OF_HELLO: &str = "5d41402abc4b2a76b9719d911017c592";
 const WRONG_MD5: &str = "00000000000000000000000000000000";
@@ -241,4 +241,74 @@ fn the_md5_of_attributes_is_compared_where_all_were_requested() {
             "{names:?}"
         );
     }
+}
+
+/// Reads a response to a batch of the entries `a` and `b`, whose bodies are `hello`, as the client does it.
+fn sent(protocol: Wire, verify: bool, body: &str) -> Result<SendMessageBatchOutput, Error> {
+    let answer = Answer {
+        status: 200,
+        headers: HeaderMap::new(),
+        body: body.to_owned().into(),
+    };
+    let client = Client::builder().region("r").credentials(Credentials::new("k", "s"));
+    let entries = ["a", "b"].map(|id| SendMessageBatchEntry::new(id, "hello"));
+    let request = client.build().unwrap().send_message_batch("http://h/1/q", entries);
+    let mut task = Typed::new(request.input());
+    task.read(protocol, &answer, verify)?;
+    Ok(task.into_success().unwrap().output)
+}
+
+#[test]
+fn a_damaged_entry_of_a_batch_costs_no_other() {
+    let good = format!(r#"{{"Id":"a","MessageId":"m","MD5OfMessageBody":"{MD5_OF_HELLO}"}}"#);
+    for (damaged, id, kind) in [
+        (
+            format!(r#"{{"Id":"b","MessageId":"m","MD5OfMessageBody":"{WRONG_MD5}"}}"#),
+            "b",
+            ErrorKind::Checksum,
+        ),
+        (r#"{"Id":"b","MessageId":{}}"#.to_owned(), "b", ErrorKind::Response),
+        (
+            r#"{"Id":"b","MessageId":"\ud800"}"#.to_owned(),
+            "b",
+            ErrorKind::Response,
+        ),
+        (r#"{"Id":[],"MessageId":"m"}"#.to_owned(), "", ErrorKind::Response),
+        ("7".to_owned(), "", ErrorKind::Response),
+        (r#"{"Id":"c","MessageId":"m"}"#.to_owned(), "c", ErrorKind::Response),
+    ] {
+        let body = format!(r#"{{"Successful":[{damaged},null,{good}],"Failed":null}}"#);
+        let output = sent(Wire::Json, true, &body).unwrap();
+        assert_eq!((output.successful.len(), output.failed.len()), (1, 0), "{damaged}");
+        assert_eq!(output.successful[0].id, "a");
+        let [entry] = &output.unconfirmed[..] else {
+            panic!("{damaged}: {output:?}");
+        };
+        assert_eq!((&*entry.id, entry.error.kind()), (id, kind), "{damaged}");
+        assert!(entry.error.may_have_been_sent() && !entry.error.is_retryable());
+    }
+
+    let xml = format!(
+        "<SendMessageBatchResponse><SendMessageBatchResult><SendMessageBatchResultEntry><Id>b</Id>\
+         <MessageId>&#xD800;</MessageId></SendMessageBatchResultEntry><SendMessageBatchResultEntry><Id>a</Id>\
+         <MessageId>m</MessageId><MD5OfMessageBody>{MD5_OF_HELLO}</MD5OfMessageBody></SendMessageBatchResultEntry>\
+         </SendMessageBatchResult></SendMessageBatchResponse>"
+    );
+    let output = sent(Wire::Query, true, &xml).unwrap();
+    assert_eq!((&*output.successful[0].id, &*output.unconfirmed[0].id), ("a", "b"));
+}
+
+#[test]
+fn without_verification_no_md5_is_compared() {
+    let body = format!(r#"{{"Successful":[{{"Id":"a","MessageId":"m","MD5OfMessageBody":"{WRONG_MD5}"}}]}}"#);
+    assert_eq!(sent(Wire::Json, false, &body).unwrap().successful.len(), 1);
+    assert_eq!(sent(Wire::Json, true, &body).unwrap().unconfirmed.len(), 1);
+}
+
+#[test]
+fn more_unreadable_entries_than_a_batch_has_are_no_response() {
+    let entries = |count| format!(r#"{{"Successful":[{}]}}"#, vec!["7"; count].join(","));
+    assert_eq!(sent(Wire::Json, true, &entries(10)).unwrap().unconfirmed.len(), 10);
+    assert!(sent(Wire::Json, true, &entries(11)).is_err());
+    assert!(sent(Wire::Json, true, r#"{"Successful":7}"#).is_err());
 }

@@ -1,0 +1,138 @@
+//! A response in which one entry is damaged: the other entries of the batch count.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use sqs_client::{ErrorKind, SendMessageBatchEntry};
+use sqs_extended::ExtendedMessage;
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+
+use super::server;
+use crate::bench::{Bench, Outcome, trial};
+use crate::extended::store::{Counting, extended, keys};
+
+pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+    vec![
+        trial("batches::damaged::one_entry_costs_no_other", bench, |_| {
+            Ok(Box::pin(one_of_ten()))
+        }),
+        trial("batches::damaged::the_raw_call_names_the_entry", bench, |_| {
+            Ok(Box::pin(raw()))
+        }),
+        trial("batches::damaged::an_unreadable_deletion_costs_no_other", bench, |_| {
+            Ok(Box::pin(deletions()))
+        }),
+        trial("batches::damaged::the_payload_stays", bench, |_| {
+            Ok(Box::pin(payload_stays()))
+        }),
+    ]
+}
+
+/// The damage, and the kind of the error that it has to be.
+fn damages() -> [(FaultKind, ErrorKind); 2] {
+    let id = || "3".to_owned();
+    [
+        (FaultKind::WrongEntryMd5(id()), ErrorKind::Checksum),
+        (FaultKind::SpoilEntry(id()), ErrorKind::Response),
+    ]
+}
+
+fn damage(server: &EmbeddedServer, action: Action, kind: FaultKind) {
+    server.faults().clear();
+    server.faults().add(Fault::on(action, kind));
+}
+
+fn numbers() -> impl Iterator<Item = String> + Send {
+    (0..10).map(|number| number.to_string())
+}
+
+async fn one_of_ten() -> Outcome {
+    for (fault, kind) in damages() {
+        for through_batcher in [false, true] {
+            let (server, client, queue) = server(3).await?;
+            damage(&server, Action::SendMessageBatch, fault.clone());
+            let batcher = client.batcher(&queue).build();
+            let results = if through_batcher {
+                futures::future::join_all(numbers().map(|number| batcher.send(number))).await
+            } else {
+                client.send_messages(&queue, numbers()).await
+            };
+            let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+            assert_eq!(
+                failed.iter().filter(|failed| **failed).count(),
+                1,
+                "{fault:?}: {failed:?}"
+            );
+            let error = results.into_iter().find_map(Result::err).context("one")?;
+            ensure!(error.kind() == kind && error.may_have_been_sent(), "{error:?}");
+            ensure!(error.operation() == Some("SendMessageBatch"), "{error:?}");
+            assert_eq!(
+                server.count(Action::SendMessageBatch),
+                1,
+                "{fault:?}: it is not sent again"
+            );
+            assert_eq!(server.queue("q").map(|queue| queue.len()), Some(10));
+        }
+    }
+    Ok(())
+}
+
+async fn raw() -> Outcome {
+    for (fault, kind) in damages() {
+        let (server, client, queue) = server(3).await?;
+        damage(&server, Action::SendMessageBatch, fault);
+        let entries = numbers().map(|number| SendMessageBatchEntry::new(number.clone(), number));
+        let sent = client.send_message_batch(&queue, entries).await?;
+        assert_eq!((sent.successful.len(), sent.failed.len()), (9, 0));
+        let [entry] = &sent.unconfirmed[..] else {
+            anyhow::bail!("{sent:?}");
+        };
+        assert_eq!((&*entry.id, entry.error.kind()), ("3", kind));
+        ensure!(entry.error.may_have_been_sent(), "{entry:?}");
+    }
+    Ok(())
+}
+
+async fn deletions() -> Outcome {
+    let (server, client, queue) = server(3).await?;
+    for result in client.send_messages(&queue, numbers()).await {
+        result?;
+    }
+    let received = client.receive_message(&queue).max_messages(10).await?.messages;
+    let body = r#"{"Successful":[{"Id":"0"},{"Id":[1]},{"Id":"2"}],"Failed":[{"Id":"3","SenderFault":{}}]}"#;
+    let reply = sqs_tests::embedded::Reply::new(200).body(body);
+    damage(&server, Action::DeleteMessageBatch, FaultKind::Reply(reply));
+    let handles: Vec<_> = received
+        .into_iter()
+        .take(4)
+        .map(|message| message.receipt_handle)
+        .collect();
+    let results = client.delete_messages(&queue, handles).await;
+    let kinds: Vec<_> = results
+        .into_iter()
+        .map(|result| result.err().map(|error| error.kind()))
+        .collect();
+    let unread = Some(ErrorKind::Response);
+    assert_eq!(kinds, [None, unread, None, unread]);
+    Ok(())
+}
+
+async fn payload_stays() -> Outcome {
+    for (fault, _) in damages() {
+        let (server, client, queue) = server(3).await?;
+        let store = Counting::default();
+        let extended = extended(client, store.clone(), "p/");
+        damage(&server, Action::SendMessageBatch, fault);
+        let messages = (0..5).map(|_| ExtendedMessage::new("x".repeat(300_000)));
+        let sent = extended.send_messages(&queue, messages).await;
+        let errors: Vec<_> = sent.into_iter().filter_map(Result::err).collect();
+        ensure!(errors.len() == 1 && errors[0].may_have_been_sent(), "{errors:?}");
+        assert_eq!(keys(&store, "p").await?.len(), 5);
+        server.faults().clear();
+        for delivery in extended.receive(&queue).max_messages(10).await? {
+            assert_eq!(delivery?.text().await?.len(), 300_000);
+        }
+    }
+    Ok(())
+}
