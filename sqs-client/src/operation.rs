@@ -121,6 +121,13 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         serde_json::from_slice(json)
     }
 
+    /// Says which part of the JSON of an output cannot be read, and nothing that the part holds.
+    #[doc(hidden)]
+    fn explain(json: &[u8]) -> Option<String> {
+        let _ = json;
+        None
+    }
+
     /// Compares the server's MD5s with what was sent or arrived.
     #[doc(hidden)]
     fn verify(&self, output: &mut Self::Output) -> Result<(), Error> {

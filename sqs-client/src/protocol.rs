@@ -100,10 +100,8 @@ impl Wire {
         Op::read(&json).map_err(|error| {
             // serde_json quotes what it did not expect, which may be a message; the place says enough.
             let (what, line, column) = (error.classify(), error.line(), error.column());
-            unreadable(
-                answer,
-                format!("{what:?} error at line {line}, column {column} of the JSON"),
-            )
+            let place = format!("{what:?} error at line {line}, column {column} of the JSON");
+            unreadable(answer, Op::explain(&json).unwrap_or(place))
         })
     }
 

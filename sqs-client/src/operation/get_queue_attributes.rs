@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::operation;
-use crate::types::{QueueAttributeName, QueueAttributes, lenient};
+use crate::types::{QueueAttributeName, QueueAttributes, lenient, parts};
 use crate::{Client, Request};
 
 /// Reads a queue's attributes: the input of [`Client::get_queue_attributes`].
@@ -26,7 +26,18 @@ pub struct GetQueueAttributesOutput {
     pub attributes: QueueAttributes,
 }
 
-operation!(GetQueueAttributes of queue => GetQueueAttributesOutput {});
+operation!(GetQueueAttributes of queue => GetQueueAttributesOutput {
+    fn explain(json: &[u8]) -> Option<String> {
+        let mut unreadable = None;
+        parts::members(json, |name, value| {
+            if name == "Attributes" {
+                unreadable = QueueAttributes::unreadable(value);
+            }
+            Some(())
+        });
+        Some(format!("the queue attribute {} cannot be read", unreadable?.as_str()))
+    }
+});
 
 impl Client {
     /// Reads the queue's attributes of these names; [`QueueAttributeName::All`] brings all of them.

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::lenient;
-use super::members::of_text_members;
+use super::members::{Nested, of_text_members};
 use super::text::always_seconds;
 use super::{OutgoingMessage, bounded_id, parts};
 use crate::error::{self, Error, ErrorCode};
@@ -222,7 +222,15 @@ pub struct SendMessageBatchResultEntry {
     pub output: SendMessageOutput,
 }
 
-of_text_members!(SendMessageBatchResultEntry);
+of_text_members!(SendMessageBatchResultEntry, |name| match name {
+    "Id"
+    | "MessageId"
+    | "MD5OfMessageBody"
+    | "MD5OfMessageAttributes"
+    | "MD5OfMessageSystemAttributes"
+    | "SequenceNumber" => Nested::Refuse,
+    _ => Nested::Skip,
+});
 
 /// An entry of a batch that the server refused or could not carry out; the others are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

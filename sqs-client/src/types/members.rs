@@ -6,16 +6,33 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::MapDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 type Member<'de> = (Text<'de>, Text<'de>);
 type Members<'de, E> = MapDeserializer<'de, std::vec::IntoIter<Member<'de>>, E>;
 
-/// A deserializer of this one's members that are text; the others are skipped.
-pub(crate) fn text_members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Members<'de, D::Error>, D::Error> {
-    let TextMembers(members) = TextMembers::deserialize(deserializer)?;
+/// What becomes of a member that is an object or a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nested {
+    /// It is not ours, and is skipped.
+    Skip,
+    /// An object counts as its JSON text, and a list is an error.
+    Json,
+    /// It is an error.
+    Refuse,
+}
+
+/// A deserializer of this one's members that are text. `nested` decides on the others by their names.
+pub(crate) fn text_members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    nested: fn(&str) -> Nested,
+) -> Result<Members<'de, D::Error>, D::Error> {
+    let members = deserializer.deserialize_map(Structure(nested))?;
     Ok(MapDeserializer::new(members.into_iter()))
 }
 
@@ -31,17 +48,17 @@ impl TextMembers<'_> {
 
 impl<'de> Deserialize<'de> for TextMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Structure).map(Self)
+        deserializer.deserialize_map(Structure(|_| Nested::Skip)).map(Self)
     }
 }
 
 /// Implements `Deserialize` for a type that derives it with `#[serde(remote = "Self")]`, by way of [`text_members`];
 /// and `Serialize` as it is derived.
 macro_rules! of_text_members {
-    ($type:ty) => {
+    ($type:ty, $nested:expr) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::deserialize(crate::types::members::text_members(deserializer)?)
+                Self::deserialize(crate::types::members::text_members(deserializer, $nested)?)
             }
         }
 
@@ -54,7 +71,8 @@ macro_rules! of_text_members {
 }
 pub(crate) use of_text_members;
 
-struct Structure;
+/// Its function decides on the members that are objects or lists, by their names.
+struct Structure(fn(&str) -> Nested);
 
 impl<'de> Visitor<'de> for Structure {
     type Value = Vec<Member<'de>>;
@@ -65,7 +83,9 @@ impl<'de> Visitor<'de> for Structure {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some((Value(name), Value(value))) = map.next_entry()? {
+        while let Some(name) = map.next_key_seed(AnyValue(Nested::Skip))? {
+            let nested = name.as_ref().map_or(Nested::Skip, |Text(name)| (self.0)(name));
+            let value = map.next_value_seed(AnyValue(nested))?;
             members.extend(name.zip(value));
         }
         Ok(members)
@@ -75,16 +95,16 @@ impl<'de> Visitor<'de> for Structure {
 /// Text, borrowed where it can be.
 pub(crate) struct Text<'de>(Cow<'de, str>);
 
-/// A member's value if it is text, or counts as text.
-struct Value<'de>(Option<Text<'de>>);
+/// Reads a member's value if it is text, or counts as text.
+struct AnyValue(Nested);
 
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(Self)
+impl<'de> DeserializeSeed<'de> for AnyValue {
+    type Value = Option<Text<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
-
-struct AnyValue;
 
 macro_rules! as_text {
     ($($visit:ident($type:ty),)*) => {$(
@@ -98,7 +118,11 @@ impl<'de> Visitor<'de> for AnyValue {
     type Value = Option<Text<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+        f.write_str(match self.0 {
+            Nested::Skip => "any value",
+            Nested::Json => "text or an object",
+            Nested::Refuse => "text",
+        })
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -126,13 +150,25 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        if self.0 != Nested::Skip {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(None)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
+        match self.0 {
+            Nested::Refuse => Err(A::Error::invalid_type(Unexpected::Map, &self)),
+            Nested::Json => {
+                let object = serde_json::Value::deserialize(MapAccessDeserializer::new(members))?;
+                self.visit_string(object.to_string())
+            }
+            Nested::Skip => {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -169,7 +205,7 @@ impl<'de, E: Error> Deserializer<'de> for TextDeserializer<'de, E> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{QueueAttributes, SendMessageBatchResultEntry};
+    use crate::{QueueAttributes, RedrivePolicy, SendMessageBatchResultEntry};
 
     #[test]
     fn numbers_and_booleans_count_as_text_and_other_members_are_skipped() {
@@ -184,5 +220,31 @@ mod tests {
             r#"{"QueueArn":"arn","Novel":"x","a":"1","b":"-1","c":"1.5","d":"true"}"#
         );
         assert!(serde_json::from_str::<QueueAttributes>("[]").is_err());
+    }
+
+    #[test]
+    fn a_policy_may_be_an_object_and_no_known_member_is_skipped() {
+        let attributes: QueueAttributes = serde_json::from_str(
+            r#"{"RedrivePolicy":{"maxReceiveCount":3,"deadLetterTargetArn":"arn"},"RedriveAllowPolicy":null,
+                "Policy":{"Version":"2012-10-17","Statement":[]}}"#,
+        )
+        .unwrap();
+        assert_eq!(attributes.redrive_policy, Some(RedrivePolicy::new("arn", 3)));
+        assert!(attributes.policy.is_some() && attributes.redrive_allow_policy.is_none());
+        for refused in [
+            r#"{"RedrivePolicy":[3]}"#,
+            r#"{"RedrivePolicy":{"maxReceiveCount":3}}"#,
+            r#"{"VisibilityTimeout":{"seconds":5}}"#,
+            r#"{"QueueArn":["arn"]}"#,
+        ] {
+            assert!(serde_json::from_str::<QueueAttributes>(refused).is_err(), "{refused}");
+        }
+        for member in ["MD5OfMessageBody", "MessageId", "SequenceNumber"] {
+            let entry = format!(r#"{{"Id":"i","MessageId":"m","{member}":{{}}}}"#);
+            assert!(
+                serde_json::from_str::<SendMessageBatchResultEntry>(&entry).is_err(),
+                "{member}"
+            );
+        }
     }
 }

@@ -3,8 +3,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::members::of_text_members;
-use super::{AccessPolicy, DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum};
+use super::members::{Nested, of_text_members};
+use super::{
+    AccessPolicy, DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum, parts,
+};
 use crate::error::Error;
 use crate::limits;
 use crate::validate;
@@ -51,7 +53,7 @@ macro_rules! queue_attributes {
             pub other: BTreeMap<String, String>,
         }
 
-        of_text_members!(QueueAttributes);
+        of_text_members!(QueueAttributes, |name| QueueAttributeName::from(name).nested());
 
         impl QueueAttributes {
             /// Takes this attribute away from the queue that the attributes are set on: it goes out as an empty value,
@@ -124,7 +126,32 @@ queue_attributes! {
     queue_arn: String = QueueArn "QueueArn",
 }
 
+impl QueueAttributeName {
+    /// Some servers send a policy as the object that its text would be.
+    fn nested(&self) -> Nested {
+        match self {
+            Self::Policy | Self::RedrivePolicy | Self::RedriveAllowPolicy => Nested::Json,
+            Self::All | Self::Other(_) => Nested::Skip,
+            _ => Nested::Refuse,
+        }
+    }
+}
+
 impl QueueAttributes {
+    /// Returns the name of a known attribute in this JSON that cannot be read.
+    pub(crate) fn unreadable(json: &[u8]) -> Option<QueueAttributeName> {
+        let mut unreadable = None;
+        parts::members(json, |name, value| {
+            let name = QueueAttributeName::from(name);
+            let alone = [format!("{{\"{}\":", name.as_str()).as_bytes(), value, b"}"].concat();
+            if !matches!(name, QueueAttributeName::Other(_)) && serde_json::from_slice::<Self>(&alone).is_err() {
+                unreadable = Some(name);
+            }
+            Some(())
+        });
+        unreadable
+    }
+
     /// High throughput for a FIFO queue: deduplication and the throughput quota are each message group's own. SQS
     /// gives it only where both are set so.
     ///

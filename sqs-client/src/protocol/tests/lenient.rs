@@ -214,3 +214,25 @@ fn a_long_explanation_is_cut() {
     assert!(failed.message.as_deref().unwrap().len() <= 4 * 1024 + 3);
     assert!(crate::Error::entry(failed).to_string().len() <= 8 * 1024);
 }
+
+#[test]
+fn a_queue_attribute_that_cannot_be_read_is_named_and_not_quoted() {
+    let body = r#"{"Attributes":{"RedrivePolicy":{"deadLetterTargetArn":"arn","maxReceiveCount":"5"}}}"#;
+    let policy = decode::<GetQueueAttributes>(Wire::Json, 200, body)
+        .unwrap()
+        .attributes
+        .redrive_policy;
+    assert_eq!(policy.map(|policy| policy.max_receive_count), Some(5));
+    for (name, value) in [
+        ("VisibilityTimeout", r#""secret""#),
+        ("QueueArn", r#"{"secret":1}"#),
+        ("Policy", r#"["secret"]"#),
+        ("RedrivePolicy", r#"{"secret":1}"#),
+    ] {
+        let body = format!(r#"{{"Attributes":{{"DelaySeconds":"0","{name}":{value},"Novel":{{}}}}}}"#);
+        let error = decode::<GetQueueAttributes>(Wire::Json, 200, &body).unwrap_err();
+        let said = format!("{error:?}");
+        assert!(said.contains(&format!("the queue attribute {name} cannot")), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
