@@ -101,6 +101,9 @@ impl Client {
     /// for failed in sent.failed {
     ///     println!("{}: {}", failed.id, failed.code);
     /// }
+    /// for unconfirmed in sent.unconfirmed {
+    ///     println!("{}: perhaps sent: {}", unconfirmed.id, unconfirmed.error);
+    /// }
     /// # Ok(()) }
     /// ```
     ///

@@ -176,8 +176,7 @@ impl UnconfirmedEntry {
 
     fn unread(json: &[u8], error: &serde_json::Error) -> Self {
         let mut id = String::new();
-        // Without members it has no id.
-        let _ = parts::members(json, |name, value| {
+        parts::members(json, |name, value| {
             if name == "Id" {
                 id = serde_json::from_slice(value).unwrap_or_default();
             }
