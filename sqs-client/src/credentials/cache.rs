@@ -53,6 +53,8 @@ struct State {
     /// The call of the provider that is under way.
     refresh: Option<Refresh>,
     calls: u64,
+    /// The latest call that has ended.
+    last_ended: u64,
     /// Calls in a row that failed or brought nothing fresher.
     in_vain: u32,
     not_before: Option<Instant>,
@@ -199,6 +201,11 @@ impl State {
     /// Notes how the call of this number ended.
     fn ended(&mut self, number: u64, provided: &Result<Credentials, Error>, now: SystemTime, at: Instant) {
         self.over(number);
+        // A provider that blocks its thread can end after a call that was made later.
+        if number < self.last_ended {
+            return;
+        }
+        self.last_ended = number;
         let is_news = match provided {
             Ok(credentials) => {
                 let current = Current::new(credentials.clone(), now);

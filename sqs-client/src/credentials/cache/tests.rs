@@ -272,3 +272,15 @@ fn a_runtime_that_ends_takes_no_other_runtimes_credentials_with_it() {
     });
     assert_eq!(provider.calls(), 2);
 }
+
+#[test]
+fn a_call_that_ends_after_a_later_one_changes_nothing() {
+    let (now, at) = (at_minute(0), Instant::now());
+    let mut state = State::default();
+    let (first, _outcome) = state.begin(at);
+    let (second, _outcome) = state.begin(at + CREDENTIALS_TIMEOUT);
+    let credentials = |key: &str| Ok(Credentials::new(key, "secret"));
+    state.ended(second.number, &credentials("new"), now, at + CREDENTIALS_TIMEOUT);
+    state.ended(first.number, &credentials("old"), now, at + CREDENTIALS_TIMEOUT);
+    assert_eq!(state.current.unwrap().credentials.access_key_id(), "new");
+}
