@@ -7,9 +7,11 @@ pub(super) const REMEMBERED: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Recent<V> {
-    values: HashMap<String, V>,
-    /// At most [`REMEMBERED`] ids, the oldest first. An id stays here when its value was taken.
-    order: VecDeque<String>,
+    /// Each with the number of its insertion.
+    values: HashMap<String, (u64, V)>,
+    /// At most [`REMEMBERED`] insertions, the oldest first. One stays here when its value was taken or replaced.
+    order: VecDeque<(u64, String)>,
+    inserted: u64,
 }
 
 impl<V> Default for Recent<V> {
@@ -17,6 +19,7 @@ impl<V> Default for Recent<V> {
         Self {
             values: HashMap::new(),
             order: VecDeque::new(),
+            inserted: 0,
         }
     }
 }
@@ -28,12 +31,14 @@ impl<V> Recent<V> {
             return;
         }
         if self.order.len() == REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((number, oldest)) = self.order.pop_front()
+            && self.values.get(&oldest).is_some_and(|(last, _)| *last == number)
         {
             self.values.remove(&oldest);
         }
-        self.order.push_back(id.to_owned());
-        self.values.insert(id.to_owned(), value);
+        self.inserted += 1;
+        self.order.push_back((self.inserted, id.to_owned()));
+        self.values.insert(id.to_owned(), (self.inserted, value));
     }
 
     pub(super) fn contains(&self, id: &str) -> bool {
@@ -41,11 +46,11 @@ impl<V> Recent<V> {
     }
 
     pub(super) fn take(&mut self, id: &str) -> Option<V> {
-        self.values.remove(id)
+        self.values.remove(id).map(|(_, value)| value)
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.values.values_mut()
+        self.values.values_mut().map(|(_, value)| value)
     }
 }
 
@@ -68,5 +73,18 @@ mod tests {
         assert!(recent.order.len() <= REMEMBERED && recent.values.is_empty());
         recent.insert("", 1);
         assert!(!recent.contains(""));
+    }
+
+    #[test]
+    fn what_is_remembered_again_is_as_young_as_that() {
+        let mut recent = Recent::default();
+        recent.insert("again", 0);
+        recent.take("again");
+        for number in 2..REMEMBERED {
+            recent.insert(&number.to_string(), number);
+        }
+        recent.insert("again", 1);
+        recent.insert("one more", 1);
+        assert_eq!(recent.take("again"), Some(1));
     }
 }
