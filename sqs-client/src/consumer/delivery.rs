@@ -87,7 +87,12 @@ impl Delivery {
     /// Takes the message out, without a copy if this is the only clone that still has it: for who keeps deliveries for
     /// longer than their bodies. What is left has neither body nor message attributes.
     pub fn take_message(&mut self) -> Message {
-        self.held.entry.take_message();
+        // The next turn of what was settled needs it whole.
+        if let Ok(settled) = self.held.settled.try_lock()
+            && settled.is_none()
+        {
+            self.held.entry.take_message();
+        }
         let stays = Arc::new(self.message.without_content());
         let message = std::mem::replace(&mut self.message, stays);
         Arc::unwrap_or_clone(message)
@@ -99,6 +104,9 @@ impl Delivery {
     /// What a receive brought of a group is all there when its first is handled. Nothing without an order, or for a
     /// message that is settled.
     pub fn take_behind(&self, filter: impl FnMut(&Message) -> bool) -> Vec<Delivery> {
+        if self.is_settled() {
+            return Vec::new();
+        }
         let shared = &self.held.shared;
         let taken = shared.update(|state| state.take_behind(&self.held.entry, filter, Instant::now()));
         taken
@@ -147,7 +155,10 @@ impl Delivery {
 
     fn change_phase(&self, change: impl FnOnce(&mut State, &Entry, Instant)) {
         let held = &*self.held;
-        held.shared.update(|state| change(state, &held.entry, Instant::now()));
+        // It may have its next turn, with another delivery.
+        if !self.is_settled() {
+            held.shared.update(|state| change(state, &held.entry, Instant::now()));
+        }
     }
 
     /// The URL of the queue that it is from.
@@ -380,5 +391,50 @@ pub(super) async fn return_to_queue(shared: &Shared, entry: &Entry, delay: Durat
         Ok(()) => Ok(End::Returned(delay)),
         Err(error) if is_stale(&error) => Ok(End::Lost),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{MessageSystemAttributeName, MessageSystemAttributes};
+    use crate::{Client, Credentials};
+
+    fn message(body: &str) -> Message {
+        let mut message: Message = serde_json::from_str(r#"{"ReceiptHandle": "r"}"#).unwrap();
+        message.body = body.to_owned();
+        let group = (MessageSystemAttributeName::MessageGroupId, "g".to_owned());
+        message.attributes = MessageSystemAttributes::from_iter([group]);
+        message
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_was_settled_takes_nothing_from_the_next_turn() {
+        let client = Client::builder()
+            .region("us-east-1")
+            .credentials(Credentials::new("x", "x"))
+            .build()
+            .unwrap();
+        let consumer = client.consumer("q.fifo").backoff(Duration::ZERO, Duration::ZERO);
+        let shared = Arc::new(Shared::new(client, "q.fifo".to_owned(), consumer.settings));
+        let now = Instant::now();
+        let next = || {
+            let entry = shared.update(|state| state.next(Instant::now())).unwrap();
+            Delivery::new(shared.clone(), entry)
+        };
+        shared.update(|state| state.arrive(vec![message("1"), message("2")], now, now));
+        let mut first = next();
+        first.nack_with_backoff().await.unwrap();
+        assert!(first.take_behind(|_| true).is_empty());
+        first.return_behind();
+        assert_eq!(first.take_message().body, "1");
+        let round = shared.update(|state| state.round(Instant::now()));
+        assert!(round.release.is_empty());
+
+        let second = next();
+        assert_eq!(second.message().body, "1");
+        first.set_aside();
+        assert!(first.take_behind(|_| true).is_empty());
+        assert_eq!(second.take_behind(|_| true).len(), 1);
     }
 }
