@@ -74,7 +74,8 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
         return;
     }
     let handle = entry.receipt_handle();
-    match shared.requests.extend(&handle, extension).await {
+    let (extended, other_attempt) = shared.requests.extend(&handle, extension).await;
+    match extended {
         Ok(asked) => entry.lease().extended(asked, extension, Instant::now()),
         Err(error) if is_stale(&error) => {
             // A message that was deleted meanwhile has no lease to lose.
@@ -101,6 +102,8 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
             entry.lease().not_extended(Instant::now(), jitter);
         }
     }
+    // If it arrived after the message was returned, it would hide it once more.
+    other_attempt.await;
 }
 
 async fn release(shared: &Shared, entry: &Entry, delay: Duration) {

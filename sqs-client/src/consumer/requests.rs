@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{Either, select, select_ok};
+use futures_util::future::{Either, join_all, select, select_ok};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{DEFAULT_CONSUMER_ACK_LINGER, Settings, lease};
@@ -73,17 +73,26 @@ impl Requests {
         self.change(&self.settle, receipt_handle, time).await
     }
 
-    /// Hides the message for this time, and returns when the request was sent at the earliest. Where the first attempt has
-    /// no response in good time, another is made beside it, and the first that succeeds counts.
-    pub(super) async fn extend(&self, receipt_handle: &str, time: Duration) -> Result<Instant, Error> {
+    /// Hides the message for this time. Where the first attempt has no response in good time, another is made beside it,
+    /// and the first that succeeds counts. Returns when that was sent at the earliest, and a future that ends with the
+    /// other attempt: until then, that may take effect after whatever is asked next.
+    pub(super) async fn extend(
+        &self,
+        receipt_handle: &str,
+        time: Duration,
+    ) -> (Result<Instant, Error>, impl Future<Output = ()>) {
         let first = Box::pin(self.attempt(receipt_handle, time));
-        match select(first, Box::pin(sleep(self.patience))).await {
-            Either::Left((result, _)) => result,
+        let (extended, other) = match select(first, Box::pin(sleep(self.patience))).await {
+            Either::Left((result, _)) => (result, Vec::new()),
             Either::Right(((), first)) => {
                 let second = Box::pin(self.attempt(receipt_handle, time));
-                select_ok([first, second]).await.map(|(asked, _)| asked)
+                match select_ok([first, second]).await {
+                    Ok((asked, other)) => (Ok(asked), other),
+                    Err(error) => (Err(error), Vec::new()),
+                }
             }
-        }
+        };
+        (extended, async { drop(join_all(other).await) })
     }
 
     async fn attempt(&self, receipt_handle: &str, time: Duration) -> Result<Instant, Error> {

@@ -27,6 +27,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         trial("consumer::what_is_dropped_is_back_at_once", bench, |_| {
             Ok(Box::pin(dropped()))
         }),
+        trial(
+            "consumer::a_late_extension_does_not_hide_what_was_returned",
+            bench,
+            |_| Ok(Box::pin(late_extension())),
+        ),
         trial("consumer::backoff_hides_what_failed", bench, |_| {
             Ok(Box::pin(backoff()))
         }),
@@ -131,6 +136,27 @@ async fn dropped() -> Outcome {
     let ended = tokio::time::timeout(Duration::from_secs(1), running).await;
     ensure!(ended.is_err());
     until(visible).await?;
+    Ok(())
+}
+
+async fn late_extension() -> Outcome {
+    let (server, client, queue) = embedded().await?;
+    send(&client, &queue, numbered(1)).await?;
+    // The first attempt of the first extension; the second is not held up.
+    let held_up = FaultKind::Delay(Duration::from_secs(3));
+    let fault = Fault::on(Action::ChangeMessageVisibilityBatch, held_up).times(1);
+    server.faults().add(fault);
+    let visibility = Duration::from_secs(8);
+    let consumer = brisk(&client, &queue).visibility_timeout(visibility);
+    let mut deliveries = consumer.prefetch(0).concurrency(1).deliveries();
+    let delivery = deliveries.try_next().await?.context("a delivery")?;
+    until(|| server.count(Action::ChangeMessageVisibilityBatch) == 2).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    delivery.nack(Duration::from_secs(3)).await?;
+    drop(delivery);
+    let again = tokio::time::timeout(visibility - Duration::from_secs(1), deliveries.try_next());
+    let again = again.await.context("it is hidden for longer than was asked")??;
+    ensure!(again.context("a delivery")?.receive_count() == 2);
     Ok(())
 }
 
