@@ -119,10 +119,10 @@ pub(super) async fn confirmed(shared: &Shared, asked: Instant, arrivals: Vec<Arr
     }
     let asked = Instant::now();
     let extended = join_all(arrivals.into_iter().map(|arrival| async move {
-        let extended = shared
-            .requests
-            .extend(&arrival.message.receipt_handle, visibility)
-            .await;
+        let handle = &arrival.message.receipt_handle;
+        let (extended, other_attempt) = shared.requests.extend(handle, visibility).await;
+        // If it arrived after the message was returned, it would hide it once more.
+        other_attempt.await;
         let confirmed = extended.map(drop).inspect_err(|error| {
             let message_id = bounded_id(&arrival.message.message_id);
             tracing::warn!(message_id, %error, "a message was received too late, and is not kept");

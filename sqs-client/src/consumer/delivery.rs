@@ -422,7 +422,7 @@ mod tests {
             let entry = shared.update(|state| state.next(Instant::now())).unwrap();
             Delivery::new(shared.clone(), entry)
         };
-        shared.update(|state| state.arrive(vec![message("1"), message("2")], now, now));
+        shared.update(|state| state.arrive(vec![message("1").into(), message("2").into()], now, now));
         let mut first = next();
         first.nack_with_backoff().await.unwrap();
         assert!(first.take_behind(|_| true).is_empty());

@@ -117,6 +117,9 @@ impl Reservation {
         let reserved = std::mem::take(&mut self.slots);
         self.shared.update(|state| {
             state.unreserve(reserved);
+            if matches!(polled, Polled::Nothing { .. }) {
+                state.came_nothing(asked);
+            }
             state.arrive(arrivals, confirmed, Instant::now());
         });
         polled

@@ -97,6 +97,8 @@ pub(super) struct State {
     finished: Recent<()>,
     /// Messages that went back to the queue.
     returned: Recent<Returned>,
+    /// When the last poll began that brought nothing.
+    last_empty: Option<Instant>,
     /// Until when the server counts as one that locks a group while any of it is in flight.
     locks_groups: Option<Instant>,
     warned_of_groups: bool,
@@ -137,6 +139,7 @@ impl State {
             seconds: HashMap::new(),
             finished: Recent::default(),
             returned: Recent::default(),
+            last_empty: None,
             locks_groups: None,
             warned_of_groups: false,
             next_id: 0,

@@ -19,6 +19,9 @@ use crate::types::Message;
 /// dead-letter queue or a competing consumer has it otherwise.
 const COMES_AGAIN_WITHIN: Duration = Duration::from_secs(10);
 
+/// A poll that waited for this long, or to its end, would have brought what is visible.
+const WAITED_IN_VAIN: Duration = Duration::from_secs(1);
+
 /// The time after which a server that seemed to lock whole groups is tried again.
 const LOCKED_GROUPS_FOR: Duration = Duration::from_secs(900);
 
@@ -42,8 +45,21 @@ pub(super) struct Returned {
     retries: u32,
     receives: u32,
     group: Option<String>,
-    /// It did not come again until its group was returned as well.
-    came_not_alone: bool,
+    /// When it is visible at the latest.
+    visible: Instant,
+    /// When its group was returned as well, as it had not come again.
+    group_returned: Option<Instant>,
+    /// A poll brought nothing at all while it was visible.
+    withheld: bool,
+}
+
+impl Returned {
+    /// Returns `true` if a server that had it to give kept it back until its group was returned. That it came late proves
+    /// nothing, where polls are full of others. `asked` is when the poll began that brought it.
+    fn was_withheld(&self, asked: Instant) -> bool {
+        self.group_returned
+            .is_some_and(|at| self.withheld || asked + WAITED_IN_VAIN <= at)
+    }
 }
 
 impl State {
@@ -65,7 +81,7 @@ impl State {
         let returned = self.returned.take(&message.message_id)?;
         let receives = message.attributes.approximate_receive_count();
         // Nobody else had it: what was in flight behind it kept it from coming again.
-        if returned.came_not_alone && receives == Some(returned.receives.saturating_add(1)) {
+        if returned.was_withheld(asked) && receives == Some(returned.receives.saturating_add(1)) {
             tracing::info!(
                 "the server locks a message group while any of it is in flight; \
                  messages are received one at a time, and returned with their groups"
@@ -82,8 +98,7 @@ impl State {
         mut filter: impl FnMut(&Message) -> bool,
         now: Instant,
     ) -> Vec<Arc<Entry>> {
-        let claims = self.held.get(&head.id).is_some_and(|slot| slot.claims);
-        let Some(group) = head.group.as_deref().filter(|_| claims) else {
+        let Some(group) = head.group.as_deref().filter(|_| self.has_turn(head)) else {
             return Vec::new();
         };
         let taken = self.backlog.claim_behind(group, |entry| {
@@ -100,11 +115,17 @@ impl State {
 
     /// Returns to the queue what waits behind this one in its group.
     pub(in crate::consumer) fn return_behind(&mut self, head: &Entry, now: Instant) {
-        let claims = self.held.get(&head.id).is_some_and(|slot| slot.claims);
-        if let Some(group) = head.group.as_deref().filter(|_| claims) {
+        if let Some(group) = head.group.as_deref().filter(|_| self.has_turn(head)) {
             let behind = self.backlog.take_behind(group);
             self.return_all(behind, now);
         }
+    }
+
+    /// Returns `true` if it is its group's turn, and somebody has it.
+    fn has_turn(&self, head: &Entry) -> bool {
+        let is_out = |phase| matches!(phase, Phase::Out | Phase::Aside | Phase::Settling);
+        let slot = self.held.get(&head.id);
+        slot.is_some_and(|slot| slot.claims && is_out(slot.phase))
     }
 
     /// Keeps a message whose handling failed for another turn after this pause, ahead of its group. `false` if it is to
@@ -114,7 +135,7 @@ impl State {
         let Some(slot) = self.held.get(&entry.id) else {
             return false;
         };
-        let lasts = entry.lease().holds(now) && entry.lease().longest(now) > pause + self.visibility;
+        let lasts = entry.lease().holds(now) && entry.lease().longest(now) > pause.saturating_add(self.visibility);
         let may_retry = slot.claims && slot.phase == Phase::Out && !self.stopping;
         let Some(group) = entry.group.as_deref() else {
             return false;
@@ -151,8 +172,8 @@ impl State {
         if self.second_takes_over(&slot, end, now) {
             return;
         }
-        if let End::Returned(_) = end {
-            self.remember(entry);
+        if let End::Returned(delay) = end {
+            self.remember(entry, now + delay);
         }
         if let Some(group) = entry.group.as_deref().filter(|_| slot.claims) {
             let then = self.then(entry, group, end, now);
@@ -184,17 +205,24 @@ impl State {
         COMES_AGAIN_WITHIN.min(self.visibility)
     }
 
-    fn remember(&mut self, entry: &Entry) {
+    fn remember(&mut self, entry: &Entry, visible: Instant) {
         let returned = Returned {
             place: entry.place(),
             retries: entry.all_retries(),
             receives: entry.receives(),
             group: entry.group.clone(),
-            came_not_alone: false,
+            visible,
+            group_returned: None,
+            withheld: false,
         };
         if entry.group.is_some() {
             self.returned.insert(&entry.message().message_id, returned);
         }
+    }
+
+    /// A poll that was sent no earlier than `asked` waited to its end, and brought nothing.
+    pub(in crate::consumer) fn came_nothing(&mut self, asked: Instant) {
+        self.last_empty = self.last_empty.max(Some(asked));
     }
 
     /// Returns messages behind a returned one that did not come again. While no poll is under way, nothing could come.
@@ -211,7 +239,10 @@ impl State {
         }
         for returned in self.returned.values_mut() {
             let group = returned.group.as_ref();
-            returned.came_not_alone |= group.is_some_and(|group| overdue.groups.contains(group));
+            if group.is_some_and(|group| overdue.groups.contains(group)) {
+                returned.group_returned = Some(now);
+                returned.withheld = self.last_empty.is_some_and(|asked| asked >= returned.visible);
+            }
         }
         self.return_all(overdue.rest, now);
     }

@@ -90,15 +90,15 @@ impl State {
             && let Some(newer) = self.held.get_mut(&newer.id)
         {
             newer.claims = older.claims;
+            self.forget_second_of(older.entry.id);
         }
         replaced
     }
 
     fn waits_for(&mut self, older: &Entry, newer: &Arc<Entry>, now: Instant) -> bool {
         self.enter(newer.id, Phase::Second, now);
-        if let Some(stale) = self.seconds.insert(older.id, newer.clone()) {
-            self.held.remove(&stale.id);
-        }
+        self.forget_second_of(older.id);
+        self.seconds.insert(older.id, newer.clone());
         // A return that failed has come to pass after all.
         if self
             .held
@@ -108,6 +108,13 @@ impl State {
             self.finish(older, End::Returned(Duration::ZERO), now);
         }
         true
+    }
+
+    /// There is a newer receipt yet.
+    fn forget_second_of(&mut self, id: u64) {
+        if let Some(stale) = self.seconds.remove(&id) {
+            self.held.remove(&stale.id);
+        }
     }
 
     /// Puts a newer receipt into the place of the one that has ended. `false` if there is none.

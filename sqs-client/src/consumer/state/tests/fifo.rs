@@ -128,13 +128,31 @@ fn a_server_that_locks_groups_is_recognised_and_gets_them_whole() {
     state.finish(&head, End::Returned(Duration::ZERO), now);
     let later = now + 25 * SECOND;
     assert_eq!(pass(&mut state, now, later).len(), 3);
-    receive(&mut state, 1..=4, 2, later);
+    // The poll that brings them had waited for long.
+    let messages = (1..=4).map(|number| numbered("g", number, 2).into()).collect();
+    state.arrive(messages, now + 10 * SECOND, later);
     let head = state.next(later).unwrap();
     state.finish(&head, End::Returned(Duration::ZERO), later);
     assert_eq!(pass(&mut state, later, later), ["2", "3", "4"], "at once");
     assert_eq!(state.room(), Some(1), "nothing is to be in flight behind it");
     pass(&mut state, later, later + 1_000 * SECOND);
     assert_eq!(state.room(), Some(10), "it is tried again");
+}
+
+#[test]
+fn polls_that_bring_nothing_tell_a_server_that_locks_groups_too() {
+    for asked_after_it_was_visible in [true, false] {
+        let now = Instant::now();
+        let mut state = fifo_state(|consumer| consumer);
+        receive(&mut state, 1..=4, 1, now);
+        let head = state.next(now).unwrap();
+        state.finish(&head, End::Returned(5 * SECOND), now);
+        state.came_nothing(now + if asked_after_it_was_visible { 6 } else { 4 } * SECOND);
+        let later = now + 28 * SECOND;
+        assert_eq!(pass(&mut state, now, later).len(), 3);
+        receive(&mut state, 1..=4, 2, later);
+        assert_eq!(state.locks_groups.is_some(), asked_after_it_was_visible);
+    }
 }
 
 #[test]
@@ -410,4 +428,63 @@ fn a_rejected_receipt_of_a_message_that_is_being_handled_waits_for_its_end() {
             assert_eq!((round.delete.len(), round.release.len()), (deleted, 1 - deleted));
         }
     }
+}
+
+#[test]
+fn newer_receipts_of_a_message_that_takes_its_turn_again_leave_nothing_behind() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, [1], 1, now);
+    let older = state.next(now).unwrap();
+    assert!(state.retry_in_place(&older, Duration::ZERO, now));
+    older.refused();
+    receive(&mut state, [1], 2, now);
+    state.round(now);
+    assert!(
+        state.backlog.has_ready(),
+        "its turn has come, and no handler has it yet"
+    );
+    receive(&mut state, [1], 3, now);
+    let newest = state.next(now).unwrap();
+    assert_eq!(newest.receives(), 3);
+    state.finish(&newest, End::Deleted, now);
+    for left in take_all(&mut state, now) {
+        state.finish(&left, End::Deleted, now);
+    }
+    let round = state.round(now);
+    for left in &round.delete {
+        state.finish(left, End::Deleted, now);
+    }
+    assert_eq!((state.held(), state.seconds.len()), (0, 0));
+}
+
+#[test]
+fn a_backoff_beyond_all_time_is_no_panic() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, [1], 1, now);
+    let head = state.next(now).unwrap();
+    assert!(!state.retry_in_place(&head, Duration::MAX, now));
+}
+
+#[test]
+fn a_busy_server_is_not_taken_for_one_that_locks_groups() {
+    let now = Instant::now();
+    let mut state = fifo_state(|consumer| consumer);
+    receive(&mut state, 1..=2, 1, now);
+    let head = state.next(now).unwrap();
+    state.finish(&head, End::Returned(Duration::ZERO), now);
+    // Each poll is answered at once, with messages of other groups.
+    let mut later = now;
+    for number in 1..=60 {
+        pass(&mut state, later, later);
+        later += SECOND / 2;
+        state.unreserve(1);
+        state.arrive(vec![numbered("other", number, 1).into()], later, later);
+        state.reserved = 1;
+        let other = state.next(later).unwrap();
+        state.finish(&other, End::Deleted, later);
+    }
+    receive(&mut state, [1], 2, later);
+    assert!(state.locks_groups.is_none(), "the server had others to give");
 }
