@@ -250,4 +250,5 @@ fn a_poll_waits_for_room_for_as_many_as_it_must_ask_for() {
     assert_eq!(state.reserve(), Some(10));
 }
 
+mod any;
 mod fifo;

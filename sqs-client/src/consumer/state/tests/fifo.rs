@@ -3,16 +3,19 @@
 use super::*;
 use crate::consumer::arrival::Turn;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);
 
-fn fifo_state(set: impl FnOnce(crate::Consumer) -> crate::Consumer) -> State {
-    let client = Client::builder()
+pub(super) fn fifo_client() -> Client {
+    Client::builder()
         .region("us-east-1")
         .credentials(Credentials::new("x", "x"))
         .build()
-        .unwrap();
-    let mut state = State::new(&set(client.consumer("q.fifo")).settings, "q.fifo");
+        .unwrap()
+}
+
+fn fifo_state(set: impl FnOnce(crate::Consumer) -> crate::Consumer) -> State {
+    let mut state = State::new(&set(fifo_client().consumer("q.fifo")).settings, "q.fifo");
     state.polling = true;
     // A poll is always under way.
     state.reserved = 1;
@@ -20,7 +23,7 @@ fn fifo_state(set: impl FnOnce(crate::Consumer) -> crate::Consumer) -> State {
 }
 
 /// A message of the group whose number is its id.
-fn numbered(group: &str, number: u32, receives: u32) -> Message {
+pub(super) fn numbered(group: &str, number: u32, receives: u32) -> Message {
     let mut message = message(group, &number.to_string());
     message.message_id = format!("{group}-{number}");
     message.attributes = MessageSystemAttributes::from_iter([
