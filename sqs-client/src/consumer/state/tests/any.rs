@@ -6,11 +6,12 @@ use proptest::prelude::*;
 
 use super::fifo::{SECOND, fifo_client, numbered};
 use super::*;
+use crate::consumer::arrival::Turn;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A message of this group and number, again if it came before.
-    Arrive(u8, u8),
+    /// A message of this group and number, again if it came before; perhaps one that was rejected.
+    Arrive(u8, u8, Turn),
     Next,
     /// One of those that are out.
     Retry(usize, u64),
@@ -43,10 +44,18 @@ fn end() -> impl Strategy<Value = End> {
     ]
 }
 
+fn turn() -> impl Strategy<Value = Turn> {
+    prop_oneof![
+        5 => Just(Turn::Handle),
+        1 => Just(Turn::Return(2 * SECOND)),
+        1 => Just(Turn::ReturnAtOnce(Duration::ZERO)),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let outcome = prop_oneof![4 => Just(Outcome::Confirmed), 1 => Just(Outcome::Failed), 1 => Just(Outcome::Stale)];
     prop_oneof![
-        6 => (0_u8..3, 0_u8..5).prop_map(|(group, number)| Step::Arrive(group, number)),
+        6 => (0_u8..3, 0_u8..5, turn()).prop_map(|(group, number, turn)| Step::Arrive(group, number, turn)),
         6 => Just(Step::Next),
         3 => (any::<usize>(), 0_u64..3).prop_map(|(at, pause)| Step::Retry(at, pause)),
         1 => any::<usize>().prop_map(Step::Aside),
@@ -78,11 +87,11 @@ impl Run {
     fn take(&mut self, step: &Step) {
         let now = self.now;
         match *step {
-            Step::Arrive(group, number) => {
+            Step::Arrive(group, number, turn) => {
                 let receives = self.receives.entry((group, number)).or_default();
                 *receives += 1;
                 let message = numbered(&group.to_string(), number.into(), *receives);
-                self.state.arrive(vec![message], now, now);
+                self.state.arrive(vec![Arrival { message, turn }], now, now);
             }
             Step::Next => self.out.extend(self.state.next(now)),
             Step::Round(seconds, outcome) => self.round(seconds, outcome),
