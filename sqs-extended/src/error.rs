@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use crate::offload::response::NotFound;
+use crate::offload::response::{NotFound, bounded, refuses_time};
 
 /// What went wrong, and what can be done about it.
 ///
@@ -108,7 +108,7 @@ impl Error {
         } else {
             failed.into()
         };
-        Self::new(ErrorKind::Store, message, Some(Source::Store(source)))
+        Self::new(ErrorKind::Store, message, Some(Source::Store(bounded(source))))
     }
 
     /// A message that was not sent, as an earlier one of its group failed: at the queue, or before.
@@ -122,7 +122,7 @@ impl Error {
         let failed = match NotFound::of(&source) {
             Some(NotFound::Object) => {
                 let missing = "the store does not have the payload that the message points to";
-                return Self::new(ErrorKind::MissingPayload, missing, Some(Source::Store(source)));
+                return Self::new(ErrorKind::MissingPayload, missing, Some(Source::Store(bounded(source))));
             }
             Some(NotFound::Bucket) => "the payload could not be fetched, as the bucket does not exist",
             Some(NotFound::Unclear) => {
@@ -211,14 +211,7 @@ impl StdError for Error {
     }
 }
 
-/// How a failed payload reaches a consumer of `AsyncRead`; `get_ref` and `downcast_ref` find the [`Error`] again.
-/// Returns `true` if the store's clock and this machine's are too far apart for a signature.
-fn refuses_time(error: &object_store::Error) -> bool {
-    const CODES: [&str; 2] = ["RequestTimeTooSkewed", "RequestExpired"];
-    let said = error.to_string();
-    CODES.iter().any(|code| said.contains(code))
-}
-
+/// Carries a failed payload to a consumer of `AsyncRead`; `get_ref` and `downcast_ref` find the [`Error`] again.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
@@ -263,6 +256,53 @@ mod tests {
         let error = Error::store("the payload could not be stored", generic());
         assert_eq!(error.to_string(), "the payload could not be stored");
         assert!(error.source().unwrap().downcast_ref::<object_store::Error>().is_some());
+    }
+
+    #[test]
+    fn a_key_is_not_taken_for_what_the_store_said() {
+        let error = object_store::Error::PermissionDenied {
+            path: "payloads/RequestTimeTooSkewed".to_owned(),
+            source: "Error performing GET http://s/RequestTimeTooSkewed in 1ms - Server returned non-2xx status code: \
+                     403 Forbidden: <Error><Code>AccessDenied</Code></Error>"
+                .into(),
+        };
+        assert_eq!(Error::fetch(error).to_string(), "the payload could not be fetched");
+    }
+
+    #[test]
+    fn a_long_text_of_a_store_is_cut() {
+        let said = || {
+            format!(
+                "Server returned non-2xx status code: 404 Not Found: <Error><Code>NoSuchKey</Code>{}",
+                "é".repeat(1_000_000)
+            )
+        };
+        let errors = [
+            object_store::Error::NotFound {
+                path: "k".to_owned(),
+                source: said().into(),
+            },
+            object_store::Error::Generic {
+                store: "test",
+                source: said().into(),
+            },
+            object_store::Error::PermissionDenied {
+                path: "k".to_owned(),
+                source: said().into(),
+            },
+        ];
+        for error in errors {
+            let variant = std::mem::discriminant(&error);
+            let kept = Error::fetch(error);
+            let store = kept.source().unwrap().downcast_ref::<object_store::Error>().unwrap();
+            assert_eq!(std::mem::discriminant(store), variant);
+            let len = store.to_string().len().max(format!("{store:?}").len());
+            assert!(len < 20_000, "{len} bytes are kept");
+            assert_eq!(
+                kept.is_missing_payload(),
+                matches!(store, object_store::Error::NotFound { .. })
+            );
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ const STATUS: &str = "Server returned non-2xx status code: ";
 /// The beginning of Google's message about a missing object; that about a missing bucket has the same reason.
 const NO_SUCH_OBJECT: &str = "No such object: ";
 
+/// The most text that is kept of a store's error: by [`StoreConnector`](crate::StoreConnector) a refusal fits.
+const MAX_TEXT: usize = 18 * 1024;
+
 /// What is not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotFound {
@@ -54,6 +57,35 @@ pub(crate) fn is_missing_upload(error: &Error) -> bool {
     let code = server_said(error);
     let code = code.as_deref().and_then(xml_code);
     matches!(code, Some("NoSuchUpload" | "InvalidBlockList"))
+}
+
+/// Returns `true` if the store refuses the request because its clock and this machine's are too far apart.
+pub(crate) fn refuses_time(error: &Error) -> bool {
+    let code = server_said(error);
+    let code = code.as_deref().and_then(xml_code);
+    matches!(code, Some("RequestTimeTooSkewed" | "RequestExpired"))
+}
+
+/// Cuts what the error says where that is long, as object_store keeps a refusal's whole body.
+pub(crate) fn bounded(mut error: Error) -> Error {
+    let source = match &mut error {
+        Error::Generic { source, .. }
+        | Error::NotFound { source, .. }
+        | Error::NotSupported { source }
+        | Error::AlreadyExists { source, .. }
+        | Error::Precondition { source, .. }
+        | Error::NotModified { source, .. }
+        | Error::PermissionDenied { source, .. }
+        | Error::Unauthenticated { source, .. } => source,
+        // They are object_store's own, and say little.
+        _ => return error,
+    };
+    let mut text = source.to_string();
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        *source = text.into();
+    }
+    error
 }
 
 /// Returns an object's metadata, or `None` if the store says that there is no such object.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::StreamExt;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 use object_store::{ClientConfigKey, ClientOptions};
 
@@ -19,6 +19,17 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The slowest link that a part still passes, in bytes a second: what a request sends may take its length by this longer
 /// to be answered.
 const MIN_UPLOAD_RATE: u64 = 16 * 1024;
+
+/// The most that is read of a refusal. Stores explain one in a few KiB; a gateway's page may have any length, and object_store
+/// keeps it in its error.
+const MAX_REFUSAL: usize = 16 * 1024;
+
+/// The most that is read of the response to a request that sends something. The longest, that to a deletion of many
+/// objects, takes a few KiB for each.
+const MAX_WRITTEN: usize = 16 * 1024 * 1024;
+
+/// The headers that carry secrets. S3 quotes a session token that it refuses, and gateways may quote whole requests.
+const SECRET_HEADERS: [&str; 2] = ["x-amz-security-token", "authorization"];
 
 /// Makes a store's HTTP connections with the TLS of `sqs-client`, so that a program has one TLS stack, and with time
 /// limits that let a payload of any size pass: object_store's own connections give up on a transfer of more than 30
@@ -114,23 +125,72 @@ struct Patient<C> {
 #[async_trait]
 impl<C: HttpService> HttpService for Patient<C> {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let secrets = secrets_of(&request);
         let length = request.body().content_length();
         if length == 0 {
-            return self.reading.call(request).await;
+            let response = self.reading.call(request).await?;
+            return if is_refusal(&response) {
+                self.refusal(response, &secrets).await
+            } else {
+                Ok(response)
+            };
         }
         let sending = Duration::from_secs(u64::try_from(length).unwrap_or(u64::MAX) / MIN_UPLOAD_RATE);
-        let answer = self.writing.call(request);
-        let (parts, body) = within(self.read_timeout.saturating_add(sending), answer)
-            .await??
-            .into_parts();
+        let response = self.writing.call(request);
+        let response = within(self.read_timeout.saturating_add(sending), response).await??;
+        if is_refusal(&response) {
+            return self.refusal(response, &secrets).await;
+        }
+        let (parts, body) = response.into_parts();
+        let (body, is_whole) = self.read(body, MAX_WRITTEN).await?;
+        if !is_whole {
+            return Err(HttpError::new(HttpErrorKind::Decode, TooLong));
+        }
+        Ok(HttpResponse::from_parts(parts, body.freeze().into()))
+    }
+}
+
+impl<C> Patient<C> {
+    /// The response with as much of its body as may be kept in an error: text, so that object_store takes it.
+    async fn refusal(&self, response: HttpResponse, secrets: &[String]) -> Result<HttpResponse, HttpError> {
+        let (parts, body) = response.into_parts();
+        let (body, _) = self.read(body, MAX_REFUSAL).await?;
+        let text = secrets
+            .iter()
+            .fold(String::from_utf8_lossy(&body).into_owned(), |text, secret| {
+                text.replace(secret, "[redacted]")
+            });
+        Ok(HttpResponse::from_parts(parts, text.into_bytes().into()))
+    }
+
+    /// The body up to this length, and `true` if that is all of it.
+    async fn read(&self, body: HttpResponseBody, most: usize) -> Result<(BytesMut, bool), HttpError> {
         // A store that takes its time to put parts together sends white space meanwhile.
         let mut chunks = body.bytes_stream();
         let mut body = BytesMut::new();
         while let Some(chunk) = within(self.read_timeout, chunks.next()).await? {
-            body.extend_from_slice(&chunk?);
+            let chunk = chunk?;
+            let room = most - body.len();
+            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if chunk.len() > room {
+                return Ok((body, false));
+            }
         }
-        Ok(HttpResponse::from_parts(parts, body.freeze().into()))
+        Ok((body, true))
     }
+}
+
+fn is_refusal(response: &HttpResponse) -> bool {
+    response.status().is_client_error() || response.status().is_server_error()
+}
+
+fn secrets_of(request: &HttpRequest) -> Vec<String> {
+    let values = SECRET_HEADERS
+        .iter()
+        .filter_map(|name| request.headers().get(*name)?.to_str().ok());
+    // Without the scheme: what quotes a token may leave it out.
+    let values = values.map(|value| value.split_once(' ').map_or(value, |(_, secret)| secret));
+    values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, HttpError> {
@@ -148,6 +208,17 @@ impl std::fmt::Display for Silent {
 }
 
 impl std::error::Error for Silent {}
+
+#[derive(Debug)]
+struct TooLong;
+
+impl std::fmt::Display for TooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the store's response is longer than {MAX_WRITTEN} bytes")
+    }
+}
+
+impl std::error::Error for TooLong {}
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
     object_store::Error::Generic {
@@ -198,5 +269,62 @@ mod tests {
             put(1, Duration::from_secs(31)).await.unwrap_err().kind(),
             HttpErrorKind::Timeout
         );
+    }
+
+    /// Responds with this status and body.
+    #[derive(Clone, Debug)]
+    struct Refusing(u16, Bytes);
+
+    #[async_trait]
+    impl HttpService for Refusing {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            let mut response = HttpResponse::new(self.1.clone().into());
+            *response.status_mut() = self.0.try_into().unwrap();
+            Ok(response)
+        }
+    }
+
+    async fn refused(status: u16, body: impl Into<Bytes>, sent: usize) -> Result<Bytes, HttpError> {
+        let service = Refusing(status, body.into());
+        let service = Patient {
+            reading: service.clone(),
+            writing: service,
+            read_timeout: READ_TIMEOUT,
+        };
+        let mut request = HttpRequest::new(Bytes::from(vec![0; sent]).into());
+        let headers = request.headers_mut();
+        headers.insert("x-amz-security-token", "IQoJb3JpZ2lu+/=".try_into().unwrap());
+        headers.insert("authorization", "Bearer ya29.secret".try_into().unwrap());
+        service.call(request).await?.into_body().bytes().await
+    }
+
+    #[tokio::test]
+    async fn refusals_are_bounded_and_name_no_secret() {
+        for sent in [0, 1] {
+            let code = "<Error><Code>NoSuchKey</Code><Message>";
+            let kept = refused(404, format!("{code}{}", "é".repeat(8 * 1024 * 1024)), sent);
+            let kept = kept.await.unwrap();
+            assert!(kept.len() <= MAX_REFUSAL + 3, "{} bytes are kept", kept.len());
+            assert!(std::str::from_utf8(&kept).unwrap().starts_with(code));
+
+            let body = "<Error><Code>InvalidToken</Code><Token-0>IQoJb3JpZ2lu+/=</Token-0>ya29.secret</Error>";
+            let kept = refused(400, body, sent).await.unwrap();
+            let expected = "<Error><Code>InvalidToken</Code><Token-0>[redacted]</Token-0>[redacted]</Error>";
+            assert_eq!(kept, expected);
+
+            let kept = refused(502, &b"\xff\xfe gateway"[..], sent).await.unwrap();
+            assert!(std::str::from_utf8(&kept).is_ok(), "it would not be read as a refusal");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_write_responds_is_bounded_and_what_a_read_responds_is_not() {
+        assert_eq!(refused(200, "x", 1).await.unwrap(), "x");
+        let long = Bytes::from(vec![b'x'; MAX_WRITTEN + 1]);
+        assert_eq!(
+            refused(200, long.clone(), 1).await.unwrap_err().kind(),
+            HttpErrorKind::Decode
+        );
+        assert_eq!(refused(200, long.clone(), 0).await.unwrap(), long);
     }
 }
