@@ -1,4 +1,5 @@
-//! A payload that can never be handled: all of it comes to the dead-letter queue, and is whole there.
+//! A payload that can never be handled: all of it comes to the dead-letter queue, and is whole there. Its group's other
+//! messages do not come there.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sqs_client::{Client, QueueAttributes, RedrivePolicy};
 use sqs_extended::{ExtendedClient, Strategy};
 use sqs_tests::embedded::EmbeddedServer;
 
+use super::fifo::THREE;
 use super::payloads::Payload;
 use super::test;
 use crate::bench::{Bench, Outcome, client_of_embedded};
@@ -18,6 +20,10 @@ use crate::consumer::{quick, until};
 const SEGMENT: usize = 4096;
 const MAX_RECEIVES: u32 = 3;
 
+/// The size of a payload of one message, and that of one of two.
+const SMALL: usize = 100;
+const TWO: usize = 6_000;
+
 /// No handler can make anything of this one.
 const POISON: Payload = Payload {
     number: 0,
@@ -25,13 +31,158 @@ const POISON: Payload = Payload {
 };
 
 pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    ["", ".fifo"]
-        .map(|suffix| {
-            let kind = if suffix.is_empty() { "standard" } else { "fifo" };
-            let name = format!("dead_letters::poison_of_a_{kind}_queue_is_whole_there");
-            test(bench, &name, move || poison(suffix))
-        })
-        .into()
+    let whole = ["", ".fifo"].map(|suffix| {
+        let kind = if suffix.is_empty() { "standard" } else { "fifo" };
+        let name = format!("dead_letters::poison_of_a_{kind}_queue_is_whole_there");
+        test(bench, &name, move || poison(suffix))
+    });
+    let groups: [(&str, Group); 7] = [
+        (
+            "a_poison_payload_takes_no_message_of_its_group_with_it",
+            Group::new(&[THREE, SMALL, SMALL, THREE, SMALL, THREE, SMALL], &[0]),
+        ),
+        (
+            "poison_payloads_one_after_another_die_alone",
+            Group::new(&[TWO, TWO, TWO, TWO, SMALL, SMALL, THREE, SMALL], &[0, 1, 2, 3]),
+        ),
+        (
+            "poison_messages_take_no_payload_behind_them_with_them",
+            Group::new(&[SMALL, THREE, SMALL, THREE, SMALL, THREE, THREE], &[0, 2, 4]),
+        ),
+        (
+            "poison_of_a_group_that_takes_several_receives_dies_alone",
+            Group::new(
+                &[THREE, THREE, THREE, THREE, THREE, THREE, THREE, THREE, THREE, THREE],
+                &[0, 3, 4, 7],
+            ),
+        ),
+        (
+            "neighbours_of_many_poison_payloads_are_handled",
+            Group::new(
+                &[
+                    TWO, TWO, SMALL, TWO, TWO, TWO, SMALL, TWO, TWO, SMALL, TWO, TWO, TWO, THREE, SMALL,
+                ],
+                &[0, 1, 3, 4, 5, 7, 8, 10, 11, 12],
+            ),
+        ),
+        (
+            "poison_that_panics_dies_alone",
+            Group {
+                fails: Fails::Panics,
+                ..Group::new(&[THREE, SMALL, THREE, THREE, TWO, SMALL], &[0, 3])
+            },
+        ),
+        (
+            "a_poison_payload_dies_alone_where_consumers_compete",
+            Group {
+                consumers: 2,
+                ..Group::new(&[SMALL, THREE, THREE, SMALL, TWO], &[1])
+            },
+        ),
+    ];
+    let alone = groups.map(|(name, group)| test(bench, &format!("dead_letters::{name}"), move || group.run()));
+    whole.into_iter().chain(alone).collect()
+}
+
+#[derive(Clone, Copy)]
+enum Fails {
+    Errs,
+    Panics,
+}
+
+/// Payloads of a FIFO group, in order, of which some always fail.
+#[derive(Clone, Copy)]
+struct Group {
+    sizes: &'static [usize],
+    poison: &'static [usize],
+    fails: Fails,
+    consumers: usize,
+}
+
+impl Group {
+    const fn new(sizes: &'static [usize], poison: &'static [usize]) -> Self {
+        Self {
+            sizes,
+            poison,
+            fails: Fails::Errs,
+            consumers: 1,
+        }
+    }
+
+    async fn run(self) -> Outcome {
+        let server = EmbeddedServer::start().await?;
+        let client = client_of_embedded(&server).retry(quick()).build()?;
+        create(&client, "dead.fifo", None).await?;
+        let redrive = RedrivePolicy::new(server.queue_arn("dead.fifo"), MAX_RECEIVES);
+        let queue = create(&client, "q.fifo", Some(redrive)).await?;
+        let extended = ExtendedClient::builder(client)
+            .strategy(Strategy::Split)
+            .segment_size(SEGMENT)
+            .threshold(SEGMENT)
+            .build()?;
+        let payloads: Vec<Payload> = self
+            .sizes
+            .iter()
+            .enumerate()
+            .map(|(number, &size)| Payload { number, size })
+            .collect();
+        let mut poisoned = 0;
+        for payload in &payloads {
+            let sent = extended.send(&queue, payload.message().message_group_id("g")).await?;
+            if self.poison.contains(&payload.number) {
+                poisoned += sent.segments;
+            }
+        }
+        let (view, dead_view) = (
+            server.queue("q.fifo").context("there")?,
+            server.queue("dead.fifo").context("there")?,
+        );
+        let handled: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let running = (0..self.consumers).map(|_| {
+            let seen = Arc::clone(&handled);
+            let view = view.clone();
+            extended
+                .consumer(&queue)
+                .incomplete_after(Duration::from_secs(2))
+                .configure(|consumer| {
+                    consumer
+                        .visibility_timeout(Duration::from_secs(3))
+                        .wait_time(Duration::from_secs(1))
+                        .backoff(Duration::ZERO, Duration::ZERO)
+                })
+                .run(
+                    async move { until(|| view.is_empty()).await.expect("it is emptied") },
+                    move |delivery| {
+                        let seen = Arc::clone(&seen);
+                        async move {
+                            let payload = Payload::received(&delivery).await?;
+                            let fails = self.poison.contains(&payload.number);
+                            if !fails {
+                                seen.lock().expect("no panic while it is locked").push(payload.number);
+                            }
+                            match self.fails {
+                                Fails::Panics if fails => panic!("poison"),
+                                _ => ensure!(!fails, "it is poison"),
+                            }
+                            Ok(())
+                        }
+                    },
+                )
+        });
+        for ended in futures::future::join_all(running).await {
+            ended?;
+        }
+        let handled = handled.lock().expect("no panic while it is locked").clone();
+        let good: Vec<usize> = (0..payloads.len())
+            .filter(|number| !self.poison.contains(number))
+            .collect();
+        let letters = dead_view.len();
+        ensure!(
+            handled == good && letters == poisoned,
+            "handled {handled:?} of {good:?}; {letters} dead letters, {poisoned} of poison"
+        );
+        Ok(())
+    }
 }
 
 async fn poison(suffix: &str) -> Outcome {
