@@ -67,11 +67,15 @@ fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
         }
     }
     for part in &parts {
-        if let Some(file) = part::create(part)? {
-            return Ok(file);
+        match part::create(part) {
+            Ok(Some(file)) => return Ok(file),
+            Ok(None) => {}
+            // The target's own name leaves no room for more.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => break,
+            Err(error) => return Err(error),
         }
     }
-    // All names are in use, or left where files cannot be locked.
+    // All names are in use, too long, or left where files cannot be locked.
     part::create_with_a_random_name(folder(path))
 }
 
@@ -173,6 +177,16 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::File);
         }
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_longest_name_that_a_file_can_have_is_no_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n".repeat(255));
+        let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
+        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+        assert_eq!(names(folder.path()).len(), 1);
     }
 
     /// A download that never ends, once its file is there.
