@@ -20,6 +20,8 @@ pub(crate) struct HeldSet {
     origin: Option<Origin>,
     /// A part of it is deleted: it cannot come again as a whole.
     finished: AtomicBool,
+    /// A deletion was begun, and did not come to its end.
+    deleting: AtomicBool,
     /// When it comes again, once it was returned: all of it at one time.
     returned_until: Mutex<Option<Instant>>,
 }
@@ -37,9 +39,16 @@ impl Origin {
     fn is_finished_by(&self, deleted: &Result<AckOutcome, sqs_client::Error>) -> bool {
         match (self, deleted) {
             (_, Ok(_)) => true,
-            (Self::Gathering(..), Err(_)) => false,
+            (_, Err(error)) => error.may_have_been_sent() && self.is_finished_by_chance(),
+        }
+    }
+
+    /// Returns `true` if the payload counts as finished where nobody knows if a part of it is deleted.
+    fn is_finished_by_chance(&self) -> bool {
+        match self {
+            Self::Gathering(..) => false,
             // A part would block the group, and a whole payload is delivered again in any case.
-            (Self::Group(..), Err(error)) => error.may_have_been_sent(),
+            Self::Group(..) => true,
         }
     }
 
@@ -65,6 +74,7 @@ impl HeldSet {
             deliveries,
             origin,
             finished: AtomicBool::new(false),
+            deleting: AtomicBool::new(false),
             returned_until: Mutex::default(),
         }
     }
@@ -72,18 +82,21 @@ impl HeldSet {
     /// Deletes all, and says whether all were surely ours until that was confirmed. What is left, if some cannot be
     /// deleted, is deleted as it comes again.
     pub(crate) async fn delete(&self) -> Result<bool, sqs_client::Error> {
-        let deleted = join_all(
-            self.deliveries
-                .iter()
-                .map(|delivery| async move { (delivery, delivery.ack().await) }),
-        )
+        self.deleting.store(true, Ordering::Release);
+        // Each by itself, as this may be dropped when some are deleted.
+        let deleted = join_all(self.deliveries.iter().map(|delivery| async move {
+            let deleted = delivery.ack().await;
+            if self
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.is_finished_by(&deleted))
+            {
+                self.finish();
+            }
+            (delivery, deleted)
+        }))
         .await;
-        if let Some(origin) = &self.origin
-            && deleted.iter().any(|(_, deleted)| origin.is_finished_by(deleted))
-            && !self.finished.swap(true, Ordering::AcqRel)
-        {
-            origin.finished();
-        }
+        self.deleting.store(false, Ordering::Release);
         let outcomes = all(deleted, "a segment could not be deleted")?;
         Ok(outcomes.iter().all(|outcome| *outcome == AckOutcome::Deleted))
     }
@@ -111,6 +124,12 @@ impl HeldSet {
         self.release(left.unwrap_or_else(|| backoff(&self.deliveries))).await
     }
 
+    fn finish(&self) {
+        if let (Some(origin), false) = (&self.origin, self.finished.swap(true, Ordering::AcqRel)) {
+            origin.finished();
+        }
+    }
+
     pub(crate) fn is_settled(&self) -> bool {
         self.deliveries.iter().all(Delivery::is_settled)
     }
@@ -127,6 +146,9 @@ impl HeldSet {
 impl Drop for HeldSet {
     fn drop(&mut self) {
         let until = *self.returned_until();
+        if *self.deleting.get_mut() && self.origin.as_ref().is_some_and(Origin::is_finished_by_chance) {
+            self.finish();
+        }
         if let Some(origin) = self.origin.take()
             && !*self.finished.get_mut()
         {

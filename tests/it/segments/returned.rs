@@ -32,6 +32,11 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ),
         test(
             bench,
+            "returned::what_a_dropped_acknowledgement_left_is_deleted",
+            dropped_acknowledgement,
+        ),
+        test(
+            bench,
             "returned::a_consumer_that_ends_by_itself_waits_for_no_buffered_segment",
             ends_by_itself,
         ),
@@ -147,6 +152,42 @@ async fn one_return_fails() -> Outcome {
         returned + 1 >= segments,
         "{returned} of {segments} were returned as asked"
     );
+    Ok(())
+}
+
+/// The acknowledgement is dropped when some of the segments are deleted. The others must not come again as half a payload.
+async fn dropped_acknowledgement() -> Outcome {
+    let scene = Scene::new().await?;
+    let segments = scene.send(PAYLOAD).await?;
+    ensure!(segments > 10, "two requests delete them");
+    let silent = Fault::on(Action::DeleteMessageBatch, FaultKind::Delay(Duration::from_secs(600)));
+    scene.server.faults().add(silent.after(1).times(1));
+    let (handled, incomplete) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, noted) = (handled.clone(), incomplete.clone());
+    let ended = until(|| scene.view.is_empty() || incomplete.load(Ordering::SeqCst) > 0);
+    scene
+        .consumer(Duration::ZERO)
+        .incomplete_after(Duration::from_secs(3))
+        .on_incomplete(move |_| {
+            noted.fetch_add(1, Ordering::SeqCst);
+            async { IncompleteAction::Release }
+        })
+        .run(ended, move |delivery: Delivery| {
+            let counted = counted.clone();
+            async move {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let acknowledged = timeout(Duration::from_secs(2), delivery.ack()).await;
+                ensure!(
+                    acknowledged.is_ok_and(|acknowledged| acknowledged.is_ok()),
+                    "it was dropped"
+                );
+                Ok(())
+            }
+        })
+        .await?;
+    let incomplete = incomplete.load(Ordering::SeqCst);
+    ensure!(incomplete == 0, "{} segments stay", scene.view.len());
+    ensure!(handled.load(Ordering::SeqCst) == 1);
     Ok(())
 }
 
