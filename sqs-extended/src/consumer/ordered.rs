@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::segment::Segment;
-use crate::segment::fifo::{Finished, Planner, Received, Step};
+use crate::segment::fifo::{Finished, Planner, Received, Step, is_complete};
 
 /// The messages of one payload at the head of a group.
 pub(super) struct OfPayload {
@@ -26,15 +26,7 @@ impl Ordered {
 
     /// Decides what to do with the segments of one payload, which are the first of their group.
     pub(super) fn plan(&self, OfPayload { segments, sent_again }: &OfPayload) -> Step {
-        let received: Vec<Received<'_>> = segments
-            .iter()
-            .map(|segment| Received {
-                header: &segment.header,
-                len: segment.len(),
-                message_id: &segment.message.message_id,
-                sent: segment.message.attributes.sent_timestamp(),
-            })
-            .collect();
+        let received = received(segments);
         self.planner()
             .plan(group(segments), &received, *sent_again, Instant::now())
     }
@@ -47,6 +39,21 @@ impl Ordered {
     fn planner(&self) -> MutexGuard<'_, Planner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns `true` if the first of these segments is of a payload that is all here.
+pub(super) fn are_complete(segments: &[Segment]) -> bool {
+    is_complete(&received(segments))
+}
+
+fn received(segments: &[Segment]) -> Vec<Received<'_>> {
+    let received = segments.iter().map(|segment| Received {
+        header: &segment.header,
+        len: segment.len(),
+        message_id: &segment.message.message_id,
+        sent: segment.message.attributes.sent_timestamp(),
+    });
+    received.collect()
 }
 
 /// Describes a whole payload, for when it is acknowledged. `None` if there are no segments.

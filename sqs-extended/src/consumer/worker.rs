@@ -8,7 +8,7 @@ use sqs_client::Message;
 
 use super::gathering::{Complete, Gathering};
 use super::in_handling::InHandling;
-use super::ordered::{OfPayload, Ordered, once_acknowledged, return_head_last};
+use super::ordered::{OfPayload, Ordered, are_complete, once_acknowledged, return_head_last};
 use super::segment::Segment;
 use super::set::{HeldSet, Origin};
 use crate::client::ExtendedClient;
@@ -210,35 +210,48 @@ impl Drop for PlaceKept<'_> {
     }
 }
 
-/// The segment, and the others of its payload that wait behind it in its group; they are ours to settle. One of those that is
-/// not sound is dropped, and so returned: it must not keep the payload before it from its handler.
+/// The segment, and the others of its payload that wait behind it in its group; they are ours to settle. Those of another
+/// payload with its id are taken only where this one is incomplete. They would be returned otherwise, and received once more
+/// each time this one fails.
 fn with_those_behind(first: sqs_client::Delivery, header: Header) -> Result<OfPayload, Error> {
-    let id = header.whole.id.clone();
-    let of_message = |message: &Message| Header::find(&message.message_attributes).ok().flatten();
-    let mut sent_again = false;
-    let others = first.take_behind(|message| {
-        let header = of_message(message);
+    let whole = header.whole.clone();
+    let mut segments = vec![Segment::take(first, header)?];
+    let (mut in_order, mut sent_again) = (Vec::new(), false);
+    take_behind(&mut segments, |message| {
+        let header = header_of(message);
         let base = message.attributes.message_deduplication_id();
-        sent_again |= header.is_none() && base.is_some_and(|base| payload_id(base) == id);
-        header.is_some_and(|header| header.whole.id == id)
-    });
-    others.iter().for_each(sqs_client::Delivery::set_aside);
-    let others = others.into_iter().filter_map(|other| {
-        let header = of_message(other.message())?;
-        Some((other, header))
-    });
-    let first = Segment::take(first, header)?;
-    let others = others.filter_map(|(delivery, header)| match Segment::take(delivery, header) {
-        Ok(segment) => Some(segment),
-        Err(invalid) => {
-            refused(&invalid.into());
-            None
+        sent_again |= header.is_none() && base.is_some_and(|base| payload_id(base) == whole.id);
+        let header = header.filter(|header| header.whole.id == whole.id);
+        if header.is_some() {
+            in_order.push(message.message_id.clone());
         }
+        header.is_some_and(|header| header.whole == whole)
     });
-    Ok(OfPayload {
-        segments: std::iter::once(first).chain(others).collect(),
-        sent_again,
-    })
+    if !are_complete(&segments) {
+        take_behind(&mut segments, |message| {
+            header_of(message).is_some_and(|header| header.whole.id == whole.id)
+        });
+        segments.sort_by_key(|segment| in_order.iter().position(|id| *id == segment.message.message_id));
+    }
+    Ok(OfPayload { segments, sent_again })
+}
+
+fn header_of(message: &Message) -> Option<Header> {
+    Header::find(&message.message_attributes).ok().flatten()
+}
+
+/// Takes those behind the first segment that pass the filter. One of them that is not sound is dropped, and so returned: it
+/// must not keep the payload before it from its handler.
+fn take_behind(segments: &mut Vec<Segment>, filter: impl FnMut(&Message) -> bool) {
+    let behind = segments.first().map(|first| first.delivery.take_behind(filter));
+    let behind = behind.unwrap_or_default();
+    behind.iter().for_each(sqs_client::Delivery::set_aside);
+    segments.extend(behind.into_iter().filter_map(|delivery| {
+        let header = header_of(delivery.message())?;
+        Segment::take(delivery, header)
+            .map_err(|invalid| refused(&invalid.into()))
+            .ok()
+    }));
 }
 
 /// Segments by their places in what was received, each to be taken once.

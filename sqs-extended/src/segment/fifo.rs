@@ -86,6 +86,8 @@ pub(crate) enum Needless {
 pub(crate) struct Finished {
     key: String,
     digest: Digest,
+    /// The time at which its first message was sent.
+    since: Option<SystemTime>,
     /// SQS would have swallowed what was sent under its deduplication id before this time.
     until: Option<SystemTime>,
 }
@@ -93,16 +95,22 @@ pub(crate) struct Finished {
 impl Finished {
     /// Describes the payload that these segments are the whole of.
     pub(crate) fn new(group: &str, whole: &Whole, sent: impl IntoIterator<Item = Option<SystemTime>>) -> Self {
-        let latest = sent.into_iter().flatten().max();
+        let sent: Vec<SystemTime> = sent.into_iter().flatten().collect();
+        let latest = sent.iter().max().copied();
         Self {
             key: key(group, &whole.id),
             digest: whole.digest.clone(),
+            since: sent.into_iter().min(),
             until: latest.and_then(|latest| latest.checked_add(DEDUPLICATION_WINDOW)),
         }
     }
 
     fn covers(&self, received: &Received<'_>) -> bool {
         self.until.zip(received.sent).is_some_and(|(until, sent)| sent < until)
+    }
+
+    fn was_sent_after(&self, received: &Received<'_>) -> bool {
+        self.since.zip(received.sent).is_some_and(|(since, sent)| sent < since)
     }
 }
 
@@ -161,7 +169,7 @@ impl Planner {
     }
 
     /// The segments that come late. If the same payload comes again as a whole nothing of it was deleted, and it is
-    /// delivered.
+    /// delivered. So is a whole payload that was sent before: SQS swallows only what is sent later.
     fn finished(
         &mut self,
         key: &str,
@@ -171,7 +179,8 @@ impl Planner {
         now: Instant,
     ) -> Option<Vec<usize>> {
         let finished = self.finished.get(key, now)?;
-        if !finished.covers(first) || (set.is_complete && first.header.whole.digest == finished.digest) {
+        let is_due = first.header.whole.digest == finished.digest || finished.was_sent_after(first);
+        if !finished.covers(first) || (set.is_complete && is_due) {
             return None;
         }
         let late = received
@@ -197,6 +206,12 @@ impl Planner {
             after: LONGEST_PAUSE,
         }
     }
+}
+
+/// Returns `true` if the payload of the first of these is all here.
+pub(crate) fn is_complete(received: &[Received<'_>]) -> bool {
+    let first = received.first();
+    first.is_some_and(|first| Set::find(&first.header.whole, received).is_complete)
 }
 
 /// The pause after a payload was incomplete, as it was this many times before.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::memory::InMemory;
-use sqs_client::{Client, OutgoingMessage, QueueAttributes};
+use sqs_client::{Client, OutgoingMessage, QueueAttributes, RedrivePolicy};
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, IncompleteAction, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
@@ -34,6 +34,16 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             bench,
             "fifo::a_false_segment_blocks_no_payload_before_it",
             false_segment,
+        ),
+        test(
+            bench,
+            "fifo::a_false_first_segment_takes_no_payload_behind_it_with_it",
+            false_first,
+        ),
+        test(
+            bench,
+            "fifo::a_poison_payload_takes_no_other_of_its_id_with_it",
+            poison_of_one_id,
         ),
         test(
             bench,
@@ -314,6 +324,65 @@ async fn false_segment() -> Outcome {
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await?;
     ensure!(arrived["g"] == [0], "{arrived:?}");
     ensure!(scene.view("q.fifo").len() == 1, "the false one stays");
+    Ok(())
+}
+
+/// A scene whose queue moves a message to the dead-letter queue `dead.fifo` instead of a fourth receive.
+async fn with_dead_letters() -> anyhow::Result<Scene> {
+    let scene = Scene::new().await?;
+    queue(&scene.client, "dead.fifo").await?;
+    let mut attributes = QueueAttributes::default();
+    attributes.redrive_policy = Some(RedrivePolicy::new(scene.server.queue_arn("dead.fifo"), 3));
+    scene.client.set_queue_attributes(&scene.queue, attributes).await?;
+    Ok(scene)
+}
+
+/// An untrusted sender's message says that it is the first segment of a payload that is behind it.
+async fn false_first() -> Outcome {
+    let scene = with_dead_letters().await?;
+    let mut segments = scene.segments(payload(0, THREE), "g").await?;
+    let mut forged = segments[0].clone().message_deduplication_id("forged");
+    forged.body = "x".repeat(forged.body.len());
+    segments.insert(0, forged);
+    scene.send_raw(&scene.queue, segments).await?;
+    let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await;
+    let dead = scene.view("dead.fifo").len();
+    ensure!(dead == 1, "{dead} dead letters, one of them false");
+    ensure!(arrived?["g"] == [0]);
+    ensure!(scene.view("q.fifo").is_empty());
+    Ok(())
+}
+
+/// The caller gives both the same deduplication id, and their segments differ.
+async fn poison_of_one_id() -> Outcome {
+    let scene = with_dead_letters().await?;
+    let (poison, other) = (payload(0, THREE), payload(1, THREE));
+    let mut segments = 0;
+    for payload in [poison, other] {
+        let message = payload.message().message_group_id("g").message_deduplication_id("one");
+        segments = scene.extended.send(&scene.queue, message).await?.segments;
+    }
+    ensure!(segments == 3);
+    let handled: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let noted = Arc::clone(&handled);
+    let view = scene.view("q.fifo");
+    let consumer = scene.consumer(&scene.queue);
+    let run = consumer.run(until(|| view.is_empty()), move |delivery| {
+        let noted = Arc::clone(&noted);
+        async move {
+            let payload = Payload::received(&delivery).await?;
+            noted.lock().expect("no handler panics here").push(payload.number);
+            ensure!(payload != poison, "it is poison");
+            Ok(())
+        }
+    });
+    run.await?;
+    let handled = handled.lock().expect("no handler panics here").clone();
+    let dead = scene.view("dead.fifo").len();
+    ensure!(
+        handled.ends_with(&[1]) && dead == segments,
+        "{handled:?} were handled; {dead} dead letters"
+    );
     Ok(())
 }
 

@@ -263,6 +263,26 @@ fn a_finished_payload_of_which_nothing_was_deleted_is_delivered_again() {
 }
 
 #[test]
+fn a_whole_payload_from_before_a_finished_one_is_delivered() {
+    let mut planner = Planner::new(HOUR);
+    let now = Instant::now();
+    planner.finish(finished("a0/3"), now);
+    let before = sent() - HOUR - Duration::from_millis(1);
+    let whole = headers("a0/2 a1/2");
+    assert_eq!(
+        planner.plan("g", &sent_at(&whole, before), false, now),
+        set(&[0, 1], &[])
+    );
+    let part = headers("a1/2");
+    let deleted = delete(&[0], Needless::Finished);
+    assert_eq!(
+        planner.plan("g", &sent_at(&part, before), false, now),
+        deleted,
+        "it gave way"
+    );
+}
+
+#[test]
 fn a_head_whose_time_is_over_is_reported_after_one_attempt_more() {
     let mut planner = Planner::new(Duration::from_secs(5));
     let (head, now) = (headers("a0/2"), Instant::now());
