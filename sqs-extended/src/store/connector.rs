@@ -129,54 +129,53 @@ impl<C: HttpService> HttpService for Patient<C> {
         let length = request.body().content_length();
         if length == 0 {
             let response = self.reading.call(request).await?;
-            return if is_refusal(&response) {
-                self.refusal(response, &secrets).await
-            } else {
-                Ok(response)
-            };
+            if is_refusal(&response) {
+                return Ok(self.refusal(response, &secrets).await);
+            }
+            return Ok(response);
         }
         let sending = Duration::from_secs(u64::try_from(length).unwrap_or(u64::MAX) / MIN_UPLOAD_RATE);
         let response = self.writing.call(request);
         let response = within(self.read_timeout.saturating_add(sending), response).await??;
         if is_refusal(&response) {
-            return self.refusal(response, &secrets).await;
+            return Ok(self.refusal(response, &secrets).await);
         }
         let (parts, body) = response.into_parts();
-        let (body, is_whole) = self.read(body, MAX_WRITTEN).await?;
-        if !is_whole {
+        let mut written = BytesMut::new();
+        if !self.read(body, MAX_WRITTEN, &mut written).await? {
             return Err(HttpError::new(HttpErrorKind::Decode, TooLong));
         }
-        Ok(HttpResponse::from_parts(parts, body.freeze().into()))
+        Ok(HttpResponse::from_parts(parts, written.freeze().into()))
     }
 }
 
 impl<C> Patient<C> {
     /// The response with as much of its body as may be kept in an error: text, so that object_store takes it.
-    async fn refusal(&self, response: HttpResponse, secrets: &[String]) -> Result<HttpResponse, HttpError> {
+    async fn refusal(&self, response: HttpResponse, secrets: &[String]) -> HttpResponse {
         let (parts, body) = response.into_parts();
-        let (body, _) = self.read(body, MAX_REFUSAL).await?;
+        let mut explained = BytesMut::new();
+        // It is refused, and may have to be repeated, however much of the explanation comes.
+        let _ = self.read(body, MAX_REFUSAL, &mut explained).await;
+        let text = String::from_utf8_lossy(&explained).into_owned();
         let text = secrets
             .iter()
-            .fold(String::from_utf8_lossy(&body).into_owned(), |text, secret| {
-                text.replace(secret, "[redacted]")
-            });
-        Ok(HttpResponse::from_parts(parts, text.into_bytes().into()))
+            .fold(text, |text, secret| text.replace(secret, "[redacted]"));
+        HttpResponse::from_parts(parts, text.into_bytes().into())
     }
 
-    /// The body up to this length, and `true` if that is all of it.
-    async fn read(&self, body: HttpResponseBody, most: usize) -> Result<(BytesMut, bool), HttpError> {
+    /// Reads the body up to this length, and returns `true` if that is all of it.
+    async fn read(&self, body: HttpResponseBody, most: usize, into: &mut BytesMut) -> Result<bool, HttpError> {
         // A store that takes its time to put parts together sends white space meanwhile.
         let mut chunks = body.bytes_stream();
-        let mut body = BytesMut::new();
         while let Some(chunk) = within(self.read_timeout, chunks.next()).await? {
             let chunk = chunk?;
-            let room = most - body.len();
-            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            let room = most - into.len();
+            into.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
             if chunk.len() > room {
-                return Ok((body, false));
+                return Ok(false);
             }
         }
-        Ok((body, true))
+        Ok(true)
     }
 }
 
@@ -314,6 +313,47 @@ mod tests {
 
             let kept = refused(502, &b"\xff\xfe gateway"[..], sent).await.unwrap();
             assert!(std::str::from_utf8(&kept).is_ok(), "it would not be read as a refusal");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_breaks_off_is_one() {
+        use http_body_util::{BodyExt as _, Full};
+
+        #[derive(Debug)]
+        struct BreakingOff {
+            is_silent: bool,
+        }
+
+        #[async_trait]
+        impl HttpService for BreakingOff {
+            async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+                let is_silent = self.is_silent;
+                let end = async move {
+                    if is_silent {
+                        std::future::pending::<()>().await;
+                    }
+                    Some(Err(HttpError::new(HttpErrorKind::Unknown, Silent(READ_TIMEOUT))))
+                };
+                let half = Full::new(Bytes::from_static(b"half")).map_err(|never| match never {});
+                let mut response = HttpResponse::new(HttpResponseBody::new(half.with_trailers(end)));
+                *response.status_mut() = 503.try_into().unwrap();
+                Ok(response)
+            }
+        }
+
+        for is_silent in [false, true] {
+            for sent in [0, 1] {
+                let service = Patient {
+                    reading: BreakingOff { is_silent },
+                    writing: BreakingOff { is_silent },
+                    read_timeout: READ_TIMEOUT,
+                };
+                let request = HttpRequest::new(Bytes::from(vec![0; sent]).into());
+                let response = service.call(request).await.unwrap();
+                assert_eq!(response.status().as_u16(), 503, "it would not be repeated");
+                assert_eq!(response.into_body().bytes().await.unwrap(), "half");
+            }
         }
     }
 
