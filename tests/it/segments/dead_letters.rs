@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Client, QueueAttributes, RedrivePolicy};
 use sqs_extended::{ExtendedClient, Strategy};
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::fifo::THREE;
 use super::payloads::Payload;
@@ -110,16 +110,14 @@ impl Group {
     }
 
     async fn run(self) -> Outcome {
-        let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).retry(quick()).build()?;
-        create(&client, "dead.fifo", None).await?;
-        let redrive = RedrivePolicy::new(server.queue_arn("dead.fifo"), MAX_RECEIVES);
-        let queue = create(&client, "q.fifo", Some(redrive)).await?;
-        let extended = ExtendedClient::builder(client)
-            .strategy(Strategy::Split)
-            .segment_size(SEGMENT)
-            .threshold(SEGMENT)
-            .build()?;
+        let Queues {
+            extended,
+            queue,
+            view,
+            dead_view,
+            _server,
+            ..
+        } = Queues::new(".fifo").await?;
         let payloads: Vec<Payload> = self
             .sizes
             .iter()
@@ -133,17 +131,14 @@ impl Group {
                 poisoned += sent.segments;
             }
         }
-        let (view, dead_view) = (
-            server.queue("q.fifo").context("there")?,
-            server.queue("dead.fifo").context("there")?,
-        );
         let handled: Arc<Mutex<Vec<usize>>> = Arc::default();
         let running = (0..self.consumers).map(|_| {
             let seen = Arc::clone(&handled);
             let view = view.clone();
             extended
                 .consumer(&queue)
-                .incomplete_after(Duration::from_secs(2))
+                // Longer than a visibility timeout, as consumers may compete.
+                .incomplete_after(Duration::from_secs(20))
                 .configure(|consumer| {
                     consumer
                         .visibility_timeout(Duration::from_secs(3))
@@ -186,20 +181,14 @@ impl Group {
 }
 
 async fn poison(suffix: &str) -> Outcome {
-    let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
-    let (name, dead_name) = (format!("q{suffix}"), format!("dead{suffix}"));
-    let dead = create(&client, &dead_name, None).await?;
-    let redrive = RedrivePolicy::new(server.queue_arn(&dead_name), MAX_RECEIVES);
-    let queue = create(&client, &name, Some(redrive)).await?;
-    let extended = ExtendedClient::builder(client)
-        .strategy(Strategy::Split)
-        .segment_size(SEGMENT)
-        .threshold(SEGMENT)
-        .build()?;
-    let view = |name: &str| server.queue(name).context("it was created");
-    let (view, dead_view) = (view(&name)?, view(&dead_name)?);
-
+    let Queues {
+        extended,
+        queue,
+        dead,
+        view,
+        dead_view,
+        _server,
+    } = Queues::new(suffix).await?;
     let others: Vec<Payload> = (1..4).map(|number| Payload { number, size: 12_000 }).collect();
     let mut segments = None;
     for payload in [POISON].iter().chain(&others) {
@@ -229,6 +218,42 @@ async fn poison(suffix: &str) -> Outcome {
     let handled = consume(&extended, &dead, false, until(|| dead_view.is_empty())).await?;
     ensure!(handled == [POISON], "{handled:?}");
     Ok(())
+}
+
+/// A queue and its dead-letter queue.
+struct Queues {
+    extended: ExtendedClient,
+    queue: String,
+    dead: String,
+    view: QueueView,
+    dead_view: QueueView,
+    _server: EmbeddedServer,
+}
+
+impl Queues {
+    async fn new(suffix: &str) -> anyhow::Result<Self> {
+        let server = EmbeddedServer::start().await?;
+        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let (name, dead_name) = (format!("q{suffix}"), format!("dead{suffix}"));
+        let dead = create(&client, &dead_name, None).await?;
+        let redrive = RedrivePolicy::new(server.queue_arn(&dead_name), MAX_RECEIVES);
+        let queue = create(&client, &name, Some(redrive)).await?;
+        let extended = ExtendedClient::builder(client)
+            .strategy(Strategy::Split)
+            .segment_size(SEGMENT)
+            .threshold(SEGMENT)
+            .build()?;
+        let view = |name: &str| server.queue(name).context("it was created");
+        let (view, dead_view) = (view(&name)?, view(&dead_name)?);
+        Ok(Self {
+            extended,
+            queue,
+            dead,
+            view,
+            dead_view,
+            _server: server,
+        })
+    }
 }
 
 async fn create(client: &Client, name: &str, redrive: Option<RedrivePolicy>) -> anyhow::Result<String> {
