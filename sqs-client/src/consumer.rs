@@ -204,8 +204,9 @@ impl Consumer {
         self
     }
 
-    /// How long a message waits after its handling failed: a random part of a bound that is `base` at first and doubles
-    /// with every handling, up to `max`; [`DEFAULT_CONSUMER_BACKOFF`] unless set. Zero shows it again at once.
+    /// Sets the time for which a message waits after its handling failed. It is a random part of a bound that is `base` at
+    /// first and doubles with every handling, up to `max`. Zero shows the message again at once. Default:
+    /// [`DEFAULT_CONSUMER_BACKOFF`].
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self

@@ -8,11 +8,11 @@ use crate::limits;
 use crate::operation::is_fifo;
 use crate::types::MessageSystemAttributeName;
 
-/// How many messages a consumer handles at a time, unless set otherwise.
+/// The default number of messages that a consumer handles at a time.
 pub const DEFAULT_CONSUMER_CONCURRENCY: usize = 10;
-/// For how long a consumer hides messages with each receive and extension, unless set otherwise.
+/// The default visibility timeout that a consumer asks for with each receive and extension.
 pub const DEFAULT_CONSUMER_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a consumer has to come to its end, unless set otherwise.
+/// The default time in which a consumer comes to its end.
 pub const DEFAULT_CONSUMER_GRACE: Duration = Duration::from_secs(30);
 /// How long a poll that is open at the end may go on. Default of [`Consumer::poll_grace`](crate::Consumer::poll_grace).
 pub const DEFAULT_CONSUMER_POLL_GRACE: Duration = Duration::from_secs(1);
@@ -22,11 +22,11 @@ pub const DEFAULT_CONSUMER_REFUSAL_TIMEOUT: Duration = Duration::from_secs(300);
 /// The number of times that a message of a FIFO queue is handled again after a failure, before it is returned to the
 /// queue.
 pub const DEFAULT_CONSUMER_RETRIES_IN_PLACE: u32 = 2;
-/// How long an acknowledgement waits for others to share its request, unless set otherwise.
+/// The default time for which an acknowledgement waits for others to share its request.
 pub const DEFAULT_CONSUMER_ACK_LINGER: Duration = Duration::from_millis(5);
-/// How long a message stays hidden after its first failure at most, and after any, unless set otherwise.
+/// The default bounds of the time for which a failed message stays hidden: after its first failure, and after any.
 pub const DEFAULT_CONSUMER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// Most polls that a consumer has under way, unless set otherwise.
+/// The default maximum number of polls that a consumer has under way.
 const MAX_DEFAULT_POLLERS: usize = 8;
 
 #[derive(Clone, Debug)]

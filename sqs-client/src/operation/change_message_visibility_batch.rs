@@ -16,7 +16,7 @@ pub struct ChangeMessageVisibilityBatch {
     pub entries: Vec<ChangeMessageVisibilityBatchEntry>,
 }
 
-/// The answer to [`ChangeMessageVisibilityBatch`]: every entry is in one of the three lists.
+/// The response to [`ChangeMessageVisibilityBatch`]: every entry is in one of the three lists.
 pub type ChangeMessageVisibilityBatchOutput = BatchOutput;
 
 operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatchOutput {

@@ -16,7 +16,7 @@ pub struct DeleteMessageBatch {
     pub entries: Vec<DeleteMessageBatchEntry>,
 }
 
-/// The answer to [`DeleteMessageBatch`]: every entry is in one of the three lists.
+/// The response to [`DeleteMessageBatch`]: every entry is in one of the three lists.
 pub type DeleteMessageBatchOutput = BatchOutput;
 
 operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {

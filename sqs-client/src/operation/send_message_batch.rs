@@ -16,7 +16,7 @@ pub struct SendMessageBatch {
     pub entries: Vec<SendMessageBatchEntry>,
 }
 
-/// The answer to [`SendMessageBatch`]: every entry is in one of the three lists.
+/// The response to [`SendMessageBatch`]: every entry is in one of the three lists.
 pub type SendMessageBatchOutput = BatchOutput<SendMessageBatchResultEntry>;
 
 impl SendMessageBatch {
