@@ -76,7 +76,8 @@ macro_rules! message_setters {
 
         /// Stores the payload, if it is offloaded, under this key after the prefix, rather than a new one. Whoever
         /// sends the message again after a failure can so reuse its place; it must not be any other payload's. What
-        /// is stored there stays if the message is refused, as an earlier one may point to it.
+        /// is stored there stays if the message is refused, as an earlier one may point to it. An upload in parts under such
+        /// a key costs one more request, because an older object must not be taken for the new one.
         pub fn payload_key(mut self, key: impl Into<String>) -> Self {
             let $this = &mut self;
             $place.payload_key = Some(key.into());

@@ -45,6 +45,8 @@ const LOOKS: usize = 16;
 /// Each object is looked at again right before it is removed, and stays if another one was stored under its key since it
 /// was listed. These are two requests, so an object that is stored in the moment between them is removed.
 ///
+/// On S3 a sweep needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject`.
+///
 /// Whatever is under the prefix is taken for a payload: no more than one kind of thing may be kept there. Outside the
 /// prefix nothing is read or removed.
 ///
