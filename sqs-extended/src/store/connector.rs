@@ -28,6 +28,10 @@ const MAX_REFUSAL: usize = 16 * 1024;
 /// objects, takes a few KiB for each.
 const MAX_WRITTEN: usize = 16 * 1024 * 1024;
 
+/// The least length of a value that is taken for a secret. A shorter one stands in ordinary words, and no service issues such
+/// tokens.
+const MIN_SECRET_BYTES: usize = 8;
+
 /// The headers that carry secrets. S3 quotes a session token that it refuses, and gateways may quote whole requests.
 const SECRET_HEADERS: [&str; 2] = ["x-amz-security-token", "authorization"];
 
@@ -189,7 +193,8 @@ fn secrets_of(request: &HttpRequest) -> Vec<String> {
         .filter_map(|name| request.headers().get(*name)?.to_str().ok());
     // Without the scheme: what quotes a token may leave it out.
     let values = values.map(|value| value.split_once(' ').map_or(value, |(_, secret)| secret));
-    values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    let values = values.filter(|value| value.len() >= MIN_SECRET_BYTES);
+    values.map(str::to_owned).collect()
 }
 
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, HttpError> {
@@ -314,6 +319,18 @@ mod tests {
             let kept = refused(502, &b"\xff\xfe gateway"[..], sent).await.unwrap();
             assert!(std::str::from_utf8(&kept).is_ok(), "it would not be read as a refusal");
         }
+    }
+
+    #[test]
+    fn a_value_that_stands_in_ordinary_words_is_no_secret() {
+        let secrets = |value: &str| {
+            let mut request = HttpRequest::new(Bytes::new().into());
+            let value = value.try_into().unwrap();
+            request.headers_mut().insert("authorization", value);
+            secrets_of(&request)
+        };
+        assert!(secrets("Bearer t").is_empty() && secrets("").is_empty());
+        assert_eq!(secrets("Bearer ya29.secret"), ["ya29.secret"]);
     }
 
     #[tokio::test(start_paused = true)]
