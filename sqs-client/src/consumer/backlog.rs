@@ -203,12 +203,10 @@ impl<T> Backlog<T> {
         behind.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// The item that has the group's claim is to wait for its next turn. `false` if others share the claim, or if more
-    /// than `most` items would wait for others.
-    pub(super) fn park(&mut self, name: &str, most: usize) -> bool {
-        let fits = self.may_stall(name, most);
+    /// The item that has the group's claim is to wait for its next turn. `false` if others share the claim.
+    pub(super) fn park(&mut self, name: &str) -> bool {
         match self.groups.get_mut(name) {
-            Some(group) if group.claims == 1 && fits => {
+            Some(group) if group.claims == 1 => {
                 group.parked = true;
                 true
             }
@@ -216,10 +214,21 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Returns `true` if what waits behind the group's claim can go on waiting, with at most `most` that wait for others.
-    pub(super) fn may_stall(&self, name: &str, most: usize) -> bool {
-        let behind = self.groups.get(name).map_or(0, |group| group.behind.len() + 1);
-        self.stalled() + behind <= most
+    /// Returns `true` if what waits behind the group's claim can wait for a returned item, with at most `most` that do so.
+    pub(super) fn may_wait(&self, name: &str, most: usize) -> bool {
+        let behind = self.groups.get(name).map_or(0, |group| group.behind.len());
+        let waiting = self.groups.values().filter(|group| group.awaits().is_some());
+        waiting.map(|group| group.behind.len()).sum::<usize>() + behind <= most
+    }
+
+    /// Returns `true` if something waits behind the group's claim.
+    pub(super) fn has_behind(&self, name: &str) -> bool {
+        self.groups.get(name).is_some_and(|group| !group.behind.is_empty())
+    }
+
+    /// Returns `true` if a returned item of any group is awaited.
+    pub(super) fn awaits(&self) -> bool {
+        self.groups.values().any(|group| group.awaits().is_some())
     }
 
     /// Returns the number of items that wait for an earlier one of their group which waits or was returned, and of

@@ -37,10 +37,12 @@ pub(super) async fn poll(shared: Arc<Shared>) {
         shared.look(|state| state.error = Some(error));
     }
     let all = async { while polls.join_next().await.is_some() {} };
-    if tokio::time::timeout(shared.settings.poll_grace, all).await.is_err() {
+    // What waits is returned after that, within the grace.
+    let moment = shared.settings.poll_grace.min(shared.settings.grace / 2);
+    if tokio::time::timeout(moment, all).await.is_err() {
         polls.shutdown().await;
     }
-    shared.update(|state| state.polling = false);
+    shared.update(|state| state.polls_ended(Instant::now()));
 }
 
 async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<(), Error> {

@@ -177,11 +177,13 @@ impl State {
         self.prefetch = in_time.saturating_mul(self.concurrency).min(self.most_prefetch);
     }
 
-    /// How many messages a poll may ask for now. Fewer than 10 only where waiting for more would let handlers idle.
+    /// Returns the number of messages that a poll may ask for now. Fewer than 10 only where waiting for more would let
+    /// handlers idle.
     fn room(&self) -> Option<usize> {
         let prefetch = self.prefetch.max(self.min_receive - 1);
         let bound = self.concurrency.saturating_add(prefetch);
-        let takes_room = self.held.len().saturating_sub(self.aside + self.backlog.stalled());
+        let stalled = self.backlog.stalled().min(self.most_stalled());
+        let takes_room = self.held.len().saturating_sub(self.aside + stalled);
         let free = bound.saturating_sub(takes_room + self.reserved);
         let worth_it = self.prefetch.div_ceil(2).clamp(self.min_receive, MAX_BATCH_ENTRIES);
         // Where a failed message cannot be returned alone, nothing should be in flight behind it.
@@ -190,7 +192,22 @@ impl State {
         } else {
             MAX_BATCH_ENTRIES
         };
-        (free >= worth_it && !self.stopping).then_some(free.min(most))
+        let room = if free >= worth_it {
+            free.min(most)
+        } else {
+            self.room_for_returned(bound)?
+        };
+        (!self.stopping).then_some(room)
+    }
+
+    /// Returns the number of messages that a poll may ask for although there is no room: what was returned alone can only
+    /// come again by a poll. There is one of them at a time, within a bound of its own, as it may bring something else.
+    fn room_for_returned(&self, bound: usize) -> Option<usize> {
+        let bound = bound
+            .saturating_add(self.most_stalled())
+            .saturating_add(MAX_BATCH_ENTRIES);
+        let fits = self.held.len().saturating_sub(self.aside) + self.min_receive <= bound;
+        (fits && self.reserved == 0 && self.backlog.awaits()).then_some(self.min_receive)
     }
 
     /// Sets slots aside for a poll; they are to be given back by [`unreserve`](Self::unreserve).
@@ -208,7 +225,7 @@ impl State {
     /// The next message to handle, if one more may be handled.
     pub(super) fn next(&mut self, now: Instant) -> Option<Arc<Entry>> {
         self.stream_waits = false;
-        while self.out < self.concurrency {
+        while self.out < self.concurrency && !self.stopping {
             let Some(entry) = self.backlog.pop() else { break };
             if let Some(slot) = self.held.get_mut(&entry.id) {
                 slot.claims = true;
@@ -288,9 +305,25 @@ impl State {
         self.held.get(&entry.id).map(|slot| slot.phase)
     }
 
-    /// No more polls; what waits is returned to the queue.
+    /// No poll begins any more, and nothing that waits is handled.
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
+        if !self.polling {
+            self.return_waiting(now);
+        }
+    }
+
+    /// The last poll has ended.
+    pub(super) fn polls_ended(&mut self, now: Instant) {
+        self.polling = false;
+        if self.stopping {
+            self.return_waiting(now);
+        }
+    }
+
+    /// Returns what waits to the queue. Not before the last poll has ended: that would receive it again, and each receive
+    /// counts.
+    fn return_waiting(&mut self, now: Instant) {
         let parked = self.held.values().filter(|slot| slot.phase == Phase::Parked);
         let parked: Vec<_> = parked.map(|slot| (slot.entry.clone(), slot.due)).collect();
         for (entry, due) in parked {

@@ -137,17 +137,16 @@ fn several_returned_items_are_awaited_together_and_come_before_the_rest() {
 }
 
 #[test]
-fn what_parks_is_bounded_and_takes_its_turn_again() {
+fn what_parks_takes_its_turn_again() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("b", 3)]);
     assert_eq!(pop_all(&mut backlog), [1, 3]);
-    assert!(!backlog.park("a", 1), "it and the one behind it are two");
-    assert!(backlog.park("a", 2));
-    assert!(!backlog.park("b", 2));
+    assert!(!backlog.may_wait("a", 0) && backlog.may_wait("a", 1));
+    assert!(backlog.park("a"));
     assert_eq!(backlog.stalled(), 2);
     assert!(backlog.again(Some("a"), 1, 1));
     assert_eq!((pop_all(&mut backlog), backlog.stalled()), (vec![1], 0));
     backlog.claim_behind("a", |_| true);
-    assert!(!backlog.park("a", 9), "two share the claim");
+    assert!(!backlog.park("a"), "two share the claim");
     assert!(!backlog.again(Some("a"), 1, 1), "it waits for the other");
     backlog.done("a", Then::Next);
     assert_eq!(backlog.pop(), Some(1));

@@ -130,8 +130,10 @@ impl State {
 
     /// Keeps a message whose handling failed for another turn after this pause, ahead of its group. `false` if it is to
     /// be returned to the queue.
+    ///
+    /// Where too many wait already for messages that were returned, it is retried in place for as long as it may be in
+    /// flight: if its group were returned with it, messages would reach the dead-letter queue that no handler has seen.
     pub(in crate::consumer) fn retry_in_place(&mut self, entry: &Entry, pause: Duration, now: Instant) -> bool {
-        let most = self.most_stalled();
         let Some(slot) = self.held.get(&entry.id) else {
             return false;
         };
@@ -140,10 +142,12 @@ impl State {
         let Some(group) = entry.group.as_deref() else {
             return false;
         };
-        if !may_retry || !lasts || !entry.is_whole() || entry.retries() >= self.retries_in_place {
+        let may_return = !self.backlog.has_behind(group) || self.locks_groups.is_some() || self.lets_behind_wait(group);
+        let is_over = entry.retries() >= self.retries_in_place && may_return;
+        if !may_retry || !lasts || !entry.is_whole() || is_over {
             return false;
         }
-        if !self.backlog.park(group, most) {
+        if !self.backlog.park(group) {
             return false;
         }
         entry.retried();
@@ -193,11 +197,11 @@ impl State {
     }
 
     fn lets_behind_wait(&self, group: &str) -> bool {
-        !self.stopping && self.locks_groups.is_none() && self.backlog.may_stall(group, self.most_stalled())
+        !self.stopping && self.locks_groups.is_none() && self.backlog.may_wait(group, self.most_stalled())
     }
 
     /// Returns how many messages may wait for failed ones without taking room from polls.
-    fn most_stalled(&self) -> usize {
+    pub(super) fn most_stalled(&self) -> usize {
         self.concurrency.saturating_add(self.most_prefetch)
     }
 

@@ -40,9 +40,7 @@ impl State {
     }
 
     fn take_in(&mut self, entry: &Arc<Entry>, now: Instant) {
-        if self.stopping {
-            self.give_back(entry, Duration::ZERO, now);
-        } else if !self.joins_an_older_receipt(entry, now) {
+        if !self.joins_an_older_receipt(entry, now) {
             match entry.turn {
                 Turn::ReturnAtOnce(_) => self.give_back(entry, Duration::ZERO, now),
                 Turn::Handle | Turn::Return(_) => self.wait(entry),

@@ -176,14 +176,18 @@ fn a_stop_gives_back_what_waits_and_what_still_comes() {
     arrive(&mut state, &[("a", "1"), ("a", "2"), ("b", "3")], now);
     let out = state.next(now).unwrap();
     state.stop(now);
+    assert!(
+        state.round(now).release.is_empty(),
+        "the open poll would receive it again"
+    );
     arrive(&mut state, &[("c", "4")], now);
+    state.polls_ended(now);
     let round = state.round(now);
     let mut released = bodies(returned(&round));
     released.sort_unstable();
     assert_eq!(released, ["2", "3", "4"]);
     assert!(state.next(now).is_none() && state.reserve().is_none() && state.is_exhausted());
     returned(&round).for_each(|entry| state.finish(entry, End::Lost, now));
-    state.polling = false;
     assert!(!state.is_at_rest(), "one is out");
     state.finish(&out, End::Deleted, now);
     assert!(state.is_at_rest() && state.round(now).over);

@@ -213,7 +213,7 @@ proptest! {
         }
         if stop {
             run.state.stop(run.now);
-            run.state.polling = false;
+            run.state.polls_ended(run.now);
         }
         for _ in 0..40 {
             while let Some(entry) = run.out.pop() {

@@ -172,7 +172,7 @@ fn while_no_poll_is_under_way_nothing_is_returned() {
 }
 
 #[test]
-fn what_waits_for_failed_messages_takes_no_room_and_is_bounded() {
+fn what_waits_for_failed_messages_takes_no_room_up_to_a_bound_and_is_not_returned_beyond_it() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer.concurrency(4).prefetch(8));
     state.reserved = 0;
@@ -187,12 +187,23 @@ fn what_waits_for_failed_messages_takes_no_room_and_is_bounded() {
     assert!(state.retry_in_place(&heads[1], SECOND, now));
     assert_eq!((state.backlog.stalled(), state.held()), (11, 11));
     assert!(state.room().is_some(), "for what comes again");
-    let messages = (1..=3).map(|number| numbered("c", number, 1)).collect();
+    let messages = (1..=4).map(|number| numbered("c", number, 1)).collect();
     hold(&mut state, messages, now);
+    // Five wait for a returned message, and three more would be too many: the group stays, however often its first
+    // message fails.
+    state.concurrency = 1;
+    state.most_prefetch = 6;
+    for _ in 0..9 {
+        let head = state.next(now).unwrap();
+        assert!(state.retry_in_place(&head, Duration::ZERO, now));
+        assert!(state.round(now).release.is_empty());
+    }
     let head = state.next(now).unwrap();
-    assert!(!state.retry_in_place(&head, SECOND, now), "12 may wait");
-    state.finish(&head, End::Returned(Duration::ZERO), now);
-    assert_eq!(bodies(returned(&state.round(now))), ["2", "3"]);
+    state.most_prefetch = 7;
+    assert!(
+        !state.retry_in_place(&head, Duration::ZERO, now),
+        "it can be returned alone"
+    );
 }
 
 #[test]
@@ -203,6 +214,7 @@ fn a_stop_returns_what_waits_for_a_failed_message_with_its_backoff() {
     let head = state.next(now).unwrap();
     assert!(state.retry_in_place(&head, 9 * SECOND, now));
     state.stop(now + SECOND);
+    state.polls_ended(now + SECOND);
     let round = state.round(now + SECOND);
     let delays: Vec<_> = round.release.iter().map(|(_, delay)| delay.as_secs()).collect();
     assert_eq!(
@@ -401,6 +413,7 @@ fn a_rejected_message_is_not_taken_from_behind_another_and_keeps_its_backoff_at_
     let head = state.next(now).unwrap();
     assert_eq!(bodies(&state.take_behind(&head, |_| true, now)), ["3"]);
     state.stop(now);
+    state.polls_ended(now);
     let round = state.round(now);
     assert_eq!(
         (bodies(returned(&round)), round.release[0].1),
