@@ -83,10 +83,15 @@ pub use settings::{
 /// more on a FIFO queue. The same happens with a server that locks the whole group while any of it is in flight, as moto
 /// does. After the first time, messages of such a server are received one at a time.
 ///
-/// What waits for a failed message takes no room from polls until it is as many messages as
-/// [`concurrency`](Self::concurrency) and [`prefetch`](Self::prefetch) allow together. Further groups are returned whole.
+/// What waits for a returned message takes no room from polls, up to as many messages as [`concurrency`](Self::concurrency)
+/// and [`prefetch`](Self::prefetch) allow together. Beyond that, a failed message is not returned, but handled in place for
+/// as long as it may be in flight, and what waits behind it takes room. So where very many groups fail at once, the consumer
+/// receives less until some of them recover, and no message dies that was never handled.
 ///
-/// [`poison_queue`](Self::poison_queue) and [`poison_hook`](Self::poison_hook) count handlings instead: see
+/// Every restart, crash and lost lease costs a waiting message a receive, too. Set `maxReceiveCount` well above the number
+/// of restarts that a message may wait through.
+///
+/// [`poison_queue`](Self::poison_queue) and [`poison_hook`](Self::poison_hook) count retries in place, too: see
 /// [`Delivery::handling_count`].
 ///
 /// ```no_run
@@ -205,8 +210,8 @@ impl Consumer {
     }
 
     /// Sets the time for which a message waits after its handling failed. It is a random part of a bound that is `base` at
-    /// first and doubles with every handling, up to `max`. Zero shows the message again at once. Default:
-    /// [`DEFAULT_CONSUMER_BACKOFF`].
+    /// first and doubles with every receive and every retry in place since the last one, up to `max`. Zero shows the message
+    /// again at once. Default: [`DEFAULT_CONSUMER_BACKOFF`].
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self
@@ -245,18 +250,18 @@ impl Consumer {
         self
     }
 
-    /// Moves messages that were handled more than `max_handlings` times to this queue instead of handling them: they are
-    /// sent there, and deleted once that is confirmed. Body, message attributes, group and trace header stay; a FIFO queue
+    /// Moves messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this queue instead of
+    /// handling them: they are sent there, and deleted once that is confirmed. Body, message attributes, group and trace header stay; a FIFO queue
     /// gets the message's id as deduplication id.
     ///
-    /// It counts by [`Delivery::handling_count`]. For [`run`](Self::run) only. A redrive policy of the queue does the same
-    /// without the consumer, by receives.
+    /// The count has the receives of messages that waited through a restart in it, as a redrive policy's has. For
+    /// [`run`](Self::run) only.
     pub fn poison_queue(mut self, max_handlings: u32, queue_url: impl Into<String>) -> Self {
         self.settings.poison = Some(Poison::queue(max_handlings, self.client.clone(), queue_url.into()));
         self
     }
 
-    /// Gives messages that were handled more than `max_handlings` times to this handler instead of the other. Its `Ok`
+    /// Gives messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this handler. Its `Ok`
     /// deletes them, and its `Err` returns them to the queue. For [`run`](Self::run) only.
     pub fn poison_hook<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self
     where

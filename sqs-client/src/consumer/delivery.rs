@@ -173,8 +173,8 @@ impl Delivery {
         self.message().attributes.approximate_receive_count().unwrap_or(1)
     }
 
-    /// Returns how many times the message was handed to a handler, this time included: its receives, and the retries in
-    /// place that this consumer knows of.
+    /// Returns the number of the message's receives, this one included, and of its retries in place that this consumer knows
+    /// of. A receive counts whether the message was handled or not: after a restart, say, this can be 2 at the first handling.
     ///
     /// On a FIFO queue a message whose handling failed is first handled again without another receive; see
     /// [`Consumer`](super::Consumer#receive-counts).
