@@ -260,7 +260,7 @@ struct Settings {
     linger: Duration,
     concurrency: usize,
     capacity: usize,
-    /// How long a batch may take with all its attempts.
+    /// The time limit of a batch with all its attempts, where it has one of its own.
     request_time: Option<Duration>,
 }
 

@@ -72,7 +72,7 @@ pub use settings::{
 /// dead-letter queue by that count. On a FIFO queue, a receive brings up to 10 messages of a group. If all of them went
 /// back whenever the first fails, those behind it would reach the dead-letter queue without ever being handled.
 ///
-/// So a message that failed is first handled again in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times: it stays in
+/// A message that failed is therefore handled again in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times. It stays in
 /// flight while its [backoff](Self::backoff) runs. After that it is returned to the queue alone, and those behind it stay
 /// in flight. SQS yields the messages of a group in order, up to the first one that is in flight, so the message comes
 /// again by itself. Its count grows, and theirs do not. With a `maxReceiveCount` of 3 it is handled 9 times.
@@ -83,8 +83,8 @@ pub use settings::{
 /// more on a FIFO queue. The same happens with a server that locks the whole group while any of it is in flight, as moto
 /// does. After the first time, messages of such a server are received one at a time.
 ///
-/// What waits for a returned message takes no room from polls, up to as many messages as [`concurrency`](Self::concurrency)
-/// and [`prefetch`](Self::prefetch) allow together. Beyond that, a failed message is not returned, but handled in place for
+/// A message that waits for a returned one takes no room from polls, up to as many as
+/// [`concurrency`](Self::concurrency) and [`prefetch`](Self::prefetch) allow together. Beyond that, a failed message is not returned, but handled in place for
 /// as long as it may be in flight, and what waits behind it takes room. So where very many groups fail at once, the consumer
 /// receives less until some of them recover, and no message dies that was never handled.
 ///
@@ -251,8 +251,8 @@ impl Consumer {
     }
 
     /// Moves messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this queue instead of
-    /// handling them: they are sent there, and deleted once that is confirmed. Body, message attributes, group and trace header stay; a FIFO queue
-    /// gets the message's id as deduplication id.
+    /// handling them: they are sent there, and deleted once that is confirmed. Body, message attributes, group and trace
+    /// header stay; a FIFO queue gets the message's id as deduplication id.
     ///
     /// The count has the receives of messages that waited through a restart in it, as a redrive policy's has. For
     /// [`run`](Self::run) only.

@@ -130,7 +130,7 @@ impl Destination {
 /// The state of an entry. Its id is its place among the items.
 struct Slot<B: Batch> {
     bytes: usize,
-    /// Where order matters.
+    /// The message group, on a queue that keeps order.
     group: Option<String>,
     /// Why no server accepts it, if none does.
     refusal: Option<Error>,

@@ -19,7 +19,7 @@ pub(super) struct Arrival {
     pub(super) turn: Turn,
 }
 
-/// What is to be done about a received message.
+/// The treatment of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// It is handled in its turn.

@@ -21,11 +21,11 @@ pub(super) struct Backlog<T> {
 
 #[derive(Debug)]
 struct Group<T> {
-    /// By their places.
+    /// The waiting items, in the order of their places.
     behind: VecDeque<(Place, T)>,
     /// The number of items that share the claim; none while a returned item is awaited.
     claims: usize,
-    /// What follows the last of the claim.
+    /// The step after the last item of the claim.
     then: Then,
     /// The item with the claim waits for its next turn.
     parked: bool,
@@ -33,7 +33,7 @@ struct Group<T> {
     probed: bool,
 }
 
-/// What follows an item that had a part in its group's claim.
+/// The step after an item that had a part in its group's claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     /// The next item's turn.
@@ -45,7 +45,7 @@ pub(super) enum Then {
 }
 
 impl Then {
-    /// What follows both.
+    /// Returns the step after both items.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Leave, _) | (_, Self::Leave) => Self::Leave,

@@ -15,7 +15,7 @@ use super::shared::{Shared, woken};
 use super::state::End;
 use super::telemetry::HEARTBEAT_FAILURES;
 
-/// What is to be done about a message.
+/// A request that the keeper makes for a message.
 enum Task {
     Extend(Duration),
     Return(Duration),

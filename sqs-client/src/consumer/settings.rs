@@ -14,7 +14,8 @@ pub const DEFAULT_CONSUMER_CONCURRENCY: usize = 10;
 pub const DEFAULT_CONSUMER_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The default time in which a consumer comes to its end.
 pub const DEFAULT_CONSUMER_GRACE: Duration = Duration::from_secs(30);
-/// How long a poll that is open at the end may go on. Default of [`Consumer::poll_grace`](crate::Consumer::poll_grace).
+/// The default time for which a poll may go on that is open at the end: see
+/// [`Consumer::poll_grace`](crate::Consumer::poll_grace).
 pub const DEFAULT_CONSUMER_POLL_GRACE: Duration = Duration::from_secs(1);
 /// How long refusals of polls may last before they end a consumer. Default of
 /// [`Consumer::refusal_timeout`](crate::Consumer::refusal_timeout).
