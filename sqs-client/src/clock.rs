@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::ambient::Ambient;
+use crate::random::Ambient;
 
 /// The largest difference between a server's clock and this machine's that the client corrects: 100 years.
 ///

@@ -38,31 +38,26 @@
 //! * `consumer`: `Consumer`, which receives, holds and settles messages; brings `batcher`.
 //! * `metrics`: figures of what goes on, by the `metrics` facade.
 
-mod ambient;
 mod batch;
 #[cfg(feature = "batcher")]
 mod batcher;
 mod checksum;
 mod client;
 mod clock;
-mod config;
 #[cfg(feature = "consumer")]
 mod consumer;
 mod credentials;
-mod endpoint;
 mod error;
-mod hooks;
+mod http;
 pub mod limits;
 pub mod operation;
 mod protocol;
+mod random;
 mod request;
 mod retry;
-mod signer;
-mod task;
 mod telemetry;
 #[cfg(test)]
 mod testing;
-mod transport;
 mod types;
 mod validate;
 
@@ -73,10 +68,10 @@ pub use batcher::{
     DEFAULT_BATCHER_CONCURRENCY, DEFAULT_BATCHER_LINGER,
 };
 pub use client::Client;
-pub use clock::MAX_CLOCK_OFFSET;
-pub use config::{
+pub use client::builder::{
     ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES,
 };
+pub use clock::MAX_CLOCK_OFFSET;
 #[cfg(feature = "consumer")]
 pub use consumer::{
     AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,
@@ -89,6 +84,7 @@ pub use consumer::{
 pub mod internal {
     pub use crate::consumer::{LEASE_MARGIN, Lease};
 }
+pub use client::hooks::TraceCarrier;
 #[cfg(feature = "aws-config")]
 pub use credentials::AwsConfigCredentials;
 pub use credentials::{
@@ -96,7 +92,7 @@ pub use credentials::{
     ProfileFileCredentials, ProvideCredentials,
 };
 pub use error::{Error, ErrorCode, ErrorKind};
-pub use hooks::TraceCarrier;
+pub use http::transport::http_client_builder;
 pub use protocol::Protocol;
 /// What the fuzz targets call: not a part of the API, and there for them only.
 #[cfg(any(fuzzing, test))]
@@ -104,7 +100,6 @@ pub use protocol::Protocol;
 pub use protocol::fuzzing;
 pub use request::Request;
 pub use retry::RetryPolicy;
-pub use transport::http_client_builder;
 pub use types::{
     AccessPolicy, BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry,
     DeduplicationScope, DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,

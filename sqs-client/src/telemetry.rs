@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::client::erased::Task;
 use crate::error::Error;
-use crate::task::Task;
 
 /// What an action does to messages: `messaging.operation.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::{fmt, io};
 
-use crate::offload::response::{NotFound, bounded, refuses_time};
+use crate::transfer::response::{NotFound, bounded, refuses_time};
 
 /// What went wrong, and what can be done about it.
 ///

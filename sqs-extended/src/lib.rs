@@ -57,38 +57,27 @@
 //!
 //! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
-mod ambient;
 mod client;
 mod codec;
 mod consumer;
-mod content;
-mod delivery;
-mod digest;
-mod envelope;
 mod error;
-mod hold;
-mod lease;
-mod missing;
-mod offload;
-mod outgoing;
 mod payload;
 mod payload_store;
-mod policy;
-mod prepare;
-mod queues;
+mod pointer;
+mod random;
 mod receive;
-mod save;
 mod segment;
 mod send;
-mod store;
-mod strategy;
+mod shared;
+mod stores;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod transfer;
 
-pub use client::{
-    DEFAULT_MAX_IN_MEMORY, DEFAULT_SPLIT_LIMIT, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT, ExtendedClient,
-    ExtendedClientBuilder,
+pub use client::ExtendedClient;
+pub use client::builder::{
+    DEFAULT_MAX_IN_MEMORY, DEFAULT_SPLIT_LIMIT, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT, ExtendedClientBuilder,
 };
 #[cfg(feature = "zstd")]
 pub use codec::Compression;
@@ -99,29 +88,30 @@ pub use consumer::{
     DEFAULT_HELD_BYTES, DEFAULT_HELD_PAYLOADS, DEFAULT_INCOMPLETE_AFTER, DEFAULT_SPILL_ABOVE, DEFAULT_SPILL_FILES,
     ExtendedConsumer, INCOMPLETE_HOOK_TIMEOUT, IncompleteAction, IncompletePayload, IncompleteReason,
 };
-pub use content::{PayloadReader, PayloadStream};
-pub use delivery::{AckOutcome, Delivery, KeptReason};
-pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
-pub use envelope::{
-    Contents, EmbeddedReceiptHandle, Envelope, Incoming, InvalidPointer, InvalidReceiptHandle, LambdaRecord, Pointer,
-    PointerKeys, ReservedAttribute,
-};
 pub use error::{Error, ErrorKind};
-pub use lease::LEASE_MARGIN;
-pub use missing::MissingPayload;
-pub use outgoing::ExtendedMessage;
-pub use payload::Payload;
+pub use payload::digest::{Digest, DigestAlgorithm, InvalidDigest};
+pub use payload::source::Payload;
+pub use payload::stream::{PayloadReader, PayloadStream};
 pub use payload_store::{
     DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, Deletion, MAX_WAITING_DELETIONS, PayloadStore, PayloadStoreBuilder,
 };
-pub use queues::QUEUE_LIMITS_AGE;
-pub use receive::{ReceiveRequest, Rejected};
-pub use send::{SendMessagesRequest, SendOutput, SendRequest};
+pub use pointer::{
+    Contents, EmbeddedReceiptHandle, Envelope, Incoming, InvalidPointer, InvalidReceiptHandle, LambdaRecord, Pointer,
+    PointerKeys, ReservedAttribute,
+};
+pub use receive::delivery::Delivery;
+pub use receive::lease::LEASE_MARGIN;
+pub use receive::missing::MissingPayload;
+pub use receive::outcome::{AckOutcome, KeptReason};
+pub use receive::request::{ReceiveRequest, Rejected};
+pub use send::message::ExtendedMessage;
+pub use send::queue_limits::QUEUE_LIMITS_AGE;
+pub use send::request::{SendMessagesRequest, SendOutput, SendRequest};
+pub use send::strategy::Strategy;
 #[cfg(feature = "dynamodb")]
-pub use store::DynamoDbStore;
+pub use stores::DynamoDbStore;
 #[cfg(feature = "_http")]
-pub use store::StoreConnector;
-pub use strategy::Strategy;
+pub use stores::StoreConnector;
 pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 
 /// Compiles the README's example.

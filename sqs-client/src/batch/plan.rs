@@ -2,7 +2,7 @@
 
 use std::iter::Peekable;
 
-use super::{Batch, BatchLimit};
+use crate::batch::{Batch, BatchLimit};
 use crate::limits;
 
 /// The fill of a batch, as SQS counts. The first entry always fits, so that a message that is longer than the limit

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::limit::BatchLimit;
-use super::order::FailedGroups;
-use super::plan::Fill;
-use super::{Batch, keeps_order};
+use crate::batch::limit::BatchLimit;
+use crate::batch::order::FailedGroups;
+use crate::batch::plan::Fill;
+use crate::batch::{Batch, keeps_order};
 use crate::client::Client;
 use crate::error::Error;
 use crate::types::{BatchOutput, BatchResultErrorEntry, UnconfirmedEntry};

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::gate::Gate;
-use super::lane::{LaneConfig, Results};
-use super::queue::{Call, Queue, Reply};
 use crate::batch::{Batch, FailedGroups};
+use crate::batcher::gate::Gate;
+use crate::batcher::lane::{LaneConfig, Results};
+use crate::batcher::queue::{Call, Queue, Reply};
 use crate::error::Error;
 
 /// How many times the linger time a batch that is not full waits while another such is under way.

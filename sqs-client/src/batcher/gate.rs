@@ -12,12 +12,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::BATCHER_PLACE_BYTES;
-use super::driver::{Driver, Event, Mailbox};
-use super::lane::LaneConfig;
-use super::queue::{Call, Reply};
-use super::rounds::Rounds;
 use crate::batch::{Batch, FailedGroups};
+use crate::batcher::BATCHER_PLACE_BYTES;
+use crate::batcher::driver::{Driver, Event, Mailbox};
+use crate::batcher::lane::LaneConfig;
+use crate::batcher::queue::{Call, Reply};
+use crate::batcher::rounds::Rounds;
 use crate::error::Error;
 
 const SHUT_DOWN: &str = "the batcher was shut down; this was not sent";

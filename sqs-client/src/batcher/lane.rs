@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::driver::{Event, Mailbox};
-use super::gate::{Gate, UnpolledCall};
-use super::{BATCHER_SHUTDOWN_GRACE, Settings};
 use crate::batch::{Batch, BatchLimit};
+use crate::batcher::driver::{Event, Mailbox};
+use crate::batcher::gate::{Gate, UnpolledCall};
+use crate::batcher::{BATCHER_SHUTDOWN_GRACE, Settings};
 use crate::credentials::BoxFuture;
 use crate::error::Error;
 

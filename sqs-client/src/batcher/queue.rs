@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::gate::Permit;
 use crate::batch::{Batch, BatchLimit, FailedGroups, Fill};
+use crate::batcher::gate::Permit;
 use crate::error::Error;
 
 /// An entry, and who waits for its result.

@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::gate::Gate;
-use super::queue::{Call, Queue, Reply};
-use super::*;
 use crate::batch::BatchLimit;
+use crate::batcher::gate::Gate;
+use crate::batcher::queue::{Call, Queue, Reply};
+use super::*;
 use crate::error::ErrorKind;
 use crate::limits;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::lease;
-use super::shared::Shared;
+use crate::consumer::lease;
+use crate::consumer::shared::Shared;
 use crate::operation::ReceiveMessageOutput;
 use crate::types::{Message, bounded_id};
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::time::Instant;
 
-use super::delivery::Delivery;
-use super::shared::Shared;
-use super::{Consumer, keeper, poller};
+use crate::consumer::delivery::Delivery;
+use crate::consumer::shared::Shared;
+use crate::consumer::{Consumer, heartbeat, poller};
 use crate::error::Error;
 
 /// What a [`Consumer`] receives, as a stream: see [`Consumer::deliveries`].
@@ -72,7 +72,7 @@ impl Deliveries {
     fn start(&mut self) {
         if !std::mem::replace(&mut self.started, true) {
             self.shared.look(|state| state.polling = true);
-            tokio::spawn(keeper::keep(self.shared.clone()));
+            tokio::spawn(heartbeat::keep(self.shared.clone()));
             tokio::spawn(poller::poll(self.shared.clone()));
         }
     }

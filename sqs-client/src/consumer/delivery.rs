@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::entry::Entry;
-use super::requests::is_stale;
-use super::shared::Shared;
-use super::state::{End, State};
+use crate::consumer::held::Entry;
+use crate::consumer::requests::is_stale;
+use crate::consumer::shared::Shared;
+use crate::consumer::state::{End, State};
 use crate::error::Error;
 use crate::types::Message;
 
@@ -177,7 +177,7 @@ impl Delivery {
     /// of. A receive counts whether the message was handled or not: after a restart, say, this can be 2 at the first handling.
     ///
     /// On a FIFO queue a message whose handling failed is first handled again without another receive; see
-    /// [`Consumer`](super::Consumer#receive-counts).
+    /// [`Consumer`](crate::consumer::Consumer#receive-counts).
     #[must_use]
     pub fn handling_count(&self) -> u32 {
         self.receive_count().saturating_add(self.held.entry.all_retries())
@@ -286,7 +286,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Returns the message by the consumer's [backoff](super::Consumer::backoff): the more often it was handled, the
+    /// Returns the message by the consumer's [backoff](crate::consumer::Consumer::backoff): the more often it was handled, the
     /// longer it waits.
     ///
     /// On a FIFO queue it is first retried in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times: it stays in flight, and

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::delivery::Delivery;
 use crate::client::Client;
+use crate::consumer::delivery::Delivery;
 use crate::error::Error;
 use crate::operation::is_fifo;
 use crate::types::MessageAttributeValue;

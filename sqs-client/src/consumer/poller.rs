@@ -8,11 +8,11 @@ use futures_util::future::{Either, select};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::arrival;
-use super::lease;
-use super::pace::{Pace, Polled};
-use super::shared::{Shared, woken};
-use super::telemetry::AGE;
+use crate::consumer::arrival;
+use crate::consumer::lease;
+use crate::consumer::pacing::{Pace, Polled};
+use crate::consumer::shared::{Shared, woken};
+use crate::consumer::telemetry::AGE;
 use crate::error::Error;
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
 use crate::request::Request;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select, select_ok};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{DEFAULT_CONSUMER_ACK_LINGER, Settings, lease};
 use crate::batcher::Batcher;
 use crate::client::Client;
+use crate::consumer::{DEFAULT_CONSUMER_ACK_LINGER, Settings, lease};
 use crate::error::{Error, ErrorCode};
 
 /// An extension may take this part of a lease: it is sent at half of the lease or before, and is of no use after its end.

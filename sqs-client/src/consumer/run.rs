@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::around::Handled;
-use super::delivery::{AckOutcome, Delivery};
-use super::telemetry;
-use super::{Consumer, Settings};
+use crate::consumer::delivery::{AckOutcome, Delivery};
+use crate::consumer::middleware::Handled;
+use crate::consumer::telemetry;
+use crate::consumer::{Consumer, Settings};
 use crate::error::Error;
 use crate::limits;
 

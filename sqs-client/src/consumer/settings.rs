@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::around::Around;
-use super::poison::Poison;
+use crate::consumer::middleware::Around;
+use crate::consumer::poison::Poison;
 use crate::limits;
 use crate::operation::is_fifo;
 use crate::types::MessageSystemAttributeName;

@@ -8,11 +8,11 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Settings;
-use super::requests::Requests;
-use super::state::State;
-use super::telemetry::IN_FLIGHT;
 use crate::client::Client;
+use crate::consumer::Settings;
+use crate::consumer::requests::Requests;
+use crate::consumer::state::State;
+use crate::consumer::telemetry::IN_FLIGHT;
 use crate::retry::full_jitter;
 use crate::telemetry;
 

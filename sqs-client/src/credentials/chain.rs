@@ -1,6 +1,6 @@
 use std::error::Error as StdError;
 
-use super::{BoxFuture, Credentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials};
+use crate::credentials::{BoxFuture, Credentials, EnvironmentCredentials, ProfileFileCredentials, ProvideCredentials};
 
 /// What a client uses unless told otherwise: [`EnvironmentCredentials`], else [`ProfileFileCredentials`], else, with
 /// the feature `aws-config`, whatever the default chain of AWS's SDKs finds.
@@ -8,7 +8,7 @@ use super::{BoxFuture, Credentials, EnvironmentCredentials, ProfileFileCredentia
 pub struct DefaultCredentials {
     profile: ProfileFileCredentials,
     #[cfg(feature = "aws-config")]
-    aws_config: super::AwsConfigCredentials,
+    aws_config: crate::credentials::AwsConfigCredentials,
 }
 
 impl DefaultCredentials {

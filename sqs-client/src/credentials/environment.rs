@@ -1,6 +1,6 @@
 use std::error::Error as StdError;
 
-use super::{BoxFuture, Credentials, ProvideCredentials};
+use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 
 /// Credentials of the variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, read anew each
 /// time they are asked for.

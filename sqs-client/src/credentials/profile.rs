@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::path::PathBuf;
 
-use super::environment::from_names;
-use super::{BoxFuture, Credentials, ProvideCredentials};
+use crate::credentials::environment::from_names;
+use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 
 /// Longest file that is read.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;

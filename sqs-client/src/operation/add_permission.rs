@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{EmptyOutput, operation};
+use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, Request, validate};
 
 /// Lets other accounts use a queue: the input of [`Client::add_permission`].

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EmptyOutput, operation};
+use crate::operation::{EmptyOutput, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::always_seconds;
 use crate::{Client, Error, Request, limits, validate};

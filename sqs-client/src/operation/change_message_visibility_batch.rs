@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use crate::operation::operation;
 use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, ChangeMessageVisibilityBatchEntry};
 use crate::{Client, Error, Request, limits, validate};

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{is_fifo, operation};
+use crate::operation::{is_fifo, operation};
 use crate::types::QueueAttributes;
 use crate::{Client, Error, Request, validate};
 

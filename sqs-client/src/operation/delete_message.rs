@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{EmptyOutput, operation};
+use crate::operation::{EmptyOutput, operation};
 use crate::telemetry::Purpose;
 use crate::{Client, Request};
 

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{EmptyOutput, operation};
+use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Request};
 
 /// Deletes a queue: the input of [`Client::delete_queue`].

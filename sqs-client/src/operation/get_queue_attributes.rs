@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use crate::operation::operation;
 use crate::types::{QueueAttributeName, QueueAttributes, lenient, parts};
 use crate::{Client, Request};
 

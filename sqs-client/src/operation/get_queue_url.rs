@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use crate::operation::operation;
 use crate::{Client, Request};
 
 /// Finds a queue's URL by its name: the input of [`Client::get_queue_url`].

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::operation;
-use super::pages;
+use crate::operation::operation;
+use crate::operation::pages;
 use crate::types::lenient;
 use crate::{Client, Error, Request};
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use crate::operation::operation;
 use crate::types::lenient;
 use crate::{Client, Request};
 

@@ -80,13 +80,13 @@ macro_rules! pages {
                     .max_results
                     .get_or_insert(crate::limits::MAX_PAGE_RESULTS);
                 let first = self.input.next_token.take();
-                let name = <$operation as super::Operation>::NAME;
-                super::pages::items(name, first, move |token| {
+                let name = <$operation as crate::operation::Operation>::NAME;
+                crate::operation::pages::items(name, first, move |token| {
                     let mut request = self.clone();
                     request.input.next_token = token;
                     async move {
                         let output = request.await?;
-                        Ok(super::pages::Page {
+                        Ok(crate::operation::pages::Page {
                             items: output.queue_urls,
                             next_token: output.next_token,
                         })

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{is_fifo, operation};
+use crate::operation::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName, RejectedMessage, bounded_id, lenient, parts};

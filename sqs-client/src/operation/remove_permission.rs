@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{EmptyOutput, operation};
+use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, Request, validate};
 
 /// Takes a permission back: the input of [`Client::remove_permission`].

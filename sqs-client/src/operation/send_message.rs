@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::operation;
 use crate::checksum;
+use crate::operation::operation;
 use crate::telemetry::Purpose;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error, Request};

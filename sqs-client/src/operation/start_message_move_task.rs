@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::operation;
+use crate::operation::operation;
 use crate::{Client, Error, Request, limits, validate};
 
 /// Begins to move a dead-letter queue's messages: the input of [`Client::start_message_move_task`].

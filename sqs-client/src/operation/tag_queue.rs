@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EmptyOutput, operation};
+use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, Request, validate};
 
 /// Adds tags to a queue: the input of [`Client::tag_queue`].

@@ -1,6 +1,6 @@
 //! The bound on the values of a response.
 
-use crate::config::MAX_RESPONSE_VALUES;
+use crate::client::builder::MAX_RESPONSE_VALUES;
 
 /// The values of shorter JSON are not counted: reading it takes little memory whatever they are.
 const COUNTED_ABOVE: usize = 1024 * 1024;

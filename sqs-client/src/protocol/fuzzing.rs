@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::{Answer, Wire};
 use crate::error::Error;
 use crate::operation::{
     CancelMessageMoveTask, CreateQueue, DeleteMessage, DeleteMessageBatch, GetQueueAttributes,
     ListDeadLetterSourceQueues, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch, StartMessageMoveTask,
 };
+use crate::protocol::{Answer, Wire};
 use crate::{checksum, error};
 
 /// Most memory, at any one time, for reading an answer of up to 1 MiB.

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::{Protocol, Wire};
 use crate::error::Error;
+use crate::protocol::{Protocol, Wire};
 
 /// The protocol of a client: the one that was set, or with [`Protocol::Auto`] the first that succeeded.
 #[derive(Debug)]

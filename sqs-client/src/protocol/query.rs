@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::form_urlencoded::byte_serialize;
 
-use super::names::{Collection, collection, is_older_name};
+use crate::protocol::names::{Collection, collection, is_older_name};
 
 /// The version of the API that every Query request names.
 const VERSION: &str = "2012-11-05";

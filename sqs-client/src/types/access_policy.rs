@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::open_enum;
-use super::text::AttributeText;
 use crate::error::Error;
+use crate::types::open_enum;
+use crate::types::text::AttributeText;
 
 /// Who may do what with a queue: the queue attribute `Policy`, JSON as AWS IAM writes it.
 ///

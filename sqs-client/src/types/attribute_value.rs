@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::lenient;
-use super::text::blob;
+use crate::types::lenient;
+use crate::types::text::blob;
 
 /// The value of a user's message attribute: text, a number or bytes, with AWS's data type.
 ///

@@ -3,13 +3,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::lenient;
-use super::members::{Nested, of_text_members};
-use super::text::always_seconds;
-use super::{OutgoingMessage, bounded_id, parts};
 use crate::error::{self, Error, ErrorCode};
 use crate::limits;
 use crate::operation::SendMessageOutput;
+use crate::types::lenient;
+use crate::types::members::{Nested, of_text_members};
+use crate::types::text::always_seconds;
+use crate::types::{OutgoingMessage, bounded_id, parts};
 
 /// One message of a batch to send.
 ///

@@ -1,5 +1,5 @@
-use super::open_enum;
-use super::text::attribute_text_by_name;
+use crate::types::open_enum;
+use crate::types::text::attribute_text_by_name;
 
 open_enum! {
     /// Within what a FIFO queue takes a deduplication id for repeated: the queue attribute `DeduplicationScope`.

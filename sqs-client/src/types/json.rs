@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{Message, OutgoingMessage};
 use crate::error::Error;
+use crate::types::{Message, OutgoingMessage};
 
 impl OutgoingMessage {
     /// A message whose body is this value as JSON.

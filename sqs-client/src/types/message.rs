@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MessageAttributeValue, MessageSystemAttributes, lenient};
+use crate::types::{MessageAttributeValue, MessageSystemAttributes, lenient};
 
 /// A received message.
 ///

@@ -2,8 +2,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::epoch_millis;
-use super::{lenient, open_enum};
+use crate::types::text::epoch_millis;
+use crate::types::{lenient, open_enum};
 
 /// A task that moves the messages of a dead-letter queue, as
 /// [`list_message_move_tasks`](crate::Client::list_message_move_tasks) shows it.

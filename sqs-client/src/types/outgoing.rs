@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::MessageAttributeValue;
-use super::text::seconds;
 use crate::error::Error;
 use crate::limits;
+use crate::types::MessageAttributeValue;
+use crate::types::text::seconds;
 use crate::validate;
 
 /// A message to send, alone or as an entry of a batch.

@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::text::{attribute_text_by_json, lenient_u32};
-use super::{lenient, open_enum};
 use crate::error::Error;
 use crate::limits;
+use crate::types::text::{attribute_text_by_json, lenient_u32};
+use crate::types::{lenient, open_enum};
 use crate::validate;
 
 /// Where messages go that were received too often: the queue attribute `RedrivePolicy`.

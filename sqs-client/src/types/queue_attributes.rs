@@ -3,12 +3,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::members::{Nested, of_text_members};
-use super::{
-    AccessPolicy, DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum, parts,
-};
 use crate::error::Error;
 use crate::limits;
+use crate::types::members::{Nested, of_text_members};
+use crate::types::{
+    AccessPolicy, DeduplicationScope, FifoThroughputLimit, RedriveAllowPolicy, RedrivePolicy, open_enum, parts,
+};
 use crate::validate;
 
 /// One list of the typed attributes: the struct's fields, their wire names and the enum of names come from it.
@@ -43,7 +43,7 @@ macro_rules! queue_attributes {
                 #[serde(
                     default,
                     rename = $wire,
-                    with = "super::text::attribute",
+                    with = "crate::types::text::attribute",
                     skip_serializing_if = "Option::is_none"
                 )]
                 pub $field: Option<$type>,

@@ -2,8 +2,8 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::{Message, MessageSystemAttributeName, parts};
 use crate::error::Error;
+use crate::types::{Message, MessageSystemAttributeName, parts};
 
 /// Longest id of a message that an error quotes.
 const MAX_QUOTED_ID_BYTES: usize = 128;

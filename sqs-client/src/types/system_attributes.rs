@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{lenient, open_enum};
+use crate::types::{lenient, open_enum};
 
 open_enum! {
     /// What SQS itself says of a received message, asked for by name on receive.

@@ -15,8 +15,8 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::keys::{KeyProvider, KeyProviderError, SecretKey};
-use super::{EncryptionHeader, decode, encode};
+use crate::codec::keys::{KeyProvider, KeyProviderError, SecretKey};
+use crate::codec::{EncryptionHeader, decode, encode};
 use crate::error::{Error, ErrorKind};
 
 /// The scheme's name: cipher, construction, and size of the chunks.
@@ -247,7 +247,7 @@ mod tests {
         ]
         .concat();
         assert_eq!(stored.len() as u64, sealed_len(150_000));
-        let mut hasher = crate::digest::Hasher::new(crate::digest::DigestAlgorithm::Sha256);
+        let mut hasher = crate::payload::digest::Hasher::new(crate::payload::digest::DigestAlgorithm::Sha256);
         hasher.update(&stored);
         assert_eq!(
             hasher.finish().hex(),

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Codec, Encoding};
+use crate::codec::{Codec, Encoding};
 use crate::error::{Error, ErrorKind};
-use crate::offload::download::Chunks;
+use crate::transfer::download::Chunks;
 
 /// How long the payload may be.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +31,7 @@ impl Codec {
         match encoding.compression.as_deref() {
             None => {}
             #[cfg(feature = "zstd")]
-            Some(super::zstd::NAME) => {}
+            Some(crate::codec::zstd::NAME) => {}
             #[cfg(not(feature = "zstd"))]
             Some("zstd") => return unsupported("the payload is compressed by zstd; turn on the feature `zstd`"),
             Some(_) => return unsupported("the payload is compressed in a way that is not known here"),
@@ -41,7 +41,7 @@ impl Codec {
         };
         #[cfg(feature = "encryption")]
         {
-            if header.scheme != super::aead::SCHEME {
+            if header.scheme != crate::codec::aead::SCHEME {
                 return unsupported("the payload is encrypted in a way that is not known here");
             }
             if self.keys.is_none() {
@@ -70,12 +70,12 @@ impl Codec {
         let mut stages: Vec<Box<dyn Stage>> = Vec::new();
         #[cfg(feature = "encryption")]
         if let Some((header, keys)) = encoding.encryption.as_ref().zip(self.keys.as_deref()) {
-            let opener = super::aead::open(keys, header, encoding.compression.as_deref()).await?;
+            let opener = crate::codec::aead::open(keys, header, encoding.compression.as_deref()).await?;
             stages.push(Box::new(opener));
         }
         #[cfg(feature = "zstd")]
         if encoding.compression.is_some() {
-            stages.push(Box::new(super::zstd::Decompressor::new()?));
+            stages.push(Box::new(crate::codec::zstd::Decompressor::new()?));
         }
         Ok(Decoder { stages })
     }

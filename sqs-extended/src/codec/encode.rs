@@ -4,11 +4,11 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tokio::sync::oneshot;
 
-use super::{Codec, Encoding};
-use crate::digest::{DigestAlgorithm, Hasher};
+use crate::codec::{Codec, Encoding};
 use crate::error::{Error, ErrorKind};
-use crate::offload::source::PartSource;
-use crate::offload::upload::Stored;
+use crate::payload::digest::{DigestAlgorithm, Hasher};
+use crate::transfer::part_source::PartSource;
+use crate::transfer::upload::Stored;
 
 /// So much is read, and encoded in one trip to the blocking pool.
 const PIECE: usize = 1024 * 1024;
@@ -95,15 +95,15 @@ impl Codec {
         #[cfg(feature = "zstd")]
         if let Some(compression) = self.compression {
             pipeline.0.push(Box::new(compression.compressor(declared)?));
-            encoding.compression = Some(super::zstd::NAME.to_owned());
+            encoding.compression = Some(crate::codec::zstd::NAME.to_owned());
             declared = None;
         }
         #[cfg(feature = "encryption")]
         if let Some(keys) = &self.keys {
-            let (sealer, header) = super::aead::seal(&**keys, encoding.compression.as_deref()).await?;
+            let (sealer, header) = crate::codec::aead::seal(&**keys, encoding.compression.as_deref()).await?;
             pipeline.0.push(Box::new(sealer));
             encoding.encryption = Some(header);
-            declared = declared.map(super::aead::sealed_len);
+            declared = declared.map(crate::codec::aead::sealed_len);
         }
         if encoding.is_plain() {
             let original = Original(Known::AsStored);

@@ -3,13 +3,13 @@ use futures::TryStreamExt;
 use futures::stream::{self, StreamExt};
 
 use super::*;
-use crate::digest::{DigestAlgorithm, Hasher};
 use crate::error::{Error, ErrorKind};
-#[cfg(any(feature = "encryption", feature = "zstd"))]
-use crate::offload::source::PartSource;
-use crate::offload::upload::Stored;
-use crate::payload::Payload;
+use crate::payload::digest::{DigestAlgorithm, Hasher};
+use crate::payload::source::Payload;
 use crate::testing::bytes;
+#[cfg(any(feature = "encryption", feature = "zstd"))]
+use crate::transfer::part_source::PartSource;
+use crate::transfer::upload::Stored;
 
 /// What is stored of the payload, and what is said of it.
 async fn encode(codec: &Codec, payload: Payload) -> (Bytes, Encoding, Stored) {

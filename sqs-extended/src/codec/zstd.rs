@@ -6,11 +6,11 @@ use bytes::Bytes;
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use zstd::stream::write::Encoder;
 
-use super::encode::encoding_failed;
-use super::{decode, encode};
+use crate::codec::encode::encoding_failed;
+use crate::codec::{decode, encode};
 use crate::error::{Error, ErrorKind};
 
-/// The compression's name in an [`Encoding`](super::Encoding).
+/// The compression's name in an [`Encoding`](crate::codec::Encoding).
 pub(super) const NAME: &str = "zstd";
 
 /// The levels of zstd that need no window of more than [`MAX_WINDOW_LOG`] to read.

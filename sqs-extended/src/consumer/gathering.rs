@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::Settings;
-use super::incomplete::{Hook, IncompleteAction, IncompletePayload};
-use super::ordered::return_head_last;
-use super::segment::{Segment, backoff};
-use super::spilling::Spilling;
 use crate::client::ExtendedClient;
+use crate::consumer::Settings;
+use crate::consumer::fifo_groups::return_head_last;
+use crate::consumer::held_segment::{Segment, backoff};
+use crate::consumer::incomplete::{Hook, IncompleteAction, IncompletePayload};
+use crate::consumer::spill::Spilling;
 use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
 
 /// How often it is looked after leases that were lost.

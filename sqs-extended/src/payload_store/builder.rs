@@ -6,19 +6,19 @@ use std::sync::Arc;
 use object_store::{Attribute, Attributes, ObjectStore, TagSet};
 use tokio_util::task::TaskTracker;
 
-use super::deletion::{Deleter, Deletion};
-use super::{Inner, NewId, PayloadStore};
 use crate::codec::Codec;
-use crate::digest::DigestAlgorithm;
-use crate::envelope::{PointerKeys, ReservedAttribute};
 use crate::error::Error;
-use crate::offload::download::DownloadSettings;
-use crate::offload::location::{EmptySegments, Location};
-use crate::offload::plan::{MAX_PART_SIZE, MIN_PART_SIZE};
-use crate::offload::upload::UploadSettings;
-use crate::store::OpenedStore;
+use crate::payload::digest::DigestAlgorithm;
+use crate::payload_store::deletion::{Deleter, Deletion};
+use crate::payload_store::location::{EmptySegments, Location};
+use crate::payload_store::{Inner, NewId, PayloadStore};
+use crate::pointer::{PointerKeys, ReservedAttribute};
+use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
-use crate::store::SharedCredentials;
+use crate::stores::SharedCredentials;
+use crate::transfer::download::DownloadSettings;
+use crate::transfer::part_plan::{MAX_PART_SIZE, MIN_PART_SIZE};
+use crate::transfer::upload::UploadSettings;
 
 /// The size of parts unless [set](PayloadStoreBuilder::part_size): 8 MiB, enough for payloads of 78 GiB.
 pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
@@ -35,7 +35,7 @@ const MAX_CONTENT_TYPE_BYTES: usize = 255;
 pub struct PayloadStoreBuilder {
     store: Arc<dyn ObjectStore>,
     #[cfg(feature = "s3")]
-    s3: Option<(object_store::aws::AmazonS3, crate::store::StoreConnector)>,
+    s3: Option<(object_store::aws::AmazonS3, crate::stores::StoreConnector)>,
     bucket: String,
     prefix: String,
     attribute: ReservedAttribute,

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Error, ErrorKind};
-use crate::offload::delete::delete_all;
+use crate::transfer::delete::delete_all;
 
 /// How many payloads wait for the end of their grace at most; those beyond are left to the sweep.
 pub const MAX_WAITING_DELETIONS: usize = 100_000;

@@ -10,12 +10,12 @@ use futures::stream::{self, StreamExt};
 use sqs_client::Message;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, InvalidSegment, Whole};
 use crate::codec::{Codec, Limits};
-use crate::content::PayloadStream;
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
-use crate::offload::download::{Chunks, verified};
+use crate::payload::digest::Digest;
+use crate::payload::stream::PayloadStream;
+use crate::segment::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, InvalidSegment, Whole};
+use crate::transfer::download::{Chunks, verified};
 
 /// So much of a file is read at a time.
 const PIECE: usize = 1024 * 1024;
@@ -223,9 +223,9 @@ mod tests {
     use futures::TryStreamExt;
     use tokio::sync::Semaphore;
 
-    use super::super::header::tests::header;
     use super::*;
-    use crate::digest::DigestAlgorithm;
+    use crate::payload::digest::DigestAlgorithm;
+    use crate::segment::header::tests::header;
 
     /// A payload in two segments, the second of them in a file.
     fn payload() -> (Whole, Vec<(Digest, SegmentBytes)>, Arc<SpillFile>) {

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sqs_client::{MessageAttributeValue, OutgoingMessage, limits};
 
-use super::{Form, HEADER_ATTRIBUTE, MAX_SEGMENTS};
 use crate::codec::Encoding;
-use crate::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::segment::{Form, HEADER_ATTRIBUTE, MAX_SEGMENTS};
 
 /// The version that this crate writes and reads.
 const VERSION: u32 = 1;
@@ -230,7 +230,7 @@ pub(super) mod tests {
     use super::*;
     use crate::codec::EncryptionHeader;
 
-    pub(in super::super) fn header() -> Header {
+    pub(in crate::segment) fn header() -> Header {
         let digest: Digest = format!("blake3:{}", "0".repeat(64)).parse().unwrap();
         Header {
             whole: Whole {

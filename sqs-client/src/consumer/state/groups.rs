@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Phase, State};
 use crate::consumer::arrival::Turn;
 use crate::consumer::backlog::{Place, Then};
-use crate::consumer::entry::Entry;
+use crate::consumer::held::Entry;
+use crate::consumer::state::{Phase, State};
 use crate::types::Message;
 
 /// A returned message is received again by then, once it is visible; a visibility timeout where that is less. A

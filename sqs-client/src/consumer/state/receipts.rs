@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{End, Phase, Slot, State};
 use crate::consumer::arrival::{Arrival, Turn};
-use crate::consumer::entry::Entry;
+use crate::consumer::held::Entry;
 use crate::consumer::lease::Lease;
+use crate::consumer::state::{End, Phase, Slot, State};
 
 impl State {
     /// Holds what a receive, sent no earlier than `asked`, brought.

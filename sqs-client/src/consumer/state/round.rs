@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{End, Phase, State};
-use crate::consumer::entry::Entry;
+use crate::consumer::held::Entry;
 use crate::consumer::lease::Need;
+use crate::consumer::state::{End, Phase, State};
 
 /// What the keeper is to do now.
 #[derive(Debug, Default)]

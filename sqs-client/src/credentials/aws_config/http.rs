@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
 use crate::error::Error;
-use crate::transport::credentials_client;
+use crate::http::transport::credentials_client;
 
 /// Longest answer of a source of credentials that is read.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;

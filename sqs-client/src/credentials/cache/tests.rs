@@ -1,7 +1,7 @@
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::super::BoxFuture;
+use crate::credentials::BoxFuture;
 use super::*;
 
 /// A cache with a clock that the test sets, in seconds since 1970.

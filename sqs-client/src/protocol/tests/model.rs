@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::super::names::{Collection, collection, collections_of_answer, is_literal};
-use super::recorded::{Said, is_said_alike};
+use crate::protocol::names::{Collection, collection, collections_of_answer, is_literal};
+use crate::protocol::tests::recorded::{Said, is_said_alike};
 use crate::testing::json_vector;
 
 const NAMESPACE: &str = "com.amazonaws.sqs#";

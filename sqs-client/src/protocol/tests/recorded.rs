@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::HeaderName;
 
-use super::{Answer, Wire, model, read};
 use crate::operation::{
     CreateQueue, DeleteMessageBatch, DeleteQueue, GetQueueUrl, Operation, ReceiveMessage, SendMessage, SendMessageBatch,
 };
+use crate::protocol::tests::{Answer, Wire, model, read};
 use crate::testing::{json_vector, vector};
 use crate::{Error, ErrorCode, ErrorKind};
 

@@ -2,9 +2,9 @@
 
 use http::HeaderMap;
 
+use crate::client::erased::{Task as _, Typed};
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput, SendMessageBatchOutput};
 use crate::protocol::{Answer, Wire};
-use crate::task::{Task as _, Typed};
 use crate::{Client, Credentials, Error, ErrorKind, Request, SendMessageBatchEntry};
 
 const MD5_OF_HELLO: &str = "5d41402abc4b2a76b9719d911017c592";

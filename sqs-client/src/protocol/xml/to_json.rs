@@ -1,8 +1,8 @@
 //! The tree as JSON.
 
-use super::super::json;
-use super::super::names::{Collection, collection, collections_of_answer, is_literal, is_verbatim};
-use super::Node;
+use crate::protocol::json;
+use crate::protocol::names::{Collection, collection, collections_of_answer, is_literal, is_verbatim};
+use crate::protocol::xml::Node;
 
 /// Writes an element as a structure: its collections, and each other child as a member of its name.
 pub(super) fn structure(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {

@@ -6,9 +6,9 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use super::Error;
-use crate::config::MAX_RESPONSE_VALUES;
+use crate::client::builder::MAX_RESPONSE_VALUES;
 use crate::protocol::bounds;
+use crate::protocol::xml::Error;
 
 /// Deepest nesting of elements that is read; SQS's own answers have 6.
 const MAX_DEPTH: usize = 16;

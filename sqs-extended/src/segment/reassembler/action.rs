@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::Whole;
+use crate::segment::Whole;
 
 /// What is held at most, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Size {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Action<S> {
     /// The payload is complete; its bytes are still to be verified. Whatever becomes of it is to be said by
-    /// [`Reassembler::acked`](super::Reassembler::acked) or [`Reassembler::released`](super::Reassembler::released).
+    /// [`Reassembler::acked`](crate::segment::reassembler::Reassembler::acked) or [`Reassembler::released`](crate::segment::reassembler::Reassembler::released).
     Deliver {
         whole: Whole,
         /// In their order.
@@ -59,7 +59,7 @@ pub(crate) enum Action<S> {
         why: Incomplete,
         tokens: Vec<S>,
         after: Duration,
-        /// To be passed to [`Reassembler::decided`](super::Reassembler::decided) once the messages are settled.
+        /// To be passed to [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the messages are settled.
         cost: u64,
     },
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::set::{Held, Set};
-use super::{Action, Incomplete, Reassembler, Released, key_of};
 use crate::segment::Header;
+use crate::segment::reassembler::partial_payload::{Held, Set};
+use crate::segment::reassembler::{Action, Incomplete, Reassembler, Released, key_of};
 
 impl<S> Reassembler<S> {
     /// The messages of an [incomplete](Action::Incomplete) payload are settled.

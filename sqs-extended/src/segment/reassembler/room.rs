@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::set::{Rank, Set};
-use super::{Action, Reassembler, Released, release_all};
+use crate::segment::reassembler::partial_payload::{Rank, Set};
+use crate::segment::reassembler::{Action, Reassembler, Released, release_all};
 
 impl<S> Reassembler<S> {
     /// The rank of a payload that is opened now.

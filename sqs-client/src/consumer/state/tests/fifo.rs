@@ -1,7 +1,7 @@
 //! Messages that fail in their groups, and messages that come again.
 
-use super::*;
 use crate::consumer::arrival::Turn;
+use super::*;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);

@@ -1,0 +1,351 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::clock::Clock;
+use crate::credentials::{Credentials, ProvideCredentials};
+use crate::error::Error;
+use crate::random::Ambient;
+
+/// The longest time that a call of a credentials provider may take: 30 seconds. It counts as failed then.
+pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Credentials are replaced this long before they expire, or once half of what they live is over where that is later.
+const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
+
+/// The pause after a call of the provider that brought nothing new. It doubles with each such call.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Credentials of a provider, kept while they are valid; clones share them.
+///
+/// The provider is called in a task of its own, by one call at a time. Nobody waits for it while the credentials at
+/// hand are valid, and its response is kept if the caller is dropped. After a call that failed, or that brought nothing
+/// fresher, the next call waits: for 1 second at first, and for up to 30 seconds.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), sqs_client::Error> {
+/// use sqs_client::{CredentialsCache, DefaultCredentials};
+///
+/// let cache = CredentialsCache::new(DefaultCredentials::new());
+/// println!("{}", cache.get().await?.access_key_id());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct CredentialsCache {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    provider: Arc<dyn ProvideCredentials>,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Current>,
+    /// The call of the provider that is under way.
+    refresh: Option<Refresh>,
+    calls: u64,
+    /// The latest call that has ended.
+    last_ended: u64,
+    /// Calls in a row that failed or brought nothing fresher.
+    in_vain: u32,
+    not_before: Option<Instant>,
+    /// What the last call failed with.
+    failure: Option<Error>,
+}
+
+#[derive(Debug)]
+struct Current {
+    credentials: Credentials,
+    refresh_at: Option<SystemTime>,
+    /// A server refused them, and the provider has not been asked since.
+    rejected: bool,
+}
+
+/// A call of the provider, for whoever waits for it.
+#[derive(Clone, Debug)]
+struct Refresh {
+    number: u64,
+    deadline: Instant,
+    outcome: watch::Receiver<Option<Result<Credentials, Error>>>,
+}
+
+type Outcome = watch::Sender<Option<Result<Credentials, Error>>>;
+
+/// What to do for a caller that needs credentials.
+enum Step {
+    Use(Credentials),
+    Wait(Refresh),
+    Fail(Error),
+}
+
+impl CredentialsCache {
+    /// Keeps the credentials of this provider. It is not called yet.
+    #[must_use]
+    pub fn new(provider: impl ProvideCredentials) -> Self {
+        Self::with_clock(Arc::new(provider), Clock::new(Ambient::real()))
+    }
+
+    pub(crate) fn with_clock(provider: Arc<dyn ProvideCredentials>, clock: Clock) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                provider,
+                clock,
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Returns the credentials to sign with now.
+    ///
+    /// # Errors
+    ///
+    /// [`Credentials`](crate::ErrorKind::Credentials) with the provider's last failure, if no credentials are valid.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the provider's response is kept for the next caller.
+    pub async fn get(&self) -> Result<Credentials, Error> {
+        // A second look, as the runtime that the provider was called on can end before the call does.
+        for _ in 0..2 {
+            let refresh = match self.step()? {
+                Step::Use(credentials) => return Ok(credentials),
+                Step::Fail(error) => return Err(error),
+                Step::Wait(refresh) => refresh,
+            };
+            match refresh.outcome().await {
+                Some(Ok(credentials)) => return Ok(credentials),
+                // Old ones that are still valid are better than none.
+                Some(Err(error)) => return self.shared.valid().ok_or(error),
+                None => {}
+            }
+        }
+        Err(Error::credentials(
+            "the runtime ended before the credentials provider responded",
+        ))
+    }
+
+    /// Asks the provider for others in place of these, which a server refused; `true` if there are others now.
+    pub(crate) async fn replace(&self, refused: &Credentials) -> bool {
+        self.shared.reject(refused);
+        self.get().await.is_ok_and(|credentials| credentials != *refused)
+    }
+
+    fn step(&self) -> Result<Step, Error> {
+        let (step, begun) = self.shared.lock().step(self.shared.clock.now(), Instant::now());
+        if let Some((number, outcome)) = begun {
+            let shared = self.shared.clone();
+            let call = Call {
+                shared,
+                number,
+                outcome,
+            };
+            let runtime = Handle::try_current().map_err(|error| {
+                Error::credentials("credentials are fetched in a task, which needs a tokio runtime").with_source(error)
+            })?;
+            // Not under the lock: a runtime that is ending drops the task at once.
+            runtime.spawn(call.run());
+        }
+        Ok(step)
+    }
+}
+
+impl State {
+    /// What to do now, and the number and outcome of the call of the provider that is to be made for it.
+    fn step(&mut self, now: SystemTime, at: Instant) -> (Step, Option<(u64, Outcome)>) {
+        if let Some(current) = self.current.as_ref().filter(|current| current.is_fresh(now)) {
+            return (Step::Use(current.credentials.clone()), None);
+        }
+        let mut begun = None;
+        let mut refresh = self.refresh.clone().filter(|refresh| at < refresh.deadline);
+        if refresh.is_none() && self.not_before.is_none_or(|begin| begin <= at) {
+            let (new, outcome) = self.begin(at);
+            begun = Some((new.number, outcome));
+            refresh = Some(new);
+        }
+        let current = self.current.as_ref();
+        let step = match (current, refresh, &self.failure) {
+            (Some(current), _, _) if current.is_valid(now) && !current.rejected => {
+                Step::Use(current.credentials.clone())
+            }
+            (_, Some(refresh), _) => Step::Wait(refresh),
+            (Some(current), None, _) if current.is_valid(now) => Step::Use(current.credentials.clone()),
+            (_, None, Some(failure)) => Step::Fail(failure.clone()),
+            // The provider has just said that there are no others. Our clock may be wrong, so the server decides.
+            (Some(current), None, None) => Step::Use(current.credentials.clone()),
+            (None, None, None) => Step::Fail(Error::credentials("there are no credentials")),
+        };
+        (step, begun)
+    }
+
+    fn begin(&mut self, at: Instant) -> (Refresh, Outcome) {
+        self.calls += 1;
+        let (sender, outcome) = watch::channel(None);
+        let refresh = Refresh {
+            number: self.calls,
+            deadline: at + CREDENTIALS_TIMEOUT,
+            outcome,
+        };
+        self.refresh = Some(refresh.clone());
+        (refresh, sender)
+    }
+
+    /// Notes how the call of this number ended.
+    fn ended(&mut self, number: u64, provided: &Result<Credentials, Error>, now: SystemTime, at: Instant) {
+        self.over(number);
+        // A provider that blocks its thread can end after a call that was made later.
+        if number < self.last_ended {
+            return;
+        }
+        self.last_ended = number;
+        let is_news = match provided {
+            Ok(credentials) => {
+                let current = Current::new(credentials.clone(), now);
+                let is_news = current.is_fresh(now) && self.current.as_ref().is_none_or(|old| current.is_fresher(old));
+                self.failure = None;
+                self.current = Some(current);
+                is_news
+            }
+            Err(error) => {
+                self.failure = Some(error.clone());
+                false
+            }
+        };
+        self.in_vain = if is_news { 0 } else { self.in_vain.saturating_add(1) };
+        self.not_before = (!is_news).then(|| at + pause(self.in_vain));
+    }
+
+    /// Nobody waits for this call any more.
+    fn over(&mut self, number: u64) {
+        if self.refresh.as_ref().is_some_and(|refresh| refresh.number == number) {
+            self.refresh = None;
+        }
+    }
+}
+
+fn pause(in_vain: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(in_vain.saturating_sub(1)));
+    doubled.min(MAX_PAUSE)
+}
+
+impl Current {
+    fn new(credentials: Credentials, now: SystemTime) -> Self {
+        let refresh_at = credentials.expires_at().map(|expiry| {
+            let left = expiry.duration_since(now).unwrap_or_default();
+            expiry
+                .checked_sub(REFRESH_BEFORE_EXPIRY.min(left / 2))
+                .unwrap_or(expiry)
+        });
+        Self {
+            credentials,
+            refresh_at,
+            rejected: false,
+        }
+    }
+
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        !self.rejected && self.refresh_at.is_none_or(|refresh_at| now < refresh_at)
+    }
+
+    fn is_valid(&self, now: SystemTime) -> bool {
+        self.credentials.expires_at().is_none_or(|expiry| now < expiry)
+    }
+
+    fn is_fresher(&self, old: &Self) -> bool {
+        let is_later = match (self.credentials.expires_at(), old.credentials.expires_at()) {
+            (Some(new), Some(old)) => new > old,
+            _ => true,
+        };
+        self.credentials != old.credentials && (is_later || old.rejected)
+    }
+}
+
+impl Refresh {
+    /// What the call brought, or `None` if its runtime ended first.
+    async fn outcome(mut self) -> Option<Result<Credentials, Error>> {
+        match timeout_at(self.deadline, self.outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone(),
+            Ok(Err(_ended)) => None,
+            Err(_elapsed) => Some(Err(too_late())),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn valid(&self) -> Option<Credentials> {
+        let now = self.clock.now();
+        let state = self.lock();
+        let valid = state.current.as_ref().filter(|current| current.is_valid(now));
+        valid.map(|current| current.credentials.clone())
+    }
+
+    fn reject(&self, refused: &Credentials) {
+        if let Some(current) = &mut self.lock().current
+            && current.credentials == *refused
+        {
+            current.rejected = true;
+        }
+    }
+}
+
+/// A call of the provider. However its task ends, those that wait for it know.
+struct Call {
+    shared: Arc<Shared>,
+    number: u64,
+    outcome: Outcome,
+}
+
+impl Call {
+    async fn run(self) {
+        let provided = match timeout(CREDENTIALS_TIMEOUT, self.shared.provider.provide_credentials()).await {
+            Ok(provided) => {
+                provided.map_err(|source| Error::credentials("the credentials provider failed").with_source(source))
+            }
+            Err(_elapsed) => Err(too_late()),
+        };
+        if let (Err(error), Some(_valid)) = (&provided, self.shared.valid()) {
+            let source = std::error::Error::source(error).map(tracing::field::display);
+            tracing::warn!(%error, source, "credentials could not be replaced; those at hand are used while they are valid");
+        }
+        self.end(provided);
+    }
+
+    fn end(&self, provided: Result<Credentials, Error>) {
+        let now = self.shared.clock.now();
+        self.shared.lock().ended(self.number, &provided, now, Instant::now());
+        self.outcome.send_replace(Some(provided));
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.outcome.borrow().is_some() {
+            return;
+        }
+        if std::thread::panicking() {
+            self.end(Err(Error::credentials("the credentials provider panicked")));
+        } else {
+            // Its runtime ended; the next caller's may live.
+            self.shared.lock().over(self.number);
+        }
+    }
+}
+
+fn too_late() -> Error {
+    Error::credentials("the credentials provider did not respond within 30 seconds")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! How a request gets to a server: endpoint, signature, connection.
+
+pub(crate) mod endpoint;
+pub(crate) mod signer;
+mod tls;
+pub(crate) mod transport;

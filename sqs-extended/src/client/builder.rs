@@ -1,0 +1,256 @@
+//! The settings of a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use sqs_client::limits;
+
+use crate::client::ExtendedClient;
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
+use crate::random::Ambient;
+use crate::receive::missing::MissingPayload;
+use crate::send::policy::Policy;
+use crate::send::queue_limits::MessageLimits;
+use crate::send::strategy::Strategy;
+use crate::shared::Shared;
+
+/// The threshold unless [set](ExtendedClientBuilder::threshold): 262,144 bytes, as in AWS's libraries.
+pub const DEFAULT_THRESHOLD: usize = 262_144;
+
+/// The visibility timeout unless [set](ExtendedClientBuilder::visibility_timeout): 5 minutes.
+pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The largest payload that is given as one piece unless [set](ExtendedClientBuilder::max_in_memory): 64 MiB.
+pub const DEFAULT_MAX_IN_MEMORY: usize = 64 * 1024 * 1024;
+
+/// The largest payload that is split unless [set](ExtendedClientBuilder::split_limit): 8 MiB.
+pub const DEFAULT_SPLIT_LIMIT: usize = 8 * 1024 * 1024;
+
+/// The settings of an [`ExtendedClient`]; each has a default. Without a store large payloads are
+/// [split](Strategy::Split).
+#[must_use = "nothing happens before `build`"]
+#[derive(Debug)]
+pub struct ExtendedClientBuilder {
+    client: sqs_client::Client,
+    payloads: Payloads,
+    strategy: Option<Strategy>,
+    codec: Option<Codec>,
+    policy: Policy,
+    visibility_timeout: Duration,
+    max_in_memory: usize,
+    missing: MissingPayload,
+    ambient: Ambient,
+}
+
+#[derive(Debug)]
+enum Payloads {
+    None,
+    /// With the defaults.
+    Bucket(Box<PayloadStoreBuilder>),
+    Built(PayloadStore),
+}
+
+impl ExtendedClientBuilder {
+    pub(crate) fn new(client: sqs_client::Client) -> Self {
+        Self {
+            client,
+            payloads: Payloads::None,
+            strategy: None,
+            codec: None,
+            policy: Policy {
+                threshold: DEFAULT_THRESHOLD,
+                strategy: Strategy::Inline,
+                split_limit: DEFAULT_SPLIT_LIMIT,
+                segment_size: DEFAULT_THRESHOLD,
+                always_offload: false,
+                queue_limits: false,
+            },
+            visibility_timeout: DEFAULT_VISIBILITY_TIMEOUT,
+            max_in_memory: DEFAULT_MAX_IN_MEMORY,
+            missing: MissingPayload::default(),
+            ambient: Ambient::Real,
+        }
+    }
+
+    /// Where large payloads go, with the defaults of [`PayloadStore::builder`].
+    pub fn offload_to(mut self, store: impl ObjectStore, bucket: impl Into<String>) -> Self {
+        self.payloads = Payloads::Bucket(Box::new(PayloadStore::builder(store, bucket)));
+        self
+    }
+
+    /// Where large payloads go.
+    pub fn payload_store(mut self, payloads: PayloadStore) -> Self {
+        self.payloads = Payloads::Built(payloads);
+        self
+    }
+
+    /// How payloads travel that do not fit; [`Strategy::Offload`] where there is a store and [`Strategy::Split`] where
+    /// there is none, unless set.
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = Some(strategy);
+        self
+    }
+
+    /// The size up to which a message travels inline, in bytes as SQS counts them: body and attributes. At most
+    /// 1,048,576, SQS's own limit, which a queue or a compatible server may have set lower; [`DEFAULT_THRESHOLD`] unless
+    /// set.
+    pub fn threshold(mut self, bytes: usize) -> Self {
+        self.policy.threshold = bytes;
+        self
+    }
+
+    /// Offloads every payload, however small; not unless set.
+    pub fn always_offload(mut self, on: bool) -> Self {
+        self.policy.always_offload = on;
+        self
+    }
+
+    /// The longest payload that is split, in bytes, after compression; [`DEFAULT_SPLIT_LIMIT`] unless set. Sender and
+    /// receiver hold it in memory.
+    pub fn split_limit(mut self, bytes: usize) -> Self {
+        self.policy.split_limit = bytes;
+        self
+    }
+
+    /// The size of segments, in bytes as SQS counts a message, their headers included: 4,096 to 1,048,576;
+    /// [`DEFAULT_THRESHOLD`] unless set.
+    pub fn segment_size(mut self, bytes: usize) -> Self {
+        self.policy.segment_size = bytes;
+        self
+    }
+
+    /// Whether payloads that do not travel inline are compressed and encrypted; as the
+    /// [payload store](crate::PayloadStoreBuilder::codec) says unless set.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    /// Reads each queue's `MaximumMessageSize`, and keeps messages within it: not unless set. It is read before the
+    /// first message to a queue, which takes the permission `GetQueueAttributes`, and again every
+    /// [`QUEUE_LIMITS_AGE`](crate::QUEUE_LIMITS_AGE).
+    pub fn queue_limits(mut self, on: bool) -> Self {
+        self.policy.queue_limits = on;
+        self
+    }
+
+    /// How long received messages are hidden from other consumers, unless a receive says otherwise; up to 12 hours,
+    /// [`DEFAULT_VISIBILITY_TIMEOUT`] unless set.
+    ///
+    /// It counts from before the receive is sent, so that it should be longer than the wait time: with one that is not,
+    /// a payload is always left to the sweep.
+    ///
+    /// It is sent with every receive, in place of the queue's own setting, because a payload may be deleted only while
+    /// its message is known to be ours. The default is longer than SQS's 30 seconds as large payloads take their time;
+    /// for still larger ones, set it or call [`Delivery::extend`](crate::Delivery::extend) now and then.
+    pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
+        self.visibility_timeout = timeout;
+        self
+    }
+
+    /// The largest payload that [`Delivery::bytes`](crate::Delivery::bytes) and [`text`](crate::Delivery::text) put
+    /// into memory; [`DEFAULT_MAX_IN_MEMORY`] unless set. There is no limit for what is streamed.
+    pub fn max_in_memory(mut self, bytes: usize) -> Self {
+        self.max_in_memory = bytes;
+        self
+    }
+
+    /// What is done about a message whose payload the store does not have; nothing unless set.
+    pub fn missing_payload(mut self, policy: MissingPayload) -> Self {
+        self.missing = policy;
+        self
+    }
+
+    /// Seeds all randomness of this layer, of pauses and of the ids of split payloads, for simulations; that of the
+    /// [queues' client](sqs_client::ClientBuilder::seed) and the [keys](crate::PayloadStoreBuilder::key_ids) of stored
+    /// payloads are apart.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.ambient = Ambient::seeded(seed);
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// A setting is out of its range, or the strategy needs a store and there is none.
+    pub fn build(mut self) -> Result<ExtendedClient, Error> {
+        let payloads = match self.payloads {
+            Payloads::None => None,
+            Payloads::Bucket(builder) => Some(builder.build()?),
+            Payloads::Built(payloads) => Some(payloads),
+        };
+        #[cfg(feature = "s3")]
+        if let Some(payloads) = &payloads {
+            payloads.use_client(&self.client);
+        }
+        let by_store = if payloads.is_some() {
+            Strategy::Offload
+        } else {
+            Strategy::Split
+        };
+        self.policy.strategy = self.strategy.unwrap_or(by_store);
+        self.policy.validate(payloads.is_some())?;
+        if self.visibility_timeout > limits::MAX_VISIBILITY_TIMEOUT {
+            return Err(Error::invalid(
+                "the visibility timeout is out of range: at most 12 hours",
+            ));
+        }
+        let of_store = || payloads.as_ref().and_then(PayloadStore::codec).cloned();
+        Ok(ExtendedClient(Arc::new(Shared {
+            codec: self.codec.or_else(of_store).unwrap_or_default(),
+            sender: self.client.without_send_hooks(),
+            client: self.client,
+            payloads,
+            policy: self.policy,
+            limits: MessageLimits::default(),
+            visibility_timeout: self.visibility_timeout,
+            max_in_memory: self.max_in_memory,
+            missing: self.missing,
+            ambient: self.ambient,
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::testing::{TestStore, extended};
+
+    fn builder() -> ExtendedClientBuilder {
+        let client = extended(&TestStore::default()).client().clone();
+        ExtendedClient::builder(client).offload_to(InMemory::new(), "bucket")
+    }
+
+    #[test]
+    fn the_defaults_are_in_range_and_what_is_not_is_refused() {
+        assert!(builder().build().is_ok());
+        assert!(builder().threshold(0).build().is_ok());
+        let without_store = || ExtendedClient::builder(builder().client);
+        assert!(without_store().build().is_ok());
+        for wrong in [
+            without_store().strategy(Strategy::Offload),
+            without_store().always_offload(true),
+            builder().threshold(limits::MAX_MESSAGE_BYTES + 1),
+            builder().segment_size(4_095),
+            builder().segment_size(limits::MAX_MESSAGE_BYTES + 1),
+            builder().visibility_timeout(Duration::from_secs(43_201)),
+            builder().offload_to(InMemory::new(), ""),
+        ] {
+            assert!(wrong.build().is_err());
+        }
+    }
+
+    #[test]
+    fn a_store_is_for_offloading_and_none_for_splitting() {
+        let strategy = |builder: ExtendedClientBuilder| builder.build().unwrap().0.policy.strategy;
+        assert_eq!(strategy(builder()), Strategy::Offload);
+        assert_eq!(strategy(ExtendedClient::builder(builder().client)), Strategy::Split);
+        assert_eq!(strategy(builder().strategy(Strategy::Auto)), Strategy::Auto);
+    }
+}

@@ -1,0 +1,83 @@
+//! The groups of a FIFO queue, as a consumer's handlers share them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use crate::consumer::held_segment::Segment;
+use crate::segment::fifo_planner::{Finished, Planner, Received, Step, is_complete};
+
+/// The messages of one payload at the head of a group.
+pub(super) struct OfPayload {
+    pub(super) segments: Vec<Segment>,
+    /// An ordinary message behind them has the payload's deduplication id.
+    pub(super) sent_again: bool,
+}
+
+/// The state of the payloads of all groups.
+pub(super) struct Ordered(Mutex<Planner>);
+
+impl Ordered {
+    pub(super) fn new(planner: Planner) -> Self {
+        Self(Mutex::new(planner))
+    }
+
+    /// Decides what to do with the segments of one payload, which are the first of their group.
+    pub(super) fn plan(&self, OfPayload { segments, sent_again }: &OfPayload) -> Step {
+        let received = received(segments);
+        self.planner()
+            .plan(group(segments), &received, *sent_again, Instant::now())
+    }
+
+    /// The payload was acknowledged.
+    pub(super) fn finish(&self, finished: Finished) {
+        self.planner().finish(finished, Instant::now());
+    }
+
+    fn planner(&self) -> MutexGuard<'_, Planner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns `true` if the first of these segments is of a payload that is all here.
+pub(super) fn are_complete(segments: &[Segment]) -> bool {
+    is_complete(&received(segments))
+}
+
+fn received(segments: &[Segment]) -> Vec<Received<'_>> {
+    let received = segments.iter().map(|segment| Received {
+        header: &segment.header,
+        len: segment.len(),
+        message_id: &segment.message.message_id,
+        sent: segment.message.attributes.sent_timestamp(),
+    });
+    received.collect()
+}
+
+/// Describes a whole payload, for when it is acknowledged. `None` if there are no segments.
+pub(super) fn once_acknowledged(segments: &[Segment]) -> Option<Finished> {
+    let sent = segments
+        .iter()
+        .map(|segment| segment.message.attributes.sent_timestamp());
+    Some(Finished::new(group(segments), &segments.first()?.header.whole, sent))
+}
+
+fn group(segments: &[Segment]) -> &str {
+    let first = segments.first();
+    first
+        .and_then(|first| first.message.attributes.message_group_id())
+        .unwrap_or_default()
+}
+
+/// Returns segments to the queue, the first one last. SQS yields a group up to the first message that is in flight: a
+/// competing consumer would be given the head of a payload without its tail.
+pub(super) async fn return_head_last(segments: impl IntoIterator<Item = Segment>, after: Duration) {
+    let mut segments = segments.into_iter();
+    let head = segments.next();
+    join_all(segments.map(|segment| segment.release(after))).await;
+    if let Some(head) = head {
+        head.release(after).await;
+    }
+}

@@ -1,0 +1,338 @@
+//! A consumer of payloads of any size, over the queue's consumer: which holds, extends and gives back the messages.
+//!
+//! `worker` handles one message after the other: what is whole at once, segments once they are all there. `gathering` has
+//! the segments that wait for others.
+
+pub(crate) mod claimed_segments;
+mod dispatch;
+mod fifo_groups;
+mod gathering;
+mod held_segment;
+mod incomplete;
+mod redrive_check;
+mod return_guard;
+mod spill;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqs_client::limits;
+use tokio::task::JoinSet;
+
+use self::dispatch::Worker;
+use self::fifo_groups::Ordered;
+use self::gathering::Gathering;
+use self::incomplete::Hook;
+use self::return_guard::InHandling;
+use crate::client::ExtendedClient;
+use crate::error::Error;
+use crate::pointer;
+use crate::receive::delivery::Delivery;
+use crate::receive::missing::MissingPayload;
+use crate::segment::fifo_planner::Planner;
+use crate::segment::{ATTRIBUTES, Limits};
+use crate::send::policy::is_fifo;
+
+pub use incomplete::{INCOMPLETE_HOOK_TIMEOUT, IncompleteAction, IncompletePayload, IncompleteReason};
+
+/// The default of [`ExtendedConsumer::held_bytes`]: 128 MiB.
+pub const DEFAULT_HELD_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Of how many payloads a consumer holds segments, unless [set](ExtendedConsumer::held_payloads).
+pub const DEFAULT_HELD_PAYLOADS: usize = 1_000;
+
+/// How long a consumer waits for the rest of a payload, unless [set](ExtendedConsumer::incomplete_after): 5 minutes.
+pub const DEFAULT_INCOMPLETE_AFTER: Duration = Duration::from_secs(300);
+
+/// The default of [`ExtendedConsumer::spill_above`]: 16 MiB.
+pub const DEFAULT_SPILL_ABOVE: u64 = 16 * 1024 * 1024;
+
+/// The default of [`ExtendedConsumer::spill_files`]: 64 temporary files.
+pub const DEFAULT_SPILL_FILES: usize = 64;
+
+/// Where consumers compete, how long one holds segments of a payload whose first it does not have: time for a few receives.
+const GATHER: Duration = Duration::from_millis(500);
+
+/// The least and the longest time for which segments stay hidden that are given back for another consumer, or for lack of
+/// room.
+const BACK_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(2));
+
+/// How many finished payloads a consumer remembers, to delete what still comes of them, and for how long.
+const REMEMBERED: usize = 10_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
+
+/// A consumer that is being put together: see [`ExtendedClient::consumer`].
+///
+/// It is [`sqs_client::Consumer`], whose settings are made by [`configure`](Self::configure), for payloads of any size:
+/// handlers are given a [`Delivery`] of this crate. Everything that is held is extended as long as it takes, a download
+/// included; and an acknowledged message is deleted first, and then its payload in the store.
+///
+/// # Segments
+///
+/// What was [split](crate::Strategy::Split) is handed over once all its segments are there, and settled as a whole. Until
+/// then they are held, within bounds. What is not complete in time, or has no room, is given back to the queue; never
+/// deleted, unless [`on_incomplete`](Self::on_incomplete) says so. What has no room again and again comes back after half
+/// a minute in the end. A payload takes one handler's place.
+///
+/// A payload whose handling fails comes again as a whole, after one delay for all its segments. What expired once gives way to
+/// payloads that have not, and waits longer each time.
+///
+/// * **Standard queues.** Where several consumers [compete](Self::consumers), segments of a payload scatter: they gather at
+///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's
+///   `maxReceiveCount`. One consumer, or a payload store, costs none.
+/// * **FIFO queues.** Segments come in order, at most 10. SQS yields a group up to its first message that is in flight. A
+///   receive that brings less than a whole payload returns it, to try again: the rest may be in flight at a competing
+///   consumer. A payload that stays incomplete, because its sender died, blocks its group. It is deleted once the same
+///   payload was sent again behind it: by its deduplication id, or without one by its content. Otherwise `on_incomplete`
+///   clears it, or the redrive policy or the retention does. The same holds for what is left of an acknowledged payload
+///   if some of its segments could not be deleted: the consumer that acknowledged it deletes the rest, and to any other
+///   consumer the payload is incomplete. Let one producer at a time send to a group.
+///
+/// A message that is refused, as its pointer is malformed or names what may not be touched, is logged and given back by
+/// the backoff, so that it goes to the dead-letter queue in the end if there is one. So is a message that the queue's
+/// client rejects.
+///
+/// ```no_run
+/// # async fn f(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), sqs_extended::Error> {
+/// extended
+///     .consumer(queue)
+///     .configure(|consumer| consumer.concurrency(4))
+///     .run(tokio::signal::ctrl_c(), |delivery| async move {
+///         delivery.download_to(format!("{}.tar", delivery.message_id())).await.map(drop)
+///     })
+///     .await
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a consumer does nothing before it is run"]
+pub struct ExtendedConsumer {
+    extended: ExtendedClient,
+    consumer: sqs_client::Consumer,
+    queue_url: String,
+    settings: Settings,
+    in_handling: InHandling,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    /// How many compete, where that was said.
+    consumers: Option<u32>,
+    any_receive_count: bool,
+    held_bytes: u64,
+    held_payloads: usize,
+    incomplete_after: Duration,
+    spill_above: u64,
+    spill_files: usize,
+    incomplete: Hook,
+}
+
+impl Settings {
+    fn limits(&self) -> Limits {
+        Limits {
+            bytes: self.held_bytes,
+            sets: self.held_payloads,
+            age: self.incomplete_after,
+            gather: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
+            back_after: BACK_AFTER,
+            remembered: REMEMBERED,
+            remembered_for: REMEMBERED_FOR,
+        }
+    }
+}
+
+impl ExtendedClient {
+    /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
+    pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
+        let queue_url = queue_url.into();
+        let in_handling = InHandling::default();
+        let outermost = in_handling.clone();
+        let consumer = self.client().consumer(&queue_url).around(move |delivery, handling| {
+            let key = delivery.message().receipt_handle.clone();
+            outermost.clone().around(key, handling)
+        });
+        ExtendedConsumer {
+            consumer,
+            extended: self.clone(),
+            queue_url,
+            settings: Settings {
+                consumers: None,
+                any_receive_count: false,
+                held_bytes: DEFAULT_HELD_BYTES,
+                held_payloads: DEFAULT_HELD_PAYLOADS,
+                incomplete_after: DEFAULT_INCOMPLETE_AFTER,
+                spill_above: DEFAULT_SPILL_ABOVE,
+                spill_files: DEFAULT_SPILL_FILES,
+                incomplete: Hook::default(),
+            },
+            in_handling,
+        }
+    }
+}
+
+impl ExtendedConsumer {
+    /// Sets up the queue's consumer: how many payloads are handled at a time, visibility timeout, backoff, and so on. Of
+    /// a payload in segments each counts for itself as to how often it was received.
+    pub fn configure(mut self, set: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
+        self.consumer = set(self.consumer);
+        self
+    }
+
+    /// How many consumers of the queue compete for messages, this one included. With more than one, segments on a
+    /// standard queue are gathered at the consumer that has the first; and [`run`](Self::run) refuses to start if the
+    /// queue's `maxReceiveCount` is so low that this could move them to the dead-letter queue. Not looked at unless set.
+    pub fn consumers(mut self, consumers: u32) -> Self {
+        self.settings.consumers = Some(consumers.max(1));
+        self
+    }
+
+    /// Starts whatever the queue's `maxReceiveCount` is; not unless set.
+    pub fn any_receive_count(mut self, on: bool) -> Self {
+        self.settings.any_receive_count = on;
+        self
+    }
+
+    /// Sets how many bytes of segments are held at most, in memory and in temporary files, with attributes, headers and ids.
+    /// Payloads that are being handled count as well. A payload that is larger can never be complete. Default:
+    /// [`DEFAULT_HELD_BYTES`].
+    pub fn held_bytes(mut self, bytes: u64) -> Self {
+        self.settings.held_bytes = bytes;
+        self
+    }
+
+    /// Of how many payloads segments are held at most; [`DEFAULT_HELD_PAYLOADS`] unless set.
+    pub fn held_payloads(mut self, payloads: usize) -> Self {
+        self.settings.held_payloads = payloads.max(1);
+        self
+    }
+
+    /// Sets how long the segments of a payload wait for the last one. Default: [`DEFAULT_INCOMPLETE_AFTER`]. On a FIFO queue
+    /// they are returned and received again meanwhile, 7 times within 31 seconds and once a minute in the end. Where
+    /// consumers compete for a FIFO queue, set it longer than their visibility timeout. A killed consumer hides the rest of
+    /// a payload for that long.
+    pub fn incomplete_after(mut self, age: Duration) -> Self {
+        self.settings.incomplete_after = age;
+        self
+    }
+
+    /// Sets how many bytes of a payload's segments wait in memory. Once more of them have arrived, they wait in a temporary
+    /// file, in the system's folder for such files. Where that cannot be written, the payload is returned to the queue by the
+    /// backoff. Default: [`DEFAULT_SPILL_ABOVE`].
+    pub fn spill_above(mut self, bytes: u64) -> Self {
+        self.settings.spill_above = bytes;
+        self
+    }
+
+    /// Sets how many temporary files are open at most, at least 1. A payload that needs one more is returned to the queue by
+    /// the backoff. Default: [`DEFAULT_SPILL_FILES`].
+    pub fn spill_files(mut self, files: usize) -> Self {
+        self.settings.spill_files = files.max(1);
+        self
+    }
+
+    /// Decides what becomes of a payload that is not complete in time. By default it is logged and returned to the queue.
+    ///
+    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`]. While it decides, the segments stay hidden and count as held.
+    ///
+    /// ```no_run
+    /// # fn f(consumer: sqs_extended::ExtendedConsumer) {
+    /// use sqs_extended::IncompleteAction;
+    ///
+    /// let consumer = consumer.on_incomplete(|payload| async move {
+    ///     eprintln!("{}: {} of {} segments", payload.payload_id, payload.have, payload.count);
+    ///     IncompleteAction::MoveTo("https://sqs.eu-west-1.amazonaws.com/123456789012/incomplete".to_owned())
+    /// });
+    /// # }
+    /// ```
+    pub fn on_incomplete<H, F>(mut self, hook: H) -> Self
+    where
+        H: Fn(IncompletePayload) -> F + Send + Sync + 'static,
+        F: Future<Output = IncompleteAction> + Send + 'static,
+    {
+        self.settings.incomplete = Hook::new(hook);
+        self
+    }
+
+    /// Handles payloads until `shutdown` ends. A handler's `Ok` acknowledges the message: it is deleted, and then its
+    /// payload in the store. `Err`, a panic, or a handler that took too long gives it back by the backoff. A handler may
+    /// settle its delivery itself; then its result means nothing.
+    ///
+    /// The end is that of [`sqs_client::Consumer::run`]; segments that wait for others are given back at once.
+    ///
+    /// # Errors
+    ///
+    /// The settings cannot work, or the queue's `maxReceiveCount` is too low or could not be read; or polls were refused
+    /// in a way that repeating does not mend.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, handlers are aborted, and all that was held is given back in the background, as long as
+    /// the runtime lives.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn run<S, H, F, E>(self, shutdown: S, handler: H) -> Result<(), Error>
+    where
+        S: Future,
+        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Send + 'static,
+    {
+        self.check_queue().await?;
+        let fifo = is_fifo(&self.queue_url);
+        let gathering = Arc::new(Gathering::new(&self.extended, &self.settings));
+        let mut consumer = self
+            .consumer
+            .extra_message_attribute_names(pointer::RESERVED_NAMES)
+            .extra_message_attribute_names(ATTRIBUTES);
+        if matches!(self.extended.0.missing, MissingPayload::SendTo(_)) {
+            consumer = consumer.extra_message_attribute_names(["All"]);
+        }
+        if fifo {
+            // Whole payloads come by whole receives.
+            consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
+        }
+        let ordered = fifo.then(|| Ordered::new(Planner::new(self.settings.incomplete_after)));
+        let worker = Worker::new(
+            self.extended,
+            handler,
+            Arc::clone(&gathering),
+            self.in_handling,
+            ordered,
+        );
+        let worker = Arc::new(worker);
+        // In a set, as that aborts it when dropped.
+        let mut keeper = JoinSet::new();
+        keeper.spawn(Arc::clone(&gathering).keep());
+        let ended = consumer
+            .run(shutdown, move |delivery| Arc::clone(&worker).handle(delivery))
+            .await;
+        gathering.close();
+        ended.map_err(|error| Error::queue("the queue can no longer be consumed", error))
+    }
+
+    async fn check_queue(&self) -> Result<(), Error> {
+        match self.settings.consumers {
+            Some(consumers) if !self.settings.any_receive_count => {
+                redrive_check::check(self.extended.client(), &self.queue_url, consumers).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestStore, extended};
+
+    #[test]
+    fn a_consumer_can_run_in_a_task_whatever_ends_it() {
+        fn send(_: impl Send) {}
+        send(async {
+            let consumer = extended(&TestStore::default()).consumer("http://127.0.0.1:1/queue");
+            let shutdown = async { tokio::task::yield_now().await };
+            consumer.run(shutdown, |_| async { Ok::<(), Error>(()) }).await
+        });
+    }
+}

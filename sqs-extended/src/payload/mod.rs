@@ -1,0 +1,5 @@
+//! Payloads: where their bytes come from, how they are read, and their digests.
+
+pub(crate) mod digest;
+pub(crate) mod source;
+pub(crate) mod stream;

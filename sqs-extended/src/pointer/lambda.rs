@@ -1,0 +1,105 @@
+//! Messages as AWS Lambda hands them to a function.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqs_client::{Message, MessageAttributeValue, MessageSystemAttributes};
+
+use crate::pointer::attribute;
+
+/// A record of the event by which AWS Lambda hands messages of a queue to a function: read it from JSON, and see by
+/// [`Incoming::of_message`](crate::Incoming::of_message) what it holds.
+///
+/// ```
+/// use serde::Deserialize;
+/// use sqs_extended::{Contents, Incoming, LambdaRecord};
+///
+/// #[derive(Deserialize)]
+/// struct Event {
+///     #[serde(rename = "Records")]
+///     records: Vec<LambdaRecord>,
+/// }
+///
+/// let event: Event = serde_json::from_str(r#"{"Records": [{
+///     "messageId": "1",
+///     "receiptHandle": "AQEB",
+///     "body": "[\"software.amazon.payloadoffloading.PayloadS3Pointer\",{\"s3BucketName\":\"b\",\"s3Key\":\"k\"}]",
+///     "attributes": {"ApproximateReceiveCount": "1"},
+///     "messageAttributes": {"ExtendedPayloadSize": {"stringValue": "300000", "dataType": "Number"}},
+///     "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders"
+/// }]}"#)?;
+/// for record in &event.records {
+///     match Incoming::of_message(&record.message)?.contents {
+///         Contents::Inline(text) => println!("{text}"),
+///         Contents::Offloaded(envelope) => println!("{} bytes elsewhere", envelope.size.unwrap_or(0)),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Record")]
+#[non_exhaustive]
+pub struct LambdaRecord {
+    /// The message, as if it had been received by a client.
+    pub message: Message,
+    /// The queue's ARN.
+    pub queue_arn: String,
+}
+
+/// The record on the wire.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    message_id: String,
+    receipt_handle: String,
+    body: Option<String>,
+    md5_of_body: Option<String>,
+    md5_of_message_attributes: Option<String>,
+    attributes: Option<MessageSystemAttributes>,
+    message_attributes: Option<BTreeMap<String, Option<Attribute>>>,
+    #[serde(rename = "eventSourceARN")]
+    queue_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Attribute {
+    data_type: String,
+    string_value: Option<Value>,
+    binary_value: Option<Value>,
+}
+
+impl TryFrom<Record> for LambdaRecord {
+    type Error = &'static str;
+
+    fn try_from(record: Record) -> Result<Self, &'static str> {
+        // A message is made from JSON only, so that it can have more members one day.
+        let empty = json!({"ReceiptHandle": record.receipt_handle});
+        let mut message: Message = serde_json::from_value(empty).map_err(|_| "not a message")?;
+        message.message_id = record.message_id;
+        message.body = record.body.unwrap_or_default();
+        message.md5_of_body = record.md5_of_body;
+        message.md5_of_message_attributes = record.md5_of_message_attributes;
+        message.attributes = record.attributes.unwrap_or_default();
+        message.message_attributes = record
+            .message_attributes
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|(name, attribute)| Some((name, attribute?)))
+            .map(|(name, attribute)| Some((name, attribute.into_value()?)))
+            .collect::<Option<_>>()
+            .ok_or("a message attribute is neither text nor base64")?;
+        Ok(Self {
+            message,
+            queue_arn: record.queue_arn,
+        })
+    }
+}
+
+impl Attribute {
+    fn into_value(self) -> Option<MessageAttributeValue> {
+        attribute::value_of(&self.data_type, self.string_value, self.binary_value)
+    }
+}

@@ -1,0 +1,65 @@
+//! Where the payload of a received message is.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use sqs_client::Message;
+
+use crate::client::ExtendedClient;
+use crate::error::{Error, ErrorKind};
+use crate::payload_store::{Located, PayloadStore};
+use crate::pointer;
+use crate::receive::claim::Hold;
+use crate::receive::missing::Sealed;
+use crate::segment::{Assembled, Header};
+
+pub(super) enum Content {
+    Inline(Bytes),
+    /// The pointer was found to be to a payload that we may touch.
+    Offloaded {
+        located: Located,
+        sealed: Sealed,
+        /// The payload, if it was fetched before it was asked for.
+        fetched: OnceLock<Bytes>,
+    },
+    /// It came in segments.
+    Assembled(Assembled),
+}
+
+impl Content {
+    /// Takes the body out of the message, unless it is refused.
+    pub(super) fn of(extended: &ExtendedClient, hold: &Hold, message: &mut Message) -> Result<Self, Error> {
+        if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
+            return Assembled::of_one(header, message).map(Self::Assembled);
+        }
+        let Some(envelope) = pointer::open(message)? else {
+            return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
+        };
+        let located = payloads(extended)?.locate(Box::new(envelope), hold.queue_url())?;
+        let sealed = Sealed::new(
+            std::mem::take(&mut message.body),
+            pointer::take_reserved(&mut message.message_attributes),
+        );
+        Ok(Self::Offloaded {
+            located,
+            sealed,
+            fetched: OnceLock::new(),
+        })
+    }
+
+    /// The payload, where it is in memory.
+    pub(super) fn in_memory(&self) -> Option<&Bytes> {
+        match self {
+            Self::Inline(body) => Some(body),
+            Self::Offloaded { fetched, .. } => fetched.get(),
+            Self::Assembled(_) => None,
+        }
+    }
+}
+
+pub(super) fn payloads(extended: &ExtendedClient) -> Result<&PayloadStore, Error> {
+    extended.payload_store().ok_or_else(|| {
+        let why = "the message points to a payload in a store, and the client has none";
+        Error::plain(ErrorKind::RefusedPointer, why)
+    })
+}

@@ -1,0 +1,251 @@
+//! A payload to a file, whole or not at all.
+
+mod part_file;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures::TryStreamExt;
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, ErrorKind};
+use crate::payload::stream::PayloadStream;
+use crate::transfer::blocking_writer::BlockingWriter;
+
+/// How many downloads to one path at a time have names that a later download finds.
+const PART_NAMES: usize = 8;
+
+/// Writes the payload to a temporary file beside `path`, which takes its name once it is known to be right. The
+/// temporary file belongs to whichever job is writing it, and is deleted with that.
+///
+/// # Errors
+///
+/// The payload's own, or those of the file.
+pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
+    let (file, path) = blocking(move || Ok((create_beside(&path)?, path)))
+        .await
+        .map_err(failed)?;
+    let mut writer = BlockingWriter::new(file);
+    let copied = copy(&mut payload, &mut writer).await;
+    let file = writer.finish().await;
+    // The temporary file is deleted here if it comes to nothing: on the blocking pool, as that takes its time.
+    blocking(move || match copied {
+        Ok(size) => Ok(file
+            .and_then(|file| publish(file, &path))
+            .map(|()| size)
+            .map_err(failed)),
+        Err(error) => Ok(Err(error)),
+    })
+    .await
+    .map_err(failed)?
+}
+
+/// Says how much it was.
+async fn copy(payload: &mut PayloadStream, writer: &mut BlockingWriter<NamedTempFile>) -> Result<u64, Error> {
+    let mut size: u64 = 0;
+    while let Some(chunk) = payload.try_next().await? {
+        size = size.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        writer.push([chunk]).await.map_err(failed)?;
+    }
+    Ok(size)
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::io(ErrorKind::File, "the payload's file could not be written", error)
+}
+
+/// Creates the file that a download is written to, after it removed those that killed downloads left.
+fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
+    check_replaceable(path)?;
+    let parts = (0..PART_NAMES).map(|number| part_name(path, number));
+    let parts = parts.collect::<io::Result<Vec<_>>>()?;
+    for part in &parts {
+        if let Err(error) = part_file::remove_if_left(part) {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(path = %part.display(), error, "the file of an earlier download could not be removed");
+        }
+    }
+    for part in &parts {
+        match part_file::create(part) {
+            Ok(Some(file)) => return Ok(file),
+            Ok(None) => {}
+            // The target's own name leaves no room for more.
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => break,
+            Err(error) => return Err(error),
+        }
+    }
+    // All names are in use, too long, or left where files cannot be locked.
+    part_file::create_with_a_random_name(folder(path))
+}
+
+/// Names that downloads to one path share, so that a later one finds what a killed one left.
+fn part_name(path: &Path, number: usize) -> io::Result<PathBuf> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
+    name.push(match number {
+        0 => ".part".to_owned(),
+        number => format!(".{number}.part"),
+    });
+    Ok(folder(path).join(name))
+}
+
+/// A file that takes the name of a device, a pipe or a socket would destroy it, and not be written to it.
+fn check_replaceable(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let why = "what is there is not a regular file; read the payload by its reader, and write it there";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Syncs the file before it is renamed, and its folder after, so that neither a crash nor a power cut leaves a file
+/// that is there but not whole, or loses one that was reported whole.
+fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    #[cfg(unix)]
+    std::fs::File::open(folder(path))?.sync_all()?;
+    Ok(())
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::stream::{self, StreamExt};
+
+    use super::*;
+
+    fn payload(chunks: Vec<Result<Bytes, Error>>) -> PayloadStream {
+        PayloadStream::new(stream::iter(chunks).boxed(), Some(10))
+    }
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_right_payload_takes_the_name_and_replaces_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "before").unwrap();
+        let chunks = vec![Ok(Bytes::from_static(b"hello")), Ok(Bytes::from_static(b"world"))];
+        let size = save(payload(chunks), path.clone()).await.unwrap();
+        assert_eq!(size, 10);
+        assert_eq!(std::fs::read(&path).unwrap(), b"helloworld");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_payload_leaves_all_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let wrong = || {
+            let end = Error::plain(ErrorKind::Corrupt, "not what was sent");
+            payload(vec![Ok(Bytes::from(vec![0; 3_000_000])), Err(end)])
+        };
+        let error = save(wrong(), path.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(names(folder.path()).is_empty());
+        std::fs::write(&path, "before").unwrap();
+        save(wrong(), path.clone()).await.unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), b"before");
+    }
+
+    #[tokio::test]
+    async fn a_path_that_cannot_be_is_an_error_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().join("no/such/folder"), folder.path().join("..")] {
+            let error = save(payload(Vec::new()), path).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::File);
+        }
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_longest_name_that_a_file_can_have_is_no_problem() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n".repeat(255));
+        let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
+        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+        assert_eq!(names(folder.path()).len(), 1);
+    }
+
+    /// A download that never ends, once its file is there.
+    async fn under_way(path: &Path) -> tokio::task::JoinHandle<Result<u64, Error>> {
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let endless = stream::once(async {
+            begin.send(()).unwrap();
+            std::future::pending().await
+        });
+        let job = tokio::spawn(save(PayloadStream::new(endless.boxed(), None), path.to_owned()));
+        begun.await.unwrap();
+        job
+    }
+
+    #[tokio::test]
+    async fn parts_of_killed_downloads_go_with_the_next_one_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // What a killed process leaves: the name that a download of now has, with nobody behind it.
+        let job = under_way(&path).await;
+        let part = names(folder.path()).remove(0);
+        job.abort();
+        while !names(folder.path()).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        std::fs::write(folder.path().join(&part), "half of it").unwrap();
+        let of_another = folder.path().join(".another.part");
+        std::fs::write(&of_another, "of another file").unwrap();
+
+        let live = [under_way(&path).await, under_way(&path).await];
+        assert_eq!(names(folder.path()).len(), 3, "the part that was left is taken over");
+        let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
+        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(names(folder.path()).len(), 4, "live downloads keep theirs");
+        for job in live {
+            job.abort();
+        }
+        while names(folder.path()).len() > 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(of_another.exists());
+        assert_eq!(std::fs::read(&path).unwrap(), b"hello");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_is_no_file_is_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let payload = PayloadStream::inline(bytes::Bytes::from_static(b"x"));
+        let error = save(payload, socket.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::File);
+        assert!(
+            std::fs::metadata(&socket).unwrap().file_type().is_socket(),
+            "it was replaced"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

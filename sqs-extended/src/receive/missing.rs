@@ -1,0 +1,87 @@
+//! What is done about a message whose payload is missing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqs_client::{Client, Message, MessageAttributeValue, MessageSystemAttributeName, OutgoingMessage};
+
+use crate::receive::claim::Hold;
+use crate::send::message::sent_on;
+
+/// What SQS itself knows of a message, and is sent on with it.
+pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
+    MessageSystemAttributeName::MessageGroupId,
+    MessageSystemAttributeName::AwsTraceHeader,
+];
+
+/// The action on a message whose payload no longer exists. Applied once per delivery, when its payload is requested.
+///
+/// A payload is missing only by the [store's own word](crate::Error::is_missing_payload) about the object. Throttling, a
+/// refusal, a network's failure, a missing bucket and a gateway's 404 are failures of the store, and the message stays.
+/// The caller gets the error in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingPayload {
+    /// Nothing: whoever asked decides.
+    #[default]
+    Keep,
+    /// The message is given back to the queue, which shows it again after this time, and moves it to the dead-letter
+    /// queue in the end if it has one.
+    Release(Duration),
+    /// The message is sent to the queue of this URL as it was received, its pointer included, and deleted once that is
+    /// confirmed. On a FIFO queue its group is that of the message, and its id the deduplication id.
+    SendTo(String),
+    /// The message is deleted.
+    Delete,
+}
+
+/// What was taken off a message that points to a payload, to send it on as it was.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    body: String,
+    attributes: BTreeMap<String, MessageAttributeValue>,
+    /// The payload was found missing before.
+    acted: AtomicBool,
+}
+
+impl MissingPayload {
+    /// Does it, unless that was done; what fails is logged, and the message comes again by itself.
+    pub(crate) async fn act(&self, client: &Client, hold: &Hold, message: &Message, sealed: &Sealed) {
+        if sealed.acted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let done = match self {
+            Self::Keep => Ok(()),
+            Self::Release(after) => hold.release(*after).await,
+            Self::Delete => hold.delete().await.map(drop),
+            Self::SendTo(queue_url) => match client.send_message(queue_url, sealed.again(message, queue_url)).await {
+                Ok(_) => hold.delete().await.map(drop),
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = done {
+            tracing::warn!(
+                message_id = message.message_id,
+                error = &error as &dyn std::error::Error,
+                "nothing could be done about a message whose payload is missing"
+            );
+        }
+    }
+}
+
+impl Sealed {
+    pub(crate) fn new(body: String, attributes: BTreeMap<String, MessageAttributeValue>) -> Self {
+        Self {
+            body,
+            attributes,
+            acted: AtomicBool::new(false),
+        }
+    }
+
+    fn again(&self, message: &Message, queue_url: &str) -> OutgoingMessage {
+        let mut sent = OutgoingMessage::new(&*self.body);
+        sent.message_attributes.clone_from(&self.attributes);
+        sent_on(sent, message, queue_url)
+    }
+}

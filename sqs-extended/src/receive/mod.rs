@@ -1,0 +1,10 @@
+//! Receiving: requests, deliveries, and what a delivery claims until it is settled.
+
+pub(crate) mod body;
+pub(crate) mod claim;
+pub(crate) mod delivery;
+pub(crate) mod download;
+pub(crate) mod lease;
+pub(crate) mod missing;
+pub(crate) mod outcome;
+pub(crate) mod request;

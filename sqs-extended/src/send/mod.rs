@@ -1,0 +1,8 @@
+//! Sending: requests, the way that each payload takes, and the messages that carry it.
+
+pub(crate) mod message;
+pub(crate) mod policy;
+pub(crate) mod prepare;
+pub(crate) mod queue_limits;
+pub(crate) mod request;
+pub(crate) mod strategy;

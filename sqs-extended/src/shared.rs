@@ -1,0 +1,24 @@
+//! What every call of a client needs: one instance, shared by its clones.
+
+use std::time::Duration;
+
+use crate::codec::Codec;
+use crate::payload_store::PayloadStore;
+use crate::random::Ambient;
+use crate::receive::missing::MissingPayload;
+use crate::send::policy::Policy;
+use crate::send::queue_limits::MessageLimits;
+
+pub(crate) struct Shared {
+    pub(crate) client: sqs_client::Client,
+    /// Sends what its hooks have seen: a payload's messages, and messages as they were received.
+    pub(crate) sender: sqs_client::Client,
+    pub(crate) payloads: Option<PayloadStore>,
+    pub(crate) policy: Policy,
+    pub(crate) codec: Codec,
+    pub(crate) limits: MessageLimits,
+    pub(crate) visibility_timeout: Duration,
+    pub(crate) max_in_memory: usize,
+    pub(crate) missing: MissingPayload,
+    pub(crate) ambient: Ambient,
+}

@@ -1,0 +1,17 @@
+//! Stores: by URL, what reaches those over HTTP, and one of our own.
+
+#[cfg(feature = "_http")]
+mod connector;
+#[cfg(feature = "_http")]
+mod credentials;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+mod url;
+
+#[cfg(feature = "_http")]
+pub use connector::StoreConnector;
+#[cfg(feature = "s3")]
+pub(crate) use credentials::SharedCredentials;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDbStore;
+pub(crate) use url::OpenedStore;

@@ -1,0 +1,357 @@
+//! Stores by URL.
+
+use std::collections::BTreeMap;
+#[cfg(feature = "_http")]
+use std::str::FromStr;
+use std::sync::Arc;
+#[cfg(feature = "_http")]
+use std::time::Duration;
+
+#[cfg(feature = "_http")]
+use object_store::ClientConfigKey;
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::error::Error;
+#[cfg(feature = "s3")]
+use crate::stores::SharedCredentials;
+#[cfg(feature = "_http")]
+use crate::stores::StoreConnector;
+#[cfg(any(feature = "gcs", feature = "azure"))]
+use crate::stores::credentials::Bounded;
+#[cfg(feature = "s3")]
+use crate::stores::credentials::S3Credentials;
+
+/// A store, and the place in it that its URL names; see [`PayloadStore::from_url`](crate::PayloadStore::from_url).
+pub(crate) struct OpenedStore {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) bucket: String,
+    /// Empty, or ends in a slash.
+    pub(crate) prefix: String,
+    /// The store once more, for what only S3 can do.
+    #[cfg(feature = "s3")]
+    pub(crate) s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
+    /// Where the URL itself names no credentials.
+    #[cfg(feature = "s3")]
+    pub(crate) credentials: Option<SharedCredentials>,
+}
+
+impl OpenedStore {
+    /// Calls no server.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one of the above, its feature is off, it has an option that the store does not know, or the
+    /// settings cannot work. No message repeats an option's value.
+    pub(crate) fn open(url: &str) -> Result<Self, Error> {
+        let url = Url::parse(url).map_err(|error| Error::invalid(format!("the store's URL is not a URL: {error}")))?;
+        let options = Options::of(&url)?;
+        match url.scheme() {
+            "s3" => s3(&url, options),
+            "gs" => gcs(&url, options),
+            "az" | "abfs" | "abfss" => azure(&url, options),
+            "file" => file(&url, options),
+            "memory" => memory(&url, options),
+            scheme => Err(Error::invalid(format!(
+                "there is no store for {scheme}: URLs; there are s3:, gs:, az:, abfs:, abfss:, file: and memory:"
+            ))),
+        }
+    }
+}
+
+#[cfg(feature = "s3")]
+fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
+
+    let bucket = host(url)?;
+    let connector = options.connector()?;
+    let mut settings = options.parsed(|key| match key {
+        Key::Bucket => Use::NamedByUrl,
+        Key::Client(key) => client_use(key),
+        _ => Use::Taken,
+    })?;
+    let endpoint = settings.iter().rev().find(|(key, _)| *key == Key::Endpoint).cloned();
+    if let Some((_, endpoint)) = endpoint {
+        // One that the environment has for S3 would win over it.
+        settings.push((Key::S3Endpoint, endpoint));
+    }
+    let plain = |(key, value): &(Key, String)| *key == Key::S3Endpoint && value.starts_with("http://");
+    if settings.iter().any(plain) {
+        settings.insert(0, (Key::Client(ClientConfigKey::AllowHttp), "true".to_owned()));
+    }
+    let own_keys = settings
+        .iter()
+        .any(|(key, _)| matches!(key, Key::AccessKeyId | Key::SecretAccessKey | Key::Token));
+    let builder = AmazonS3Builder::from_env().with_http_connector(connector.clone());
+    let mut builder = settings
+        .into_iter()
+        .fold(builder, |builder, (key, value)| builder.with_config(key, value))
+        .with_bucket_name(&bucket);
+    let credentials = (!own_keys).then(SharedCredentials::new);
+    if let Some(shared) = &credentials {
+        let provider = S3Credentials::new(shared.clone(), builder.clone());
+        builder = builder.with_credentials(Arc::new(provider));
+    }
+    let store = builder.build().map_err(|error| options.unusable(error))?;
+    Ok(OpenedStore {
+        s3: Some((store.clone(), connector)),
+        credentials,
+        ..OpenedStore::new(store, bucket, url)?
+    })
+}
+
+#[cfg(feature = "gcs")]
+fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
+    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Key};
+
+    let bucket = host(url)?;
+    let connector = options.connector()?;
+    let settings = options.parsed(|key| match key {
+        Key::Bucket => Use::NamedByUrl,
+        Key::Client(key) => client_use(key),
+        _ => Use::Taken,
+    })?;
+    let builder = GoogleCloudStorageBuilder::from_env().with_http_connector(connector);
+    let builder = settings
+        .into_iter()
+        .fold(builder, |builder, (key, value)| builder.with_config(key, value))
+        .with_bucket_name(&bucket);
+    let unusable = |error| options.unusable(error);
+    let own = builder.clone().build().map_err(unusable)?.credentials().clone();
+    let store = builder
+        .with_credentials(Arc::new(Bounded(own)))
+        .build()
+        .map_err(unusable)?;
+    OpenedStore::new(store, bucket, url)
+}
+
+#[cfg(feature = "azure")]
+fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
+    use object_store::azure::{AzureConfigKey as Key, MicrosoftAzureBuilder};
+
+    let connector = options.connector()?;
+    let settings = options.parsed(|key| match key {
+        Key::ContainerName => Use::NamedByUrl,
+        Key::Client(key) => client_use(key),
+        _ => Use::Taken,
+    })?;
+    let plain = |(key, value): &(Key, String)| *key == Key::Endpoint && value.starts_with("http://");
+    let allow_http = settings.iter().any(plain);
+    let mut builder = MicrosoftAzureBuilder::from_env().with_http_connector(connector);
+    if allow_http {
+        builder = builder.with_allow_http(true);
+    }
+    let builder = settings
+        .into_iter()
+        .fold(builder, |builder, (key, value)| builder.with_config(key, value));
+    // `container@account.dfs.core.windows.net`, or just the container.
+    let (container, builder) = match url.username() {
+        "" => {
+            let container = host(url)?;
+            (container.clone(), builder.with_container_name(container))
+        }
+        container => {
+            let host = host(url)?;
+            let place = format!("abfss://{container}@{host}/");
+            (container.to_owned(), builder.with_url(place))
+        }
+    };
+    let unusable = |error| options.unusable(error);
+    let own = builder.clone().build().map_err(unusable)?.credentials().clone();
+    let store = builder
+        .with_credentials(Arc::new(Bounded(own)))
+        .build()
+        .map_err(unusable)?;
+    OpenedStore::new(store, container, url)
+}
+
+#[cfg(feature = "fs")]
+fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
+    let bucket = options.bucket("file")?;
+    let folder = url
+        .to_file_path()
+        .map_err(|()| Error::invalid("the URL names no local folder: file:///path/of/the/folder"))?;
+    // It is not made where it is missing: a file system that is not mounted would not be noticed.
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder)
+        .map_err(|error| Error::invalid(format!("the URL's folder cannot be used: {error}")))?;
+    Ok(OpenedStore {
+        store: Arc::new(store),
+        bucket,
+        prefix: String::new(),
+        #[cfg(feature = "s3")]
+        s3: None,
+        #[cfg(feature = "s3")]
+        credentials: None,
+    })
+}
+
+fn memory(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
+    if url.has_host() && url.host_str() != Some("") {
+        return Err(Error::invalid("the memory has no host: memory:///prefix"));
+    }
+    let bucket = options.bucket("memory")?;
+    OpenedStore::new(InMemory::new(), bucket, url)
+}
+
+/// The stores whose features are off.
+macro_rules! without {
+    ($($feature:literal $open:ident)*) => {$(
+        #[cfg(not(feature = $feature))]
+        fn $open(url: &Url, _: Options) -> Result<OpenedStore, Error> {
+            Err(Error::invalid(format!(
+                concat!("{}: URLs need the feature `", $feature, "` of sqs-extended, which is off"),
+                url.scheme()
+            )))
+        }
+    )*};
+}
+without! { "s3" s3 "gcs" gcs "azure" azure "fs" file }
+
+impl OpenedStore {
+    fn new(store: impl ObjectStore, bucket: String, url: &Url) -> Result<Self, Error> {
+        let path = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
+        let path = path.map_err(|_| Error::invalid("the prefix in the store's URL is not UTF-8"))?;
+        let slash = if path.is_empty() || path.ends_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        Ok(Self {
+            store: Arc::new(store),
+            bucket,
+            prefix: format!("{path}{slash}"),
+            #[cfg(feature = "s3")]
+            s3: None,
+            #[cfg(feature = "s3")]
+            credentials: None,
+        })
+    }
+}
+
+/// The bucket's name, which is the host.
+#[cfg(feature = "_http")]
+fn host(url: &Url) -> Result<String, Error> {
+    match url.host_str() {
+        Some(host) if !host.is_empty() => Ok(host.to_owned()),
+        _ => Err(Error::invalid(format!(
+            "the store's URL names no bucket: {}://bucket/prefix",
+            url.scheme()
+        ))),
+    }
+}
+
+/// What becomes of an option.
+#[cfg(feature = "_http")]
+enum Use {
+    Taken,
+    /// The URL itself says it.
+    NamedByUrl,
+    /// The connections are [`StoreConnector`]'s, which has no such setting.
+    NotHeeded,
+}
+
+/// What becomes of an option of object_store's own connections.
+#[cfg(feature = "_http")]
+fn client_use(key: &ClientConfigKey) -> Use {
+    match key {
+        ClientConfigKey::AllowHttp | ClientConfigKey::DefaultContentType => Use::Taken,
+        _ => Use::NotHeeded,
+    }
+}
+
+/// The query of a URL.
+struct Options(BTreeMap<String, String>);
+
+impl Options {
+    fn of(url: &Url) -> Result<Self, Error> {
+        let names_container = matches!(url.scheme(), "az" | "abfs" | "abfss");
+        if url.password().is_some() || !(names_container || url.username().is_empty()) {
+            return Err(Error::invalid(
+                "the store's URL has a user or a password in it: credentials belong in the environment",
+            ));
+        }
+        if url.port().is_some() || url.fragment().is_some() {
+            return Err(Error::invalid(
+                "the store's URL has a port or a fragment; another server's address goes into `?endpoint=`",
+            ));
+        }
+        let mut options = BTreeMap::new();
+        for (name, value) in url.query_pairs() {
+            let name = name.to_ascii_lowercase();
+            if options.contains_key(&name) {
+                return Err(Error::invalid(format!("the store's option `{name}` is given twice")));
+            }
+            options.insert(name, value.into_owned());
+        }
+        Ok(Self(options))
+    }
+
+    /// The name of a store that has no buckets; there are no other options then.
+    fn bucket(&mut self, otherwise: &str) -> Result<String, Error> {
+        let bucket = self.0.remove("bucket").unwrap_or_else(|| otherwise.to_owned());
+        match self.0.keys().next() {
+            Some(name) => Err(unknown(name)),
+            None => Ok(bucket),
+        }
+    }
+}
+
+#[cfg(feature = "_http")]
+impl Options {
+    fn connector(&mut self) -> Result<StoreConnector, Error> {
+        let mut connector = StoreConnector::new();
+        if let Some(timeout) = self.duration("connect_timeout")? {
+            connector = connector.connect_timeout(timeout);
+        }
+        if let Some(timeout) = self.duration("read_timeout")? {
+            connector = connector.read_timeout(timeout);
+        }
+        Ok(connector)
+    }
+
+    fn duration(&mut self, name: &str) -> Result<Option<Duration>, Error> {
+        let Some(value) = self.0.remove(name) else {
+            return Ok(None);
+        };
+        let parsed = humantime::parse_duration(&value);
+        parsed
+            .map(Some)
+            .map_err(|_| Error::invalid(format!("the store's option `{name}` is not a time such as 30s")))
+    }
+
+    /// The options as the builder's configuration keys.
+    fn parsed<K: FromStr>(&self, used: impl Fn(&K) -> Use) -> Result<Vec<(K, String)>, Error> {
+        let parse = |(name, value): (&String, &String)| {
+            let key = name.parse().map_err(|_| unknown(name))?;
+            match used(&key) {
+                Use::Taken => Ok((key, value.clone())),
+                Use::NamedByUrl => Err(Error::invalid(format!(
+                    "the store's option `{name}` is said by the URL itself"
+                ))),
+                Use::NotHeeded => Err(Error::invalid(format!(
+                    "the store's option `{name}` has no effect on connections by StoreConnector"
+                ))),
+            }
+        };
+        self.0.iter().map(parse).collect()
+    }
+
+    /// That the builder refused. Where a secret was among the options, what it says may be of the secret.
+    fn unusable(&self, error: object_store::Error) -> Error {
+        const SECRET: [&str; 4] = ["key", "secret", "token", "sas"];
+        let is_secret = |name: &String| SECRET.iter().any(|word| name.contains(word));
+        if self.0.keys().any(is_secret) {
+            return Error::invalid("the store's settings cannot work together, or one of them is malformed");
+        }
+        Error::invalid(format!("the store's settings cannot work: {error}"))
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::invalid(format!("the store has no option `{name:.40}`"))
+}
+
+#[cfg(test)]
+mod tests;

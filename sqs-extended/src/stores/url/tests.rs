@@ -1,0 +1,161 @@
+use crate::error::ErrorKind;
+use super::*;
+
+fn place(url: &str) -> (String, String) {
+    let opened = OpenedStore::open(url).unwrap();
+    (opened.bucket, opened.prefix)
+}
+
+/// The error of a URL that is refused.
+fn refused(url: &str) -> String {
+    let Err(error) = OpenedStore::open(url) else {
+        panic!("{url} was opened");
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
+    assert!(std::error::Error::source(&error).is_none(), "{url}");
+    error.to_string()
+}
+
+fn is(bucket: &str, prefix: &str) -> (String, String) {
+    (bucket.to_owned(), prefix.to_owned())
+}
+
+#[test]
+fn a_prefix_ends_in_a_slash_whether_or_not_the_url_does() {
+    assert_eq!(place("memory:///"), is("memory", ""));
+    assert_eq!(place("memory:///p"), is("memory", "p/"));
+    assert_eq!(place("memory:///p/q/"), is("memory", "p/q/"));
+    assert_eq!(place("memory:///a%20b?bucket=mine"), is("mine", "a b/"));
+}
+
+#[test]
+fn what_is_no_store_is_refused() {
+    for (url, why) in [
+        ("", "not a URL"),
+        ("bucket/prefix", "not a URL"),
+        ("ftp://bucket/prefix", "no store for ftp"),
+        ("https://bucket.s3.amazonaws.com/", "no store for https"),
+        ("memory://host/p", "memory:///"),
+        ("memory:///p#part", "fragment"),
+        ("memory:///%FF", "not UTF-8"),
+        ("memory:///p?region=here", "no option `region`"),
+        ("memory:///p?bucket=a&bucket=b", "twice"),
+    ] {
+        let said = refused(url);
+        assert!(said.contains(why), "{url}: {said}");
+    }
+}
+
+#[cfg(feature = "fs")]
+#[test]
+fn a_folder_is_used_where_it_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = Url::from_file_path(folder.path()).unwrap();
+    assert_eq!(place(url.as_str()), is("file", ""));
+    assert_eq!(place(&format!("{url}?bucket=mine")), is("mine", ""));
+    assert!(refused(&format!("{url}/missing")).contains("folder cannot be used"));
+    assert!(!folder.path().join("missing").exists());
+    assert!(refused("file://host/folder").contains("file:///"));
+    assert!(refused(&format!("{url}?region=here")).contains("no option"));
+}
+
+#[cfg(not(feature = "gcs"))]
+#[test]
+fn a_scheme_whose_feature_is_off_names_the_feature() {
+    assert!(refused("gs://bucket/p").contains("the feature `gcs`"));
+}
+
+#[cfg(feature = "s3")]
+mod s3 {
+    use super::*;
+
+    #[test]
+    fn every_option_of_the_builder_is_taken() {
+        for options in [
+            "",
+            "?region=eu-west-1",
+            "?aws_region=eu-west-1&AWS_SKIP_SIGNATURE=true",
+            "?endpoint=http://127.0.0.1:9000&access_key_id=a&secret_access_key=b&token=c",
+            "?server_side_encryption=aws:kms&sse_kms_key_id=k&sse_bucket_key_enabled=true",
+            "?checksum_algorithm=sha256&unsigned_payload=true&disable_bulk_delete=true&request_payer=true",
+            "?virtual_hosted_style_request=true&disable_tagging=true&conditional_put=disabled",
+            "?connect_timeout=1s&read_timeout=2%20minutes&default_content_type=text/plain&allow_http=true",
+        ] {
+            assert_eq!(
+                place(&format!("s3://bucket/p{options}")),
+                is("bucket", "p/"),
+                "{options}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_options_are_refused() {
+        for (url, why) in [
+            ("s3:///p", "names no bucket"),
+            ("s3://bucket:9000/p", "?endpoint="),
+            ("s3://bucket?colour=red", "no option `colour`"),
+            ("s3://bucket?bucket=other", "said by the URL"),
+            ("s3://bucket?timeout=5s", "no effect"),
+            ("s3://bucket?proxy_url=http://proxy", "no effect"),
+            ("s3://bucket?read_timeout=soon", "not a time"),
+            ("s3://bucket?unsigned_payload=perhaps", "perhaps"),
+            ("s3://bucket?access_key_id=a", "cannot work"),
+        ] {
+            let said = refused(url);
+            assert!(said.contains(why), "{url}: {said}");
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_a_secret() {
+        for url in [
+            "s3://hush@bucket/p",
+            "s3://user:hush@bucket/p",
+            "s3://bucket:99999/?secret_access_key=hush",
+            "s3://bucket/?secret_access_key=hush",
+            "s3://bucket/?secret_access_key=hush&colour=hush",
+            "s3://bucket/?secret_access_key=hush&secret_access_key=hush",
+            "s3://bucket/?read_timeout=hush",
+            "s3://bucket/?access_key_id=a&secret_access_key=hush&unsigned_payload=hush",
+        ] {
+            let said = refused(url);
+            assert!(!said.contains("hush"), "{url}: {said}");
+        }
+    }
+}
+
+#[cfg(feature = "gcs")]
+#[test]
+fn google_cloud_storage_is_opened() {
+    let key = r#"{"private_key":"private_key","private_key_id":"id","client_email":"e","disable_oauth":true}"#;
+    let key = percent_encoding::utf8_percent_encode(key, percent_encoding::NON_ALPHANUMERIC);
+    let url = format!("gs://bucket/p?google_service_account_key={key}");
+    assert_eq!(place(&url), is("bucket", "p/"));
+    assert_eq!(place("gs://bucket?skip_signature=true"), is("bucket", ""));
+    let said = refused("gs://bucket?service_account_key=%22hush%22");
+    assert!(!said.contains("hush"), "{said}");
+    assert!(refused("gs://bucket?region=here").contains("no option"));
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn azure_blob_storage_is_opened() {
+    let options = "account_name=me&account_key=a2V5";
+    for url in [
+        format!("az://container/p?{options}"),
+        format!("abfs://container/p/?{options}"),
+        format!("az://container/p?{options}&endpoint=http://127.0.0.1:10000/me"),
+        "abfss://container@me.dfs.core.windows.net/p?account_key=a2V5".to_owned(),
+    ] {
+        assert_eq!(place(&url), is("container", "p/"), "{url}");
+    }
+    for url in [
+        "az://container/p?account_name=me&account_key=hush!",
+        "az://container:hush@me.dfs.core.windows.net/p",
+    ] {
+        let said = refused(url);
+        assert!(!said.contains("hush"), "{url}: {said}");
+    }
+    assert!(refused("az://container?container_name=other").contains("said by the URL"));
+}

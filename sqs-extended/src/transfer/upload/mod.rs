@@ -1,0 +1,267 @@
+//! Payloads into the store: one put for what fits into a part, else parts, a bounded number of them at a time.
+
+mod destination;
+
+use object_store::path::Path;
+use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, ErrorKind};
+use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::transfer::blocking_writer::BlockingWriter;
+use crate::transfer::part_plan::{MAX_PARTS, PartPlan};
+use crate::transfer::part_source::PartSource;
+use crate::transfer::response::is_missing_upload;
+use destination::Destination;
+
+/// How payloads are uploaded.
+#[derive(Clone, Debug)]
+pub(crate) struct UploadSettings {
+    pub(crate) part_size: u64,
+    pub(crate) concurrency: usize,
+    pub(crate) digest: DigestAlgorithm,
+    /// Content type, metadata and so on, of every object.
+    pub(crate) attributes: Attributes,
+    /// Tags of every object. Stores without tags drop them, and say nothing.
+    pub(crate) tags: TagSet,
+}
+
+/// What was stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) len: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Where a payload is to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) key: Path,
+    /// Nothing was ever stored under the key.
+    pub(crate) is_fresh: bool,
+}
+
+/// Stores the payload at the target, whole or not at all. On an error, and if the future is dropped, an upload that was
+/// begun is aborted, by one of the `aborts`.
+///
+/// # Errors
+///
+/// The source fails, is not as long as was declared, or is too long for the store's number of parts; the store fails, or
+/// takes no attributes.
+pub(crate) async fn upload(
+    store: &dyn ObjectStore,
+    target: &Target,
+    mut source: PartSource,
+    settings: &UploadSettings,
+    aborts: &TaskTracker,
+) -> Result<Stored, Error> {
+    let plan = PartPlan::new(source.declared(), settings.part_size, settings.concurrency)?;
+    let mut digest = BlockingWriter::new(Hasher::new(settings.digest));
+
+    let first = source.next_part(plan.part_size).await?.unwrap_or_default();
+    hash(&mut digest, &first).await?;
+    match source.next_part(plan.part_size).await? {
+        None => {
+            let options = PutOptions {
+                attributes: settings.attributes.clone(),
+                tags: settings.tags.clone(),
+                ..PutOptions::default()
+            };
+            store
+                .put_opts(&target.key, first, options)
+                .await
+                .map_err(|error| refused(settings, "the payload could not be stored", error))?;
+        }
+        Some(second) => {
+            hash(&mut digest, &second).await?;
+            let mut parts = Parts::begin(store, target, plan, settings, aborts.clone()).await?;
+            if let Err(error) = parts.send_all([first, second], &mut source, &mut digest).await {
+                parts.abort().await;
+                return Err(error);
+            }
+        }
+    }
+
+    let hasher = digest.finish().await.map_err(hashing_failed)?;
+    Ok(Stored {
+        len: source.read(),
+        digest: hasher.finish(),
+    })
+}
+
+/// Stores that have no attributes say that the operation is not implemented.
+fn refused(settings: &UploadSettings, failed: &'static str, error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotImplemented { .. } if !settings.attributes.is_empty() => Error::invalid(
+            "the store takes no attributes of objects, such as content type and metadata: leave the setting `attributes` out",
+        ),
+        error => Error::store(failed, error),
+    }
+}
+
+async fn hash(digest: &mut BlockingWriter<Hasher>, part: &PutPayload) -> Result<(), Error> {
+    digest.push(part.iter().cloned()).await.map_err(hashing_failed)
+}
+
+fn hashing_failed(error: std::io::Error) -> Error {
+    Error::io(
+        ErrorKind::PayloadSource,
+        "the payload's digest could not be computed",
+        error,
+    )
+}
+
+/// A multipart upload. Unless it was completed, dropping it asks the store to abort it.
+struct Parts<'a> {
+    destination: Destination<'a>,
+    /// `None` once it is completed, or being aborted.
+    upload: Option<Box<dyn MultipartUpload>>,
+    /// Tasks of their own, so that parts travel while the next one is read.
+    in_flight: JoinSet<object_store::Result<PutPayload>>,
+    plan: PartPlan,
+    sent: u64,
+    aborts: TaskTracker,
+}
+
+impl<'a> Parts<'a> {
+    async fn begin(
+        store: &'a dyn ObjectStore,
+        target: &'a Target,
+        plan: PartPlan,
+        settings: &UploadSettings,
+        aborts: TaskTracker,
+    ) -> Result<Self, Error> {
+        let options = PutMultipartOptions {
+            attributes: settings.attributes.clone(),
+            tags: settings.tags.clone(),
+            ..PutMultipartOptions::default()
+        };
+        let destination = Destination::before_upload(store, target).await;
+        let upload = store
+            .put_multipart_opts(&target.key, options)
+            .await
+            .map_err(|error| refused(settings, "the upload of the payload could not be begun", error))?;
+        Ok(Self {
+            destination,
+            upload: Some(upload),
+            in_flight: JoinSet::new(),
+            plan,
+            sent: 0,
+            aborts,
+        })
+    }
+
+    /// Sends the parts that were read already (and hashed), then the rest of the source, and completes the upload.
+    async fn send_all(
+        &mut self,
+        read_ahead: [PutPayload; 2],
+        source: &mut PartSource,
+        digest: &mut BlockingWriter<Hasher>,
+    ) -> Result<(), Error> {
+        for part in read_ahead {
+            self.send(part, source).await?;
+        }
+        while let Some(part) = source.next_part(self.plan.part_size).await? {
+            hash(digest, &part).await?;
+            self.send(part, source).await?;
+        }
+        self.complete(source.read()).await
+    }
+
+    /// Starts to send a part, once there is room for another one in flight.
+    async fn send(&mut self, part: PutPayload, source: &mut PartSource) -> Result<(), Error> {
+        if self.sent == MAX_PARTS {
+            return Err(Error::plain(
+                ErrorKind::TooLarge,
+                format!(
+                    "the payload is longer than {MAX_PARTS} parts of {} bytes; declare its length, or set larger parts",
+                    self.plan.part_size
+                ),
+            ));
+        }
+        while self.in_flight.len() >= self.plan.in_flight
+            && let Some(done) = self.in_flight.join_next().await
+        {
+            source.recycle(arrived(done)?, self.plan.part_size);
+        }
+        let Some(upload) = &mut self.upload else {
+            return Ok(());
+        };
+        let sending = upload.put_part(part.clone());
+        self.in_flight.spawn(async move {
+            sending.await?;
+            Ok(part)
+        });
+        self.sent += 1;
+        Ok(())
+    }
+
+    async fn complete(&mut self, len: u64) -> Result<(), Error> {
+        while let Some(done) = self.in_flight.join_next().await {
+            arrived(done)?;
+        }
+        let completed = match &mut self.upload {
+            Some(upload) => upload.complete().await.map(drop),
+            None => Ok(()),
+        };
+        match completed {
+            Err(error) if is_missing_upload(&error) => {
+                self.upload = None;
+                self.destination.confirm(len, error).await
+            }
+            Err(error) => Err(Error::store("the upload of the payload could not be completed", error)),
+            Ok(()) => {
+                self.upload = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Aborts the upload, and waits until the store has answered.
+    async fn abort(mut self) {
+        if let Some(aborting) = self.start_abort() {
+            // A failure is logged by the task.
+            let _ = aborting.await;
+        }
+    }
+
+    /// Aborts the upload in a task of its own, which goes on if we are dropped. Without a runtime nothing can be asked
+    /// of the store; the bucket's lifecycle rule is for that.
+    fn start_abort(&mut self) -> Option<JoinHandle<()>> {
+        let mut upload = self.upload.take()?;
+        let mut in_flight = std::mem::take(&mut self.in_flight);
+        let runtime = Handle::try_current().ok()?;
+        let abort = async move {
+            // A part that arrives after the abort would stay, and be paid for.
+            in_flight.shutdown().await;
+            if let Err(error) = upload.abort().await
+                && !is_missing_upload(&error)
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "an unfinished upload could not be aborted; the bucket's lifecycle rule has to clear it"
+                );
+            }
+        };
+        Some(self.aborts.spawn_on(abort, &runtime))
+    }
+}
+
+impl Drop for Parts<'_> {
+    fn drop(&mut self) {
+        self.start_abort();
+    }
+}
+
+fn arrived(done: Result<object_store::Result<PutPayload>, JoinError>) -> Result<PutPayload, Error> {
+    let failed = "a part of the payload could not be stored";
+    match done {
+        Ok(part) => part.map_err(|error| Error::store(failed, error)),
+        Err(error) => Err(Error::io(ErrorKind::Store, failed, error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

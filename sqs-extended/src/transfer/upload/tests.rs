@@ -1,0 +1,279 @@
+use std::io;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use object_store::{Attribute, ObjectStoreExt};
+use proptest::prelude::*;
+
+use crate::payload::source::Payload;
+use crate::testing::{TestStore, bytes};
+use super::*;
+
+/// Far below what a builder accepts, so that many parts are little data.
+const PART: u64 = 1000;
+
+fn settings() -> UploadSettings {
+    UploadSettings {
+        part_size: PART,
+        concurrency: 3,
+        digest: DigestAlgorithm::Blake3,
+        attributes: Attributes::new(),
+        tags: TagSet::default(),
+    }
+}
+
+fn key() -> Path {
+    Path::from("payloads/k")
+}
+
+fn target() -> Target {
+    Target {
+        key: key(),
+        is_fresh: true,
+    }
+}
+
+async fn store(payload: Payload) -> (TestStore, Result<Stored, Error>) {
+    let store = TestStore::default();
+    let stored = upload(&store, &target(), payload.into(), &settings(), &TaskTracker::new()).await;
+    (store, stored)
+}
+
+/// The same bytes by every kind of source, cut in chunks of these lengths, with and without a declared length.
+fn payloads(content: &Bytes, chunks: &[usize]) -> Vec<(&'static str, Payload)> {
+    let len = content.len() as u64;
+    let mut rest = content.clone();
+    let mut cut: Vec<io::Result<Bytes>> = chunks.iter().map(|n| Ok(rest.split_to((*n).min(rest.len())))).collect();
+    cut.push(Ok(rest));
+    let again = || cut.iter().map(|c| Ok(c.as_ref().unwrap().clone())).collect::<Vec<_>>();
+    let reader = || tokio_util::io::StreamReader::new(stream::iter(again()));
+    let mut file = tempfile::tempfile().unwrap();
+    io::Write::write_all(&mut file, content).unwrap();
+    io::Seek::rewind(&mut file).unwrap();
+    let file = Payload {
+        source: crate::payload::source::Source::File(file),
+        len: Some(len),
+    };
+    vec![
+        ("bytes", Payload::from(content.clone())),
+        ("file", file),
+        ("stream", Payload::from_stream(stream::iter(again()), None)),
+        ("stream with length", Payload::from_stream(stream::iter(again()), len)),
+        ("reader", Payload::from_reader(reader(), None)),
+        ("reader with length", Payload::from_reader(reader(), len)),
+    ]
+}
+
+fn digest(content: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(DigestAlgorithm::Blake3);
+    io::Write::write_all(&mut hasher, content).unwrap();
+    hasher.finish()
+}
+
+#[tokio::test]
+async fn every_source_and_length_arrives_whole() {
+    for len in [0, 1, 999, 1000, 1001, 1999, 2000, 2001, 12_345] {
+        let content = bytes(len);
+        for (name, payload) in payloads(&content, &[1, 0, 700, 5000]) {
+            let (store, stored) = store(payload).await;
+            let stored = stored.unwrap();
+            assert_eq!(stored.len, len as u64, "{name}");
+            assert_eq!(stored.digest, digest(&content), "{name}");
+            assert_eq!(store.object(&key()).await.unwrap(), content, "{name} of {len}");
+            let multipart = len > 1000;
+            assert_eq!(
+                store.calls.puts.load(SeqCst),
+                usize::from(!multipart),
+                "{name} of {len}"
+            );
+            assert_eq!(
+                store.calls.completed.load(SeqCst),
+                usize::from(multipart),
+                "{name} of {len}"
+            );
+            assert_eq!(
+                store.calls.parts.load(SeqCst),
+                if multipart { len.div_ceil(1000) } else { 0 }
+            );
+            assert_eq!(store.calls.aborted.load(SeqCst), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_in_flight_are_bounded() {
+    let (store, stored) = store(Payload::from(bytes(20_000))).await;
+    stored.unwrap();
+    let most = store.calls.most_in_flight.load(SeqCst);
+    assert!((2..=3).contains(&most), "{most}");
+}
+
+#[tokio::test]
+async fn what_was_read_ahead_is_uploaded_too() {
+    let content = bytes(5000);
+    for limit in [0, 1, 10, 1500, 4999] {
+        for (name, payload) in payloads(&content, &[3, 2000]) {
+            let store = TestStore::default();
+            let mut source = PartSource::from(payload);
+            assert_eq!(source.whole_up_to(limit).await.unwrap(), None, "{name}");
+            let stored = upload(&store, &target(), source, &settings(), &TaskTracker::new())
+                .await
+                .unwrap();
+            assert_eq!(stored.digest, digest(&content), "{name} with {limit}");
+            assert_eq!(store.object(&key()).await.unwrap(), content, "{name} with {limit}");
+        }
+    }
+    for (name, payload) in payloads(&content, &[3, 2000]) {
+        let whole = PartSource::from(payload).whole_up_to(5000).await.unwrap();
+        assert_eq!(whole.as_ref(), Some(&content), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_not_kept_stores_nothing() {
+    for (declared, given) in [
+        (10, 9),
+        (10, 11),
+        (1000, 1001),
+        (2000, 1999),
+        (2000, 2001),
+        (5000, 2000),
+        (2500, 5000),
+    ] {
+        let content = bytes(given);
+        for payload in [
+            Payload::from_stream(stream::iter([Ok(content.clone())]), declared),
+            Payload::from_reader(io::Cursor::new(content.clone()), declared),
+        ] {
+            let (store, stored) = store(payload).await;
+            let error = stored.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PayloadSource);
+            assert!(store.is_empty().await, "{declared} {given}");
+            assert_eq!(store.calls.begun.load(SeqCst), store.calls.aborted.load(SeqCst));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_fails_stores_nothing() {
+    let chunks = [Ok(bytes(4000)), Err(io::Error::other("disk"))];
+    let (store, stored) = store(Payload::from_stream(stream::iter(chunks), None)).await;
+    assert_eq!(stored.unwrap_err().kind(), ErrorKind::PayloadSource);
+    assert!(store.is_empty().await);
+    assert_eq!(store.calls.begun.load(SeqCst), 1);
+    assert_eq!(store.calls.aborted.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_part_that_fails_aborts() {
+    for part in [1, 4, 10] {
+        let store = TestStore::default();
+        store.calls.fail_from_part.store(part, SeqCst);
+        let stored = upload(
+            &store,
+            &target(),
+            Payload::from(bytes(10_000)).into(),
+            &settings(),
+            &TaskTracker::new(),
+        )
+        .await;
+        assert_eq!(stored.unwrap_err().kind(), ErrorKind::Store);
+        assert!(store.is_empty().await);
+        assert_eq!(store.calls.completed.load(SeqCst), 0);
+        assert_eq!(store.calls.aborted.load(SeqCst), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_it_half_way_aborts() {
+    let store = TestStore::default();
+    store.calls.stall.store(true, SeqCst);
+    let (target, settings, aborts) = (target(), settings(), TaskTracker::new());
+    let sending = upload(&store, &target, Payload::from(bytes(10_000)).into(), &settings, &aborts);
+    tokio::time::timeout(Duration::from_secs(1), sending).await.unwrap_err();
+    // The abort runs in a task of its own.
+    aborts.close();
+    aborts.wait().await;
+    assert_eq!(store.calls.aborted.load(SeqCst), 1);
+    assert_eq!(store.calls.completed.load(SeqCst), 0);
+    assert!(store.is_empty().await);
+}
+
+#[tokio::test]
+async fn too_many_parts_of_unknown_length_abort() {
+    let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[7; 1000])));
+    let (store, stored) = store(Payload::from_stream(endless, None)).await;
+    let error = stored.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(store.calls.parts.load(SeqCst), 10_000);
+    assert_eq!(store.calls.aborted.load(SeqCst), 1);
+    assert!(store.is_empty().await);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_chunking_arrives_whole(
+        len in 0_usize..8000,
+        chunks in prop::collection::vec(0_usize..6000, 0..12),
+        limit in prop::option::of(0_usize..3000),
+    ) {
+        let content = bytes(len);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for (name, payload) in payloads(&content, &chunks) {
+                let mut source = PartSource::from(payload);
+                let whole = match limit {
+                    Some(limit) => source.whole_up_to(limit).await.unwrap(),
+                    None => None,
+                };
+                if let Some(whole) = whole {
+                    assert_eq!(whole, content, "{name}");
+                    continue;
+                }
+                let store = TestStore::default();
+                let stored = upload(&store, &target(), source, &settings(), &TaskTracker::new()).await.unwrap();
+                assert_eq!(stored.digest, digest(&content), "{name}");
+                assert_eq!(store.object(&key()).await.unwrap(), content, "{name}");
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn attributes_and_tags_go_along_with_every_kind_of_upload() {
+    let mut settings = settings();
+    settings.attributes.insert(Attribute::ContentType, "text/csv".into());
+    settings.tags.push("team", "orders");
+    for len in [10, 5000] {
+        let store = TestStore::default();
+        let source = Payload::from(bytes(len)).into();
+        upload(&store, &target(), source, &settings, &TaskTracker::new())
+            .await
+            .unwrap();
+        let stored = store.objects.get(&key()).await.unwrap();
+        assert_eq!(stored.attributes, settings.attributes, "{len}");
+        let tags = store.calls.tags.lock().unwrap().clone();
+        assert_eq!(tags.encoded(), "team=orders", "{len}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_attributes_says_which_setting_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+    for len in [10, 5000] {
+        let mut settings = settings();
+        let source = || Payload::from(bytes(len)).into();
+        upload(&store, &target(), source(), &settings, &TaskTracker::new())
+            .await
+            .unwrap();
+        settings.attributes.insert(Attribute::ContentType, "text/csv".into());
+        let stored = upload(&store, &target(), source(), &settings, &TaskTracker::new()).await;
+        let error = stored.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`attributes`"), "{error}");
+    }
+}
