@@ -48,7 +48,7 @@ impl ByHand {
     pub fn new(address: &str) -> anyhow::Result<Self> {
         Ok(Self {
             // This program's reqwest comes without a TLS of its own.
-            http: sqs_client::http_client_builder()?.no_proxy().build()?,
+            http: sqs_client::client::http_client_builder()?.no_proxy().build()?,
             address: address.to_owned(),
             credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "static"),
         })

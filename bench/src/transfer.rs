@@ -10,7 +10,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
 use sqs_client::{Client, Credentials};
-use sqs_extended::{ExtendedClient, Payload, PayloadStore, StoreConnector};
+use sqs_extended::store::StoreConnector;
+use sqs_extended::{ExtendedClient, Payload, PayloadStore};
 use sqs_tests::servers::Server;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ pub struct Shape {
     pub size_mib: usize,
     #[arg(long, default_value_t = 8)]
     pub part_mib: usize,
-    #[arg(long, default_value_t = sqs_extended::DEFAULT_CONCURRENCY)]
+    #[arg(long, default_value_t = sqs_extended::store::PayloadStoreBuilder::DEFAULT_CONCURRENCY)]
     pub concurrency: usize,
 }
 

@@ -9,10 +9,7 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::random::Ambient;
 
-/// The largest difference between a server's clock and this machine's that the client corrects: 100 years.
-///
-/// That is enough for a machine whose clock starts in 1970. A refusal with a `Date` beyond it changes nothing.
-pub const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub(crate) const MAX_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A clock that clones share.
 #[derive(Clone, Debug)]
@@ -49,7 +46,7 @@ impl Clock {
             return;
         };
         let offset = date.unix_timestamp().saturating_sub(epoch_seconds(self.ambient.now()));
-        if offset.unsigned_abs() > MAX_CLOCK_OFFSET.as_secs() {
+        if offset.unsigned_abs() > MAX_OFFSET.as_secs() {
             tracing::warn!(
                 offset,
                 "the server's date is too far from this machine's clock to be believed"

@@ -20,7 +20,7 @@
 //! Programs that only consume have `Client::consumer` do all that, and those of many tasks have `Client::batcher` fill
 //! batches with their calls; each is a feature.
 //!
-//! * Requests are signed by AWS Signature Version 4, and tried again as [`RetryPolicy`] says.
+//! * Requests are signed by AWS Signature Version 4, and tried again as [`RetryPolicy`](client::RetryPolicy) says.
 //! * Both wire protocols, AWS JSON 1.0 and AWS Query, are spoken from the same types: [`Protocol`].
 //! * MD5s of bodies and attributes are verified.
 //! * There is one [`Error`]; ask it what went wrong and whether the request may have taken effect.
@@ -38,16 +38,16 @@
 //! * `consumer`: `Consumer`, which receives, holds and settles messages; brings `batcher`.
 //! * `metrics`: figures of what goes on, by the `metrics` facade.
 
-mod batch;
+pub mod batch;
 #[cfg(feature = "batcher")]
-mod batcher;
+pub mod batcher;
 mod checksum;
-mod client;
+pub mod client;
 mod clock;
 #[cfg(feature = "consumer")]
-mod consumer;
-mod credentials;
-mod error;
+pub mod consumer;
+pub mod credentials;
+pub mod error;
 mod http;
 pub mod limits;
 pub mod operation;
@@ -58,52 +58,25 @@ mod retry;
 mod telemetry;
 #[cfg(test)]
 mod testing;
-mod types;
+pub mod types;
 mod validate;
 
-pub use batch::{Batch, Batches, DEFAULT_BATCH_CONCURRENCY};
 #[cfg(feature = "batcher")]
-pub use batcher::{
-    BATCHER_PLACE_BYTES, BATCHER_SHUTDOWN_GRACE, Batcher, BatcherBuilder, DEFAULT_BATCHER_CAPACITY,
-    DEFAULT_BATCHER_CONCURRENCY, DEFAULT_BATCHER_LINGER,
-};
-pub use client::Client;
-pub use client::builder::{
-    ClientBuilder, DEFAULT_ATTEMPT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_MAX_RESPONSE_BYTES, MAX_RESPONSE_VALUES,
-};
-pub use clock::MAX_CLOCK_OFFSET;
+pub use batcher::Batcher;
+pub use client::{Client, ClientBuilder, Protocol};
 #[cfg(feature = "consumer")]
-pub use consumer::{
-    AckOutcome, Consumer, DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY,
-    DEFAULT_CONSUMER_GRACE, DEFAULT_CONSUMER_POLL_GRACE, DEFAULT_CONSUMER_REFUSAL_TIMEOUT,
-    DEFAULT_CONSUMER_RETRIES_IN_PLACE, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, Deliveries, Delivery, Handled, Handling,
-};
+pub use consumer::{Consumer, Delivery};
+pub use credentials::Credentials;
+pub use error::{Error, ErrorCode, ErrorKind};
+pub use types::{Message, OutgoingMessage, QueueAttributes};
+
 /// What sqs-extended shares: not a part of the API.
 #[cfg(feature = "consumer")]
 #[doc(hidden)]
 pub mod internal {
     pub use crate::consumer::{LEASE_MARGIN, Lease};
 }
-pub use client::hooks::TraceCarrier;
-#[cfg(feature = "aws-config")]
-pub use credentials::AwsConfigCredentials;
-pub use credentials::{
-    BoxFuture, CREDENTIALS_TIMEOUT, Credentials, CredentialsCache, DefaultCredentials, EnvironmentCredentials,
-    ProfileFileCredentials, ProvideCredentials,
-};
-pub use error::{Error, ErrorCode, ErrorKind};
-pub use http::transport::http_client_builder;
-pub use protocol::Protocol;
 /// What the fuzz targets call: not a part of the API, and there for them only.
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub use protocol::fuzzing;
-pub use request::Request;
-pub use retry::RetryPolicy;
-pub use types::{
-    AccessPolicy, BatchOutput, BatchResultEntry, BatchResultErrorEntry, ChangeMessageVisibilityBatchEntry,
-    DeduplicationScope, DeleteMessageBatchEntry, FifoThroughputLimit, Message, MessageAttributeValue, MessageMoveTask,
-    MessageMoveTaskStatus, MessageSystemAttributeName, MessageSystemAttributes, OutgoingMessage, PolicyEffect,
-    PolicyStatement, QueueAttributeName, QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy,
-    RejectedMessage, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry,
-};

@@ -74,7 +74,7 @@ pub enum ErrorKind {
     NotText,
     /// The message is a segment of a payload, and is not to be had alone: let a
     /// [consumer](crate::ExtendedClient::consumer) gather the others. Or it says that it is one, and is not sound.
-    Segment,
+    UnexpectedSegment,
     /// A local file could not be written.
     File,
 }

@@ -44,75 +44,53 @@
 //!   is cut off leaves at worst an object that no message points to, or parts of an unfinished upload: give the bucket
 //!   a lifecycle rule with `AbortIncompleteMultipartUpload` for the latter.
 //! - **A payload is deleted only by its owner.** SQS confirms the deletion of a message even if another consumer has been
-//!   given it in the meantime; so [`Delivery::ack`] deletes the payload only within the visibility timeout, less
-//!   [`LEASE_MARGIN`].
+//!   given it in the meantime; so [`ExtendedDelivery::ack`] deletes the payload only within the visibility timeout, less
+//!   [`LEASE_MARGIN`](crate::ExtendedDelivery::LEASE_MARGIN).
 //! - **One bad pointer costs no other message.** Each message of a receive is a result of its own. A message that was damaged
 //!   on its way from the queue, by its MD5, is the one thing that fails a receive as a whole.
 //! - **Pointers are not trusted.** Only the configured bucket and prefix are ever fetched from or deleted from. Within
 //!   them senders are trusted: who may send to the queue can name any object under the prefix, unless pointers are
-//!   authenticated by [`PointerKeys`].
-//! - **What is left behind is found.** A [`Sweep`] removes payloads that are older than any message that could point to them.
+//!   authenticated by [`PointerKeys`](pointer::PointerKeys).
+//! - **What is left behind is found.** A [`Sweep`](sweep::Sweep) removes payloads that are older than any message that could point to them.
 //!
 //! # Runtime
 //!
 //! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
 
-mod client;
-mod codec;
-mod consumer;
-mod error;
-mod payload;
+pub mod client;
+pub mod codec;
+pub mod consumer;
+pub mod error;
+pub mod payload;
 mod payload_store;
-mod pointer;
+pub mod pointer;
 mod random;
-mod receive;
+pub mod receive;
 mod segment;
-mod send;
+pub mod send;
 mod shared;
 mod stores;
-mod sweep;
+pub mod sweep;
 #[cfg(test)]
 mod testing;
 mod transfer;
 
-pub use client::ExtendedClient;
-pub use client::builder::{
-    DEFAULT_MAX_IN_MEMORY, DEFAULT_SPLIT_LIMIT, DEFAULT_THRESHOLD, DEFAULT_VISIBILITY_TIMEOUT, ExtendedClientBuilder,
-};
-#[cfg(feature = "zstd")]
-pub use codec::Compression;
-pub use codec::{Codec, Encoding, EncryptionHeader};
-#[cfg(feature = "encryption")]
-pub use codec::{DataKey, KeyProvider, KeyProviderError, SecretKey, StaticKeys};
-pub use consumer::{
-    DEFAULT_HELD_BYTES, DEFAULT_HELD_PAYLOADS, DEFAULT_INCOMPLETE_AFTER, DEFAULT_SPILL_ABOVE, DEFAULT_SPILL_FILES,
-    ExtendedConsumer, INCOMPLETE_HOOK_TIMEOUT, IncompleteAction, IncompletePayload, IncompleteReason,
-};
+pub use client::{ExtendedClient, ExtendedClientBuilder};
+pub use consumer::ExtendedConsumer;
 pub use error::{Error, ErrorKind};
-pub use payload::digest::{Digest, DigestAlgorithm, InvalidDigest};
-pub use payload::source::Payload;
-pub use payload::stream::{PayloadReader, PayloadStream};
-pub use payload_store::{
-    DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, Deletion, MAX_WAITING_DELETIONS, PayloadStore, PayloadStoreBuilder,
-};
-pub use pointer::{
-    Contents, EmbeddedReceiptHandle, Envelope, Incoming, InvalidPointer, InvalidReceiptHandle, LambdaRecord, Pointer,
-    PointerKeys, ReservedAttribute,
-};
-pub use receive::delivery::Delivery;
-pub use receive::lease::LEASE_MARGIN;
-pub use receive::missing::MissingPayload;
-pub use receive::outcome::{AckOutcome, KeptReason};
-pub use receive::request::{ReceiveRequest, Rejected};
-pub use send::message::ExtendedMessage;
-pub use send::queue_limits::QUEUE_LIMITS_AGE;
-pub use send::request::{SendMessagesRequest, SendOutput, SendRequest};
-pub use send::strategy::Strategy;
-#[cfg(feature = "dynamodb")]
-pub use stores::DynamoDbStore;
-#[cfg(feature = "_http")]
-pub use stores::StoreConnector;
-pub use sweep::{DEFAULT_SWEEP_AGE, Sweep, SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
+pub use payload::Payload;
+pub use payload_store::PayloadStore;
+pub use receive::ExtendedDelivery;
+pub use send::{ExtendedMessage, Strategy};
+
+/// Payload stores: the store of a client, its settings, and what reaches object stores.
+pub mod store {
+    pub use crate::payload_store::{Deletion, PayloadStore, PayloadStoreBuilder};
+    #[cfg(feature = "dynamodb")]
+    pub use crate::stores::DynamoDbStore;
+    #[cfg(feature = "_http")]
+    pub use crate::stores::StoreConnector;
+}
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "s3"))]

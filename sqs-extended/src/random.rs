@@ -1,5 +1,5 @@
 //! Chance, which is injected, so that a simulation can run on one seed. This is the one file that asks the machine for it;
-//! the keys of stored payloads are [`PayloadStoreBuilder::key_ids`](crate::PayloadStoreBuilder::key_ids)'s.
+//! the keys of stored payloads are [`PayloadStoreBuilder::key_ids`](crate::store::PayloadStoreBuilder::key_ids)'s.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -155,7 +155,7 @@ pub(crate) fn extended(store: &TestStore) -> ExtendedClient {
         .region("us-east-1")
         .endpoint_url("http://127.0.0.1:1")
         .credentials(sqs_client::Credentials::new("key", "secret"))
-        .retry(sqs_client::RetryPolicy::never())
+        .retry(sqs_client::client::RetryPolicy::never())
         .build()
         .unwrap();
     ExtendedClient::builder(client)

@@ -9,9 +9,9 @@ use anyhow::{Context as _, ensure};
 use futures::future::{self, BoxFuture};
 use futures::stream::{self, StreamExt as _};
 use libtest_mimic::Trial;
+use sqs_client::client::RetryPolicy;
 use sqs_client::{
-    Batcher, Client, Error, ErrorCode, ErrorKind, Message, OutgoingMessage, Protocol, QueueAttributes, RetryPolicy,
-    limits,
+    Batcher, Client, Error, ErrorCode, ErrorKind, Message, OutgoingMessage, Protocol, QueueAttributes, limits,
 };
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::time::timeout;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes, RetryPolicy};
+use sqs_client::client::RetryPolicy;
+use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use crate::bench::{Bench, Outcome, client_of_embedded, trial};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::{Client, Credentials, ErrorKind, Protocol, RetryPolicy};
+use sqs_client::client::RetryPolicy;
+use sqs_client::{Client, Credentials, ErrorKind, Protocol};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Protocol as Spoken, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -236,7 +237,9 @@ async fn private_authority() -> Outcome {
 
 async fn own_http_client() -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let http = sqs_client::http_client_builder()?.user_agent("of-the-caller").build()?;
+    let http = sqs_client::client::http_client_builder()?
+        .user_agent("of-the-caller")
+        .build()?;
     let client = client_of_embedded(&server).http_client(http).build()?;
     there_and_back(&client).await?;
     let agents: Vec<_> = server
@@ -264,7 +267,9 @@ async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, sqs_client::
 
 async fn redirected() -> Outcome {
     let (server, other, builder) = leading_elsewhere().await?;
-    let given = builder.clone().http_client(sqs_client::http_client_builder()?.build()?);
+    let given = builder
+        .clone()
+        .http_client(sqs_client::client::http_client_builder()?.build()?);
     for builder in [builder, given] {
         let error = builder.build()?.list_queues().await.err().context("passed")?;
         ensure!(error.status() == Some(307), "{error:?}");
@@ -279,7 +284,7 @@ async fn redirected() -> Outcome {
 
 async fn following_client() -> Outcome {
     let (_server, _other, builder) = leading_elsewhere().await?;
-    let following = sqs_client::http_client_builder()?.redirect(reqwest::redirect::Policy::limited(3));
+    let following = sqs_client::client::http_client_builder()?.redirect(reqwest::redirect::Policy::limited(3));
     let client = builder.http_client(following.build()?).build()?;
     let error = client.list_queues().await.err().context("passed")?;
     ensure!(error.to_string().contains("followed a redirect"), "{error:?}");

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use libtest_mimic::Trial;
-use sqs_client::{Client, Consumer, OutgoingMessage, RetryPolicy};
+use sqs_client::client::RetryPolicy;
+use sqs_client::{Client, Consumer, OutgoingMessage};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 use tokio::time::Instant;
 
@@ -59,7 +60,7 @@ fn brisk(client: &Client, queue: &str) -> Consumer {
         .consumer(queue)
         .visibility_timeout(Duration::from_secs(4))
         .wait_time(Duration::from_secs(1))
-        .grace(Duration::from_secs(5))
+        .shutdown_timeout(Duration::from_secs(5))
         .backoff(Duration::ZERO, Duration::ZERO)
 }
 

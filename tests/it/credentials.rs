@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use aws_config::{BehaviorVersion, Region};
 use libtest_mimic::Trial;
-use sqs_client::{AwsConfigCredentials, BoxFuture, Credentials, ErrorKind, ProvideCredentials};
+use sqs_client::credentials::{AwsConfigCredentials, BoxFuture, ProvideCredentials};
+use sqs_client::{Credentials, ErrorKind};
 use sqs_tests::embedded::{AccessKey, EmbeddedServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             let moto = bench.servers.moto().map_err(Clone::clone)?;
             let (endpoint, builder) = (moto.endpoint().to_owned(), client_of(moto));
             Ok(Box::pin(async move {
-                let provider = AwsConfigCredentials::of(role(&endpoint).await?);
+                let provider = AwsConfigCredentials::from_provider(role(&endpoint).await?);
                 let assumed = provided(&provider).await?;
                 ensure!(assumed.session_token().is_some() && assumed.expires_at().is_some());
                 let client = builder.credentials(provider).build()?;
@@ -91,7 +92,10 @@ async fn instance() -> Outcome {
         .endpoint(endpoint);
     let metadata = metadata.map_err(anyhow::Error::from_boxed)?.build();
     let provider = aws_config::imds::credentials::ImdsCredentialsProvider::builder().imds_client(metadata);
-    let credentials = provided(&AwsConfigCredentials::of(provider.configure(&config).build())).await?;
+    let credentials = provided(&AwsConfigCredentials::from_provider(
+        provider.configure(&config).build(),
+    ))
+    .await?;
     assert_eq!(credentials.access_key_id(), "AKID");
     assert_eq!(credentials.session_token(), Some("t"));
     ensure!(credentials.expires_at().is_some());
@@ -101,7 +105,7 @@ async fn instance() -> Outcome {
 
 async fn failing() -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let nobody = AwsConfigCredentials::of(role("http://127.0.0.1:1").await?);
+    let nobody = AwsConfigCredentials::from_provider(role("http://127.0.0.1:1").await?);
     let client = client_of_embedded(&server).credentials(nobody).build()?;
     let error = client.list_queues().await.err().context("passed")?;
     ensure!(
@@ -163,7 +167,7 @@ async fn rotation() -> Outcome {
         sent += sender.await??;
     }
     let attributes = client
-        .get_queue_attributes(&queue, [sqs_client::QueueAttributeName::All])
+        .get_queue_attributes(&queue, [sqs_client::types::QueueAttributeName::All])
         .await?
         .attributes;
     assert_eq!(attributes.approximate_number_of_messages, Some(sent));

@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, bail, ensure};
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
-use sqs_client::{
-    BoxFuture as Provided, Client, ClientBuilder, Credentials, Error, ErrorCode, ErrorKind, ProvideCredentials,
-    QueueAttributes, RetryPolicy,
-};
+use sqs_client::client::RetryPolicy;
+use sqs_client::credentials::{BoxFuture as Provided, ProvideCredentials};
+use sqs_client::{Client, ClientBuilder, Credentials, Error, ErrorCode, ErrorKind, QueueAttributes};
 use sqs_tests::embedded::{AccessKey, Action, EmbeddedServer, Fault, FaultKind, Reply};
 use tokio::time::Instant;
 

@@ -13,11 +13,10 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde::de::DeserializeOwned;
+use sqs_client::client::Request;
 use sqs_client::operation::Operation;
-use sqs_client::{
-    ChangeMessageVisibilityBatchEntry, Client, DeleteMessageBatchEntry, OutgoingMessage, Protocol, Request,
-    SendMessageBatchEntry,
-};
+use sqs_client::types::{ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, SendMessageBatchEntry};
+use sqs_client::{Client, OutgoingMessage, Protocol};
 use sqs_tests::embedded::{EmbeddedServer, Fault, FaultKind};
 
 use self::inputs::{

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
-use sqs_client::{Credentials, Handled, QueueAttributes, SendMessageBatchEntry, TraceCarrier};
+use sqs_client::client::TraceCarrier;
+use sqs_client::consumer::HandlerOutcome;
+use sqs_client::types::SendMessageBatchEntry;
+use sqs_client::{Credentials, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
@@ -162,7 +165,7 @@ fn traced() -> Outcome {
             .consumer(&queue)
             .backoff(Duration::ZERO, Duration::ZERO)
             .wait_time(Duration::from_secs(1));
-        let consumer = consumer.around(move |delivery, handling| {
+        let consumer = consumer.wrap_handler(move |delivery, handling| {
             let (seen, carrier) = (seen.clone(), carrier.clone());
             async move {
                 let ended = handling.await;
@@ -185,10 +188,10 @@ fn traced() -> Outcome {
             }
         });
         ended.await?;
-        let (traces, ends): (Vec<Option<String>>, Vec<Handled>) = ends.into_iter().unzip();
+        let (traces, ends): (Vec<Option<String>>, Vec<HandlerOutcome>) = ends.into_iter().unzip();
         ensure!(traces.iter().all(|trace| trace.as_deref() == Some(TRACE)), "{traces:?}");
         assert_eq!(
-            ends.iter().filter(|end| **end == Handled::Failed).count(),
+            ends.iter().filter(|end| **end == HandlerOutcome::Failed).count(),
             1,
             "{ends:?}"
         );
@@ -227,7 +230,7 @@ async fn poison() -> Outcome {
     let consumer = tracing.consumer(&queues[0]).wait_time(Duration::from_secs(1));
     let consumer = consumer
         .backoff(Duration::ZERO, Duration::ZERO)
-        .poison_queue(1, &queues[1]);
+        .move_poison_to(1, &queues[1]);
     consumer
         .run(async { drop(told.send(moved.await)) }, |_| async { Err::<(), ()>(()) })
         .await?;

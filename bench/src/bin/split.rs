@@ -18,7 +18,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqs_client::{Client, DEFAULT_BATCH_CONCURRENCY, MessageAttributeValue, OutgoingMessage};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::{ExtendedClient, Strategy};
 use tokio::time::Instant;
 
@@ -241,7 +242,7 @@ impl Run {
                 anyhow::ensure!(sent.successful.len() == BATCH);
                 Ok(())
             })
-            .buffered(DEFAULT_BATCH_CONCURRENCY)
+            .buffered(Client::DEFAULT_BATCH_CONCURRENCY)
             .try_collect()
             .await
     }

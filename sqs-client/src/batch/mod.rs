@@ -27,8 +27,7 @@ pub(crate) use order::FailedGroups;
 pub(crate) use plan::Fill;
 pub(crate) use run::Destination;
 
-/// How many requests of one call are under way at a time, unless set otherwise.
-pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
+pub(crate) const DEFAULT_CONCURRENCY: usize = 4;
 
 /// A batch action, as far as splitting its inputs needs to know it. Only this crate's actions implement it.
 pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
@@ -162,7 +161,7 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
 /// inputs.
 ///
 /// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time.
-/// An entry that failed by the server's fault is tried again as the client's [`RetryPolicy`](crate::RetryPolicy) says,
+/// An entry that failed by the server's fault is tried again as the client's [`RetryPolicy`](crate::client::RetryPolicy) says,
 /// together with others of its batch. An input that no server accepts fails alone, before any I/O.
 ///
 /// # FIFO queues
@@ -205,11 +204,11 @@ impl<B: Batch> Batches<B> {
             client: client.clone(),
             queue_url: queue_url.into(),
             items: Box::new(items),
-            concurrency: DEFAULT_BATCH_CONCURRENCY,
+            concurrency: DEFAULT_CONCURRENCY,
         }
     }
 
-    /// How many requests are under way at a time, at least 1; [`DEFAULT_BATCH_CONCURRENCY`] unless set. One, whatever
+    /// How many requests are under way at a time, at least 1; [`DEFAULT_BATCH_CONCURRENCY`](Client::DEFAULT_BATCH_CONCURRENCY) unless set. One, whatever
     /// is set, where messages go to a FIFO queue.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
@@ -261,6 +260,9 @@ async fn in_order<B: Batch>(destination: Destination, batches: plan::Plan<B>) ->
 }
 
 impl Client {
+    /// How many requests of one call are under way at a time, unless set otherwise.
+    pub const DEFAULT_BATCH_CONCURRENCY: usize = crate::batch::DEFAULT_CONCURRENCY;
+
     /// Sends messages of any number, in as few requests as they fit into: see [`Batches`].
     ///
     /// ```no_run

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, FailedGroups};
-use crate::batcher::BATCHER_PLACE_BYTES;
+use crate::batcher::BatcherBuilder;
 use crate::batcher::driver::{Driver, Event, Mailbox};
 use crate::batcher::lane::LaneConfig;
 use crate::batcher::queue::{Call, Reply};
@@ -161,7 +161,7 @@ impl<B: Batch> Gate<B> {
 
     /// The places that a call of this size takes.
     fn places_of(&self, size: usize) -> usize {
-        (size / BATCHER_PLACE_BYTES)
+        (size / BatcherBuilder::SLOT_BYTES)
             .saturating_add(1)
             .min(self.config.settings.capacity)
     }

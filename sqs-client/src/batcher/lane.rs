@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::batch::{Batch, BatchLimit};
 use crate::batcher::driver::{Event, Mailbox};
 use crate::batcher::gate::{Gate, UnpolledCall};
-use crate::batcher::{BATCHER_SHUTDOWN_GRACE, Settings};
+use crate::batcher::{Batcher, Settings};
 use crate::credentials::BoxFuture;
 use crate::error::Error;
 
@@ -64,7 +64,7 @@ impl<B: Batch> Lane<B> {
         if self.gate.has_unpolled() {
             let all_polled = self.gate.wait_until(|gate| !gate.has_unpolled());
             // Those that are late fail, and say so.
-            let _ = timeout(BATCHER_SHUTDOWN_GRACE, all_polled).await;
+            let _ = timeout(Batcher::UNPOLLED_TIMEOUT, all_polled).await;
         }
         self.gate.close();
         self.flush().await;

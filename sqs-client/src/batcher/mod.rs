@@ -22,23 +22,6 @@ use crate::telemetry;
 use crate::types::OutgoingMessage;
 use lane::{Lane, LaneConfig, SendBatch};
 
-/// How long a [`Batcher`] waits for a batch to fill, unless set otherwise: 5 ms.
-pub const DEFAULT_BATCHER_LINGER: Duration = Duration::from_millis(5);
-
-/// How many requests of each kind a [`Batcher`] has under way at a time, unless set otherwise.
-pub const DEFAULT_BATCHER_CONCURRENCY: usize = 8;
-
-/// How many calls of each kind a [`Batcher`] holds at a time, unless set otherwise.
-pub const DEFAULT_BATCHER_CAPACITY: usize = 1000;
-
-/// The bytes that one place of a [`Batcher`]'s capacity stands for: 32 KiB, so that the default capacity holds 32 MiB of
-/// messages at most.
-pub const BATCHER_PLACE_BYTES: usize = 32 * 1024;
-
-/// The maximum time for which a [`Batcher`]'s shutdown waits for calls that were made and whose futures are not polled:
-/// 1 second.
-pub const BATCHER_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
-
 /// How many entries the batches of a [`Batcher`] have.
 const BATCH_FILL: &str = "sqs.batch.entries";
 
@@ -54,7 +37,7 @@ const BATCH_FILL: &str = "sqs.batch.entries";
 /// Sends, deletes and changes do not wait for each other: the settings hold for each of these kinds.
 ///
 /// What fails by the fault of the network or the server is tried again as the client's
-/// [`RetryPolicy`](crate::RetryPolicy) says: a request as a whole, or the entries that failed. The latter is not done
+/// [`RetryPolicy`](crate::client::RetryPolicy) says: a request as a whole, or the entries that failed. The latter is not done
 /// for messages to a FIFO queue, as it would change their order.
 ///
 /// ```no_run
@@ -87,7 +70,7 @@ const BATCH_FILL: &str = "sqs.batch.entries";
 ///
 /// # Memory
 ///
-/// A call takes one place of the [`capacity`](BatcherBuilder::capacity), and one more for each [`BATCHER_PLACE_BYTES`]
+/// A call takes one place of the [`capacity`](BatcherBuilder::capacity), and one more for each [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES)
 /// of its message, until it has its result. While all places are taken, further calls wait in the order in which they
 /// were first polled. A message that is larger than all places together takes all of them.
 ///
@@ -118,6 +101,10 @@ struct Lanes {
 }
 
 impl Batcher {
+    /// The maximum time for which a [`Batcher`]'s shutdown waits for calls that were made and whose futures are not polled:
+    /// 1 second.
+    pub const UNPOLLED_TIMEOUT: Duration = Duration::from_secs(1);
+
     /// Sends a message of up to 1 MiB.
     ///
     /// ```no_run
@@ -219,7 +206,7 @@ impl Batcher {
     ///
     /// A call is made when [`send`](Self::send), [`delete`](Self::delete) or
     /// [`change_visibility`](Self::change_visibility) returns its future. If that future has not been polled yet, the
-    /// shutdown waits for it for up to [`BATCHER_SHUTDOWN_GRACE`]. After that the call fails like all later ones, on any
+    /// shutdown waits for it for up to [`UNPOLLED_TIMEOUT`](crate::Batcher::UNPOLLED_TIMEOUT). After that the call fails like all later ones, on any
     /// clone: with an error of kind [`Closed`](crate::ErrorKind::Closed), certainly not sent.
     ///
     /// # Cancel safety
@@ -265,21 +252,34 @@ struct Settings {
 }
 
 impl BatcherBuilder {
+    /// How long a [`Batcher`] waits for a batch to fill, unless set otherwise: 5 ms.
+    pub const DEFAULT_LINGER: Duration = Duration::from_millis(5);
+
+    /// How many requests of each kind a [`Batcher`] has under way at a time, unless set otherwise.
+    pub const DEFAULT_CONCURRENCY: usize = 8;
+
+    /// How many calls of each kind a [`Batcher`] holds at a time, unless set otherwise.
+    pub const DEFAULT_CAPACITY: usize = 1000;
+
+    /// The bytes that one place of a [`Batcher`]'s capacity stands for: 32 KiB, so that the default capacity holds 32 MiB of
+    /// messages at most.
+    pub const SLOT_BYTES: usize = 32 * 1024;
+
     /// How long a call waits for others to fill its batch, ten times that while another batch that was not full is under
-    /// way; [`DEFAULT_BATCHER_LINGER`] unless set. With zero, a batch is whatever is queued when a request can be made.
+    /// way; [`DEFAULT_LINGER`](crate::batcher::BatcherBuilder::DEFAULT_LINGER) unless set. With zero, a batch is whatever is queued when a request can be made.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
     }
 
-    /// How many requests of each kind are under way at a time, at least 1; [`DEFAULT_BATCHER_CONCURRENCY`] unless set.
+    /// How many requests of each kind are under way at a time, at least 1; [`DEFAULT_CONCURRENCY`](crate::batcher::BatcherBuilder::DEFAULT_CONCURRENCY) unless set.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.settings.concurrency = requests.max(1);
         self
     }
 
-    /// How many calls of each kind are held at a time, queued or under way, at least 1; [`DEFAULT_BATCHER_CAPACITY`]
-    /// unless set. A message counts once more for each [`BATCHER_PLACE_BYTES`] that it is large.
+    /// How many calls of each kind are held at a time, queued or under way, at least 1; [`DEFAULT_CAPACITY`](crate::batcher::BatcherBuilder::DEFAULT_CAPACITY)
+    /// unless set. A message counts once more for each [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES) that it is large.
     pub fn capacity(mut self, calls: usize) -> Self {
         self.settings.capacity = calls.max(1);
         self
@@ -359,9 +359,9 @@ impl Client {
             client: self.clone(),
             queue_url: queue_url.into(),
             settings: Settings {
-                linger: DEFAULT_BATCHER_LINGER,
-                concurrency: DEFAULT_BATCHER_CONCURRENCY,
-                capacity: DEFAULT_BATCHER_CAPACITY,
+                linger: BatcherBuilder::DEFAULT_LINGER,
+                concurrency: BatcherBuilder::DEFAULT_CONCURRENCY,
+                capacity: BatcherBuilder::DEFAULT_CAPACITY,
                 request_time: None,
             },
         }

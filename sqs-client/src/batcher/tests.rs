@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::*;
 use crate::batch::BatchLimit;
 use crate::batcher::gate::Gate;
 use crate::batcher::queue::{Call, Queue, Reply};
-use super::*;
 use crate::error::ErrorKind;
 use crate::limits;
 
@@ -28,8 +28,8 @@ impl Server {
     fn lane(settings: impl FnOnce(&mut Settings), ordered: bool) -> (Arc<Self>, Arc<Sends>) {
         let mut all = Settings {
             linger: LINGER,
-            concurrency: DEFAULT_BATCHER_CONCURRENCY,
-            capacity: DEFAULT_BATCHER_CAPACITY,
+            concurrency: BatcherBuilder::DEFAULT_CONCURRENCY,
+            capacity: BatcherBuilder::DEFAULT_CAPACITY,
             request_time: None,
         };
         settings(&mut all);
@@ -217,7 +217,7 @@ async fn calls_and_bytes_that_are_held_are_bounded() {
         |settings| (settings.capacity, settings.linger) = (4, Duration::MAX),
         false,
     );
-    let large = "x".repeat(2 * BATCHER_PLACE_BYTES);
+    let large = "x".repeat(2 * BatcherBuilder::SLOT_BYTES);
     let mut first = Box::pin(lane.call(large.as_str().into()));
     let mut second = Box::pin(lane.call("small".into()));
     let mut third = Box::pin(lane.call("one too many".into()));
@@ -227,7 +227,7 @@ async fn calls_and_bytes_that_are_held_are_bounded() {
         assert!(first.await.is_ok() && second.await.is_ok() && third.await.is_ok());
     });
     // Larger than all places together, it has them all.
-    let all = lane.call("x".repeat(5 * BATCHER_PLACE_BYTES).into());
+    let all = lane.call("x".repeat(5 * BatcherBuilder::SLOT_BYTES).into());
     assert!(tokio::join!(all, lane.flush()).0.is_ok());
 }
 
@@ -294,10 +294,10 @@ async fn a_shutdown_waits_for_the_first_poll_within_a_bound() {
     let dropped = lane.call("dropped".into());
     let begin = Instant::now();
     tokio::join!(lane.shutdown(), async {
-        sleep(BATCHER_SHUTDOWN_GRACE / 2).await;
+        sleep(Batcher::UNPOLLED_TIMEOUT / 2).await;
         drop(dropped);
     });
-    assert!(begin.elapsed().abs_diff(BATCHER_SHUTDOWN_GRACE) <= Duration::from_millis(2));
+    assert!(begin.elapsed().abs_diff(Batcher::UNPOLLED_TIMEOUT) <= Duration::from_millis(2));
     let error = never_polled.await.unwrap_err();
     assert!(error.kind() == ErrorKind::Closed && !error.may_have_been_sent());
     let begin = Instant::now();

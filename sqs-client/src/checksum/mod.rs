@@ -177,7 +177,7 @@ mod tests {
             body: (*body).to_owned(),
             md5_of_body: md5.map(str::to_owned),
             md5_of_message_attributes: None,
-            attributes: crate::MessageSystemAttributes::default(),
+            attributes: crate::types::MessageSystemAttributes::default(),
             message_attributes: Attributes::new(),
         };
         bodies.iter().enumerate().map(message).collect()

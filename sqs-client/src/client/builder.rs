@@ -18,26 +18,14 @@ use crate::random::Ambient;
 use crate::retry::{RetryPolicy, RetryQuota};
 use crate::types::OutgoingMessage;
 
-/// Longest that a connection may take to be made, unless set otherwise.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longest that one attempt may take beyond the wait that a receive asks for, unless set otherwise.
-pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Longest answer that is read, unless set otherwise: 10 messages of 1 MiB, every byte escaped as six.
-pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
-
-/// Most values that a response may have: elements of lists, entries of maps and members in JSON, elements in XML. So
-/// reading a response takes at most 64 MiB of memory beyond a few times its length.
-pub const MAX_RESPONSE_VALUES: usize = 100_000;
-
 /// Settings for a [`Client`].
 ///
 /// Required is a region or an endpoint. Credentials are [`DefaultCredentials`] unless given.
 ///
 /// ```
 /// use std::time::Duration;
-/// use sqs_client::{Client, Credentials, Protocol, RetryPolicy};
+/// use sqs_client::{Client, Credentials, Protocol};
+/// use sqs_client::client::RetryPolicy;
 ///
 /// # fn main() -> Result<(), sqs_client::Error> {
 /// let client = Client::builder()
@@ -76,13 +64,13 @@ impl Default for ClientBuilder {
             credentials: Arc::new(DefaultCredentials::new()),
             protocol: Protocol::default(),
             retry: RetryPolicy::standard(),
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             root_certificates: Vec::new(),
             proxy: Proxy::default(),
             http_client: None,
-            attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
+            attempt_timeout: Self::DEFAULT_ATTEMPT_TIMEOUT,
             operation_timeout: None,
-            max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+            max_response_bytes: Self::DEFAULT_MAX_RESPONSE_BYTES,
             verify_checksums: true,
             max_batch_bytes: limits::MAX_MESSAGE_BYTES,
             send_hooks: SendHooks::default(),
@@ -92,6 +80,24 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
+    /// The largest difference between a server's clock and this machine's that the client corrects: 100 years.
+    ///
+    /// That is enough for a machine whose clock starts in 1970. A refusal with a `Date` beyond it changes nothing.
+    pub const MAX_CLOCK_OFFSET: Duration = crate::clock::MAX_OFFSET;
+
+    /// Longest that a connection may take to be made, unless set otherwise.
+    pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Longest that one attempt may take beyond the wait that a receive asks for, unless set otherwise.
+    pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// Longest answer that is read, unless set otherwise: 10 messages of 1 MiB, every byte escaped as six.
+    pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+
+    /// Most values that a response may have: elements of lists, entries of maps and members in JSON, elements in XML. So
+    /// reading a response takes at most 64 MiB of memory beyond a few times its length.
+    pub const MAX_RESPONSE_VALUES: usize = crate::protocol::MAX_VALUES;
+
     /// The environment's settings: `AWS_REGION` or `AWS_DEFAULT_REGION`; `AWS_ENDPOINT_URL_SQS` or
     /// `AWS_ENDPOINT_URL`; `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, `true` or not; [`DefaultCredentials`].
     /// A variable that is empty is not set.
@@ -184,7 +190,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds the time to connect; [`DEFAULT_CONNECT_TIMEOUT`] unless set otherwise.
+    /// Bounds the time to connect; [`DEFAULT_CONNECT_TIMEOUT`](crate::ClientBuilder::DEFAULT_CONNECT_TIMEOUT) unless set otherwise.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -220,7 +226,7 @@ impl ClientBuilder {
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let http = sqs_client::http_client_builder()?
+    /// let http = sqs_client::client::http_client_builder()?
     ///     .retry(reqwest::retry::never())
     ///     .pool_idle_timeout(std::time::Duration::from_secs(20))
     ///     .build()?;
@@ -233,7 +239,7 @@ impl ClientBuilder {
     }
 
     /// Bounds the time of one attempt, from connecting to the answer's last byte; what a receive asks the server to
-    /// wait comes on top. [`DEFAULT_ATTEMPT_TIMEOUT`] unless set otherwise.
+    /// wait comes on top. [`DEFAULT_ATTEMPT_TIMEOUT`](crate::ClientBuilder::DEFAULT_ATTEMPT_TIMEOUT) unless set otherwise.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
@@ -245,8 +251,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds the length of a response. Default: [`DEFAULT_MAX_RESPONSE_BYTES`]. Whatever its length, a response may have
-    /// at most [`MAX_RESPONSE_VALUES`] values.
+    /// Bounds the length of a response. Default: [`DEFAULT_MAX_RESPONSE_BYTES`](crate::ClientBuilder::DEFAULT_MAX_RESPONSE_BYTES). Whatever its length, a response may have
+    /// at most [`MAX_RESPONSE_VALUES`](crate::ClientBuilder::MAX_RESPONSE_VALUES) values.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
         self
@@ -256,7 +262,7 @@ impl ClientBuilder {
     /// is longer travels alone. Default: 1 MiB ([`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES)). Range: up to
     /// that.
     ///
-    /// Servers that limit a batch to less work without this setting: see [`Batches`](crate::Batches). It saves the
+    /// Servers that limit a batch to less work without this setting: see [`Batches`](crate::batch::Batches). It saves the
     /// requests that they refuse at first.
     pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
         self.max_batch_bytes = bytes;
@@ -277,7 +283,7 @@ impl ClientBuilder {
     /// for one. What it leaves is checked and sent. Hooks are called in the order in which they were added. They do not see
     /// messages that a consumer sends on as they were received, such as those for its poison queue.
     ///
-    /// What should be around the handling of messages goes to `Consumer::around`.
+    /// What should be around the handling of messages goes to `Consumer::wrap_handler`.
     ///
     /// ```
     /// # fn main() -> Result<(), sqs_client::Error> {
@@ -299,7 +305,8 @@ impl ClientBuilder {
     /// ```
     /// # fn current_traceparent() -> Option<String> { None }
     /// # fn main() -> Result<(), sqs_client::Error> {
-    /// use sqs_client::{Client, TraceCarrier};
+    /// use sqs_client::Client;
+    /// use sqs_client::client::TraceCarrier;
     ///
     /// let carrier = TraceCarrier::MessageAttribute("traceparent".into());
     /// let client = Client::builder().region("eu-west-1").propagate_trace(carrier, current_traceparent).build()?;
@@ -320,7 +327,7 @@ impl ClientBuilder {
     /// Replaces the wall clock that requests are signed by, for simulations. Default: the system's clock.
     ///
     /// After a refusal that says that the clock is off, the client signs with the server's time, up to
-    /// [`MAX_CLOCK_OFFSET`](crate::MAX_CLOCK_OFFSET) from this clock.
+    /// [`MAX_CLOCK_OFFSET`](crate::ClientBuilder::MAX_CLOCK_OFFSET) from this clock.
     pub fn time_source(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         self.ambient = self.ambient.with_clock(now);
         self

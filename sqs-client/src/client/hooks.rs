@@ -33,7 +33,8 @@ impl fmt::Debug for SendHooks {
 /// Where in a message the trace is named that it belongs to.
 ///
 /// ```
-/// use sqs_client::{OutgoingMessage, TraceCarrier};
+/// use sqs_client::OutgoingMessage;
+/// use sqs_client::client::TraceCarrier;
 ///
 /// let carrier = TraceCarrier::MessageAttribute("traceparent".into());
 /// let mut message = OutgoingMessage::new("hello");

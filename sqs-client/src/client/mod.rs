@@ -4,6 +4,13 @@ pub(crate) mod builder;
 pub(crate) mod erased;
 pub(crate) mod hooks;
 
+pub use crate::http::transport::http_client_builder;
+pub use crate::protocol::Protocol;
+pub use crate::request::Request;
+pub use crate::retry::RetryPolicy;
+pub use builder::ClientBuilder;
+pub use hooks::TraceCarrier;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +19,10 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::batch::{BatchLimit, BatchLimits};
-use crate::client::builder::ClientBuilder;
 use crate::client::erased::{Success, Task, Typed};
 use crate::client::hooks::SendHooks;
 use crate::clock::Clock;
-use crate::credentials::{CREDENTIALS_TIMEOUT, Credentials, CredentialsCache};
+use crate::credentials::{Credentials, CredentialsCache};
 use crate::error::Error;
 use crate::http::endpoint::{Endpoint, Target};
 use crate::http::signer::{Signer, Unsigned};
@@ -24,8 +30,7 @@ use crate::http::transport::Transport;
 use crate::operation::Operation;
 use crate::protocol::{Negotiation, Wire};
 use crate::random::Ambient;
-use crate::request::Request;
-use crate::retry::{Attempts, Next, RetryPolicy, RetryQuota};
+use crate::retry::{Attempts, Next, RetryQuota};
 use crate::telemetry;
 use crate::types::OutgoingMessage;
 
@@ -303,7 +308,7 @@ impl Inner {
         let Some(used) = used.filter(|_| error.rejects_credentials()) else {
             return false;
         };
-        let time = call.within_deadline(CREDENTIALS_TIMEOUT);
+        let time = call.within_deadline(CredentialsCache::FETCH_TIMEOUT);
         tokio::time::timeout(time, self.credentials.replace(used))
             .await
             .unwrap_or(false)

@@ -289,11 +289,10 @@ impl Delivery {
     /// Returns the message by the consumer's [backoff](crate::consumer::Consumer::backoff): the more often it was handled, the
     /// longer it waits.
     ///
-    /// On a FIFO queue it is first retried in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times: it stays in flight, and
+    /// On a FIFO queue it is first retried in place, [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times: it stays in flight, and
     /// a new delivery brings it after the backoff. A message that was [taken](Self::take_message), that shares its turn
     /// with [others](Self::take_behind), or whose lease is lost goes to the queue at once.
     ///
-    /// [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`]: crate::DEFAULT_CONSUMER_RETRIES_IN_PLACE
     ///
     /// # Errors
     ///

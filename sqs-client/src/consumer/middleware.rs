@@ -13,7 +13,7 @@ use crate::credentials::BoxFuture;
 /// How the handling of a message ended. Only [`Done`](Self::Done) acknowledges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Handled {
+pub enum HandlerOutcome {
     /// By `Ok`.
     Done,
     /// By `Err`.
@@ -24,7 +24,7 @@ pub enum Handled {
     TimedOut,
 }
 
-impl Handled {
+impl HandlerOutcome {
     /// `error.type` of the span, where it failed.
     pub(super) fn error(self) -> Option<&'static str> {
         match self {
@@ -37,9 +37,9 @@ impl Handled {
 }
 
 /// The handling of a message, to be awaited.
-pub type Handling = BoxFuture<'static, Handled>;
+pub type HandlerFuture = BoxFuture<'static, HandlerOutcome>;
 
-type Hook = dyn Fn(Delivery, Handling) -> Handling + Send + Sync;
+type Hook = dyn Fn(Delivery, HandlerFuture) -> HandlerFuture + Send + Sync;
 
 /// The hooks, the outermost first.
 #[derive(Clone, Default)]
@@ -48,8 +48,8 @@ pub(super) struct Around(Vec<Arc<Hook>>);
 impl Around {
     pub(super) fn add<H, F>(&mut self, hook: H)
     where
-        H: Fn(Delivery, Handling) -> F + Send + Sync + 'static,
-        F: Future<Output = Handled> + Send + 'static,
+        H: Fn(Delivery, HandlerFuture) -> F + Send + Sync + 'static,
+        F: Future<Output = HandlerOutcome> + Send + 'static,
     {
         self.0
             .push(Arc::new(move |delivery, handling| Box::pin(hook(delivery, handling))));
@@ -61,18 +61,18 @@ impl Around {
     pub(super) fn wrap(
         &self,
         delivery: &Delivery,
-        handling: impl Future<Output = Handled> + Send + 'static,
-    ) -> impl Future<Output = Handled> {
+        handling: impl Future<Output = HandlerOutcome> + Send + 'static,
+    ) -> impl Future<Output = HandlerOutcome> {
         if self.0.is_empty() {
             return Either::Left(handling);
         }
-        let innermost: Handling = Box::pin(handling);
+        let innermost: HandlerFuture = Box::pin(handling);
         let hooked = async {
             let around = |inner, hook: &Arc<Hook>| hook(delivery.clone(), inner);
             self.0.iter().rev().fold(innermost, around).await
         };
         let contained = AssertUnwindSafe(hooked).catch_unwind();
-        Either::Right(contained.map(|handled| handled.unwrap_or(Handled::Panicked)))
+        Either::Right(contained.map(|handled| handled.unwrap_or(HandlerOutcome::Panicked)))
     }
 }
 

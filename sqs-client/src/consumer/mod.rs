@@ -34,13 +34,9 @@ use crate::{limits, validate};
 
 pub use deliveries::Deliveries;
 pub use delivery::{AckOutcome, Delivery};
+#[doc(hidden)]
 pub use lease::{LEASE_MARGIN, Lease};
-pub use middleware::{Handled, Handling};
-pub use settings::{
-    DEFAULT_CONSUMER_ACK_LINGER, DEFAULT_CONSUMER_BACKOFF, DEFAULT_CONSUMER_CONCURRENCY, DEFAULT_CONSUMER_GRACE,
-    DEFAULT_CONSUMER_POLL_GRACE, DEFAULT_CONSUMER_REFUSAL_TIMEOUT, DEFAULT_CONSUMER_RETRIES_IN_PLACE,
-    DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
-};
+pub use middleware::{HandlerFuture, HandlerOutcome};
 
 /// A consumer of a queue that is being put together: see [`Client::consumer`].
 ///
@@ -72,7 +68,7 @@ pub use settings::{
 /// dead-letter queue by that count. On a FIFO queue, a receive brings up to 10 messages of a group. If all of them went
 /// back whenever the first fails, those behind it would reach the dead-letter queue without ever being handled.
 ///
-/// A message that failed is therefore handled again in place, [`DEFAULT_CONSUMER_RETRIES_IN_PLACE`] times. It stays in
+/// A message that failed is therefore handled again in place, [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in
 /// flight while its [backoff](Self::backoff) runs. After that it is returned to the queue alone, and those behind it stay
 /// in flight. SQS yields the messages of a group in order, up to the first one that is in flight, so the message comes
 /// again by itself. Its count grows, and theirs do not. With a `maxReceiveCount` of 3 it is handled 9 times.
@@ -91,7 +87,7 @@ pub use settings::{
 /// Every restart, crash and lost lease costs a waiting message a receive, too. Set `maxReceiveCount` well above the number
 /// of restarts that a message may wait through.
 ///
-/// [`poison_queue`](Self::poison_queue) and [`poison_hook`](Self::poison_hook) count retries in place, too: see
+/// [`move_poison_to`](Self::move_poison_to) and [`on_poison`](Self::on_poison) count retries in place, too: see
 /// [`Delivery::handling_count`].
 ///
 /// ```no_run
@@ -103,7 +99,7 @@ pub use settings::{
 ///     .consumer(queue)
 ///     .concurrency(16)
 ///     .handler_timeout(Duration::from_secs(300))
-///     .poison_queue(5, "https://sqs.eu-west-1.amazonaws.com/123456789012/poison")
+///     .move_poison_to(5, "https://sqs.eu-west-1.amazonaws.com/123456789012/poison")
 ///     .run(tokio::signal::ctrl_c(), |delivery| async move { handle(&delivery.message().body).await })
 ///     .await
 /// # }
@@ -117,6 +113,36 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// The default time for which a failed message stays hidden after its first failure.
+    pub const DEFAULT_BACKOFF_BASE: Duration = settings::BACKOFF_BASE;
+
+    /// The default maximum of the time for which a failed message stays hidden.
+    pub const DEFAULT_BACKOFF_MAX: Duration = settings::BACKOFF_MAX;
+
+    /// The default number of messages that a consumer handles at a time.
+    pub const DEFAULT_CONCURRENCY: usize = settings::CONCURRENCY;
+
+    /// The default visibility timeout that a consumer asks for with each receive and extension.
+    pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = settings::VISIBILITY_TIMEOUT;
+
+    /// The default time in which a consumer comes to its end.
+    pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = settings::SHUTDOWN_TIMEOUT;
+
+    /// The default time for which a poll may go on that is open at the end: see
+    /// [`Consumer::poll_shutdown_timeout`](crate::Consumer::poll_shutdown_timeout).
+    pub const DEFAULT_POLL_SHUTDOWN_TIMEOUT: Duration = settings::POLL_SHUTDOWN_TIMEOUT;
+
+    /// How long refusals of polls may last before they end a consumer. Default of
+    /// [`Consumer::refusal_timeout`](crate::Consumer::refusal_timeout).
+    pub const DEFAULT_REFUSAL_TIMEOUT: Duration = settings::REFUSAL_TIMEOUT;
+
+    /// The number of times that a message of a FIFO queue is handled again after a failure, before it is returned to the
+    /// queue.
+    pub const DEFAULT_RETRIES_IN_PLACE: u32 = settings::RETRIES_IN_PLACE;
+
+    /// The default time for which an acknowledgement waits for others to share its request.
+    pub const DEFAULT_ACK_LINGER: Duration = settings::ACK_LINGER;
+
     fn new(client: Client, queue_url: String) -> Self {
         Self {
             client,
@@ -125,7 +151,7 @@ impl Consumer {
         }
     }
 
-    /// How many messages are handled at a time, at least 1; [`DEFAULT_CONSUMER_CONCURRENCY`] unless set.
+    /// How many messages are handled at a time, at least 1; [`DEFAULT_CONCURRENCY`](crate::Consumer::DEFAULT_CONCURRENCY) unless set.
     pub fn concurrency(mut self, messages: usize) -> Self {
         self.settings.concurrency = messages.max(1);
         self
@@ -136,7 +162,7 @@ impl Consumer {
     /// Fewer wait where handling takes long: no more than are handled within half of a visibility timeout, by the
     /// average so far.
     ///
-    /// Handled, waiting and being settled, no more messages are in flight than this and the concurrency together. On a
+    /// HandlerOutcome, waiting and being settled, no more messages are in flight than this and the concurrency together. On a
     /// FIFO queue, as many again may wait for messages that failed.
     pub fn prefetch(mut self, messages: usize) -> Self {
         self.settings.prefetch = Some(messages);
@@ -158,7 +184,7 @@ impl Consumer {
     }
 
     /// For how long each receive and each extension hides a message: 1 s–12 h, in whole seconds (a fraction counts as
-    /// one); [`DEFAULT_CONSUMER_VISIBILITY_TIMEOUT`] unless set. So long it takes until another consumer gets what this
+    /// one); [`DEFAULT_VISIBILITY_TIMEOUT`](crate::Consumer::DEFAULT_VISIBILITY_TIMEOUT) unless set. So long it takes until another consumer gets what this
     /// one held when it was killed.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.settings.visibility_timeout = timeout;
@@ -179,31 +205,31 @@ impl Consumer {
         self
     }
 
-    /// How long [`run`](Self::run) may take to come to its end; [`DEFAULT_CONSUMER_GRACE`] unless set.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.settings.grace = grace;
+    /// How long [`run`](Self::run) may take to come to its end; [`DEFAULT_SHUTDOWN_TIMEOUT`](crate::Consumer::DEFAULT_SHUTDOWN_TIMEOUT) unless set.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.shutdown_timeout = timeout;
         self
     }
 
     /// Sets how long a poll that is open at the end of [`run`](Self::run) may go on before it is dropped. A longer time
     /// strands fewer messages: what SQS has sent into a dropped poll stays in flight for one visibility timeout.
-    /// Default: [`DEFAULT_CONSUMER_POLL_GRACE`].
-    pub fn poll_grace(mut self, grace: Duration) -> Self {
-        self.settings.poll_grace = grace;
+    /// Default: [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](crate::Consumer::DEFAULT_POLL_SHUTDOWN_TIMEOUT).
+    pub fn poll_shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.poll_shutdown_timeout = timeout;
         self
     }
 
     /// Sets how long SQS may refuse all polls before the consumer ends with the error. A refusal names what someone has
     /// to change: no such queue, no permission, unknown keys, a disabled KMS key. Until then the consumer goes on polling,
     /// so that it survives a queue's re-creation or a policy's correction. Zero ends it with the first refusal.
-    /// Default: [`DEFAULT_CONSUMER_REFUSAL_TIMEOUT`].
+    /// Default: [`DEFAULT_REFUSAL_TIMEOUT`](crate::Consumer::DEFAULT_REFUSAL_TIMEOUT).
     pub fn refusal_timeout(mut self, timeout: Duration) -> Self {
         self.settings.refusal_timeout = timeout;
         self
     }
 
     /// How long an acknowledgement waits for others to share its request, while there are fewer than 10;
-    /// [`DEFAULT_CONSUMER_ACK_LINGER`] unless set. At most an eighth of the visibility timeout, as extensions linger too.
+    /// [`DEFAULT_ACK_LINGER`](crate::Consumer::DEFAULT_ACK_LINGER) unless set. At most an eighth of the visibility timeout, as extensions linger too.
     pub fn ack_linger(mut self, linger: Duration) -> Self {
         self.settings.ack_linger = linger;
         self
@@ -211,7 +237,7 @@ impl Consumer {
 
     /// Sets the time for which a message waits after its handling failed. It is a random part of a bound that is `base` at
     /// first and doubles with every receive and every retry in place since the last one, up to `max`. Zero shows the message
-    /// again at once. Default: [`DEFAULT_CONSUMER_BACKOFF`].
+    /// again at once. Default: [`DEFAULT_BACKOFF_BASE`](Self::DEFAULT_BACKOFF_BASE) and [`DEFAULT_BACKOFF_MAX`](Self::DEFAULT_BACKOFF_MAX).
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self
@@ -225,7 +251,7 @@ impl Consumer {
     }
 
     /// Asks for the message attributes of these names only; `prefix.*` stands for all that begin so. All unless set, and
-    /// with a [`poison_queue`](Self::poison_queue), which gets messages whole.
+    /// with a [`move_poison_to`](Self::move_poison_to), which gets messages whole.
     pub fn message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.message_attribute_names = names.into_iter().map(Into::into).collect();
         self
@@ -256,14 +282,14 @@ impl Consumer {
     ///
     /// The count has the receives of messages that waited through a restart in it, as a redrive policy's has. For
     /// [`run`](Self::run) only.
-    pub fn poison_queue(mut self, max_handlings: u32, queue_url: impl Into<String>) -> Self {
+    pub fn move_poison_to(mut self, max_handlings: u32, queue_url: impl Into<String>) -> Self {
         self.settings.poison = Some(Poison::queue(max_handlings, self.client.clone(), queue_url.into()));
         self
     }
 
     /// Gives messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this handler. Its `Ok`
     /// deletes them, and its `Err` returns them to the queue. For [`run`](Self::run) only.
-    pub fn poison_hook<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self
+    pub fn on_poison<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -280,7 +306,7 @@ impl Consumer {
     ///
     /// ```no_run
     /// # async fn f(consumer: sqs_client::Consumer) -> Result<(), sqs_client::Error> {
-    /// use sqs_client::TraceCarrier;
+    /// use sqs_client::client::TraceCarrier;
     ///
     /// let consumer = consumer.around(|delivery, handling| async move {
     ///     if let Some(trace) = TraceCarrier::AwsTraceHeader.extract(delivery.message()) {
@@ -290,10 +316,10 @@ impl Consumer {
     /// });
     /// # Ok(()) }
     /// ```
-    pub fn around<H, F>(mut self, hook: H) -> Self
+    pub fn wrap_handler<H, F>(mut self, hook: H) -> Self
     where
-        H: Fn(Delivery, Handling) -> F + Send + Sync + 'static,
-        F: Future<Output = Handled> + Send + 'static,
+        H: Fn(Delivery, HandlerFuture) -> F + Send + Sync + 'static,
+        F: Future<Output = HandlerOutcome> + Send + 'static,
     {
         self.settings.around.add(hook);
         self
@@ -312,8 +338,8 @@ impl Consumer {
     /// # The end
     ///
     /// After `shutdown` no poll begins, and what waits for a handler is returned to the queue. An open poll has the
-    /// [poll grace](Self::poll_grace) to end, and what it brings is returned; then it is dropped, which may strand what SQS
-    /// has just sent for one visibility timeout. Handlers and their acknowledgements have the [grace](Self::grace) to
+    /// [poll grace](Self::poll_shutdown_timeout) to end, and what it brings is returned; then it is dropped, which may strand what SQS
+    /// has just sent for one visibility timeout. Handlers and their acknowledgements have the [shutdown timeout](Self::shutdown_timeout) to
     /// end, less up to a second that is kept for returning what aborted handlers held.
     ///
     /// # Errors

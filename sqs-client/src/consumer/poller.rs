@@ -38,7 +38,10 @@ pub(super) async fn poll(shared: Arc<Shared>) {
     }
     let all = async { while polls.join_next().await.is_some() {} };
     // What waits is returned after that, within the grace.
-    let moment = shared.settings.poll_grace.min(shared.settings.grace / 2);
+    let moment = shared
+        .settings
+        .poll_shutdown_timeout
+        .min(shared.settings.shutdown_timeout / 2);
     if tokio::time::timeout(moment, all).await.is_err() {
         polls.shutdown().await;
     }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::batcher::Batcher;
 use crate::client::Client;
-use crate::consumer::{DEFAULT_CONSUMER_ACK_LINGER, Settings, lease};
+use crate::consumer::{Consumer, Settings, lease};
 use crate::error::{Error, ErrorCode};
 
 /// An extension may take this part of a lease: it is sent at half of the lease or before, and is of no use after its end.
@@ -41,7 +41,7 @@ impl Requests {
             settle: batcher.clone().linger(settings.ack_linger).build(),
             // A keeper's round asks for all extensions at once, so they need not wait for company.
             extend: batcher
-                .linger(settings.ack_linger.min(DEFAULT_CONSUMER_ACK_LINGER))
+                .linger(settings.ack_linger.min(Consumer::DEFAULT_ACK_LINGER))
                 .request_time(extension_time)
                 .build(),
             extension_time,

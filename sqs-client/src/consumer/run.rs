@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::consumer::delivery::{AckOutcome, Delivery};
-use crate::consumer::middleware::Handled;
+use crate::consumer::middleware::HandlerOutcome;
 use crate::consumer::telemetry;
 use crate::consumer::{Consumer, Settings};
 use crate::error::Error;
@@ -84,7 +84,7 @@ where
 
     deliveries.stop();
     // Nothing is held for longer; a grace without end would pass the end of time.
-    let grace = settings.grace.min(limits::MAX_VISIBILITY_TIMEOUT);
+    let grace = settings.shutdown_timeout.min(limits::MAX_VISIBILITY_TIMEOUT);
     let deadline = Instant::now() + grace;
     let release = MAX_RELEASE_TIME.min(grace / 10);
     let all = async { while handlers.join_next().await.is_some() {} };
@@ -115,7 +115,7 @@ where
     if delivery.is_settled() || delivery.was_set_aside() {
         return;
     }
-    if handled == Handled::Done {
+    if handled == HandlerOutcome::Done {
         acknowledge(&delivery).await;
     } else if let Err(error) = delivery.nack_with_backoff().await {
         // Dropping it returns it once more.
@@ -124,7 +124,7 @@ where
 }
 
 /// The handler, which can neither take the consumer down nor take for ever.
-async fn contained<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<Settings>) -> Handled
+async fn contained<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<Settings>) -> HandlerOutcome
 where
     H: Fn(Delivery) -> F,
     F: Future<Output = Result<(), E>>,
@@ -138,15 +138,15 @@ where
     };
     let handling = AssertUnwindSafe(handling).catch_unwind();
     match tokio::time::timeout(settings.handler_timeout, handling).await {
-        Ok(Ok(Ok(()))) => Handled::Done,
-        Ok(Ok(Err(()))) => Handled::Failed,
+        Ok(Ok(Ok(()))) => HandlerOutcome::Done,
+        Ok(Ok(Err(()))) => HandlerOutcome::Failed,
         Ok(Err(_panic)) => {
             tracing::error!("the handler panicked");
-            Handled::Panicked
+            HandlerOutcome::Panicked
         }
         Err(_elapsed) => {
             tracing::warn!("the handler took too long");
-            Handled::TimedOut
+            HandlerOutcome::TimedOut
         }
     }
 }

@@ -8,25 +8,15 @@ use crate::limits;
 use crate::operation::is_fifo;
 use crate::types::MessageSystemAttributeName;
 
-/// The default number of messages that a consumer handles at a time.
-pub const DEFAULT_CONSUMER_CONCURRENCY: usize = 10;
-/// The default visibility timeout that a consumer asks for with each receive and extension.
-pub const DEFAULT_CONSUMER_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The default time in which a consumer comes to its end.
-pub const DEFAULT_CONSUMER_GRACE: Duration = Duration::from_secs(30);
-/// The default time for which a poll may go on that is open at the end: see
-/// [`Consumer::poll_grace`](crate::Consumer::poll_grace).
-pub const DEFAULT_CONSUMER_POLL_GRACE: Duration = Duration::from_secs(1);
-/// How long refusals of polls may last before they end a consumer. Default of
-/// [`Consumer::refusal_timeout`](crate::Consumer::refusal_timeout).
-pub const DEFAULT_CONSUMER_REFUSAL_TIMEOUT: Duration = Duration::from_secs(300);
-/// The number of times that a message of a FIFO queue is handled again after a failure, before it is returned to the
-/// queue.
-pub const DEFAULT_CONSUMER_RETRIES_IN_PLACE: u32 = 2;
-/// The default time for which an acknowledgement waits for others to share its request.
-pub const DEFAULT_CONSUMER_ACK_LINGER: Duration = Duration::from_millis(5);
-/// The default bounds of the time for which a failed message stays hidden: after its first failure, and after any.
-pub const DEFAULT_CONSUMER_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+pub(crate) const CONCURRENCY: usize = 10;
+pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const POLL_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const REFUSAL_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const RETRIES_IN_PLACE: u32 = 2;
+pub(crate) const ACK_LINGER: Duration = Duration::from_millis(5);
+pub(crate) const BACKOFF_BASE: Duration = Duration::from_secs(1);
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(300);
 /// The default maximum number of polls that a consumer has under way.
 const MAX_DEFAULT_POLLERS: usize = 8;
 
@@ -40,8 +30,8 @@ pub(super) struct Settings {
     pub(super) visibility_timeout: Duration,
     pub(super) wait_time: Duration,
     pub(super) handler_timeout: Duration,
-    pub(super) grace: Duration,
-    pub(super) poll_grace: Duration,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) poll_shutdown_timeout: Duration,
     pub(super) refusal_timeout: Duration,
     pub(super) retries_in_place: u32,
     pub(super) ack_linger: Duration,
@@ -57,19 +47,19 @@ impl Settings {
     pub(super) fn new(queue_url: &str) -> Self {
         Self {
             ordered: is_fifo(queue_url),
-            concurrency: DEFAULT_CONSUMER_CONCURRENCY,
+            concurrency: CONCURRENCY,
             min_receive: 1,
             prefetch: None,
             pollers: None,
-            visibility_timeout: DEFAULT_CONSUMER_VISIBILITY_TIMEOUT,
+            visibility_timeout: VISIBILITY_TIMEOUT,
             wait_time: limits::MAX_WAIT_TIME,
             handler_timeout: limits::MAX_VISIBILITY_TIMEOUT,
-            grace: DEFAULT_CONSUMER_GRACE,
-            poll_grace: DEFAULT_CONSUMER_POLL_GRACE,
-            refusal_timeout: DEFAULT_CONSUMER_REFUSAL_TIMEOUT,
-            retries_in_place: DEFAULT_CONSUMER_RETRIES_IN_PLACE,
-            ack_linger: DEFAULT_CONSUMER_ACK_LINGER,
-            backoff: DEFAULT_CONSUMER_BACKOFF,
+            shutdown_timeout: SHUTDOWN_TIMEOUT,
+            poll_shutdown_timeout: POLL_SHUTDOWN_TIMEOUT,
+            refusal_timeout: REFUSAL_TIMEOUT,
+            retries_in_place: RETRIES_IN_PLACE,
+            ack_linger: ACK_LINGER,
+            backoff: (BACKOFF_BASE, BACKOFF_MAX),
             message_attribute_names: vec!["All".to_owned()],
             extra_message_attribute_names: Vec::new(),
             system_attribute_names: Vec::new(),

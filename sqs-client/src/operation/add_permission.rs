@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Lets other accounts use a queue: the input of [`Client::add_permission`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Client;
+use crate::client::Request;
 use crate::operation::operation;
 use crate::types::lenient;
-use crate::{Client, Request};
 
 /// Stops a message move task: the input of [`Client::cancel_message_move_task`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

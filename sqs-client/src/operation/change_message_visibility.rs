@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::always_seconds;
-use crate::{Client, Error, Request, limits, validate};
+use crate::{Client, Error, limits, validate};
 
 /// Changes how long a received message stays hidden: the input of [`Client::change_message_visibility`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
 use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, ChangeMessageVisibilityBatchEntry};
-use crate::{Client, Error, Request, limits, validate};
+use crate::{Client, Error, limits, validate};
 
 /// Changes how long up to 10 received messages stay hidden: the input of [`Client::change_message_visibility_batch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +50,7 @@ impl Client {
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
     /// use std::time::Duration;
-    /// use sqs_client::ChangeMessageVisibilityBatchEntry;
+    /// use sqs_client::types::ChangeMessageVisibilityBatchEntry;
     ///
     /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
     /// let entries = messages.iter().enumerate().map(|(i, message)| {

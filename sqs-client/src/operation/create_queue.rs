@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{is_fifo, operation};
 use crate::types::QueueAttributes;
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Creates a queue: the input of [`Client::create_queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

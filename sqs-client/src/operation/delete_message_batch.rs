@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
 use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, DeleteMessageBatchEntry};
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Deletes up to 10 received messages: the input of [`Client::delete_message_batch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +45,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
-    /// use sqs_client::DeleteMessageBatchEntry;
+    /// use sqs_client::types::DeleteMessageBatchEntry;
     ///
     /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
     /// let entries = messages.iter().enumerate().map(|(i, m)| DeleteMessageBatchEntry::new(i.to_string(), &m.receipt_handle));

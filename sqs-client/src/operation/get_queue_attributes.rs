@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Client;
+use crate::client::Request;
 use crate::operation::operation;
 use crate::types::{QueueAttributeName, QueueAttributes, lenient, parts};
-use crate::{Client, Request};
 
 /// Reads a queue's attributes: the input of [`Client::get_queue_attributes`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
-    /// use sqs_client::QueueAttributeName;
+    /// use sqs_client::types::QueueAttributeName;
     ///
     /// let attributes = client.get_queue_attributes(queue, [QueueAttributeName::All]).await?.attributes;
     /// println!("{:?} messages", attributes.approximate_number_of_messages);

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Client;
+use crate::client::Request;
 use crate::operation::operation;
-use crate::{Client, Request};
 
 /// Finds a queue's URL by its name: the input of [`Client::get_queue_url`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

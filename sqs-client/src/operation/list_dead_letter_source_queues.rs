@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
 use crate::operation::pages;
 use crate::types::lenient;
-use crate::{Client, Error, Request};
+use crate::{Client, Error};
 
 /// Lists the queues whose dead letters come to a queue: the input of [`Client::list_dead_letter_source_queues`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

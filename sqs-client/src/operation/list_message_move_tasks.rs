@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
 use crate::types::{MessageMoveTask, lenient};
-use crate::{Client, Error, Request, limits, validate};
+use crate::{Client, Error, limits, validate};
 
 /// Lists the latest tasks that move a queue's messages: the input of [`Client::list_message_move_tasks`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Client;
+use crate::client::Request;
 use crate::operation::operation;
 use crate::types::lenient;
-use crate::{Client, Request};
 
 /// Lists a queue's tags: the input of [`Client::list_queue_tags`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

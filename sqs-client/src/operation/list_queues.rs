@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
 use crate::operation::pages;
 use crate::types::lenient;
-use crate::{Client, Error, Request};
+use crate::{Client, Error};
 
 /// Lists the queues of the region: the input of [`Client::list_queues`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! The actions of the service: each is one file that holds its input, its output and its setters.
 //!
 //! An action's type is its input. [`Client`] has a method for each that begins a
-//! [`Request`](crate::Request); `.await` sends it.
+//! [`Request`](crate::client::Request); `.await` sends it.
 
 mod add_permission;
 mod cancel_message_move_task;

@@ -54,7 +54,7 @@ where
 /// The setters and the stream of an action whose list of queue URLs comes in pages.
 macro_rules! pages {
     ($operation:ident) => {
-        impl crate::Request<$operation> {
+        impl crate::client::Request<$operation> {
             /// Asks for at most so many queues in a page: 1–1,000. Without it SQS answers the first 1,000, and no token
             /// to go on with.
             pub fn max_results(mut self, max_results: u16) -> Self {

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Client;
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::{Client, Request};
 
 /// Deletes all messages of a queue: the input of [`Client::purge_queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::client::Request;
 use crate::operation::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName, RejectedMessage, bounded_id, lenient, parts};
-use crate::{Client, Error, Request, checksum, limits, validate};
+use crate::{Client, Error, checksum, limits, validate};
 
 /// Receives up to 10 messages: the input of [`Client::receive_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Takes a permission back: the input of [`Client::remove_permission`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

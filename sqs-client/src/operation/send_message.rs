@@ -1,10 +1,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checksum;
+use crate::client::Request;
 use crate::operation::operation;
 use crate::telemetry::Purpose;
 use crate::types::{OutgoingMessage, message_setters};
-use crate::{Client, Error, Request};
+use crate::{Client, Error};
 
 /// Sends one message: the input of [`Client::send_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
 use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry, bounded_id};
-use crate::{Client, Error, Request, checksum, limits, validate};
+use crate::{Client, Error, checksum, limits, validate};
 
 /// Sends up to 10 messages: the input of [`Client::send_message_batch`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
-    /// use sqs_client::SendMessageBatchEntry;
+    /// use sqs_client::types::SendMessageBatchEntry;
     ///
     /// let entries = ["a", "b"].map(|body| SendMessageBatchEntry::new(body, body));
     /// let sent = client.send_message_batch(queue, entries).await?;

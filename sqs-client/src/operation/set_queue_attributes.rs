@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 use crate::types::QueueAttributes;
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Changes a queue's attributes: the input of [`Client::set_queue_attributes`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,8 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {
-    /// use sqs_client::{QueueAttributes, RedrivePolicy};
+    /// use sqs_client::QueueAttributes;
+    /// use sqs_client::types::RedrivePolicy;
     ///
     /// let mut attributes = QueueAttributes::default();
     /// attributes.redrive_policy = Some(RedrivePolicy::new(dead_letters_arn, 5));

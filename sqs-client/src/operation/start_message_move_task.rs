@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::operation;
-use crate::{Client, Error, Request, limits, validate};
+use crate::{Client, Error, limits, validate};
 
 /// Begins to move a dead-letter queue's messages: the input of [`Client::start_message_move_task`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Adds tags to a queue: the input of [`Client::tag_queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::{Client, Error, Request, validate};
+use crate::{Client, Error, validate};
 
 /// Removes tags from a queue: the input of [`Client::untag_queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

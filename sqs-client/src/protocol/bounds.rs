@@ -1,18 +1,19 @@
 //! The bound on the values of a response.
 
-use crate::client::builder::MAX_RESPONSE_VALUES;
+/// The maximum number of values in a response.
+pub(crate) const MAX_VALUES: usize = 100_000;
 
 /// The values of shorter JSON are not counted: reading it takes little memory whatever they are.
 const COUNTED_ABOVE: usize = 1024 * 1024;
 
 /// Says that a response holds too much.
 pub(super) fn too_many_values() -> String {
-    format!("the response has more than {MAX_RESPONSE_VALUES} values")
+    format!("the response has more than {MAX_VALUES} values")
 }
 
 /// Returns `true` if reading this JSON could take far more memory than its length.
 pub(super) fn has_too_many_values(json: &[u8]) -> bool {
-    json.len() > COUNTED_ABOVE && values(json).nth(MAX_RESPONSE_VALUES).is_some()
+    json.len() > COUNTED_ABOVE && values(json).nth(MAX_VALUES).is_some()
 }
 
 /// Every character that a value follows: of each value in a list, map or structure there is one.
@@ -57,11 +58,7 @@ mod tests {
         assert!(!has_too_many_values(text.as_bytes()));
         let values = format!("[{}0]", "0,".repeat(COUNTED_ABOVE));
         assert!(has_too_many_values(values.as_bytes()));
-        let most = format!(
-            "[{}0{}]",
-            "0,".repeat(MAX_RESPONSE_VALUES - 1),
-            " ".repeat(COUNTED_ABOVE)
-        );
+        let most = format!("[{}0{}]", "0,".repeat(MAX_VALUES - 1), " ".repeat(COUNTED_ABOVE));
         assert!(!has_too_many_values(most.as_bytes()));
     }
 }

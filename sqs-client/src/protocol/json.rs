@@ -220,8 +220,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::OutgoingMessage;
     use crate::operation::{CreateQueue, SendMessageBatch};
-    use crate::{MessageAttributeValue, OutgoingMessage, SendMessageBatchEntry};
+    use crate::types::{MessageAttributeValue, SendMessageBatchEntry};
 
     fn encoded<T: Serialize>(input: &T) -> String {
         let mut out = Vec::new();

@@ -24,6 +24,7 @@ use http::HeaderMap;
 use crate::error::Error;
 use crate::operation::Operation;
 
+pub(crate) use bounds::MAX_VALUES;
 pub(crate) use negotiation::Negotiation;
 
 /// The wire protocol.

@@ -154,7 +154,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{MessageAttributeValue, OutgoingMessage, QueueAttributes, SendMessageBatchEntry, operation};
+    use crate::types::{MessageAttributeValue, SendMessageBatchEntry};
+    use crate::{OutgoingMessage, QueueAttributes, operation};
 
     fn form<T: serde::Serialize>(action: &'static str, input: &T) -> String {
         let json = serde_json::to_vec(input).unwrap();

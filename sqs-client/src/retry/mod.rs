@@ -32,7 +32,7 @@ pub(crate) enum RetryHint {
 ///
 /// ```
 /// use std::time::Duration;
-/// use sqs_client::RetryPolicy;
+/// use sqs_client::client::RetryPolicy;
 ///
 /// let patient = RetryPolicy::standard().max_attempts(8).max_delay(Duration::from_secs(60));
 /// let none = RetryPolicy::never();

@@ -10,10 +10,11 @@ use crate::types::text::AttributeText;
 /// Who may do what with a queue: the queue attribute `Policy`, JSON as AWS IAM writes it.
 ///
 /// The JSON is kept as it is, so that a policy of any form can be read and written back; [`statements`](Self::statements)
-/// reads it, and [`of`](Self::of) writes one.
+/// reads it, and [`of`](Self::new) writes one.
 ///
 /// ```
-/// use sqs_client::{AccessPolicy, PolicyStatement, QueueAttributes};
+/// use sqs_client::QueueAttributes;
+/// use sqs_client::types::{AccessPolicy, PolicyStatement};
 ///
 /// let queue = "arn:aws:sqs:eu-west-1:123456789012:orders";
 /// let topic = "arn:aws:sns:eu-west-1:123456789012:orders";
@@ -21,14 +22,14 @@ use crate::types::text::AttributeText;
 ///     .service("sns.amazonaws.com")
 ///     .condition("ArnEquals", "aws:SourceArn", topic);
 /// let mut attributes = QueueAttributes::default();
-/// attributes.policy = Some(AccessPolicy::of([statement]));
+/// attributes.policy = Some(AccessPolicy::new([statement]));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessPolicy(String);
 
 impl AccessPolicy {
     /// A policy of these statements, in the policy language's version `2012-10-17`.
-    pub fn of(statements: impl IntoIterator<Item = PolicyStatement>) -> Self {
+    pub fn new(statements: impl IntoIterator<Item = PolicyStatement>) -> Self {
         let document = Document {
             version: Some("2012-10-17".to_owned()),
             statement: statements.into_iter().collect(),
@@ -206,7 +207,7 @@ mod tests {
                 .accounts(["1", "2"])
                 .condition("Bool", "aws:SecureTransport", false),
         ];
-        let policy = AccessPolicy::of(statements.clone());
+        let policy = AccessPolicy::new(statements.clone());
         assert!(
             policy
                 .as_json()
@@ -219,7 +220,7 @@ mod tests {
     fn what_a_statement_does_not_say_is_not_added() {
         let json = r#"{"Statement":[{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"NotAction":"x","Resource":["q"]}]}"#;
         let statements = AccessPolicy::from_json(json).statements().unwrap();
-        let written: Value = serde_json::from_str(AccessPolicy::of(statements).as_json()).unwrap();
+        let written: Value = serde_json::from_str(AccessPolicy::new(statements).as_json()).unwrap();
         let read: Value = serde_json::from_str(json).unwrap();
         assert_eq!(written["Statement"], read["Statement"]);
     }

@@ -10,7 +10,7 @@ use crate::types::text::blob;
 /// (`Number.int`), 256 characters in all.
 ///
 /// ```
-/// use sqs_client::MessageAttributeValue;
+/// use sqs_client::types::MessageAttributeValue;
 ///
 /// let retries = MessageAttributeValue::number(3);
 /// assert_eq!(retries.data_type(), "Number");

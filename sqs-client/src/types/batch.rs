@@ -14,7 +14,8 @@ use crate::types::{OutgoingMessage, bounded_id, parts};
 /// One message of a batch to send.
 ///
 /// ```
-/// use sqs_client::{OutgoingMessage, SendMessageBatchEntry};
+/// use sqs_client::OutgoingMessage;
+/// use sqs_client::types::SendMessageBatchEntry;
 ///
 /// let entries = ["a", "b"].iter().enumerate().map(|(i, body)| SendMessageBatchEntry::new(i.to_string(), *body));
 /// assert_eq!(entries.count(), 2);

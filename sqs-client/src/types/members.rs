@@ -205,7 +205,8 @@ impl<'de, E: Error> Deserializer<'de> for TextDeserializer<'de, E> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{QueueAttributes, RedrivePolicy, SendMessageBatchResultEntry};
+    use crate::QueueAttributes;
+    use crate::types::{RedrivePolicy, SendMessageBatchResultEntry};
 
     #[test]
     fn numbers_and_booleans_count_as_text_and_other_members_are_skipped() {

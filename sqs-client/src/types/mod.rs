@@ -1,6 +1,6 @@
 //! The shapes of the service: messages, attributes, batch results.
 //!
-//! Each is written once, with its members' names as the service model gives them; [`crate::protocol`] turns them
+//! Each is written once, with its members' names as the service model gives them; the protocol turns them
 //! into either wire format.
 
 mod access_policy;

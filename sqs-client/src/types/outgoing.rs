@@ -63,7 +63,7 @@ macro_rules! message_setters {
         pub fn message_attribute(
             mut self,
             name: impl Into<String>,
-            value: impl Into<crate::MessageAttributeValue>,
+            value: impl Into<crate::types::MessageAttributeValue>,
         ) -> Self {
             let $this = &mut self;
             $message.message_attributes.insert(name.into(), value.into());
@@ -91,7 +91,7 @@ macro_rules! message_setters {
             let $this = &mut self;
             $message.message_system_attributes.insert(
                 "AWSTraceHeader".to_owned(),
-                crate::MessageAttributeValue::string(header),
+                crate::types::MessageAttributeValue::string(header),
             );
             self
         }

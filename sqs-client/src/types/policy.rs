@@ -47,7 +47,7 @@ impl RedrivePolicy {
 /// Which queues may use this one as their dead-letter queue: the queue attribute `RedriveAllowPolicy`.
 ///
 /// ```
-/// use sqs_client::{RedriveAllowPolicy, RedrivePermission};
+/// use sqs_client::types::{RedriveAllowPolicy, RedrivePermission};
 ///
 /// let nobody = RedriveAllowPolicy::from(RedrivePermission::DenyAll);
 /// let orders = RedriveAllowPolicy::by_queue(["arn:aws:sqs:eu-west-1:123456789012:orders"]);

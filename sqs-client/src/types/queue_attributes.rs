@@ -61,7 +61,8 @@ macro_rules! queue_attributes {
             ///
             /// ```no_run
             /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
-            /// use sqs_client::{QueueAttributeName, QueueAttributes};
+            /// use sqs_client::QueueAttributes;
+            /// use sqs_client::types::QueueAttributeName;
             ///
             /// let attributes = QueueAttributes::default().clear(QueueAttributeName::RedrivePolicy);
             /// client.set_queue_attributes(queue, attributes).await?;

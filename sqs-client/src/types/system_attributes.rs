@@ -34,7 +34,7 @@ open_enum! {
 /// The system attributes of a received message: those that were asked for and that the server knows.
 ///
 /// ```
-/// use sqs_client::{MessageSystemAttributeName, MessageSystemAttributes};
+/// use sqs_client::types::{MessageSystemAttributeName, MessageSystemAttributes};
 ///
 /// let attributes = MessageSystemAttributes::from_iter([
 ///     (MessageSystemAttributeName::ApproximateReceiveCount, "2".to_owned()),

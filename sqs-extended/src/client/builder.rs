@@ -12,22 +12,11 @@ use crate::error::Error;
 use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
 use crate::random::Ambient;
 use crate::receive::missing::MissingPayload;
+use crate::send::policy;
 use crate::send::policy::Policy;
-use crate::send::queue_limits::MessageLimits;
+use crate::send::queue_limits::{self, MessageLimits};
 use crate::send::strategy::Strategy;
 use crate::shared::Shared;
-
-/// The threshold unless [set](ExtendedClientBuilder::threshold): 262,144 bytes, as in AWS's libraries.
-pub const DEFAULT_THRESHOLD: usize = 262_144;
-
-/// The visibility timeout unless [set](ExtendedClientBuilder::visibility_timeout): 5 minutes.
-pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// The largest payload that is given as one piece unless [set](ExtendedClientBuilder::max_in_memory): 64 MiB.
-pub const DEFAULT_MAX_IN_MEMORY: usize = 64 * 1024 * 1024;
-
-/// The largest payload that is split unless [set](ExtendedClientBuilder::split_limit): 8 MiB.
-pub const DEFAULT_SPLIT_LIMIT: usize = 8 * 1024 * 1024;
 
 /// The settings of an [`ExtendedClient`]; each has a default. Without a store large payloads are
 /// [split](Strategy::Split).
@@ -54,6 +43,21 @@ enum Payloads {
 }
 
 impl ExtendedClientBuilder {
+    /// For how long what was read of a queue is believed.
+    pub const QUEUE_LIMITS_TTL: Duration = queue_limits::TTL;
+
+    /// The threshold unless [set](ExtendedClientBuilder::threshold): 262,144 bytes, as in AWS's libraries.
+    pub const DEFAULT_THRESHOLD: usize = policy::DEFAULT_THRESHOLD;
+
+    /// The visibility timeout unless [set](ExtendedClientBuilder::visibility_timeout): 5 minutes.
+    pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
+
+    /// The largest payload that is given as one piece unless [set](ExtendedClientBuilder::max_in_memory): 64 MiB.
+    pub const DEFAULT_MAX_IN_MEMORY: usize = 64 * 1024 * 1024;
+
+    /// The largest payload that is split unless [set](ExtendedClientBuilder::split_limit): 8 MiB.
+    pub const DEFAULT_SPLIT_LIMIT: usize = 8 * 1024 * 1024;
+
     pub(crate) fn new(client: sqs_client::Client) -> Self {
         Self {
             client,
@@ -61,15 +65,15 @@ impl ExtendedClientBuilder {
             strategy: None,
             codec: None,
             policy: Policy {
-                threshold: DEFAULT_THRESHOLD,
+                threshold: Self::DEFAULT_THRESHOLD,
                 strategy: Strategy::Inline,
-                split_limit: DEFAULT_SPLIT_LIMIT,
-                segment_size: DEFAULT_THRESHOLD,
+                split_limit: Self::DEFAULT_SPLIT_LIMIT,
+                segment_size: Self::DEFAULT_THRESHOLD,
                 always_offload: false,
                 queue_limits: false,
             },
-            visibility_timeout: DEFAULT_VISIBILITY_TIMEOUT,
-            max_in_memory: DEFAULT_MAX_IN_MEMORY,
+            visibility_timeout: Self::DEFAULT_VISIBILITY_TIMEOUT,
+            max_in_memory: Self::DEFAULT_MAX_IN_MEMORY,
             missing: MissingPayload::default(),
             ambient: Ambient::Real,
         }
@@ -95,7 +99,7 @@ impl ExtendedClientBuilder {
     }
 
     /// The size up to which a message travels inline, in bytes as SQS counts them: body and attributes. At most
-    /// 1,048,576, SQS's own limit, which a queue or a compatible server may have set lower; [`DEFAULT_THRESHOLD`] unless
+    /// 1,048,576, SQS's own limit, which a queue or a compatible server may have set lower; [`DEFAULT_THRESHOLD`](crate::ExtendedClientBuilder::DEFAULT_THRESHOLD) unless
     /// set.
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.policy.threshold = bytes;
@@ -108,7 +112,7 @@ impl ExtendedClientBuilder {
         self
     }
 
-    /// The longest payload that is split, in bytes, after compression; [`DEFAULT_SPLIT_LIMIT`] unless set. Sender and
+    /// The longest payload that is split, in bytes, after compression; [`DEFAULT_SPLIT_LIMIT`](crate::ExtendedClientBuilder::DEFAULT_SPLIT_LIMIT) unless set. Sender and
     /// receiver hold it in memory.
     pub fn split_limit(mut self, bytes: usize) -> Self {
         self.policy.split_limit = bytes;
@@ -116,14 +120,14 @@ impl ExtendedClientBuilder {
     }
 
     /// The size of segments, in bytes as SQS counts a message, their headers included: 4,096 to 1,048,576;
-    /// [`DEFAULT_THRESHOLD`] unless set.
+    /// [`DEFAULT_THRESHOLD`](crate::ExtendedClientBuilder::DEFAULT_THRESHOLD) unless set.
     pub fn segment_size(mut self, bytes: usize) -> Self {
         self.policy.segment_size = bytes;
         self
     }
 
     /// Whether payloads that do not travel inline are compressed and encrypted; as the
-    /// [payload store](crate::PayloadStoreBuilder::codec) says unless set.
+    /// [payload store](crate::store::PayloadStoreBuilder::codec) says unless set.
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = Some(codec);
         self
@@ -131,28 +135,28 @@ impl ExtendedClientBuilder {
 
     /// Reads each queue's `MaximumMessageSize`, and keeps messages within it: not unless set. It is read before the
     /// first message to a queue, which takes the permission `GetQueueAttributes`, and again every
-    /// [`QUEUE_LIMITS_AGE`](crate::QUEUE_LIMITS_AGE).
-    pub fn queue_limits(mut self, on: bool) -> Self {
+    /// [`QUEUE_LIMITS_TTL`](crate::ExtendedClientBuilder::QUEUE_LIMITS_TTL).
+    pub fn respect_queue_limits(mut self, on: bool) -> Self {
         self.policy.queue_limits = on;
         self
     }
 
     /// How long received messages are hidden from other consumers, unless a receive says otherwise; up to 12 hours,
-    /// [`DEFAULT_VISIBILITY_TIMEOUT`] unless set.
+    /// [`DEFAULT_VISIBILITY_TIMEOUT`](crate::ExtendedClientBuilder::DEFAULT_VISIBILITY_TIMEOUT) unless set.
     ///
     /// It counts from before the receive is sent, so that it should be longer than the wait time: with one that is not,
     /// a payload is always left to the sweep.
     ///
     /// It is sent with every receive, in place of the queue's own setting, because a payload may be deleted only while
     /// its message is known to be ours. The default is longer than SQS's 30 seconds as large payloads take their time;
-    /// for still larger ones, set it or call [`Delivery::extend`](crate::Delivery::extend) now and then.
+    /// for still larger ones, set it or call [`ExtendedDelivery::extend_visibility`](crate::ExtendedDelivery::extend_visibility) now and then.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.visibility_timeout = timeout;
         self
     }
 
-    /// The largest payload that [`Delivery::bytes`](crate::Delivery::bytes) and [`text`](crate::Delivery::text) put
-    /// into memory; [`DEFAULT_MAX_IN_MEMORY`] unless set. There is no limit for what is streamed.
+    /// The largest payload that [`ExtendedDelivery::bytes`](crate::ExtendedDelivery::bytes) and [`text`](crate::ExtendedDelivery::text) put
+    /// into memory; [`DEFAULT_MAX_IN_MEMORY`](crate::ExtendedClientBuilder::DEFAULT_MAX_IN_MEMORY) unless set. There is no limit for what is streamed.
     pub fn max_in_memory(mut self, bytes: usize) -> Self {
         self.max_in_memory = bytes;
         self
@@ -165,7 +169,7 @@ impl ExtendedClientBuilder {
     }
 
     /// Seeds all randomness of this layer, of pauses and of the ids of split payloads, for simulations; that of the
-    /// [queues' client](sqs_client::ClientBuilder::seed) and the [keys](crate::PayloadStoreBuilder::key_ids) of stored
+    /// [queues' client](sqs_client::ClientBuilder::seed) and the [keys](crate::store::PayloadStoreBuilder::key_ids) of stored
     /// payloads are apart.
     pub fn seed(mut self, seed: u64) -> Self {
         self.ambient = Ambient::seeded(seed);

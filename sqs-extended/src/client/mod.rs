@@ -2,10 +2,11 @@
 
 pub(crate) mod builder;
 
+pub use builder::ExtendedClientBuilder;
+
 use std::fmt;
 use std::sync::Arc;
 
-use crate::client::builder::ExtendedClientBuilder;
 use crate::payload_store::PayloadStore;
 use crate::receive::request::ReceiveRequest;
 use crate::send::message::ExtendedMessage;
@@ -13,7 +14,7 @@ use crate::send::request::{SendMessagesRequest, SendRequest};
 use crate::shared::Shared;
 
 /// Sends and receives messages of any size: small ones through the queue alone, large ones through an object store,
-/// with a pointer to them in the queue, or in several messages ([`Strategy`]).
+/// with a pointer to them in the queue, or in several messages ([`Strategy`](crate::Strategy)).
 ///
 /// Cheap to clone; clones share everything.
 ///
@@ -67,14 +68,14 @@ impl ExtendedClient {
         ReceiveRequest::new(self.clone(), queue_url.into())
     }
 
-    /// Waits until the payload store has [settled](PayloadStore::settled): call it before the process ends.
+    /// Waits until the payload store has [settled](PayloadStore::flush): call it before the process ends.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub async fn settled(&self) {
+    pub async fn flush(&self) {
         if let Some(payloads) = &self.0.payloads {
-            payloads.settled().await;
+            payloads.flush().await;
         }
     }
 }

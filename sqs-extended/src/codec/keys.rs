@@ -6,7 +6,7 @@ use std::fmt;
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead, Generate, KeyInit, Nonce, Payload};
-use sqs_client::BoxFuture;
+use sqs_client::credentials::BoxFuture;
 use zeroize::Zeroizing;
 
 /// What a [`KeyProvider`] fails with. It must not show a key.
@@ -18,7 +18,7 @@ const KEY_BYTES: usize = 32;
 /// A key of 256 bits. Its memory is cleared when it is dropped, and `Debug` does not show it.
 ///
 /// ```
-/// use sqs_extended::SecretKey;
+/// use sqs_extended::codec::SecretKey;
 ///
 /// let key = SecretKey::from([7; 32]);
 /// assert!(!format!("{key:?}").contains('7'));
@@ -108,7 +108,7 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
 /// messages of it.
 ///
 /// ```
-/// use sqs_extended::{SecretKey, StaticKeys};
+/// use sqs_extended::codec::{SecretKey, StaticKeys};
 ///
 /// # fn key_from_your_vault(id: &str) -> SecretKey { SecretKey::from([0; 32]) }
 /// let keys = StaticKeys::new("2026-11", key_from_your_vault("2026-11"))

@@ -32,7 +32,7 @@ pub use zstd::Compression;
 ///
 #[cfg_attr(all(feature = "encryption", feature = "zstd"), doc = "```")]
 #[cfg_attr(not(all(feature = "encryption", feature = "zstd")), doc = "```ignore")]
-/// use sqs_extended::{Codec, Compression, SecretKey, StaticKeys};
+/// use sqs_extended::codec::{Codec, Compression, SecretKey, StaticKeys};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let keys = StaticKeys::new("2026-11", SecretKey::generate()?);

@@ -211,7 +211,7 @@ mod encoded {
 #[cfg(feature = "encryption")]
 mod encrypted {
     use proptest::prelude::*;
-    use sqs_client::BoxFuture;
+    use sqs_client::credentials::BoxFuture;
 
     use super::*;
 

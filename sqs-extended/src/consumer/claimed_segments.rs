@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use sqs_client::{AckOutcome, Delivery};
+use sqs_client::Delivery;
+use sqs_client::consumer::AckOutcome;
 use tokio::time::Instant;
 
 use crate::consumer::fifo_groups::Ordered;

@@ -14,8 +14,8 @@ use crate::consumer::held_segment::Segment;
 use crate::consumer::return_guard::InHandling;
 use crate::error::Error;
 use crate::receive::claim::Hold;
-use crate::receive::delivery::Delivery;
-use crate::receive::outcome::AckOutcome;
+use crate::receive::delivery::ExtendedDelivery;
+use crate::receive::outcome::PayloadOutcome;
 use crate::segment::fifo_planner::Step;
 use crate::segment::{Assembled, Header, Incomplete, payload_id};
 
@@ -38,7 +38,7 @@ pub(super) struct Worker<H> {
 
 impl<H, F, E> Worker<H>
 where
-    H: Fn(Delivery) -> F + Send + Sync + 'static,
+    H: Fn(ExtendedDelivery) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Send + 'static,
 {
@@ -64,7 +64,7 @@ where
             Ok(Some(header)) if header.whole.count > 1 => return self.segment(received, header).await,
             Ok(_) => {
                 let message = received.take_message();
-                Delivery::open(&self.extended, Hold::Consumed(received), message).map_err(Error::from)
+                ExtendedDelivery::open(&self.extended, Hold::Consumed(received), message).map_err(Error::from)
             }
             Err(invalid) => Err(invalid.into()),
         };
@@ -75,7 +75,7 @@ where
     }
 
     /// Hands the payload over, and acknowledges it.
-    async fn settle(&self, delivery: &Delivery) -> Result<(), GivenBack> {
+    async fn settle(&self, delivery: &ExtendedDelivery) -> Result<(), GivenBack> {
         let handled = (self.handler)(delivery.clone()).await;
         if delivery.is_settled() {
             return Ok(());
@@ -186,7 +186,8 @@ where
         let Some(message) = message else {
             return Err(GivenBack);
         };
-        let delivery = Delivery::assembled(&self.extended, Hold::Set(set), message, Assembled::new(whole, bytes));
+        let delivery =
+            ExtendedDelivery::assembled(&self.extended, Hold::Set(set), message, Assembled::new(whole, bytes));
         self.in_handling.enter(key, delivery.clone());
         self.settle(&delivery).await
     }
@@ -273,12 +274,12 @@ impl Places {
     }
 }
 
-async fn acknowledge(delivery: &Delivery) -> Result<(), GivenBack> {
+async fn acknowledge(delivery: &ExtendedDelivery) -> Result<(), GivenBack> {
     let message_id = delivery.message_id();
     let mut pause = ACK_PAUSE;
     for attempt in 1.. {
         match delivery.ack().await {
-            Ok(AckOutcome::PayloadKept(reason)) => {
+            Ok(PayloadOutcome::PayloadRetained(reason)) => {
                 tracing::debug!(message_id, ?reason, "the payload of an acknowledged message is kept");
                 return Ok(());
             }

@@ -63,7 +63,7 @@ impl Gathering {
             sender: extended.0.sender.clone(),
             reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
-            spilling: Spilling::new(settings.spill_above, settings.spill_files),
+            spilling: Spilling::new(settings.spill_threshold, settings.max_spill_files),
             incomplete: settings.incomplete.clone(),
             closes: AtomicBool::new(false),
             closed: watch::Sender::new(false),
@@ -185,10 +185,10 @@ impl Gathering {
         // There is no time for a decision once the consumer stops.
         let decided = match select(pin!(self.incomplete.decide(payload)), pin!(self.closed())).await {
             Either::Left((action, _)) => action,
-            Either::Right(((), _)) => IncompleteAction::Release,
+            Either::Right(((), _)) => IncompleteAction::Return,
         };
         match decided {
-            IncompleteAction::Release => return_head_last(segments, after).await,
+            IncompleteAction::Return => return_head_last(segments, after).await,
             IncompleteAction::Delete => drop(join_all(segments.into_iter().map(Segment::delete)).await),
             IncompleteAction::MoveTo(queue_url) => {
                 // In their order.

@@ -11,9 +11,7 @@ use tokio::time::timeout;
 
 use crate::segment::{Incomplete, Whole};
 
-/// The time that [`on_incomplete`](crate::ExtendedConsumer::on_incomplete) has for a decision: 30 seconds. A hook that takes
-/// longer, or panics, counts as one that returned [`IncompleteAction::Release`].
-pub const INCOMPLETE_HOOK_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A payload that is not complete: some of its segments are held here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +37,7 @@ pub enum IncompleteReason {
     Expired,
     /// The segment contradicts others of the same payload, or itself. Those others stay.
     Conflict,
-    /// It is larger than all that may be [held](crate::ExtendedConsumer::held_bytes).
+    /// It is larger than all that may be [held](crate::ExtendedConsumer::max_buffered_bytes).
     TooLarge,
 }
 
@@ -48,7 +46,7 @@ pub enum IncompleteReason {
 #[non_exhaustive]
 pub enum IncompleteAction {
     /// They are given back to the queue.
-    Release,
+    Return,
     /// They are sent to the queue of this URL as they are, and deleted once that is confirmed.
     MoveTo(String),
     /// They are deleted. On a FIFO queue a payload can count as incomplete although all of it is in the queue, where
@@ -96,17 +94,17 @@ impl Hook {
             "a payload in segments is not complete"
         );
         let Some(hook) = &self.0 else {
-            return IncompleteAction::Release;
+            return IncompleteAction::Return;
         };
         let payload_id = payload.payload_id.clone();
         let decision = AssertUnwindSafe(async { hook(payload).await }).catch_unwind();
-        let failed = match timeout(INCOMPLETE_HOOK_TIMEOUT, decision).await {
+        let failed = match timeout(HOOK_TIMEOUT, decision).await {
             Ok(Ok(action)) => return action,
             Ok(Err(_panic)) => "it panicked",
             Err(_elapsed) => "it took too long",
         };
         tracing::warn!(payload_id, failed, "the hook for incomplete payloads did not decide");
-        IncompleteAction::Release
+        IncompleteAction::Return
     }
 }
 

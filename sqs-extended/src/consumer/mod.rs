@@ -27,28 +27,13 @@ use self::return_guard::InHandling;
 use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer;
-use crate::receive::delivery::Delivery;
+use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::missing::MissingPayload;
 use crate::segment::fifo_planner::Planner;
 use crate::segment::{ATTRIBUTES, Limits};
 use crate::send::policy::is_fifo;
 
-pub use incomplete::{INCOMPLETE_HOOK_TIMEOUT, IncompleteAction, IncompletePayload, IncompleteReason};
-
-/// The default of [`ExtendedConsumer::held_bytes`]: 128 MiB.
-pub const DEFAULT_HELD_BYTES: u64 = 128 * 1024 * 1024;
-
-/// Of how many payloads a consumer holds segments, unless [set](ExtendedConsumer::held_payloads).
-pub const DEFAULT_HELD_PAYLOADS: usize = 1_000;
-
-/// How long a consumer waits for the rest of a payload, unless [set](ExtendedConsumer::incomplete_after): 5 minutes.
-pub const DEFAULT_INCOMPLETE_AFTER: Duration = Duration::from_secs(300);
-
-/// The default of [`ExtendedConsumer::spill_above`]: 16 MiB.
-pub const DEFAULT_SPILL_ABOVE: u64 = 16 * 1024 * 1024;
-
-/// The default of [`ExtendedConsumer::spill_files`]: 64 temporary files.
-pub const DEFAULT_SPILL_FILES: usize = 64;
+pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 
 /// Where consumers compete, how long one holds segments of a payload whose first it does not have: time for a few receives.
 const GATHER: Duration = Duration::from_millis(500);
@@ -64,7 +49,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 /// A consumer that is being put together: see [`ExtendedClient::consumer`].
 ///
 /// It is [`sqs_client::Consumer`], whose settings are made by [`configure`](Self::configure), for payloads of any size:
-/// handlers are given a [`Delivery`] of this crate. Everything that is held is extended as long as it takes, a download
+/// handlers are given a [`ExtendedDelivery`] of this crate. Everything that is held is extended as long as it takes, a download
 /// included; and an acknowledged message is deleted first, and then its payload in the store.
 ///
 /// # Segments
@@ -77,7 +62,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 /// A payload whose handling fails comes again as a whole, after one delay for all its segments. What expired once gives way to
 /// payloads that have not, and waits longer each time.
 ///
-/// * **Standard queues.** Where several consumers [compete](Self::consumers), segments of a payload scatter: they gather at
+/// * **Standard queues.** Where several consumers [compete](Self::competing_consumers), segments of a payload scatter: they gather at
 ///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's
 ///   `maxReceiveCount`. One consumer, or a payload store, costs none.
 /// * **FIFO queues.** Segments come in order, at most 10. SQS yields a group up to its first message that is in flight. A
@@ -117,21 +102,21 @@ pub struct ExtendedConsumer {
 struct Settings {
     /// How many compete, where that was said.
     consumers: Option<u32>,
-    any_receive_count: bool,
-    held_bytes: u64,
-    held_payloads: usize,
-    incomplete_after: Duration,
-    spill_above: u64,
-    spill_files: usize,
+    skip_redrive_check: bool,
+    max_buffered_bytes: u64,
+    max_buffered_payloads: usize,
+    assembly_timeout: Duration,
+    spill_threshold: u64,
+    max_spill_files: usize,
     incomplete: Hook,
 }
 
 impl Settings {
     fn limits(&self) -> Limits {
         Limits {
-            bytes: self.held_bytes,
-            sets: self.held_payloads,
-            age: self.incomplete_after,
+            bytes: self.max_buffered_bytes,
+            sets: self.max_buffered_payloads,
+            age: self.assembly_timeout,
             gather: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
             back_after: BACK_AFTER,
             remembered: REMEMBERED,
@@ -146,22 +131,25 @@ impl ExtendedClient {
         let queue_url = queue_url.into();
         let in_handling = InHandling::default();
         let outermost = in_handling.clone();
-        let consumer = self.client().consumer(&queue_url).around(move |delivery, handling| {
-            let key = delivery.message().receipt_handle.clone();
-            outermost.clone().around(key, handling)
-        });
+        let consumer = self
+            .client()
+            .consumer(&queue_url)
+            .wrap_handler(move |delivery, handling| {
+                let key = delivery.message().receipt_handle.clone();
+                outermost.clone().around(key, handling)
+            });
         ExtendedConsumer {
             consumer,
             extended: self.clone(),
             queue_url,
             settings: Settings {
                 consumers: None,
-                any_receive_count: false,
-                held_bytes: DEFAULT_HELD_BYTES,
-                held_payloads: DEFAULT_HELD_PAYLOADS,
-                incomplete_after: DEFAULT_INCOMPLETE_AFTER,
-                spill_above: DEFAULT_SPILL_ABOVE,
-                spill_files: DEFAULT_SPILL_FILES,
+                skip_redrive_check: false,
+                max_buffered_bytes: ExtendedConsumer::DEFAULT_MAX_BUFFERED_BYTES,
+                max_buffered_payloads: ExtendedConsumer::DEFAULT_MAX_BUFFERED_PAYLOADS,
+                assembly_timeout: ExtendedConsumer::DEFAULT_ASSEMBLY_TIMEOUT,
+                spill_threshold: ExtendedConsumer::DEFAULT_SPILL_THRESHOLD,
+                max_spill_files: ExtendedConsumer::DEFAULT_MAX_SPILL_FILES,
                 incomplete: Hook::default(),
             },
             in_handling,
@@ -170,6 +158,25 @@ impl ExtendedClient {
 }
 
 impl ExtendedConsumer {
+    /// The time that [`on_incomplete`](crate::ExtendedConsumer::on_incomplete) has for a decision: 30 seconds. A hook that takes
+    /// longer, or panics, counts as one that returned [`IncompleteAction::Return`].
+    pub const INCOMPLETE_HOOK_TIMEOUT: Duration = incomplete::HOOK_TIMEOUT;
+
+    /// The default of [`ExtendedConsumer::max_buffered_bytes`]: 128 MiB.
+    pub const DEFAULT_MAX_BUFFERED_BYTES: u64 = 128 * 1024 * 1024;
+
+    /// Of how many payloads a consumer holds segments, unless [set](ExtendedConsumer::max_buffered_payloads).
+    pub const DEFAULT_MAX_BUFFERED_PAYLOADS: usize = 1_000;
+
+    /// How long a consumer waits for the rest of a payload, unless [set](ExtendedConsumer::assembly_timeout): 5 minutes.
+    pub const DEFAULT_ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(300);
+
+    /// The default of [`ExtendedConsumer::spill_threshold`]: 16 MiB.
+    pub const DEFAULT_SPILL_THRESHOLD: u64 = 16 * 1024 * 1024;
+
+    /// The default of [`ExtendedConsumer::max_spill_files`]: 64 temporary files.
+    pub const DEFAULT_MAX_SPILL_FILES: usize = 64;
+
     /// Sets up the queue's consumer: how many payloads are handled at a time, visibility timeout, backoff, and so on. Of
     /// a payload in segments each counts for itself as to how often it was received.
     pub fn configure(mut self, set: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
@@ -180,62 +187,62 @@ impl ExtendedConsumer {
     /// How many consumers of the queue compete for messages, this one included. With more than one, segments on a
     /// standard queue are gathered at the consumer that has the first; and [`run`](Self::run) refuses to start if the
     /// queue's `maxReceiveCount` is so low that this could move them to the dead-letter queue. Not looked at unless set.
-    pub fn consumers(mut self, consumers: u32) -> Self {
+    pub fn competing_consumers(mut self, consumers: u32) -> Self {
         self.settings.consumers = Some(consumers.max(1));
         self
     }
 
     /// Starts whatever the queue's `maxReceiveCount` is; not unless set.
-    pub fn any_receive_count(mut self, on: bool) -> Self {
-        self.settings.any_receive_count = on;
+    pub fn skip_redrive_check(mut self, on: bool) -> Self {
+        self.settings.skip_redrive_check = on;
         self
     }
 
     /// Sets how many bytes of segments are held at most, in memory and in temporary files, with attributes, headers and ids.
     /// Payloads that are being handled count as well. A payload that is larger can never be complete. Default:
-    /// [`DEFAULT_HELD_BYTES`].
-    pub fn held_bytes(mut self, bytes: u64) -> Self {
-        self.settings.held_bytes = bytes;
+    /// [`DEFAULT_MAX_BUFFERED_BYTES`](crate::ExtendedConsumer::DEFAULT_MAX_BUFFERED_BYTES).
+    pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_buffered_bytes = bytes;
         self
     }
 
-    /// Of how many payloads segments are held at most; [`DEFAULT_HELD_PAYLOADS`] unless set.
-    pub fn held_payloads(mut self, payloads: usize) -> Self {
-        self.settings.held_payloads = payloads.max(1);
+    /// Of how many payloads segments are held at most; [`DEFAULT_MAX_BUFFERED_PAYLOADS`](crate::ExtendedConsumer::DEFAULT_MAX_BUFFERED_PAYLOADS) unless set.
+    pub fn max_buffered_payloads(mut self, payloads: usize) -> Self {
+        self.settings.max_buffered_payloads = payloads.max(1);
         self
     }
 
-    /// Sets how long the segments of a payload wait for the last one. Default: [`DEFAULT_INCOMPLETE_AFTER`]. On a FIFO queue
+    /// Sets how long the segments of a payload wait for the last one. Default: [`DEFAULT_ASSEMBLY_TIMEOUT`](crate::ExtendedConsumer::DEFAULT_ASSEMBLY_TIMEOUT). On a FIFO queue
     /// they are returned and received again meanwhile, 7 times within 31 seconds and once a minute in the end. Where
     /// consumers compete for a FIFO queue, set it longer than their visibility timeout. A killed consumer hides the rest of
     /// a payload for that long.
-    pub fn incomplete_after(mut self, age: Duration) -> Self {
-        self.settings.incomplete_after = age;
+    pub fn assembly_timeout(mut self, age: Duration) -> Self {
+        self.settings.assembly_timeout = age;
         self
     }
 
     /// Sets how many bytes of a payload's segments wait in memory. Once more of them have arrived, they wait in a temporary
     /// file, in the system's folder for such files. Where that cannot be written, the payload is returned to the queue by the
-    /// backoff. Default: [`DEFAULT_SPILL_ABOVE`].
-    pub fn spill_above(mut self, bytes: u64) -> Self {
-        self.settings.spill_above = bytes;
+    /// backoff. Default: [`DEFAULT_SPILL_THRESHOLD`](crate::ExtendedConsumer::DEFAULT_SPILL_THRESHOLD).
+    pub fn spill_threshold(mut self, bytes: u64) -> Self {
+        self.settings.spill_threshold = bytes;
         self
     }
 
     /// Sets how many temporary files are open at most, at least 1. A payload that needs one more is returned to the queue by
-    /// the backoff. Default: [`DEFAULT_SPILL_FILES`].
-    pub fn spill_files(mut self, files: usize) -> Self {
-        self.settings.spill_files = files.max(1);
+    /// the backoff. Default: [`DEFAULT_MAX_SPILL_FILES`](crate::ExtendedConsumer::DEFAULT_MAX_SPILL_FILES).
+    pub fn max_spill_files(mut self, files: usize) -> Self {
+        self.settings.max_spill_files = files.max(1);
         self
     }
 
     /// Decides what becomes of a payload that is not complete in time. By default it is logged and returned to the queue.
     ///
-    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`]. While it decides, the segments stay hidden and count as held.
+    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`](crate::ExtendedConsumer::INCOMPLETE_HOOK_TIMEOUT). While it decides, the segments stay hidden and count as held.
     ///
     /// ```no_run
     /// # fn f(consumer: sqs_extended::ExtendedConsumer) {
-    /// use sqs_extended::IncompleteAction;
+    /// use sqs_extended::consumer::IncompleteAction;
     ///
     /// let consumer = consumer.on_incomplete(|payload| async move {
     ///     eprintln!("{}: {} of {} segments", payload.payload_id, payload.have, payload.count);
@@ -274,7 +281,7 @@ impl ExtendedConsumer {
     pub async fn run<S, H, F, E>(self, shutdown: S, handler: H) -> Result<(), Error>
     where
         S: Future,
-        H: Fn(Delivery) -> F + Send + Sync + 'static,
+        H: Fn(ExtendedDelivery) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Send + 'static,
     {
@@ -285,14 +292,14 @@ impl ExtendedConsumer {
             .consumer
             .extra_message_attribute_names(pointer::RESERVED_NAMES)
             .extra_message_attribute_names(ATTRIBUTES);
-        if matches!(self.extended.0.missing, MissingPayload::SendTo(_)) {
+        if matches!(self.extended.0.missing, MissingPayload::MoveTo(_)) {
             consumer = consumer.extra_message_attribute_names(["All"]);
         }
         if fifo {
             // Whole payloads come by whole receives.
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
-        let ordered = fifo.then(|| Ordered::new(Planner::new(self.settings.incomplete_after)));
+        let ordered = fifo.then(|| Ordered::new(Planner::new(self.settings.assembly_timeout)));
         let worker = Worker::new(
             self.extended,
             handler,
@@ -313,7 +320,7 @@ impl ExtendedConsumer {
 
     async fn check_queue(&self) -> Result<(), Error> {
         match self.settings.consumers {
-            Some(consumers) if !self.settings.any_receive_count => {
+            Some(consumers) if !self.settings.skip_redrive_check => {
                 redrive_check::check(self.extended.client(), &self.queue_url, consumers).await
             }
             _ => Ok(()),

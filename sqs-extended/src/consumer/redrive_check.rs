@@ -1,6 +1,7 @@
 //! Whether a queue lets segments be received as often as it takes to gather them.
 
-use sqs_client::{Client, QueueAttributeName, limits};
+use sqs_client::types::QueueAttributeName;
+use sqs_client::{Client, limits};
 
 use crate::error::Error;
 use crate::segment::fifo_planner::RECEIVES_WHILE_HIDDEN;
@@ -38,7 +39,7 @@ pub(super) async fn check(client: &Client, queue_url: &str, consumers: u32) -> R
     }
     Err(Error::invalid(format!(
         "the queue's maxReceiveCount is {}, and {consumers} consumers need {needed} to gather segments: raise it, use \
-         fewer consumers or a payload store, or start with `any_receive_count`",
+         fewer consumers or a payload store, or start with `skip_redrive_check`",
         policy.max_receive_count
     )))
 }

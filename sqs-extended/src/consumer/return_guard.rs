@@ -6,9 +6,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
-use sqs_client::{Handled, Handling};
+use sqs_client::consumer::{HandlerFuture, HandlerOutcome};
 
-use crate::receive::delivery::Delivery;
+use crate::receive::delivery::ExtendedDelivery;
 
 /// The payloads in segments that are being handled, each by the receipt handle of the message whose handling it is.
 ///
@@ -16,16 +16,16 @@ use crate::receive::delivery::Delivery;
 /// every message, outside of all other hooks: a handler that panics, or is dropped as it takes too long, cannot return the
 /// other segments itself.
 #[derive(Clone, Default)]
-pub(super) struct InHandling(Arc<Mutex<HashMap<String, Delivery>>>);
+pub(super) struct InHandling(Arc<Mutex<HashMap<String, ExtendedDelivery>>>);
 
 impl InHandling {
-    pub(super) fn enter(&self, key: String, payload: Delivery) {
+    pub(super) fn enter(&self, key: String, payload: ExtendedDelivery) {
         self.payloads().insert(key, payload);
     }
 
     /// Handles the message of this receipt handle, and returns its payload by the backoff unless it was settled. Dropping the
     /// future returns it at once, as nobody says that its handling failed.
-    pub(super) async fn around(self, key: String, handling: Handling) -> Handled {
+    pub(super) async fn around(self, key: String, handling: HandlerFuture) -> HandlerOutcome {
         let entry = Entry { of: self, key };
         let handled = AssertUnwindSafe(handling).catch_unwind().await;
         if let Some(payload) = entry.take().filter(|payload| !payload.is_settled())
@@ -38,10 +38,10 @@ impl InHandling {
                 "the segments of a payload could not be returned"
             );
         }
-        handled.unwrap_or(Handled::Panicked)
+        handled.unwrap_or(HandlerOutcome::Panicked)
     }
 
-    fn payloads(&self) -> MutexGuard<'_, HashMap<String, Delivery>> {
+    fn payloads(&self) -> MutexGuard<'_, HashMap<String, ExtendedDelivery>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,7 +53,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn take(&self) -> Option<Delivery> {
+    fn take(&self) -> Option<ExtendedDelivery> {
         self.of.payloads().remove(&self.key)
     }
 }

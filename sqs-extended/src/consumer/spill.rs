@@ -112,6 +112,6 @@ impl Job {
 fn too_many() -> io::Error {
     io::Error::new(
         io::ErrorKind::QuotaExceeded,
-        "as many temporary files as allowed are in use; allow more by `spill_files`",
+        "as many temporary files as allowed are in use; allow more by `max_spill_files`",
     )
 }

@@ -30,9 +30,9 @@ impl DigestAlgorithm {
 /// The digest of a stored payload. Its text, and its serde form, is `blake3:<64 hex digits>` or `sha256:<…>`.
 ///
 /// ```
-/// let digest: sqs_extended::Digest =
+/// let digest: sqs_extended::payload::Digest =
 ///     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap();
-/// assert_eq!(digest.algorithm(), sqs_extended::DigestAlgorithm::Sha256);
+/// assert_eq!(digest.algorithm(), sqs_extended::payload::DigestAlgorithm::Sha256);
 /// assert!(digest.hex().starts_with("e3b0c442"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ pub struct Digest {
 impl Digest {
     /// The digest of these bytes.
     #[must_use]
-    pub fn of(algorithm: DigestAlgorithm, bytes: &[u8]) -> Self {
+    pub fn compute(algorithm: DigestAlgorithm, bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
@@ -248,10 +248,10 @@ mod tests {
                     left = rest;
                 }
                 hasher.update(left);
-                prop_assert_eq!(hasher.finish(), Digest::of(algorithm, &content));
+                prop_assert_eq!(hasher.finish(), Digest::compute(algorithm, &content));
             }
             let by_the_crate = blake3::hash(&content).to_hex();
-            let ours = Digest::of(DigestAlgorithm::Blake3, &content);
+            let ours = Digest::compute(DigestAlgorithm::Blake3, &content);
             prop_assert_eq!(ours.hex(), by_the_crate.as_str());
         }
     }

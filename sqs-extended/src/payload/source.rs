@@ -64,7 +64,7 @@ impl Payload {
 
     /// Whatever `reader` yields until its end. If `len` is given and the reader does not keep to it, sending fails and
     /// nothing is sent. Give it where it is known: it decides between inline and offloaded without reading ahead, and
-    /// the size of the parts (see [`PayloadStoreBuilder::part_size`](crate::PayloadStoreBuilder::part_size)).
+    /// the size of the parts (see [`PayloadStoreBuilder::part_size`](crate::store::PayloadStoreBuilder::part_size)).
     pub fn from_reader(reader: impl AsyncRead + Send + Unpin + 'static, len: impl Into<Option<u64>>) -> Self {
         Self {
             source: Source::Reader(Box::new(reader)),

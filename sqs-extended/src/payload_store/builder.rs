@@ -20,12 +20,6 @@ use crate::transfer::download::DownloadSettings;
 use crate::transfer::part_plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::transfer::upload::UploadSettings;
 
-/// The size of parts unless [set](PayloadStoreBuilder::part_size): 8 MiB, enough for payloads of 78 GiB.
-pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
-
-/// How many parts are in flight unless [set](PayloadStoreBuilder::concurrency).
-pub const DEFAULT_CONCURRENCY: usize = 8;
-
 /// What media types are bounded by, as by RFC 6838 (127 bytes for each of two names).
 const MAX_CONTENT_TYPE_BYTES: usize = 255;
 
@@ -52,6 +46,12 @@ pub struct PayloadStoreBuilder {
 }
 
 impl PayloadStoreBuilder {
+    /// The size of parts unless [set](PayloadStoreBuilder::part_size): 8 MiB, enough for payloads of 78 GiB.
+    pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
+
+    /// How many parts are in flight unless [set](PayloadStoreBuilder::concurrency).
+    pub const DEFAULT_CONCURRENCY: usize = 8;
+
     pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
         Self {
             store,
@@ -65,8 +65,8 @@ impl PayloadStoreBuilder {
             codec: None,
             max_payload: None,
             upload: UploadSettings {
-                part_size: DEFAULT_PART_SIZE,
-                concurrency: DEFAULT_CONCURRENCY,
+                part_size: Self::DEFAULT_PART_SIZE,
+                concurrency: Self::DEFAULT_CONCURRENCY,
                 digest: DigestAlgorithm::default(),
                 attributes: Attributes::new(),
                 tags: TagSet::default(),
@@ -93,9 +93,9 @@ impl PayloadStoreBuilder {
 
     /// Signs the store's requests with this client's credentials, where the store was opened by an `s3:` URL that names
     /// none. Default: those of the [`ExtendedClient`](crate::ExtendedClient) that the store is given to; without one,
-    /// those of [`DefaultCredentials`](sqs_client::DefaultCredentials).
+    /// those of [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
     #[cfg(feature = "s3")]
-    pub fn credentials_of(self, client: &sqs_client::Client) -> Self {
+    pub fn credentials_from(self, client: &sqs_client::Client) -> Self {
         if let Some(credentials) = &self.credentials {
             credentials.use_client(client);
         }
@@ -110,7 +110,7 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// The size of an upload's parts, from 5 MiB to 5 GiB (S3's limits); [`DEFAULT_PART_SIZE`] unless set. A payload
+    /// The size of an upload's parts, from 5 MiB to 5 GiB (S3's limits); [`DEFAULT_PART_SIZE`](crate::store::PayloadStoreBuilder::DEFAULT_PART_SIZE) unless set. A payload
     /// that fits into one part is stored by a single request.
     ///
     /// An upload has at most 10,000 parts. A payload whose length is known takes larger parts if need be; one of
@@ -126,7 +126,7 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// How many parts of one upload are on their way at a time; [`DEFAULT_CONCURRENCY`] unless set.
+    /// How many parts of one upload are on their way at a time; [`DEFAULT_CONCURRENCY`](crate::store::PayloadStoreBuilder::DEFAULT_CONCURRENCY) unless set.
     pub fn concurrency(mut self, parts: usize) -> Self {
         self.upload.concurrency = parts;
         self
@@ -188,14 +188,23 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Fetches a payload that is longer than `part_size` bytes by so many requests at a time, each for a part of that
-    /// size; by a single one unless set, which is the fastest where the store is near. Several help where a connection
-    /// is the limit. Up to (`requests` + 1) × `part_size` bytes are held in memory, beside the connections' own buffers.
-    pub fn fetch_in_parts(mut self, requests: usize, part_size: u64) -> Self {
-        self.download = DownloadSettings {
-            concurrency: requests,
-            part_size,
-        };
+    /// Sets the number of concurrent requests that download one payload. Default: 1. Range: at least 1.
+    ///
+    /// Each request fetches one [part](Self::download_part_size). A single request is the fastest where the store is near;
+    /// several help where each connection is slow. Up to (`requests` + 1) parts are in memory, beside the buffers of the
+    /// connections.
+    pub fn download_concurrency(mut self, requests: usize) -> Self {
+        self.download.concurrency = requests;
+        self
+    }
+
+    /// Sets the size of the parts that a payload is downloaded in, in bytes. Default: [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE).
+    /// Range: at least 1.
+    ///
+    /// It matters only with a [concurrency](Self::download_concurrency) above 1. A payload of at most one part takes a single
+    /// request.
+    pub fn download_part_size(mut self, bytes: u64) -> Self {
+        self.download.part_size = bytes;
         self
     }
 

@@ -11,9 +11,6 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, ErrorKind};
 use crate::transfer::delete::delete_all;
 
-/// How many payloads wait for the end of their grace at most; those beyond are left to the sweep.
-pub const MAX_WAITING_DELETIONS: usize = 100_000;
-
 /// What becomes of a payload once its message was acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,7 +20,7 @@ pub enum Deletion {
     WithMessage,
     /// It is deleted so much later, for duplicates of the message that are still in flight, unless another payload was
     /// stored under its key meanwhile: the store is asked before and after. This is done by the process that
-    /// acknowledged, as long as its runtime lives, for up to [`MAX_WAITING_DELETIONS`] payloads at a time; what that does
+    /// acknowledged, as long as its runtime lives, for up to [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) payloads at a time; what that does
     /// not come to is left to the sweep.
     After(Duration),
     /// It stays, for other messages that point to it, and is left to the sweep.

@@ -27,8 +27,8 @@ use crate::transfer::download::{DownloadSettings, Expected, download};
 use crate::transfer::response::{find, is_same_version};
 use crate::transfer::upload::{Stored, Target, UploadSettings, upload};
 
-pub use builder::{DEFAULT_CONCURRENCY, DEFAULT_PART_SIZE, PayloadStoreBuilder};
-pub use deletion::{Deletion, MAX_WAITING_DELETIONS};
+pub use builder::PayloadStoreBuilder;
+pub use deletion::Deletion;
 pub(crate) use reserved_key::Place;
 
 /// The place of large payloads: an object store, the bucket and prefix in it that are ours, and how payloads are written
@@ -101,6 +101,9 @@ pub(crate) enum Removed {
 }
 
 impl PayloadStore {
+    /// How many payloads wait for the end of their grace at most; those beyond are left to the sweep.
+    pub const MAX_PENDING_DELETIONS: usize = 100_000;
+
     /// Begins to configure a place in `store`, which is rooted at the bucket, as object stores are; `bucket` is the name
     /// that is written into pointers. Payloads are fetched and deleted only if their pointer names the same bucket.
     ///
@@ -141,7 +144,7 @@ impl PayloadStore {
     ///
     /// S3 is asked with the credentials of the client in [`ExtendedClient::builder`](crate::ExtendedClient::builder), so
     /// that queue and store share them. Without a client they are those of
-    /// [`DefaultCredentials`](sqs_client::DefaultCredentials), or else the machine's role. The other stores read the
+    /// [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials), or else the machine's role. The other stores read the
     /// environment. `access_key_id` and `secret_access_key` in the URL win, with `+` and `&` percent-encoded, but URLs end
     /// up in logs and process lists. A URL with a user or a password before its host is refused.
     ///
@@ -197,7 +200,7 @@ impl PayloadStore {
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
         let longest = Stored {
             len: u64::MAX,
-            digest: Digest::of(inner.upload.digest, b""),
+            digest: Digest::compute(inner.upload.digest, b""),
         };
         Ok(Place {
             widest: self.pointer(&key, queue_url, encoding, &longest, u64::MAX),
@@ -265,7 +268,7 @@ impl PayloadStore {
     }
 
     /// The payload of a message that came another way than by a receive of ours: from SNS, to a Lambda function, or by
-    /// another client; see [`Incoming`](crate::Incoming). `queue` is the URL, the ARN or the name of the queue that it is
+    /// another client; see [`ParsedMessage`](crate::pointer::ParsedMessage). `queue` is the URL, the ARN or the name of the queue that it is
     /// from, which counts where pointers are [authenticated](PayloadStoreBuilder::pointer_keys).
     ///
     /// # Errors
@@ -280,12 +283,12 @@ impl PayloadStore {
     /// ```
     /// # async fn example(payloads: sqs_extended::PayloadStore, event: &str) -> Result<(), Box<dyn std::error::Error>> {
     /// use futures::TryStreamExt;
-    /// use sqs_extended::{Contents, Incoming, LambdaRecord};
+    /// use sqs_extended::pointer::{LambdaRecord, ParsedMessage, PayloadLocation};
     ///
     /// let record: LambdaRecord = serde_json::from_str(event)?;
-    /// match Incoming::of_message(&record.message)?.contents {
-    ///     Contents::Inline(body) => println!("{body}"),
-    ///     Contents::Offloaded(envelope) => {
+    /// match ParsedMessage::from_message(&record.message)?.contents {
+    ///     PayloadLocation::Inline(body) => println!("{body}"),
+    ///     PayloadLocation::Offloaded(envelope) => {
     ///         let mut payload = payloads.open(&envelope, &record.queue_arn).await?;
     ///         while let Some(chunk) = payload.try_next().await? {
     ///             println!("{} bytes", chunk.len());
@@ -362,7 +365,7 @@ impl PayloadStore {
 
     /// For as long as the runtime lives; the sweep does it otherwise.
     fn delete_later(&self, key: Path, grace: Duration) {
-        if self.0.background.len() >= MAX_WAITING_DELETIONS {
+        if self.0.background.len() >= PayloadStore::MAX_PENDING_DELETIONS {
             tracing::warn!(
                 key = key.as_ref(),
                 "too many payloads wait for their deletion; this one is left to the sweep"
@@ -402,7 +405,7 @@ impl PayloadStore {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
-    pub async fn settled(&self) {
+    pub async fn flush(&self) {
         // A tracker has to be closed to be waited for; it takes further tasks all the same.
         self.0.background.close();
         self.0.background.wait().await;
@@ -440,7 +443,7 @@ mod tests {
         }
         tokio::time::sleep(Duration::from_secs(30)).await;
         store.objects.put(&keys[0], "y".into()).await.unwrap();
-        payloads.settled().await;
+        payloads.flush().await;
         assert!(store.object(&keys[0]).await.is_some(), "another message points to it");
         assert!(store.object(&keys[1]).await.is_none());
     }
@@ -455,11 +458,11 @@ mod tests {
         }
         let [within, beyond] = keys;
         payloads.delete_later(within.clone(), Duration::from_secs(60));
-        for i in 1..MAX_WAITING_DELETIONS {
+        for i in 1..PayloadStore::MAX_PENDING_DELETIONS {
             payloads.delete_later(Path::from(format!("gone-{i}")), Duration::from_secs(60));
         }
         payloads.delete_later(beyond.clone(), Duration::from_secs(60));
-        payloads.settled().await;
+        payloads.flush().await;
         assert!(store.object(&within).await.is_none());
         assert!(store.object(&beyond).await.is_some(), "left to the sweep");
     }

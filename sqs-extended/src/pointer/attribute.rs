@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sqs_client::MessageAttributeValue;
+use sqs_client::types::MessageAttributeValue;
 
 use crate::error::{Error, ErrorKind};
 use crate::pointer::Pointer;

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sqs_client::{Message, MessageAttributeValue, MessageSystemAttributes};
+use sqs_client::Message;
+use sqs_client::types::{MessageAttributeValue, MessageSystemAttributes};
 
 use crate::pointer::attribute;
 
 /// A record of the event by which AWS Lambda hands messages of a queue to a function: read it from JSON, and see by
-/// [`Incoming::of_message`](crate::Incoming::of_message) what it holds.
+/// [`ParsedMessage::from_message`](crate::pointer::ParsedMessage::from_message) what it holds.
 ///
 /// ```
 /// use serde::Deserialize;
-/// use sqs_extended::{Contents, Incoming, LambdaRecord};
+/// use sqs_extended::pointer::{LambdaRecord, ParsedMessage, PayloadLocation};
 ///
 /// #[derive(Deserialize)]
 /// struct Event {
@@ -30,9 +31,9 @@ use crate::pointer::attribute;
 ///     "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders"
 /// }]}"#)?;
 /// for record in &event.records {
-///     match Incoming::of_message(&record.message)?.contents {
-///         Contents::Inline(text) => println!("{text}"),
-///         Contents::Offloaded(envelope) => println!("{} bytes elsewhere", envelope.size.unwrap_or(0)),
+///     match ParsedMessage::from_message(&record.message)?.contents {
+///         PayloadLocation::Inline(text) => println!("{text}"),
+///         PayloadLocation::Offloaded(envelope) => println!("{} bytes elsewhere", envelope.size.unwrap_or(0)),
 ///         other => println!("{other:?}"),
 ///     }
 /// }

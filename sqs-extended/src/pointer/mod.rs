@@ -1,6 +1,6 @@
 //! How a message says that its payload is elsewhere: seals messages to send and opens received ones. No I/O.
 //!
-//! Another form of pointer to read is another arm of [`open_parts`], and a codec beside [`format`].
+//! Another form of pointer to read is another arm of `open_parts`, and a codec beside `format`.
 
 mod attribute;
 mod format;
@@ -16,12 +16,13 @@ pub use attribute::ReservedAttribute;
 pub use format::{InvalidPointer, Pointer};
 pub use lambda::LambdaRecord;
 pub use mac::PointerKeys;
-pub use parsed_message::{Contents, Incoming};
+pub use parsed_message::{ParsedMessage, PayloadLocation};
 pub use receipt_handle::{EmbeddedReceiptHandle, InvalidReceiptHandle};
 
 use std::collections::BTreeMap;
 
-use sqs_client::{Message, MessageAttributeValue, OutgoingMessage};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Message, OutgoingMessage};
 
 use crate::error::{Error, ErrorKind};
 pub(crate) use attribute::{RESERVED_NAMES, is_reserved, take_reserved};

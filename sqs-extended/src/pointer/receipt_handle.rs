@@ -19,7 +19,7 @@ const KEY: &str = "-..s3Key..-";
 /// A handle is a stranger's word as a pointer is: whether it names a payload that may be deleted is still to be asked.
 ///
 /// ```
-/// use sqs_extended::EmbeddedReceiptHandle;
+/// use sqs_extended::pointer::EmbeddedReceiptHandle;
 ///
 /// let text = "-..s3BucketName..-my-bucket-..s3BucketName..--..s3Key..-my-key-..s3Key..-AQEB/x+w==";
 /// let handle: EmbeddedReceiptHandle = text.parse().unwrap();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use sqs_client::{MessageAttributeValue, limits};
+use sqs_client::limits;
+use sqs_client::types::MessageAttributeValue;
 
 use crate::error::{Error, ErrorKind};
 use crate::pointer::attribute;

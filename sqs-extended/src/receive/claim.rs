@@ -39,7 +39,7 @@ impl Hold {
                     .await?;
                 Ok(held.lease.holds())
             }
-            Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::AckOutcome::Deleted),
+            Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::consumer::AckOutcome::Deleted),
             Self::Set(set) => set.delete().await,
         }
     }

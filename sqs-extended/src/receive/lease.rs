@@ -6,10 +6,6 @@ use std::time::Duration;
 use sqs_client::internal;
 use tokio::time::Instant;
 
-/// A lease ends this long before the visibility timeout does, or a quarter of the timeout where that is less: 1 second. Two
-/// clocks and a network may differ by that.
-pub const LEASE_MARGIN: Duration = internal::LEASE_MARGIN;
-
 /// The [lease](internal::Lease) of a message that a receive brought, with its owner's changes of the visibility timeout.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -67,7 +63,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn ends_a_margin_before_the_visibility_timeout() {
         let lease = Lease::new(Instant::now(), 10 * SECOND);
-        tokio::time::advance(10 * SECOND - LEASE_MARGIN - Duration::from_millis(1)).await;
+        tokio::time::advance(10 * SECOND - internal::LEASE_MARGIN - Duration::from_millis(1)).await;
         assert!(lease.holds());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!lease.holds());
@@ -130,7 +126,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_visibility_is_no_lease() {
         assert!(!Lease::new(Instant::now(), Duration::ZERO).holds());
-        let short = Lease::new(Instant::now(), LEASE_MARGIN);
+        let short = Lease::new(Instant::now(), internal::LEASE_MARGIN);
         assert!(short.holds(), "a short one is not all margin");
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqs_client::{Client, Message, MessageAttributeValue, MessageSystemAttributeName, OutgoingMessage};
+use sqs_client::types::{MessageAttributeValue, MessageSystemAttributeName};
+use sqs_client::{Client, Message, OutgoingMessage};
 
 use crate::receive::claim::Hold;
 use crate::send::message::sent_on;
@@ -28,10 +29,10 @@ pub enum MissingPayload {
     Keep,
     /// The message is given back to the queue, which shows it again after this time, and moves it to the dead-letter
     /// queue in the end if it has one.
-    Release(Duration),
+    Return(Duration),
     /// The message is sent to the queue of this URL as it was received, its pointer included, and deleted once that is
     /// confirmed. On a FIFO queue its group is that of the message, and its id the deduplication id.
-    SendTo(String),
+    MoveTo(String),
     /// The message is deleted.
     Delete,
 }
@@ -53,9 +54,9 @@ impl MissingPayload {
         }
         let done = match self {
             Self::Keep => Ok(()),
-            Self::Release(after) => hold.release(*after).await,
+            Self::Return(after) => hold.release(*after).await,
             Self::Delete => hold.delete().await.map(drop),
-            Self::SendTo(queue_url) => match client.send_message(queue_url, sealed.again(message, queue_url)).await {
+            Self::MoveTo(queue_url) => match client.send_message(queue_url, sealed.again(message, queue_url)).await {
                 Ok(_) => hold.delete().await.map(drop),
                 Err(error) => Err(error),
             },

@@ -8,3 +8,8 @@ pub(crate) mod lease;
 pub(crate) mod missing;
 pub(crate) mod outcome;
 pub(crate) mod request;
+
+pub use delivery::ExtendedDelivery;
+pub use missing::MissingPayload;
+pub use outcome::{PayloadOutcome, RetainReason};
+pub use request::{ReceiveRequest, Rejected};

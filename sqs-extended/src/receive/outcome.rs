@@ -2,23 +2,23 @@
 
 use crate::error::Error;
 
-/// What [`Delivery::ack`](crate::Delivery::ack) did with the payload. The message is deleted in any case.
+/// What [`ExtendedDelivery::ack`](crate::ExtendedDelivery::ack) did with the payload. The message is deleted in any case.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum AckOutcome {
+pub enum PayloadOutcome {
     /// The payload travelled in the queue.
-    Inline,
+    NoStoredPayload,
     /// The payload was deleted from the store, or was gone already.
     PayloadDeleted,
     /// The payload is still in the store.
-    PayloadKept(KeptReason),
+    PayloadRetained(RetainReason),
 }
 
 /// Why an acknowledged message's payload was left in the store.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum KeptReason {
-    /// As the store's [`Deletion`](crate::Deletion) is set.
+pub enum RetainReason {
+    /// As the store's [`Deletion`](crate::store::Deletion) is set.
     Configured,
     /// The visibility timeout was over, or nearly, when the message's deletion was confirmed. The message may then have
     /// been given to another consumer, who still needs the payload, as SQS confirms the deletion by a stale receipt

@@ -8,15 +8,17 @@ use std::{error, fmt};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
+use sqs_client::Message;
+use sqs_client::client::Request;
 use sqs_client::operation::ReceiveMessage;
-use sqs_client::{Message, MessageSystemAttributeName, RejectedMessage, Request};
+use sqs_client::types::{MessageSystemAttributeName, RejectedMessage};
 use tokio::time::Instant;
 
 use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer;
 use crate::receive::claim::{Hold, Leased};
-use crate::receive::delivery::Delivery;
+use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::lease::Lease;
 use crate::receive::missing::{self, MissingPayload};
 use crate::segment;
@@ -68,7 +70,7 @@ impl ReceiveRequest {
             .receive_message(queue_url.as_str())
             .message_attribute_names(pointer::RESERVED_NAMES)
             .message_attribute_names(segment::ATTRIBUTES);
-        if matches!(extended.0.missing, MissingPayload::SendTo(_)) {
+        if matches!(extended.0.missing, MissingPayload::MoveTo(_)) {
             request = request
                 .message_attribute_names(["All"])
                 .message_system_attribute_names(missing::SENT_ON);
@@ -103,7 +105,7 @@ impl ReceiveRequest {
 
     /// Asks for message attributes by name, in addition to those asked for already: `All`, or `prefix.*`, for several.
     /// SQS sends none that are not asked for. All are asked for where messages may have to be
-    /// [sent on](crate::MissingPayload::SendTo).
+    /// [sent on](crate::receive::MissingPayload::MoveTo).
     pub fn message_attribute_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.request = self.request.message_attribute_names(names);
         self
@@ -122,12 +124,12 @@ impl ReceiveRequest {
     /// memory for as long as their deliveries, in all up to
     /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory); what is larger is fetched when it is asked for, and so
     /// is what could not be fetched: asking for it says why.
-    pub fn fetch_eagerly(mut self, payloads: usize) -> Self {
+    pub fn prefetch_payloads(mut self, payloads: usize) -> Self {
         self.eager = payloads;
         self
     }
 
-    async fn receive(self) -> Result<Vec<Result<Delivery, Rejected>>, Error> {
+    async fn receive(self) -> Result<Vec<Result<ExtendedDelivery, Rejected>>, Error> {
         let queue_url: Arc<str> = self.queue_url.into();
         let asked = Instant::now();
         let received = self
@@ -143,21 +145,21 @@ impl ReceiveRequest {
                 receipt_handle: message.receipt_handle.clone(),
                 lease: Lease::new(asked, self.visibility_timeout),
             });
-            Delivery::open(&self.extended, hold, message)
+            ExtendedDelivery::open(&self.extended, hold, message)
         };
         let received: Vec<_> = received.in_order().map(open).collect();
         if self.eager > 0 {
-            fetch_eagerly(&received, self.extended.0.max_in_memory, self.eager).await;
+            prefetch_payloads(&received, self.extended.0.max_in_memory, self.eager).await;
         }
         Ok(received)
     }
 }
 
 /// As many payloads as fit into so many bytes.
-async fn fetch_eagerly(received: &[Result<Delivery, Rejected>], bytes: usize, at_a_time: usize) {
+async fn prefetch_payloads(received: &[Result<ExtendedDelivery, Rejected>], bytes: usize, at_a_time: usize) {
     let mut room = u64::try_from(bytes).unwrap_or(u64::MAX);
     let offloaded = received.iter().flatten().filter(|delivery| delivery.is_offloaded());
-    let fitting: Vec<&Delivery> = offloaded
+    let fitting: Vec<&ExtendedDelivery> = offloaded
         .filter(|delivery| {
             let left = delivery.size().and_then(|size| room.checked_sub(size));
             room = left.unwrap_or(room);
@@ -165,12 +167,12 @@ async fn fetch_eagerly(received: &[Result<Delivery, Rejected>], bytes: usize, at
         })
         .collect();
     stream::iter(fitting)
-        .for_each_concurrent(at_a_time, Delivery::fetch_ahead)
+        .for_each_concurrent(at_a_time, ExtendedDelivery::fetch_ahead)
         .await;
 }
 
 impl IntoFuture for ReceiveRequest {
-    type Output = Result<Vec<Result<Delivery, Rejected>>, Error>;
+    type Output = Result<Vec<Result<ExtendedDelivery, Rejected>>, Error>;
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -205,7 +207,7 @@ impl Rejected {
     }
 
     /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
-    /// [`Segment`](crate::ErrorKind::Segment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
+    /// [`Segment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1

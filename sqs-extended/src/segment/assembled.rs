@@ -171,7 +171,7 @@ impl Assembled {
     pub(crate) fn of_one(header: Header, message: &mut Message) -> Result<Self, Error> {
         if header.whole.count > 1 {
             return Err(Error::plain(
-                ErrorKind::Segment,
+                ErrorKind::UnexpectedSegment,
                 "the message is a segment of a payload; a consumer gathers them",
             ));
         }
@@ -214,7 +214,7 @@ impl Assembled {
 
 impl From<InvalidSegment> for Error {
     fn from(invalid: InvalidSegment) -> Self {
-        Self::plain(ErrorKind::Segment, invalid.to_string())
+        Self::plain(ErrorKind::UnexpectedSegment, invalid.to_string())
     }
 }
 
@@ -229,8 +229,12 @@ mod tests {
 
     /// A payload in two segments, the second of them in a file.
     fn payload() -> (Whole, Vec<(Digest, SegmentBytes)>, Arc<SpillFile>) {
-        let [first, second] = [b"hello, ", b"segment"]
-            .map(|bytes| (Digest::of(DigestAlgorithm::Blake3, bytes), Bytes::from_static(bytes)));
+        let [first, second] = [b"hello, ", b"segment"].map(|bytes| {
+            (
+                Digest::compute(DigestAlgorithm::Blake3, bytes),
+                Bytes::from_static(bytes),
+            )
+        });
         let whole = Whole {
             count: 2,
             total: 14,

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sqs_client::{MessageAttributeValue, OutgoingMessage, limits};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{OutgoingMessage, limits};
 
 use crate::codec::Encoding;
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
@@ -130,7 +131,7 @@ impl Header {
         if !u64::try_from(bytes.len()).is_ok_and(|len| self.takes(len)) {
             return Err(InvalidSegment("the segment is not as long as its header says"));
         }
-        if Digest::of(self.checksum.algorithm(), bytes) != self.checksum {
+        if Digest::compute(self.checksum.algorithm(), bytes) != self.checksum {
             return Err(InvalidSegment("the segment's bytes are not those that were sent"));
         }
         Ok(())
@@ -373,7 +374,7 @@ pub(super) mod tests {
     #[test]
     fn bytes_are_verified() {
         let header = Header {
-            checksum: Digest::of(DigestAlgorithm::Sha256, b"hello"),
+            checksum: Digest::compute(DigestAlgorithm::Sha256, b"hello"),
             ..header()
         };
         assert_eq!(header.verify(b"hello"), Ok(()));

@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sqs_client::{Message, MessageAttributeValue, OutgoingMessage};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Message, OutgoingMessage};
 
 use crate::segment::{BYTES_ATTRIBUTE, InvalidSegment};
 

@@ -47,7 +47,7 @@ macro_rules! message_setters {
         pub fn message_attribute(
             self,
             name: impl Into<String>,
-            value: impl Into<sqs_client::MessageAttributeValue>,
+            value: impl Into<sqs_client::types::MessageAttributeValue>,
         ) -> Self {
             self.change(|message| message.message_attribute(name, value))
         }

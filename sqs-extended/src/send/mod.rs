@@ -6,3 +6,7 @@ pub(crate) mod prepare;
 pub(crate) mod queue_limits;
 pub(crate) mod request;
 pub(crate) mod strategy;
+
+pub use message::ExtendedMessage;
+pub use request::{SendMessagesRequest, SendOutput, SendRequest};
+pub use strategy::Strategy;

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use sqs_client::{OutgoingMessage, limits};
 
-use crate::client::builder::DEFAULT_THRESHOLD;
 use crate::error::Error;
 use crate::pointer::is_reserved;
 use crate::segment;
 use crate::send::strategy::Strategy;
+
+/// The size up to which a message travels inline by default, in bytes, as in the libraries of AWS.
+pub(crate) const DEFAULT_THRESHOLD: usize = 262_144;
 
 /// The smallest segments that can be asked for: room for any header, and something beside it.
 const MIN_SEGMENT_SIZE: usize = 4_096;

@@ -1,7 +1,8 @@
 //! From a payload to the message that carries it: decides its way, and stores it if need be.
 
 use bytes::Bytes;
-use sqs_client::{MessageAttributeValue, OutgoingMessage, limits};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{OutgoingMessage, limits};
 
 use crate::client::ExtendedClient;
 use crate::codec::{Encoded, Encoding, Original};
@@ -228,7 +229,7 @@ impl Unfit<'_> {
         let fifo = is_fifo(self.queue_url);
         let secret = self.extended.0.codec.encrypts();
         let mut message = self.message.clone();
-        let own = || original.map_or_else(|| Digest::of(digest, &stored), |original| original.digest.clone());
+        let own = || original.map_or_else(|| Digest::compute(digest, &stored), |original| original.digest.clone());
         let base = fifo.then(|| deduplicated_by(&mut message, own));
         let segments = Split {
             digest,

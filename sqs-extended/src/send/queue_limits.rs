@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqs_client::{Client, QueueAttributeName, limits};
+use sqs_client::types::QueueAttributeName;
+use sqs_client::{Client, limits};
 use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// For how long what was read of a queue is believed.
-pub const QUEUE_LIMITS_AGE: Duration = Duration::from_secs(300);
+/// The time for which a limit that was read is used.
+pub(crate) const TTL: Duration = Duration::from_secs(300);
 
 /// Of so many queues it is remembered; it is read again for others.
 const MAX_QUEUES: usize = 1_000;
@@ -28,7 +29,7 @@ impl MessageLimits {
     pub(crate) async fn of(&self, client: &Client, queue_url: &str) -> Result<usize, Error> {
         let known = self.known().get(queue_url).copied();
         if let Some((read, limit)) = known
-            && read.elapsed() < QUEUE_LIMITS_AGE
+            && read.elapsed() < TTL
         {
             return Ok(limit);
         }

@@ -10,7 +10,7 @@
 /// | `Offload` | inline | in the store, with a pointer in the queue | a store |
 /// | `Auto` | inline | in segments up to the split limit and as the queue allows it, else in the store | a receiver of this crate |
 ///
-/// With encryption ([`Codec`](crate::Codec)) nothing fits: whatever is small is a segment of its own, or offloaded.
+/// With encryption ([`Codec`](crate::codec::Codec)) nothing fits: whatever is small is a segment of its own, or offloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {

@@ -43,7 +43,7 @@ const SECRET_HEADERS: [&str; 2] = ["x-amz-security-token", "authorization"];
 ///
 /// ```
 /// use object_store::aws::AmazonS3Builder;
-/// use sqs_extended::StoreConnector;
+/// use sqs_extended::store::StoreConnector;
 ///
 /// # fn main() -> Result<(), object_store::Error> {
 /// let store = AmazonS3Builder::new()
@@ -94,7 +94,7 @@ impl HttpConnector for StoreConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let allow_http = options.get_config_value(&ClientConfigKey::AllowHttp);
         let builder = || -> object_store::Result<_> {
-            let builder = sqs_client::http_client_builder().map_err(failed)?;
+            let builder = sqs_client::client::http_client_builder().map_err(failed)?;
             let builder = builder
                 .https_only(allow_http.as_deref() != Some("true"))
                 .connect_timeout(self.connect_timeout)

@@ -22,10 +22,6 @@ use crate::transfer::response::find;
 
 pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 
-/// The age from which a payload cannot be needed where nothing is known of its queue: 14 days, the longest that SQS
-/// retains a message, in the queue, and as long again in its dead-letter queue.
-pub const DEFAULT_SWEEP_AGE: Duration = Duration::from_secs(28 * 24 * 60 * 60);
-
 /// How many objects are looked at again at a time before they are removed.
 const LOOKS: usize = 16;
 
@@ -36,7 +32,7 @@ const LOOKS: usize = 16;
 /// store's word, so that a wrong clock here costs no payload: the sweep puts an object of one byte under the prefix, reads
 /// when that was stored, and removes it. Even a dry run must therefore be allowed to write.
 ///
-/// The age must be more than any message of the queue lives, dead-letter queues counted: [`DEFAULT_SWEEP_AGE`] where
+/// The age must be more than any message of the queue lives, dead-letter queues counted: [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) where
 /// that is unknown. A message that is redriven from a dead-letter queue, or sent anew with the same pointer, starts
 /// another retention period. The age must in any case be longer than the longest upload plus the message's delay: S3 dates
 /// an object that was uploaded in parts from the beginning of the upload. With less, a sweep removes payloads whose message
@@ -51,11 +47,11 @@ const LOOKS: usize = 16;
 /// prefix nothing is read or removed.
 ///
 /// ```
-/// use sqs_extended::{DEFAULT_SWEEP_AGE, Sweep, SweepEvent};
+/// use sqs_extended::sweep::{Sweep, SweepEvent};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), sqs_extended::Error> {
-/// let sweep = Sweep::from_url("memory:///payloads", DEFAULT_SWEEP_AGE)?.on_event(|event| {
+/// let sweep = Sweep::from_url("memory:///payloads", Sweep::DEFAULT_AGE)?.on_event(|event| {
 ///     if let SweepEvent::Old(object) = event {
 ///         println!("{} of {}", object.location, object.last_modified);
 ///     }
@@ -81,6 +77,10 @@ pub struct Sweep {
 }
 
 impl Sweep {
+    /// The age from which a payload cannot be needed where nothing is known of its queue: 14 days, the longest that SQS
+    /// retains a message, in the queue, and as long again in its dead-letter queue.
+    pub const DEFAULT_AGE: Duration = Duration::from_secs(28 * 24 * 60 * 60);
+
     /// A sweep of the objects in `store` whose keys begin with `prefix`, of all where that is empty.
     ///
     /// # Errors
@@ -131,9 +131,9 @@ impl Sweep {
     }
 
     /// Signs with this client's credentials, where the sweep was made by an `s3:` URL that names none. Default: those of
-    /// [`DefaultCredentials`](sqs_client::DefaultCredentials).
+    /// [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
     #[cfg(feature = "s3")]
-    pub fn credentials_of(self, client: &sqs_client::Client) -> Self {
+    pub fn credentials_from(self, client: &sqs_client::Client) -> Self {
         if let Some(credentials) = &self.credentials {
             credentials.use_client(client);
         }

@@ -12,13 +12,13 @@ use object_store::path::Path;
 pub struct SweepReport {
     /// What is under the prefix.
     pub seen: SweepCount,
-    /// What of it is old enough, and not kept by [`Sweep::keep`](crate::Sweep::keep).
+    /// What of it is old enough, and not kept by [`Sweep::keep`](crate::sweep::Sweep::keep).
     pub old: SweepCount,
     /// What was removed; nothing in a dry run.
     pub removed: SweepCount,
     /// How many objects could not be removed.
     pub failed: u64,
-    /// What became of [unfinished uploads](crate::Sweep::unfinished_uploads).
+    /// What became of [unfinished uploads](crate::sweep::Sweep::unfinished_uploads).
     pub uploads: SweepUploads,
 }
 

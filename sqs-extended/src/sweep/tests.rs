@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use futures::FutureExt as _;
 use object_store::memory::InMemory;
 
-use crate::error::ErrorKind;
 use super::*;
+use crate::error::ErrorKind;
 use crate::testing::TestStore;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -13,7 +13,7 @@ const STATUS: &str = "Server returned non-2xx status code: ";
 /// The beginning of Google's message about a missing object; that about a missing bucket has the same reason.
 const NO_SUCH_OBJECT: &str = "No such object: ";
 
-/// The most text that is kept of a store's error: by [`StoreConnector`](crate::StoreConnector) a refusal fits.
+/// The most text that is kept of a store's error: by [`StoreConnector`](crate::store::StoreConnector) a refusal fits.
 const MAX_TEXT: usize = 18 * 1024;
 
 /// What is not found.

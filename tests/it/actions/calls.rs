@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqs_client::{
-    ChangeMessageVisibilityBatchEntry, Client, DeleteMessageBatchEntry, Error, ErrorCode, ErrorKind, Message,
-    QueueAttributeName, QueueAttributes, RedrivePolicy, SendMessageBatchEntry,
+use sqs_client::types::{
+    ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, QueueAttributeName, RedrivePolicy,
+    SendMessageBatchEntry,
 };
+use sqs_client::{Client, Error, ErrorCode, ErrorKind, Message, QueueAttributes};
 
 use super::Support;
 use crate::bench::{Context, unique};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::{ErrorKind, SendMessageBatchEntry};
+use sqs_client::ErrorKind;
+use sqs_client::types::SendMessageBatchEntry;
 use sqs_extended::ExtendedMessage;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use sqs_client::{Message, MessageAttributeValue};
+use sqs_client::Message;
+use sqs_client::types::MessageAttributeValue;
 
 use super::cases;
 use crate::bench::{Context, Outcome, Quirk};

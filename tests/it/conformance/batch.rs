@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use sqs_client::{
-    ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, ErrorCode, ErrorKind, MessageAttributeValue,
-    OutgoingMessage, SendMessageBatchEntry, limits,
+use sqs_client::types::{
+    ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, MessageAttributeValue, SendMessageBatchEntry,
 };
+use sqs_client::{ErrorCode, ErrorKind, OutgoingMessage, limits};
 
 use super::{cases, is_empty, receive_all};
 use crate::bench::{Context, Outcome};

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use sqs_client::{ErrorCode, ErrorKind, MessageAttributeValue, limits};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{ErrorCode, ErrorKind, limits};
 
 use super::{cases, receive_one};
 use crate::bench::{Context, Outcome, Quirk, unique};

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqs_client::{
-    DeduplicationScope, FifoThroughputLimit, Message, MessageSystemAttributeName, OutgoingMessage, QueueAttributeName,
-    QueueAttributes, SendMessageBatchEntry,
+use sqs_client::types::{
+    DeduplicationScope, FifoThroughputLimit, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchEntry,
 };
+use sqs_client::{Message, OutgoingMessage, QueueAttributes};
 
 use super::{cases, is_empty, receive_all};
 use crate::bench::{Context, Outcome, Quirk};

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use futures::TryStreamExt as _;
-use sqs_client::{ErrorCode, ErrorKind, QueueAttributes, RedrivePolicy};
+use sqs_client::types::RedrivePolicy;
+use sqs_client::{ErrorCode, ErrorKind, QueueAttributes};
 
 use super::cases;
 use super::moves::arn;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use sqs_client::{ErrorKind, MessageSystemAttributeName, OutgoingMessage, limits};
+use sqs_client::types::MessageSystemAttributeName;
+use sqs_client::{ErrorKind, OutgoingMessage, limits};
 use tokio::time::{Instant, sleep};
 
 use super::{cases, is_empty, receive_one};

@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use sqs_client::{
-    ErrorCode, MessageMoveTask, MessageMoveTaskStatus, MessageSystemAttributeName, QueueAttributeName, QueueAttributes,
-    RedrivePolicy,
+use sqs_client::types::{
+    MessageMoveTask, MessageMoveTaskStatus, MessageSystemAttributeName, QueueAttributeName, RedrivePolicy,
 };
+use sqs_client::{ErrorCode, QueueAttributes};
 
 use super::{cases, is_empty, receive_all};
 use crate::bench::{Context, Outcome, Quirk};

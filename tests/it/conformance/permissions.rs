@@ -1,5 +1,6 @@
 use anyhow::Context as _;
-use sqs_client::{AccessPolicy, ErrorCode, ErrorKind, PolicyStatement, QueueAttributeName, QueueAttributes};
+use sqs_client::types::{AccessPolicy, PolicyStatement, QueueAttributeName};
+use sqs_client::{ErrorCode, ErrorKind, QueueAttributes};
 
 use super::cases;
 use crate::bench::{Context, Outcome, Quirk};
@@ -99,7 +100,7 @@ async fn a_policy_is_written_and_read_as_statements(context: Context) -> Outcome
         .service("sns.amazonaws.com")
         .condition("ArnEquals", "aws:SourceArn", "arn:aws:sns:us-east-1:000000000000:t");
     let mut attributes = QueueAttributes::default();
-    attributes.policy = Some(AccessPolicy::of([statement.clone()]));
+    attributes.policy = Some(AccessPolicy::new([statement.clone()]));
     context.client.set_queue_attributes(&queue, attributes).await?;
     if !context.backend.has(Quirk::ForgetsAttributes) {
         let read = context

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use sqs_client::{ErrorCode, ErrorKind, QueueAttributeName, QueueAttributes, RedrivePolicy};
+use sqs_client::types::{QueueAttributeName, RedrivePolicy};
+use sqs_client::{ErrorCode, ErrorKind, QueueAttributes};
 
 use super::moves::arn;
 use super::{cases, is_empty, receive_all};

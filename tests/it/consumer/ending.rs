@@ -43,7 +43,7 @@ fn idle() -> Outcome {
     let (log, _) = observe(async {
         let (_server, client, queue) = embedded().await?;
         for grace in [Duration::from_secs(30), Duration::from_secs(5)] {
-            let consumer = client.consumer(&queue).grace(grace);
+            let consumer = client.consumer(&queue).shutdown_timeout(grace);
             let begin = Instant::now();
             let moment = Duration::from_millis(500);
             consumer
@@ -89,7 +89,7 @@ async fn load() -> Outcome {
     let consumer = brisk(&client, &queue)
         .visibility_timeout(LONG)
         .concurrency(64)
-        .grace(grace);
+        .shutdown_timeout(grace);
     let ended = async {
         enough.await;
         Instant::now()
@@ -112,7 +112,7 @@ async fn endless() -> Outcome {
     let held = queue_view.clone();
     let shutdown = async move { until(|| held.counts().in_flight >= 10).await.expect("ten are handled") };
     let grace = Duration::from_secs(3);
-    let consumer = brisk(&client, &queue).visibility_timeout(LONG).grace(grace);
+    let consumer = brisk(&client, &queue).visibility_timeout(LONG).shutdown_timeout(grace);
     let begin = Instant::now();
     consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;
     ensure!(begin.elapsed() < grace + Duration::from_secs(1));
@@ -134,7 +134,7 @@ async fn last_poll() -> Outcome {
     let consumer = brisk(&client, &queue)
         .visibility_timeout(LONG)
         .wait_time(Duration::from_secs(3))
-        .poll_grace(Duration::from_secs(2));
+        .poll_shutdown_timeout(Duration::from_secs(2));
     let poll_is_under_way = async {
         until(|| server.count(Action::ReceiveMessage) == 1)
             .await
@@ -168,7 +168,7 @@ async fn silence() -> Outcome {
         server.faults().add(Fault::any(FaultKind::Delay(LONG)));
     };
     let begin = Instant::now();
-    let consumer = brisk(&client, &queue).visibility_timeout(LONG).grace(grace);
+    let consumer = brisk(&client, &queue).visibility_timeout(LONG).shutdown_timeout(grace);
     consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;
     ensure!(
         begin.elapsed() < grace + Duration::from_secs(1),

@@ -9,7 +9,8 @@ use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
-use sqs_client::{AckOutcome, Delivery, OutgoingMessage, Protocol, QueueAttributes};
+use sqs_client::consumer::AckOutcome;
+use sqs_client::{Delivery, OutgoingMessage, Protocol, QueueAttributes};
 
 use super::{Seen, brisk, grouped, numbered, send, until};
 use crate::bench::{Backend, Bench, Context, Outcome, Quirk, trial};
@@ -49,8 +50,8 @@ fn body(delivery: &Delivery) -> String {
 /// How many messages the queue says it has, hidden ones included.
 pub(super) async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
     let names = [
-        sqs_client::QueueAttributeName::ApproximateNumberOfMessages,
-        sqs_client::QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        sqs_client::types::QueueAttributeName::ApproximateNumberOfMessages,
+        sqs_client::types::QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
     ];
     let attributes = c.client.get_queue_attributes(queue, names).await?.attributes;
     let visible = attributes.approximate_number_of_messages.unwrap_or(0);
@@ -145,7 +146,7 @@ async fn poison(c: Context) -> Outcome {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let consumer = brisk(&c.client, &queue).poison_queue(2, &poison);
+    let consumer = brisk(&c.client, &queue).move_poison_to(2, &poison);
     tokio::time::timeout(Duration::from_secs(30), consumer.run(moved, handler)).await??;
     assert_eq!(seen.counts(), (2, 3), "the bad one twice");
     let moved = c
@@ -238,9 +239,9 @@ async fn slow(c: Context) -> Outcome {
     // A second one would get what is not kept hidden.
     let second = brisk(&c.client, &queue).visibility_timeout(visibility);
     let (first, second) = futures::future::join(
-        consumer.grace(visibility * 4).run(done, handler.clone()),
+        consumer.shutdown_timeout(visibility * 4).run(done, handler.clone()),
         second
-            .grace(visibility * 4)
+            .shutdown_timeout(visibility * 4)
             .run(tokio::time::sleep(visibility * 4), handler),
     )
     .await;

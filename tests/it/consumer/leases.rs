@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
-use sqs_client::{AckOutcome, Delivery, QueueAttributes};
+use sqs_client::consumer::AckOutcome;
+use sqs_client::{Delivery, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Place};
 
 use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};

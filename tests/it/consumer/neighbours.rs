@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
-use sqs_client::{
-    Consumer, Delivery, MessageSystemAttributeName, Protocol, QueueAttributeName, QueueAttributes, RedrivePolicy,
-};
+use sqs_client::types::{MessageSystemAttributeName, QueueAttributeName, RedrivePolicy};
+use sqs_client::{Consumer, Delivery, Protocol, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -193,7 +192,7 @@ impl Poisoned {
         let running = (0..self.consumers).map(|_| {
             let consumer = queues.consumer();
             let consumer = match self.limit {
-                Some(limit) => consumer.poison_queue(limit, &queues.dead),
+                Some(limit) => consumer.move_poison_to(limit, &queues.dead),
                 None => consumer,
             };
             consumer.run(queues.emptied(), handler.clone())
@@ -367,7 +366,7 @@ fn groupless() -> Outcome {
             }
         };
         let first = async { until(|| seen.counts().1 >= 1).await.expect("one is handled") };
-        let run = brisk(&client, &queue).grace(Duration::from_millis(500)).run(
+        let run = brisk(&client, &queue).shutdown_timeout(Duration::from_millis(500)).run(
             async {
                 first.await;
                 tokio::time::sleep(Duration::from_millis(300)).await;

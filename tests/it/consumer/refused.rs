@@ -8,7 +8,9 @@ use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use libtest_mimic::Trial;
-use sqs_client::{AckOutcome, Client, Credentials, Delivery, ProvideCredentials};
+use sqs_client::consumer::AckOutcome;
+use sqs_client::credentials::ProvideCredentials;
+use sqs_client::{Client, Credentials, Delivery};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
 use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
@@ -110,7 +112,7 @@ struct Late(Arc<AtomicBool>);
 impl ProvideCredentials for Late {
     fn provide_credentials(
         &self,
-    ) -> sqs_client::BoxFuture<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
+    ) -> sqs_client::credentials::BoxFuture<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
         Box::pin(async {
             match self.0.load(Ordering::SeqCst) {
                 true => Ok(Credentials::new("test", "test")),

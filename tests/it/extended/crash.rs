@@ -14,7 +14,9 @@ use object_store::ObjectStoreExt as _;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use sqs_client::Client;
-use sqs_extended::{ExtendedClient, Pointer, Sweep};
+use sqs_extended::ExtendedClient;
+use sqs_extended::pointer::Pointer;
+use sqs_extended::sweep::Sweep;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, QueueView};
 use tempfile::TempDir;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use libtest_mimic::Trial;
-use sqs_client::{Client, RetryPolicy};
+use sqs_client::Client;
+use sqs_client::client::RetryPolicy;
 use sqs_extended::{ExtendedClient, Payload};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::sync::oneshot;
@@ -81,7 +82,7 @@ async fn dropped_upload(client: &Client, extended: &ExtendedClient) -> Outcome {
         sent = extended.send(&queue, payload) => panic!("sent although the source is stuck: {sent:?}"),
         _ = halfway => {}
     }
-    extended.settled().await;
+    extended.flush().await;
     assert!(
         client
             .receive_message(&queue)

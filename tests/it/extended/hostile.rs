@@ -11,8 +11,10 @@ use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
-use sqs_client::{Client, Credentials, MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{Delivery, ErrorKind, ExtendedClient, Rejected};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Client, Credentials, OutgoingMessage};
+use sqs_extended::receive::Rejected;
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery};
 use sqs_tests::embedded::EmbeddedServer;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
@@ -299,7 +301,7 @@ async fn receive(orders: Orders) -> Outcome {
     Ok(())
 }
 
-async fn ten(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Result<Delivery, Rejected>>> {
+async fn ten(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Result<ExtendedDelivery, Rejected>>> {
     let received = extended
         .receive(queue)
         .max_messages(10)
@@ -310,7 +312,7 @@ async fn ten(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Resul
 }
 
 /// Whichever way the payload is asked for, and without a file left behind.
-async fn false_length(delivery: &Delivery, store: &Counting) -> Outcome {
+async fn false_length(delivery: &ExtendedDelivery, store: &Counting) -> Outcome {
     let folder = tempfile::tempdir()?;
     let before = store.calls();
     let text = delivery.text().await.err().context("it was taken")?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use sqs_client::Protocol;
-use sqs_extended::{AckOutcome, Delivery, ExtendedClient, KeptReason};
+use sqs_extended::receive::{PayloadOutcome, RetainReason};
+use sqs_extended::{ExtendedClient, ExtendedDelivery};
 use tokio::time::sleep;
 
 use super::store::{Counting, extended, keys};
@@ -45,7 +46,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials
 }
 
-async fn receive(extended: &ExtendedClient, queue: &str, visibility: u64) -> anyhow::Result<Delivery> {
+async fn receive(extended: &ExtendedClient, queue: &str, visibility: u64) -> anyhow::Result<ExtendedDelivery> {
     let received = extended
         .receive(queue)
         .wait_time(Duration::from_secs(5))
@@ -70,7 +71,7 @@ async fn late_ack(context: Context) -> Outcome {
     // SQS confirms a stale handle's deletion without deleting; other servers refuse it.
     if let Ok(outcome) = first.ack().await {
         assert!(
-            matches!(outcome, AckOutcome::PayloadKept(KeptReason::LeaseExpired)),
+            matches!(outcome, PayloadOutcome::PayloadRetained(RetainReason::LeaseExpired)),
             "{outcome:?}"
         );
     }
@@ -80,7 +81,7 @@ async fn late_ack(context: Context) -> Outcome {
         "the late acknowledgement deleted the payload"
     );
     assert_eq!(second.text().await?.len(), 300_000);
-    assert!(matches!(second.ack().await?, AckOutcome::PayloadDeleted));
+    assert!(matches!(second.ack().await?, PayloadOutcome::PayloadDeleted));
     assert_eq!(keys(&store, "p").await?.len(), 0);
     Ok(())
 }
@@ -91,10 +92,10 @@ async fn extended_lease(context: Context) -> Outcome {
     let extended = extended(context.client.clone(), store.clone(), "p/");
     extended.send(&queue, "z".repeat(300_000)).await?;
     let delivery = receive(&extended, &queue, 2).await?;
-    delivery.extend(Duration::from_secs(60)).await?;
+    delivery.extend_visibility(Duration::from_secs(60)).await?;
     sleep(Duration::from_millis(2_200)).await;
     assert!(extended.receive(&queue).wait_time(Duration::ZERO).await?.is_empty());
-    assert!(matches!(delivery.ack().await?, AckOutcome::PayloadDeleted));
+    assert!(matches!(delivery.ack().await?, PayloadOutcome::PayloadDeleted));
     assert_eq!(keys(&store, "p").await?.len(), 0);
     Ok(())
 }
@@ -108,7 +109,7 @@ async fn undeleted(context: Context) -> Outcome {
     extended.send(&queue, "z".repeat(300_000)).await?;
     let outcome = receive(&extended, &queue, 60).await?.ack().await?;
     assert!(
-        matches!(outcome, AckOutcome::PayloadKept(KeptReason::DeleteFailed(_))),
+        matches!(outcome, PayloadOutcome::PayloadRetained(RetainReason::DeleteFailed(_))),
         "{outcome:?}"
     );
     assert_eq!(keys(&store, "p").await?.len(), 1);

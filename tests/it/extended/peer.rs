@@ -7,7 +7,8 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::aws::AmazonS3;
 use sqs_client::Client;
-use sqs_extended::{Delivery, ExtendedClient, PayloadStore, ReservedAttribute};
+use sqs_extended::pointer::ReservedAttribute;
+use sqs_extended::{ExtendedClient, ExtendedDelivery, PayloadStore};
 use sqs_tests::peers::{Attribute, Peer, Received};
 use sqs_tests::servers::Unavailable;
 use tokio::process::Command;
@@ -217,8 +218,8 @@ impl Pair {
     }
 
     async fn is_empty(&self, queue: &str) -> Outcome {
-        let name = sqs_client::QueueAttributeName::ApproximateNumberOfMessages;
-        let hidden = sqs_client::QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let name = sqs_client::types::QueueAttributeName::ApproximateNumberOfMessages;
+        let hidden = sqs_client::types::QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
         let counts = self
             .client
             .get_queue_attributes(queue, [name, hidden])
@@ -233,7 +234,7 @@ impl Pair {
     }
 }
 
-async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Delivery>> {
+async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<ExtendedDelivery>> {
     let received = extended
         .receive(queue)
         .max_messages(10)

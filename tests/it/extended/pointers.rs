@@ -94,7 +94,7 @@ async fn missing_bucket_is_told(context: Context, right: AmazonS3, wrong: Amazon
 
     right.delete(&Path::from(sent.pointer.expect("a pointer").key)).await?;
     let delivery_elsewhere = extended(context.client.clone(), right, "p/");
-    delivery.release(Duration::ZERO).await?;
+    delivery.nack(Duration::ZERO).await?;
     let delivery = delivery_elsewhere
         .receive(&queue)
         .wait_time(Duration::from_secs(5))

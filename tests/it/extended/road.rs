@@ -8,8 +8,10 @@ use bytes::Bytes;
 use futures::stream;
 use libtest_mimic::Trial;
 use object_store::ObjectStore;
-use sqs_client::{Client, MessageAttributeValue, QueueAttributes};
-use sqs_extended::{AckOutcome, Delivery, ExtendedClient, Payload};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Client, QueueAttributes};
+use sqs_extended::receive::PayloadOutcome;
+use sqs_extended::{ExtendedClient, ExtendedDelivery, Payload};
 use tokio::io::AsyncReadExt as _;
 
 use super::store::{Counting, bucket_of, extended, keys};
@@ -60,7 +62,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials
 }
 
-async fn receive_one(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Delivery> {
+async fn receive_one(extended: &ExtendedClient, queue: &str) -> anyhow::Result<ExtendedDelivery> {
     let received = extended
         .receive(queue)
         .wait_time(Duration::from_secs(10))
@@ -88,7 +90,7 @@ async fn large_file(client: Client, store: impl ObjectStore + Clone) -> Outcome 
         tokio::fs::read(&restored).await? == content,
         "the file came back changed"
     );
-    assert!(matches!(delivery.ack().await?, AckOutcome::PayloadDeleted));
+    assert!(matches!(delivery.ack().await?, PayloadOutcome::PayloadDeleted));
     assert_eq!(keys(&store, &prefix).await?, Vec::<String>::new());
     Ok(())
 }

@@ -19,8 +19,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
-use sqs_client::{Client, QueueAttributes, RetryPolicy};
-use sqs_extended::{Delivery, ExtendedClient, ExtendedClientBuilder, PayloadStore, PayloadStoreBuilder, Rejected};
+use sqs_client::client::RetryPolicy;
+use sqs_client::{Client, QueueAttributes};
+use sqs_extended::receive::Rejected;
+use sqs_extended::store::PayloadStoreBuilder;
+use sqs_extended::{ExtendedClient, ExtendedClientBuilder, ExtendedDelivery, PayloadStore};
 use sqs_tests::embedded::{EmbeddedServer, MessageView};
 
 use super::store::{BUCKET, Counting, keys};
@@ -109,7 +112,7 @@ where
 }
 
 /// The next message with all its attributes, whether or not it is taken.
-async fn next(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Result<Delivery, Rejected>> {
+async fn next(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Result<ExtendedDelivery, Rejected>> {
     let received = extended
         .receive(queue)
         .wait_time(Duration::from_secs(5))
@@ -119,7 +122,7 @@ async fn next(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Result<D
 }
 
 /// The next message, which is taken.
-async fn delivery(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Delivery> {
+async fn delivery(extended: &ExtendedClient, queue: &str) -> anyhow::Result<ExtendedDelivery> {
     Ok(next(extended, queue).await??)
 }
 

@@ -17,7 +17,8 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 use sqs_client::Client;
-use sqs_extended::{ExtendedClient, PayloadStore, StoreConnector};
+use sqs_extended::store::StoreConnector;
+use sqs_extended::{ExtendedClient, PayloadStore};
 use sqs_tests::servers::Server;
 
 /// The bucket that all tests' payloads are in, each under a prefix of its own.

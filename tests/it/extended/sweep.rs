@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
-use sqs_extended::{Sweep, SweepEvent, SweepReport};
+use sqs_extended::sweep::{Sweep, SweepEvent, SweepReport};
 use sqs_tests::servers::Server;
 
 use super::store::{BUCKET, bucket_of, keys};

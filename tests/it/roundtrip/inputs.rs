@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use sqs_client::{
+use sqs_client::types::{
     AccessPolicy, DeduplicationScope, FifoThroughputLimit, MessageAttributeValue, MessageSystemAttributeName,
-    OutgoingMessage, QueueAttributeName, QueueAttributes, RedriveAllowPolicy, RedrivePermission, RedrivePolicy,
+    QueueAttributeName, RedriveAllowPolicy, RedrivePermission, RedrivePolicy,
 };
+use sqs_client::{OutgoingMessage, QueueAttributes};
 
 /// Any characters, `&`, `=`, `%` and those of no width included.
 pub fn text(length: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {

@@ -36,8 +36,8 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
     let queue = *queues.first().context("a queue")?;
     encoding(client)?
         .consumer(queue)
-        .held_bytes(HELD as u64)
-        .spill_above(u64::MAX)
+        .max_buffered_bytes(HELD as u64)
+        .spill_threshold(u64::MAX)
         .configure(|consumer| {
             consumer
                 .concurrency(1)

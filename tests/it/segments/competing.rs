@@ -42,13 +42,13 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
     let told = report.clone();
     encoding(client)?
         .consumer(queue)
-        .consumers(u32::try_from(CONSUMERS)?)
+        .competing_consumers(u32::try_from(CONSUMERS)?)
         .configure(|consumer| {
             consumer
                 .visibility_timeout(VISIBILITY_TIMEOUT)
                 .wait_time(Duration::from_secs(1))
                 .backoff(Duration::ZERO, Duration::ZERO)
-                .around(move |delivery, handling| {
+                .wrap_handler(move |delivery, handling| {
                     told.tell(&format!(
                         "received {} {}",
                         delivery.message().message_id,

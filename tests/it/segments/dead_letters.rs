@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::{Client, QueueAttributes, RedrivePolicy};
+use sqs_client::types::RedrivePolicy;
+use sqs_client::{Client, QueueAttributes};
 use sqs_extended::{ExtendedClient, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
@@ -138,7 +139,7 @@ impl Group {
             extended
                 .consumer(&queue)
                 // Longer than a visibility timeout, as consumers may compete.
-                .incomplete_after(Duration::from_secs(20))
+                .assembly_timeout(Duration::from_secs(20))
                 .configure(|consumer| {
                     consumer
                         .visibility_timeout(Duration::from_secs(3))
@@ -277,7 +278,7 @@ async fn consume(
     let mut ended = None;
     extended
         .consumer(queue)
-        .incomplete_after(Duration::from_secs(2))
+        .assembly_timeout(Duration::from_secs(2))
         .configure(|consumer| {
             consumer
                 .visibility_timeout(Duration::from_secs(5))

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::memory::InMemory;
-use sqs_client::{Client, OutgoingMessage, QueueAttributes, RedrivePolicy};
-use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, IncompleteAction, Strategy};
+use sqs_client::types::RedrivePolicy;
+use sqs_client::{Client, OutgoingMessage, QueueAttributes};
+use sqs_extended::consumer::IncompleteAction;
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::payloads::{Payload, again};
@@ -400,7 +402,7 @@ async fn dead_producer(action: Option<IncompleteAction>) -> Outcome {
     let scene = Scene::new().await?;
     drop(half_then_whole(&scene).await?);
     let told = Arc::new(Mutex::new(Vec::new()));
-    let mut consumer = scene.consumer(&scene.queue).incomplete_after(Duration::from_secs(2));
+    let mut consumer = scene.consumer(&scene.queue).assembly_timeout(Duration::from_secs(2));
     let deletes = action.is_some();
     if let Some(action) = action {
         let told = told.clone();
@@ -435,7 +437,7 @@ async fn moved() -> Outcome {
     let to = elsewhere.clone();
     let consumer = scene
         .consumer(&scene.queue)
-        .incomplete_after(Duration::from_secs(2))
+        .assembly_timeout(Duration::from_secs(2))
         .on_incomplete(move |_| {
             let to = to.clone();
             async move { IncompleteAction::MoveTo(to) }
@@ -499,7 +501,7 @@ async fn competing() -> Outcome {
         let mut stopped = stop.subscribe();
         let consumer = scene.consumer(&scene.queue).on_incomplete(move |payload| {
             reported.lock().expect("no hook panics").push(payload);
-            async { IncompleteAction::Release }
+            async { IncompleteAction::Return }
         });
         consumers.spawn(consumer.run(async move { stopped.recv().await }, move |delivery| {
             let (arrived, failed) = (arrived.clone(), failed.clone());

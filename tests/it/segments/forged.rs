@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqs_client::{Client, OutgoingMessage};
-use sqs_extended::{Digest, DigestAlgorithm, ExtendedClient, ExtendedConsumer, Strategy};
+use sqs_extended::payload::{Digest, DigestAlgorithm};
+use sqs_extended::{ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
 
 use super::payloads::{Payload, again};
@@ -36,7 +37,7 @@ impl Forged<'_> {
     }
 
     pub fn message(&self, body: &str) -> OutgoingMessage {
-        let digest = |bytes: &str| Digest::of(DigestAlgorithm::Blake3, bytes.as_bytes()).to_string();
+        let digest = |bytes: &str| Digest::compute(DigestAlgorithm::Blake3, bytes.as_bytes()).to_string();
         let header = json!({
             "version": 1, "id": self.id, "count": self.count, "total": self.total, "digest": digest(self.id),
             "index": self.index, "offset": self.offset, "checksum": digest(body), "form": "text",
@@ -95,7 +96,7 @@ impl Scene {
             consumer
                 .visibility_timeout(Duration::from_secs(10))
                 .wait_time(Duration::from_secs(1))
-                .grace(Duration::from_secs(5))
+                .shutdown_timeout(Duration::from_secs(5))
                 .backoff(backoff, backoff)
         })
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
-use sqs_client::{Client, QueueAttributeName};
+use sqs_client::Client;
+use sqs_client::types::QueueAttributeName;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::time::Instant;
 

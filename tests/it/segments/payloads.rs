@@ -3,7 +3,8 @@
 use anyhow::{Context as _, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use sqs_client::{Client, Message, OutgoingMessage};
-use sqs_extended::{Codec, Compression, Delivery, ExtendedClient, ExtendedMessage, SecretKey, StaticKeys};
+use sqs_extended::codec::{Codec, Compression, SecretKey, StaticKeys};
+use sqs_extended::{ExtendedClient, ExtendedDelivery, ExtendedMessage};
 
 use crate::child::Report;
 
@@ -88,7 +89,7 @@ impl Payload {
     /// # Errors
     ///
     /// Its bytes are not those that were sent.
-    pub async fn received(delivery: &Delivery) -> anyhow::Result<Self> {
+    pub async fn received(delivery: &ExtendedDelivery) -> anyhow::Result<Self> {
         let attributes = delivery.message_attributes();
         ensure!(attributes.len() == 1, "ours are hidden");
         let description = attributes.get(DESCRIPTION).and_then(|value| value.as_str());
@@ -149,7 +150,7 @@ pub fn encoding(client: Client) -> anyhow::Result<ExtendedClient> {
 }
 
 /// A handler in a child: tells the number of the payload, or how it came changed.
-pub async fn tell(delivery: Delivery, report: Report) -> Result<(), std::convert::Infallible> {
+pub async fn tell(delivery: ExtendedDelivery, report: Report) -> Result<(), std::convert::Infallible> {
     report.tell(&match Payload::received(&delivery).await {
         Ok(payload) => payload.number.to_string(),
         Err(error) => format!("{error:#}"),

@@ -8,8 +8,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use object_store::memory::InMemory;
-use sqs_client::{MessageSystemAttributeName, OutgoingMessage, RetryPolicy};
-use sqs_extended::{Codec, ErrorKind, ExtendedClient, ExtendedClientBuilder, SecretKey, StaticKeys, Strategy};
+use sqs_client::OutgoingMessage;
+use sqs_client::client::RetryPolicy;
+use sqs_client::types::MessageSystemAttributeName;
+use sqs_extended::codec::{Codec, SecretKey, StaticKeys};
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, Strategy};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::fifo::{SEGMENT, Scene, THREE, consume, count, payload, queue};

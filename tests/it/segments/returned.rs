@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_extended::{Delivery, ExtendedClient, IncompleteAction, Strategy};
+use sqs_extended::consumer::IncompleteAction;
+use sqs_extended::{ExtendedClient, ExtendedDelivery, Strategy};
 use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -58,7 +59,7 @@ async fn as_a_whole() -> Outcome {
     let ended = until(|| scene.view.is_empty());
     scene
         .consumer(Duration::from_secs(8))
-        .incomplete_after(Duration::from_secs(2))
+        .assembly_timeout(Duration::from_secs(2))
         .on_incomplete(move |payload| {
             noted.lock().expect("no hook panics").push(payload);
             async { IncompleteAction::Delete }
@@ -138,14 +139,17 @@ async fn one_return_fails() -> Outcome {
     let told = done.clone();
     scene
         .consumer(Duration::ZERO)
-        .run(until(|| done.load(Ordering::SeqCst)), move |delivery: Delivery| {
-            let told = told.clone();
-            async move {
-                let returned = delivery.release(AFTER).await;
-                told.store(true, Ordering::SeqCst);
-                returned
-            }
-        })
+        .run(
+            until(|| done.load(Ordering::SeqCst)),
+            move |delivery: ExtendedDelivery| {
+                let told = told.clone();
+                async move {
+                    let returned = delivery.nack(AFTER).await;
+                    told.store(true, Ordering::SeqCst);
+                    returned
+                }
+            },
+        )
         .await?;
     let returned = scene.in_flight().into_iter().filter(|left| *left > AFTER / 2).count();
     ensure!(
@@ -167,12 +171,12 @@ async fn dropped_acknowledgement() -> Outcome {
     let ended = until(|| scene.view.is_empty() || incomplete.load(Ordering::SeqCst) > 0);
     scene
         .consumer(Duration::ZERO)
-        .incomplete_after(Duration::from_secs(3))
+        .assembly_timeout(Duration::from_secs(3))
         .on_incomplete(move |_| {
             noted.fetch_add(1, Ordering::SeqCst);
-            async { IncompleteAction::Release }
+            async { IncompleteAction::Return }
         })
-        .run(ended, move |delivery: Delivery| {
+        .run(ended, move |delivery: ExtendedDelivery| {
             let counted = counted.clone();
             async move {
                 counted.fetch_add(1, Ordering::SeqCst);
@@ -204,7 +208,7 @@ async fn ends_by_itself() -> Outcome {
     let grace = Duration::from_secs(60);
     let run = scene
         .consumer(Duration::ZERO)
-        .configure(|consumer| consumer.grace(grace).refusal_timeout(Duration::from_secs(2)))
+        .configure(|consumer| consumer.shutdown_timeout(grace).refusal_timeout(Duration::from_secs(2)))
         .run(std::future::pending::<()>(), |_| async { Ok::<(), Outcome>(()) });
     let begin = Instant::now();
     let ended = timeout(grace / 2, run).await.context("it waits out its grace")?;

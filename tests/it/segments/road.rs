@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use libtest_mimic::Trial;
-use sqs_client::{Protocol, QueueAttributeName, QueueAttributes};
+use sqs_client::types::QueueAttributeName;
+use sqs_client::{Protocol, QueueAttributes};
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedMessage};
 use tokio::sync::Notify;
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use object_store::memory::InMemory;
-use sqs_client::{Client, QueueAttributes, RedrivePolicy};
-use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, SendOutput, Strategy};
+use sqs_client::types::RedrivePolicy;
+use sqs_client::{Client, QueueAttributes};
+use sqs_extended::send::SendOutput;
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, Strategy};
 use sqs_tests::embedded::EmbeddedServer;
 
 use super::payloads::{DESCRIPTION, Payload, encoding};
@@ -117,7 +119,11 @@ async fn rejected() -> Outcome {
     ensure!(received.len() == 3);
     for received in received {
         let rejected = received.err().context("a segment is nothing by itself")?;
-        ensure!(rejected.error().kind() == ErrorKind::Segment, "{:?}", rejected.error());
+        ensure!(
+            rejected.error().kind() == ErrorKind::UnexpectedSegment,
+            "{:?}",
+            rejected.error()
+        );
         ensure!(rejected.error().receipt_handle() == Some(rejected.receipt_handle()));
         client
             .change_message_visibility(&queue, rejected.receipt_handle(), Duration::ZERO)
@@ -156,11 +162,11 @@ async fn redriven() -> Outcome {
             .configure(|consumer| consumer.wait_time(Duration::ZERO))
             .run(moment, |_| async { Ok::<(), std::convert::Infallible>(()) })
     };
-    let error = run(consumer()?.consumers(4)).await.unwrap_err();
+    let error = run(consumer()?.competing_consumers(4)).await.unwrap_err();
     ensure!(error.kind() == ErrorKind::InvalidInput, "{error:?}");
     ensure!(error.to_string().contains("maxReceiveCount is 5"), "{error}");
-    run(consumer()?.consumers(4).any_receive_count(true)).await?;
-    run(consumer()?.consumers(1)).await?;
+    run(consumer()?.competing_consumers(4).skip_redrive_check(true)).await?;
+    run(consumer()?.competing_consumers(1)).await?;
     run(consumer()?).await?;
     Ok(())
 }

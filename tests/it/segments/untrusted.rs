@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::{Client, MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{Delivery, IncompleteAction};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Client, OutgoingMessage};
+use sqs_extended::ExtendedDelivery;
+use sqs_extended::consumer::IncompleteAction;
 use sqs_tests::embedded::{Action, EmbeddedServer};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -60,8 +62,8 @@ pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bo
     let queue = *queues.first().context("a queue")?;
     let consumer = encoding(client)?.consumer(queue);
     let consumer = match spills {
-        true => consumer.spill_above(3 * SEGMENT as u64),
-        false => consumer.held_bytes(FRUGAL_BYTES as u64),
+        true => consumer.spill_threshold(3 * SEGMENT as u64),
+        false => consumer.max_buffered_bytes(FRUGAL_BYTES as u64),
     };
     consumer
         .configure(|consumer| {
@@ -100,8 +102,8 @@ async fn never_complete() -> Outcome {
     };
     scene
         .consumer(Duration::ZERO)
-        .held_payloads(3)
-        .incomplete_after(Duration::from_secs(2))
+        .max_buffered_payloads(3)
+        .assembly_timeout(Duration::from_secs(2))
         .run(sending, move |_| {
             counted.fetch_add(1, Ordering::SeqCst);
             async { Ok::<(), std::convert::Infallible>(()) }
@@ -129,7 +131,8 @@ async fn contradiction() -> Outcome {
         .and_then(|value| value.as_str());
     let mut header: serde_json::Value = serde_json::from_str(header.context("a header")?)?;
     let wrong = "wrong".repeat(100);
-    let checksum = sqs_extended::Digest::of(sqs_extended::DigestAlgorithm::Blake3, wrong.as_bytes());
+    let checksum =
+        sqs_extended::payload::Digest::compute(sqs_extended::payload::DigestAlgorithm::Blake3, wrong.as_bytes());
     header["checksum"] = checksum.to_string().into();
     header["form"] = "text".into();
     let wrong = OutgoingMessage::new(wrong).message_attribute("SQSExtendedSegment", header.to_string());
@@ -157,7 +160,7 @@ async fn contradiction() -> Outcome {
     };
     scene
         .consumer(Duration::ZERO)
-        .spill_above(1)
+        .spill_threshold(1)
         .run(sending, move |delivery| {
             let noted = noted.clone();
             async move {
@@ -244,8 +247,8 @@ async fn one_file() -> Outcome {
     let mut ended = None;
     scene
         .consumer(Duration::from_secs(2))
-        .spill_above(1)
-        .spill_files(1)
+        .spill_threshold(1)
+        .max_spill_files(1)
         .run(async { ended = Some(sending.await) }, move |delivery| {
             let noted = noted.clone();
             async move {
@@ -338,7 +341,7 @@ async fn hanging_hook() -> Outcome {
     let mut ended = None;
     let run = scene
         .consumer(Duration::ZERO)
-        .incomplete_after(Duration::from_secs(1))
+        .assembly_timeout(Duration::from_secs(1))
         .on_incomplete(move |payload| {
             noted.lock().expect("no hook panics").insert(payload.payload_id.clone());
             async move {
@@ -348,7 +351,7 @@ async fn hanging_hook() -> Outcome {
                 IncompleteAction::Delete
             }
         })
-        .run(async { ended = Some(sending.await) }, |_: Delivery| async {
+        .run(async { ended = Some(sending.await) }, |_: ExtendedDelivery| async {
             Ok::<(), std::convert::Infallible>(())
         });
     let begin = Instant::now();

@@ -19,7 +19,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use rustix::time::{ClockId, clock_gettime};
-use sqs_client::{Client, Credentials, DEFAULT_CONSUMER_VISIBILITY_TIMEOUT, MessageSystemAttributeName};
+use sqs_client::types::MessageSystemAttributeName;
+use sqs_client::{Client, Consumer, Credentials};
 use sqs_tests::embedded::{EmbeddedServer, Fault, FaultKind};
 use tokio::sync::Notify;
 
@@ -163,7 +164,7 @@ async fn by_hand(client: &Client, queue: &str, messages: usize) -> anyhow::Resul
             .receive_message(queue)
             .max_messages(10)
             .wait_time(Duration::from_secs(20))
-            .visibility_timeout(DEFAULT_CONSUMER_VISIBILITY_TIMEOUT)
+            .visibility_timeout(Consumer::DEFAULT_VISIBILITY_TIMEOUT)
             .message_attribute_names(["All"])
             .message_system_attribute_names(SYSTEM_ATTRIBUTES)
             .await?;

@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use sqs_extended::{AckOutcome, Delivery, ExtendedClient, Payload};
+use sqs_extended::receive::PayloadOutcome;
+use sqs_extended::{ExtendedClient, ExtendedDelivery, Payload};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
@@ -111,7 +112,7 @@ async fn round_trip(options: &Options, places: &Places, source: Source) -> anyho
     println!("digest {received_digest} (BLAKE3), the same at both ends");
 
     match delivery.ack().await? {
-        AckOutcome::Inline | AckOutcome::PayloadDeleted => {}
+        PayloadOutcome::NoStoredPayload | PayloadOutcome::PayloadDeleted => {}
         kept => bail!("the payload was left in the store: {kept:?}"),
     }
     places.check_empty(&queue).await?;
@@ -137,7 +138,7 @@ async fn send(
 }
 
 /// Receives our message; others that come first are given back.
-async fn receive(extended: &ExtendedClient, queue: &str, message_id: &str) -> anyhow::Result<Delivery> {
+async fn receive(extended: &ExtendedClient, queue: &str, message_id: &str) -> anyhow::Result<ExtendedDelivery> {
     let mut strangers = 0;
     while strangers < STRANGERS {
         let poll = extended.receive(queue).wait_time(Duration::from_secs(20));
@@ -146,7 +147,7 @@ async fn receive(extended: &ExtendedClient, queue: &str, message_id: &str) -> an
             if delivery.message_id() == message_id {
                 return Ok(delivery);
             }
-            delivery.release(Duration::ZERO).await?;
+            delivery.nack(Duration::ZERO).await?;
             strangers += 1;
         }
     }
@@ -154,7 +155,7 @@ async fn receive(extended: &ExtendedClient, queue: &str, message_id: &str) -> an
 }
 
 /// Reads the payload, to the output file if there is one, and says its digest.
-async fn read(delivery: &Delivery, options: &Options, report: &mut Report) -> anyhow::Result<blake3::Hash> {
+async fn read(delivery: &ExtendedDelivery, options: &Options, report: &mut Report) -> anyhow::Result<blake3::Hash> {
     let size = delivery.size().context("the pointer says no size")?;
     let bar = report::bar(Direction::Receive, size);
     let begin = Instant::now();

@@ -6,10 +6,11 @@ use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use sqs_client::{
-    Client, ClientBuilder, Credentials, EnvironmentCredentials, ErrorCode, ProvideCredentials as _, QueueAttributeName,
-};
-use sqs_extended::{ExtendedClient, PayloadStore, StoreConnector};
+use sqs_client::credentials::{EnvironmentCredentials, ProvideCredentials as _};
+use sqs_client::types::QueueAttributeName;
+use sqs_client::{Client, ClientBuilder, Credentials, ErrorCode};
+use sqs_extended::store::StoreConnector;
+use sqs_extended::{ExtendedClient, PayloadStore};
 use sqs_tests::embedded::EmbeddedServer;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -114,7 +115,7 @@ impl Places {
     /// Waits for uploads that were broken off to be aborted, and removes what was made for this run: its objects where
     /// their message is gone too, with the queue that was its own.
     pub(crate) async fn clear_up(&self) {
-        self.extended.settled().await;
+        self.extended.flush().await;
         if let Err(error) = self.remove_objects().await {
             eprintln!("objects under {} may be left: {}", self.prefix, first_line(&error));
         }

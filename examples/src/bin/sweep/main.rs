@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Parser;
-use sqs_extended::{Sweep, SweepReport};
+use sqs_extended::sweep::{Sweep, SweepReport};
 
 use crate::view::View;
 

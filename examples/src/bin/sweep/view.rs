@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
-use sqs_extended::{SweepCount, SweepEvent, SweepReport};
+use sqs_extended::sweep::{SweepCount, SweepEvent, SweepReport};
 
 /// How often the bar moves by itself.
 const TICK: Duration = Duration::from_millis(100);

@@ -22,7 +22,8 @@ use http::HttpClient;
 ///
 /// ```no_run
 /// # fn main() -> Result<(), sqs_client::Error> {
-/// use sqs_client::{AwsConfigCredentials, Client};
+/// use sqs_client::Client;
+/// use sqs_client::credentials::AwsConfigCredentials;
 ///
 /// let client = Client::builder().region("eu-west-1").credentials(AwsConfigCredentials::new()).build()?;
 /// # Ok(()) }
@@ -33,12 +34,13 @@ use http::HttpClient;
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {
 /// use aws_config::sts::AssumeRoleProvider;
-/// use sqs_client::{AwsConfigCredentials, Client};
+/// use sqs_client::Client;
+/// use sqs_client::credentials::AwsConfigCredentials;
 ///
 /// let config = aws_config::defaults(aws_config::BehaviorVersion::latest());
 /// let config = config.http_client(AwsConfigCredentials::http_client()?).load().await;
 /// let role = AssumeRoleProvider::builder("arn:aws:iam::123456789012:role/reader").configure(&config).build().await;
-/// let client = Client::builder().region("eu-west-1").credentials(AwsConfigCredentials::of(role)).build()?;
+/// let client = Client::builder().region("eu-west-1").credentials(AwsConfigCredentials::from_provider(role)).build()?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -55,7 +57,7 @@ impl AwsConfigCredentials {
     }
 
     /// A provider of that ecosystem.
-    pub fn of(provider: impl SdkProvider + 'static) -> Self {
+    pub fn from_provider(provider: impl SdkProvider + 'static) -> Self {
         let provider: Box<dyn SdkProvider> = Box::new(provider);
         Self {
             provider: Arc::new(OnceCell::from(provider)),

@@ -10,9 +10,6 @@ use crate::credentials::{Credentials, ProvideCredentials};
 use crate::error::Error;
 use crate::random::Ambient;
 
-/// The longest time that a call of a credentials provider may take: 30 seconds. It counts as failed then.
-pub const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Credentials are replaced this long before they expire, or once half of what they live is over where that is later.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
@@ -29,7 +26,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {
-/// use sqs_client::{CredentialsCache, DefaultCredentials};
+/// use sqs_client::credentials::{CredentialsCache, DefaultCredentials};
 ///
 /// let cache = CredentialsCache::new(DefaultCredentials::new());
 /// println!("{}", cache.get().await?.access_key_id());
@@ -88,6 +85,9 @@ enum Step {
 }
 
 impl CredentialsCache {
+    /// The longest time that a call of a credentials provider may take: 30 seconds. It counts as failed then.
+    pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
     /// Keeps the credentials of this provider. It is not called yet.
     #[must_use]
     pub fn new(provider: impl ProvideCredentials) -> Self {
@@ -191,7 +191,7 @@ impl State {
         let (sender, outcome) = watch::channel(None);
         let refresh = Refresh {
             number: self.calls,
-            deadline: at + CREDENTIALS_TIMEOUT,
+            deadline: at + CredentialsCache::FETCH_TIMEOUT,
             outcome,
         };
         self.refresh = Some(refresh.clone());
@@ -309,7 +309,12 @@ struct Call {
 
 impl Call {
     async fn run(self) {
-        let provided = match timeout(CREDENTIALS_TIMEOUT, self.shared.provider.provide_credentials()).await {
+        let provided = match timeout(
+            CredentialsCache::FETCH_TIMEOUT,
+            self.shared.provider.provide_credentials(),
+        )
+        .await
+        {
             Ok(provided) => {
                 provided.map_err(|source| Error::credentials("the credentials provider failed").with_source(source))
             }

@@ -1,8 +1,8 @@
 use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::credentials::BoxFuture;
 use super::*;
+use crate::credentials::BoxFuture;
 
 /// A cache with a clock that the test sets, in seconds since 1970.
 struct Bench {
@@ -31,7 +31,7 @@ impl Bench {
     /// The same once the call of the provider that is under way has ended.
     async fn settled_key_at(&self, minute: u64) -> Result<String, Error> {
         let _ = self.key_at(minute).await;
-        tokio::time::sleep(CREDENTIALS_TIMEOUT).await;
+        tokio::time::sleep(CredentialsCache::FETCH_TIMEOUT).await;
         self.key_at(minute).await
     }
 }
@@ -139,7 +139,7 @@ async fn a_provider_that_hangs_is_not_in_the_way_of_valid_credentials() {
     let all = futures_util::future::join_all((0..10).map(|_| bench.key_at(61))).await;
     let failed = |key: &Result<_, Error>| key.as_ref().unwrap_err().kind() == crate::ErrorKind::Credentials;
     assert!(all.iter().all(failed));
-    assert_eq!(begin.elapsed(), CREDENTIALS_TIMEOUT);
+    assert_eq!(begin.elapsed(), CredentialsCache::FETCH_TIMEOUT);
 }
 
 /// Gives out credentials that live for so many seconds from the start, after a second.
@@ -278,9 +278,19 @@ fn a_call_that_ends_after_a_later_one_changes_nothing() {
     let (now, at) = (at_minute(0), Instant::now());
     let mut state = State::default();
     let (first, _outcome) = state.begin(at);
-    let (second, _outcome) = state.begin(at + CREDENTIALS_TIMEOUT);
+    let (second, _outcome) = state.begin(at + CredentialsCache::FETCH_TIMEOUT);
     let credentials = |key: &str| Ok(Credentials::new(key, "secret"));
-    state.ended(second.number, &credentials("new"), now, at + CREDENTIALS_TIMEOUT);
-    state.ended(first.number, &credentials("old"), now, at + CREDENTIALS_TIMEOUT);
+    state.ended(
+        second.number,
+        &credentials("new"),
+        now,
+        at + CredentialsCache::FETCH_TIMEOUT,
+    );
+    state.ended(
+        first.number,
+        &credentials("old"),
+        now,
+        at + CredentialsCache::FETCH_TIMEOUT,
+    );
     assert_eq!(state.current.unwrap().credentials.access_key_id(), "new");
 }

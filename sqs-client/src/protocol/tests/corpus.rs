@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::DEFAULT_MAX_RESPONSE_BYTES;
+use crate::ClientBuilder;
 use crate::operation::{
     CreateQueue, GetQueueAttributes, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch,
@@ -164,7 +164,7 @@ fn a_mebibyte_of_xml_takes_bounded_memory() {
 #[test]
 fn the_longest_responses_take_bounded_memory() {
     fn read<Op: Operation>(protocol: Wire, begin: &str, unit: &str, end: &str) {
-        let units = (DEFAULT_MAX_RESPONSE_BYTES - begin.len() - end.len()) / unit.len();
+        let units = (ClientBuilder::DEFAULT_MAX_RESPONSE_BYTES - begin.len() - end.len()) / unit.len();
         let body = format!("{begin}{}{end}", unit.repeat(units));
         let answer = Answer {
             status: 200,

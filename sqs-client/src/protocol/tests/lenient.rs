@@ -10,7 +10,8 @@ use crate::operation::{
     ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage, SendMessage, SendMessageBatch,
 };
 use crate::protocol::{Answer, Wire};
-use crate::{ErrorCode, MessageSystemAttributeName, QueueAttributes};
+use crate::types::MessageSystemAttributeName;
+use crate::{ErrorCode, QueueAttributes};
 
 fn decode<Op: Operation>(protocol: Wire, status: u16, body: &str) -> Result<Op::Output, crate::Error> {
     let answer = Answer {

@@ -13,16 +13,17 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
+use crate::client::Request;
 use crate::operation::{
     CancelMessageMoveTask, ChangeMessageVisibilityBatch, ListDeadLetterSourceQueues, ListMessageMoveTasks,
     ListQueueTags, ListQueues, Operation, ReceiveMessage, StartMessageMoveTask, TagQueue,
 };
 use crate::protocol::{Answer, Wire};
-use crate::{
-    ChangeMessageVisibilityBatchEntry, Client, Credentials, DeleteMessageBatchEntry, ErrorCode, MessageAttributeValue,
-    MessageMoveTaskStatus, MessageSystemAttributeName, OutgoingMessage, QueueAttributeName, QueueAttributes,
-    RedrivePolicy, Request, SendMessageBatchEntry,
+use crate::types::{
+    ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, MessageAttributeValue, MessageMoveTaskStatus,
+    MessageSystemAttributeName, QueueAttributeName, RedrivePolicy, SendMessageBatchEntry,
 };
+use crate::{Client, Credentials, ErrorCode, OutgoingMessage, QueueAttributes};
 
 const QUEUE: &str = "http://h/1/q";
 const ARN: &str = "arn:aws:sqs:r:1:q";

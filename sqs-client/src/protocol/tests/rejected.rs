@@ -2,10 +2,12 @@
 
 use http::HeaderMap;
 
+use crate::client::Request;
 use crate::client::erased::{Task as _, Typed};
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput, SendMessageBatchOutput};
 use crate::protocol::{Answer, Wire};
-use crate::{Client, Credentials, Error, ErrorKind, Request, SendMessageBatchEntry};
+use crate::types::SendMessageBatchEntry;
+use crate::{Client, Credentials, Error, ErrorKind};
 
 const MD5_OF_HELLO: &str = "5d41402abc4b2a76b9719d911017c592";
 const WRONG_MD5: &str = "00000000000000000000000000000000";

@@ -6,8 +6,8 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use crate::client::builder::MAX_RESPONSE_VALUES;
 use crate::protocol::bounds;
+use crate::protocol::bounds::MAX_VALUES;
 use crate::protocol::xml::Error;
 
 /// Deepest nesting of elements that is read; SQS's own answers have 6.
@@ -75,7 +75,7 @@ pub(super) fn parse(document: &str) -> Result<Node<'_>, Error> {
             .read_event()
             .map_err(|_| Error(format!("not well-formed at byte {}", reader.error_position())))?;
         elements += usize::from(matches!(event, Event::Start(_) | Event::Empty(_)));
-        if elements > MAX_RESPONSE_VALUES {
+        if elements > MAX_VALUES {
             return Err(Error(bounds::too_many_values()));
         }
         match event {

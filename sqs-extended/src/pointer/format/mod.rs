@@ -55,7 +55,7 @@ const MEMBERS: [&str; 8] = [
 /// libraries, and the bare object that is written in .NET, whose members' names are in another case.
 ///
 /// ```
-/// let pointer: sqs_extended::Pointer =
+/// let pointer: sqs_extended::pointer::Pointer =
 ///     r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"b","s3Key":"k"}]"#.parse().unwrap();
 /// assert_eq!((pointer.bucket.as_str(), pointer.key.as_str()), ("b", "k"));
 /// assert!(pointer.digest.is_none(), "AWS's libraries send no digest");
@@ -76,7 +76,7 @@ pub struct Pointer {
     pub encoding: Encoding,
     /// The payload's media type, such as `application/json`; only our own senders say so here, if they are told.
     pub content_type: Option<String>,
-    /// Says that a holder of the key wrote all this; see [`PointerKeys`](crate::PointerKeys).
+    /// Says that a holder of the key wrote all this; see [`PointerKeys`](crate::pointer::PointerKeys).
     pub(crate) mac: Option<Mac>,
 }
 

@@ -33,7 +33,7 @@ const MAX_KEY_ID_BYTES: usize = 32;
 /// old one, and drop that when the messages that it signed are gone.
 ///
 /// ```
-/// use sqs_extended::PointerKeys;
+/// use sqs_extended::pointer::PointerKeys;
 ///
 /// # fn example(new_key: [u8; 32], old_key: [u8; 32]) -> Result<(), sqs_extended::Error> {
 /// let keys = PointerKeys::new("2026-11", &new_key)?

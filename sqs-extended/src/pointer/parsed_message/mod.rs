@@ -3,37 +3,38 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use sqs_client::{Message, MessageAttributeValue};
+use sqs_client::Message;
+use sqs_client::types::MessageAttributeValue;
 
 use crate::error::Error;
 use crate::pointer::{Envelope, open_parts, sns, take_reserved};
 
 /// What a message holds, by its body and its attributes alone: for messages that came by another way than
-/// [`ExtendedClient::receive`](crate::ExtendedClient::receive), such as AWS Lambda ([`LambdaRecord`](crate::LambdaRecord)),
+/// [`ExtendedClient::receive`](crate::ExtendedClient::receive), such as AWS Lambda ([`LambdaRecord`](crate::pointer::LambdaRecord)),
 /// SNS or another client. Nothing is fetched.
 ///
 /// ```
 /// use std::collections::BTreeMap;
-/// use sqs_extended::{Contents, Incoming};
+/// use sqs_extended::pointer::{ParsedMessage, PayloadLocation};
 ///
 /// let body = r#"{"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:orders", "Message": "hello"}"#;
-/// let incoming = Incoming::new(body, BTreeMap::new())?.unwrap_sns()?;
-/// assert_eq!(incoming.contents, Contents::Inline("hello".to_owned()));
+/// let incoming = ParsedMessage::new(body, BTreeMap::new())?.unwrap_sns()?;
+/// assert_eq!(incoming.contents, PayloadLocation::Inline("hello".to_owned()));
 /// # Ok::<(), sqs_extended::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Incoming {
+pub struct ParsedMessage {
     /// The payload, or where it is.
-    pub contents: Contents,
+    pub contents: PayloadLocation,
     /// The sender's attributes, without those that mark a pointer.
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
 }
 
-/// The payload of an [`Incoming`] message, or where it is.
+/// The payload of an [`ParsedMessage`] message, or where it is.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Contents {
+pub enum PayloadLocation {
     /// The message's body is the payload.
     Inline(String),
     /// The payload is in an object store. This is the sender's word: neither that it is a place to fetch from nor that
@@ -41,7 +42,7 @@ pub enum Contents {
     Offloaded(Box<Envelope>),
 }
 
-impl Incoming {
+impl ParsedMessage {
     /// Of a message's body and its attributes, among them the reserved ones: a message is a pointer because of them.
     ///
     /// # Errors
@@ -54,8 +55,8 @@ impl Incoming {
     ) -> Result<Self, Error> {
         let body = body.into();
         let contents = match open_parts(&body, &message_attributes)? {
-            Some(envelope) => Contents::Offloaded(Box::new(envelope)),
-            None => Contents::Inline(body),
+            Some(envelope) => PayloadLocation::Offloaded(Box::new(envelope)),
+            None => PayloadLocation::Inline(body),
         };
         take_reserved(&mut message_attributes);
         Ok(Self {
@@ -69,7 +70,7 @@ impl Incoming {
     /// # Errors
     ///
     /// As for [`new`](Self::new), with the message's receipt handle.
-    pub fn of_message(message: &Message) -> Result<Self, Error> {
+    pub fn from_message(message: &Message) -> Result<Self, Error> {
         Self::new(message.body.as_str(), message.message_attributes.clone())
             .map_err(|error| error.with_receipt_handle(&message.receipt_handle))
     }
@@ -85,7 +86,7 @@ impl Incoming {
     ///
     /// As for [`new`](Self::new), of what was published. Of the same kind if the payload is a notification, but malformed.
     pub fn unwrap_sns(self) -> Result<Self, Error> {
-        let Contents::Inline(body) = &self.contents else {
+        let PayloadLocation::Inline(body) = &self.contents else {
             return Ok(self);
         };
         match sns::unwrap(body)? {
@@ -95,7 +96,7 @@ impl Incoming {
     }
 }
 
-impl fmt::Debug for Contents {
+impl fmt::Debug for PayloadLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Not the body.

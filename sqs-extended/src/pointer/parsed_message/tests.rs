@@ -1,19 +1,19 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::error::ErrorKind;
 use super::*;
+use crate::error::ErrorKind;
 use crate::pointer::{LambdaRecord, Pointer};
 
 const POINTER: &str = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"B","s3Key":"K"}]"#;
 
-fn offloaded(size: Option<u64>) -> Contents {
+fn offloaded(size: Option<u64>) -> PayloadLocation {
     let pointer = Pointer::new("B", "K");
-    Contents::Offloaded(Box::new(Envelope { pointer, size }))
+    PayloadLocation::Offloaded(Box::new(Envelope { pointer, size }))
 }
 
-fn inline(body: &str) -> Contents {
-    Contents::Inline(body.to_owned())
+fn inline(body: &str) -> PayloadLocation {
+    PayloadLocation::Inline(body.to_owned())
 }
 
 fn notification(message: &str, attributes: Value) -> Value {
@@ -32,8 +32,8 @@ fn notification(message: &str, attributes: Value) -> Value {
     })
 }
 
-fn of_sns(body: impl ToString) -> Result<Incoming, Error> {
-    Incoming::new(body.to_string(), BTreeMap::new())?.unwrap_sns()
+fn of_sns(body: impl ToString) -> Result<ParsedMessage, Error> {
+    ParsedMessage::new(body.to_string(), BTreeMap::new())?.unwrap_sns()
 }
 
 fn record(body: &str, attributes: Value) -> Value {
@@ -55,9 +55,9 @@ fn record(body: &str, attributes: Value) -> Value {
 fn a_message_is_what_its_attributes_say() {
     let size = [("ExtendedPayloadSize".to_owned(), MessageAttributeValue::number(3))];
     let mine = [("mine".to_owned(), "x".into())];
-    let plain = Incoming::new(POINTER, BTreeMap::from(mine.clone())).unwrap();
+    let plain = ParsedMessage::new(POINTER, BTreeMap::from(mine.clone())).unwrap();
     assert_eq!(plain.contents, inline(POINTER));
-    let pointer = Incoming::new(POINTER, size.into_iter().chain(mine.clone()).collect()).unwrap();
+    let pointer = ParsedMessage::new(POINTER, size.into_iter().chain(mine.clone()).collect()).unwrap();
     assert_eq!(pointer.contents, offloaded(Some(3)));
     assert_eq!(pointer.message_attributes, BTreeMap::from(mine));
 }
@@ -69,7 +69,7 @@ fn a_size_of_type_string_is_a_size() {
         MessageAttributeValue::string("3").with_label("long"),
     ] {
         let size = BTreeMap::from([("ExtendedPayloadSize".to_owned(), size)]);
-        assert_eq!(Incoming::new(POINTER, size).unwrap().contents, offloaded(Some(3)));
+        assert_eq!(ParsedMessage::new(POINTER, size).unwrap().contents, offloaded(Some(3)));
     }
     for wrong in [
         MessageAttributeValue::string("three"),
@@ -77,7 +77,7 @@ fn a_size_of_type_string_is_a_size() {
     ] {
         let size = BTreeMap::from([("ExtendedPayloadSize".to_owned(), wrong)]);
         assert_eq!(
-            Incoming::new(POINTER, size).unwrap_err().kind(),
+            ParsedMessage::new(POINTER, size).unwrap_err().kind(),
             ErrorKind::RefusedPointer
         );
     }
@@ -90,7 +90,7 @@ fn a_refused_message_keeps_its_receipt_handle() {
         "MessageAttributes": {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "3"}},
     }))
     .unwrap();
-    let error = Incoming::of_message(&message).unwrap_err();
+    let error = ParsedMessage::from_message(&message).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RefusedPointer);
     assert_eq!(error.receipt_handle(), Some("handle"));
     assert!(!format!("{error} {error:?}").contains("secret"));
@@ -126,7 +126,7 @@ fn a_notification_of_an_ordinary_message_is_unwrapped_once() {
 #[test]
 fn raw_delivery_is_an_ordinary_message() {
     let size = BTreeMap::from([("ExtendedPayloadSize".to_owned(), MessageAttributeValue::number(3))]);
-    let incoming = Incoming::new(POINTER, size).unwrap().unwrap_sns().unwrap();
+    let incoming = ParsedMessage::new(POINTER, size).unwrap().unwrap_sns().unwrap();
     assert_eq!(incoming.contents, offloaded(Some(3)));
 }
 
@@ -218,7 +218,7 @@ fn numbers_and_null_are_read_in_notifications_and_records() {
     let read: LambdaRecord = serde_json::from_value(as_numbers).unwrap();
     assert_eq!(read.message.attributes.approximate_receive_count(), Some(2));
     assert_eq!(
-        Incoming::of_message(&read.message).unwrap().contents,
+        ParsedMessage::from_message(&read.message).unwrap().contents,
         offloaded(Some(3))
     );
 
@@ -227,7 +227,7 @@ fn numbers_and_null_are_read_in_notifications_and_records() {
     nothing["body"] = Value::Null;
     let read: LambdaRecord = serde_json::from_value(nothing).unwrap();
     assert!(read.message.message_attributes.is_empty() && read.message.attributes.is_empty());
-    assert_eq!(Incoming::of_message(&read.message).unwrap().contents, inline(""));
+    assert_eq!(ParsedMessage::from_message(&read.message).unwrap().contents, inline(""));
 }
 
 fn limits() -> usize {
@@ -259,7 +259,7 @@ fn a_record_of_lambda_is_a_message() {
     assert_eq!(record.message.receipt_handle, "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a");
     assert_eq!(record.message.message_id, "059f36b4-87a3-44ab-83d2-661975830a7d");
     assert_eq!(record.message.attributes.approximate_receive_count(), Some(2));
-    let incoming = Incoming::of_message(&record.message).unwrap();
+    let incoming = ParsedMessage::from_message(&record.message).unwrap();
     assert_eq!(incoming.contents, offloaded(Some(3)));
     let bytes = MessageAttributeValue::binary(vec![1, 2]).with_label("two");
     let expected = [("text", "t".into()), ("bytes", bytes)].map(|(name, value)| (name.to_owned(), value));
@@ -277,7 +277,10 @@ fn a_record_of_nodes_library_and_one_of_sns_are_understood() {
         (record("hello", json!({})), inline("hello")),
     ] {
         let record: LambdaRecord = serde_json::from_str(&record.to_string()).unwrap();
-        let incoming = Incoming::of_message(&record.message).unwrap().unwrap_sns().unwrap();
+        let incoming = ParsedMessage::from_message(&record.message)
+            .unwrap()
+            .unwrap_sns()
+            .unwrap();
         assert_eq!(incoming.contents, expected);
     }
 }
@@ -307,7 +310,7 @@ fn what_is_no_record_is_refused() {
 
 #[test]
 fn debug_shows_no_body() {
-    let incoming = Incoming::new("secret", BTreeMap::new()).unwrap();
+    let incoming = ParsedMessage::new("secret", BTreeMap::new()).unwrap();
     let text = format!("{incoming:?}");
     assert!(text.contains("6 bytes") && !text.contains("secret"), "{text}");
 }
@@ -317,7 +320,7 @@ proptest! {
     fn what_is_published_is_what_comes_out(message in any::<String>(), value in any::<String>()) {
         let body = notification(&message, json!({"a": {"Type": "String", "Value": value}}));
         let incoming = of_sns(body).unwrap();
-        prop_assert_eq!(incoming.contents, Contents::Inline(message));
+        prop_assert_eq!(incoming.contents, PayloadLocation::Inline(message));
         prop_assert_eq!(&incoming.message_attributes["a"], &MessageAttributeValue::string(value));
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
-use sqs_client::{Message, MessageAttributeValue, MessageSystemAttributes};
+use sqs_client::Message;
+use sqs_client::types::{MessageAttributeValue, MessageSystemAttributes};
 
 use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
@@ -17,7 +18,7 @@ use crate::payload_store::{PayloadStore, Removed};
 use crate::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle, Pointer};
 use crate::receive::claim::Hold;
 use crate::receive::download;
-use crate::receive::outcome::{AckOutcome, KeptReason};
+use crate::receive::outcome::{PayloadOutcome, RetainReason};
 use crate::receive::request::Rejected;
 use crate::segment::Assembled;
 
@@ -27,21 +28,21 @@ use crate::receive::body::{Content, payloads};
 ///
 /// The payload of an offloaded message is fetched when it is asked for, anew each time, and what is given is verified:
 /// its length, and its digest if the pointer has one. Failing that is an error and leaves the delivery as it was, to be
-/// tried again, [released](Self::release) or left to come back by itself.
+/// tried again, [released](Self::nack) or left to come back by itself.
 ///
 /// SQS delivers at least once. A duplicate of a message that was acknowledged already finds its payload gone:
 /// [`Error::is_missing_payload`].
 ///
-/// All methods take `&self`, so that a long download can be accompanied by [`extend`](Self::extend).
+/// All methods take `&self`, so that a long download can be accompanied by [`extend_visibility`](Self::extend_visibility).
 ///
 /// ```no_run
-/// # async fn example(delivery: sqs_extended::Delivery) -> Result<(), sqs_extended::Error> {
+/// # async fn example(delivery: sqs_extended::ExtendedDelivery) -> Result<(), sqs_extended::Error> {
 /// delivery.download_to("restored.tar").await?; // Ok only after length and digest were found right
 /// delivery.ack().await?; // the message first, then its payload
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Delivery(Arc<Inner>);
+pub struct ExtendedDelivery(Arc<Inner>);
 
 struct Inner {
     extended: ExtendedClient,
@@ -51,7 +52,11 @@ struct Inner {
     content: Content,
 }
 
-impl Delivery {
+impl ExtendedDelivery {
+    /// A lease ends this long before the visibility timeout does, or a quarter of the timeout where that is less: 1 second. Two
+    /// clocks and a network may differ by that.
+    pub const LEASE_MARGIN: Duration = sqs_client::internal::LEASE_MARGIN;
+
     /// Sees what the message is; no I/O.
     pub(crate) fn open(extended: &ExtendedClient, hold: Hold, mut message: Message) -> Result<Self, Rejected> {
         match Content::of(extended, &hold, &mut message) {
@@ -216,7 +221,7 @@ impl Delivery {
     /// Dropping the future changes nothing.
     ///
     /// ```no_run
-    /// # async fn example(delivery: sqs_extended::Delivery) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn example(delivery: sqs_extended::ExtendedDelivery) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut reader = delivery.reader().await?;
     /// tokio::io::copy(&mut reader, &mut tokio::io::stdout()).await?;
     /// # Ok(()) }
@@ -291,7 +296,7 @@ impl Delivery {
     ///
     /// If the future is dropped, the message may be deleted or not. Its payload may stay behind, but is never deleted
     /// before the message.
-    pub async fn ack(&self) -> Result<AckOutcome, Error> {
+    pub async fn ack(&self) -> Result<PayloadOutcome, Error> {
         let surely_ours = self
             .0
             .hold
@@ -299,15 +304,15 @@ impl Delivery {
             .await
             .map_err(|error| self.error(Error::queue("the message could not be deleted", error)))?;
         let Content::Offloaded { located, .. } = &self.0.content else {
-            return Ok(AckOutcome::Inline);
+            return Ok(PayloadOutcome::NoStoredPayload);
         };
         if !surely_ours {
-            return Ok(AckOutcome::PayloadKept(KeptReason::LeaseExpired));
+            return Ok(PayloadOutcome::PayloadRetained(RetainReason::LeaseExpired));
         }
         Ok(match self.payloads()?.remove(located).await {
-            Removed::Deleted => AckOutcome::PayloadDeleted,
-            Removed::Kept => AckOutcome::PayloadKept(KeptReason::Configured),
-            Removed::Failed(error) => AckOutcome::PayloadKept(KeptReason::DeleteFailed(self.error(error))),
+            Removed::Deleted => PayloadOutcome::PayloadDeleted,
+            Removed::Kept => PayloadOutcome::PayloadRetained(RetainReason::Configured),
+            Removed::Failed(error) => PayloadOutcome::PayloadRetained(RetainReason::DeleteFailed(self.error(error))),
         })
     }
 
@@ -322,7 +327,7 @@ impl Delivery {
     /// # Cancel safety
     ///
     /// Dropping the future is as if the request had failed.
-    pub async fn release(&self, after: Duration) -> Result<(), Error> {
+    pub async fn nack(&self, after: Duration) -> Result<(), Error> {
         self.changed(self.0.hold.release(after).await)
     }
 
@@ -337,7 +342,7 @@ impl Delivery {
     /// # Cancel safety
     ///
     /// Dropping the future is as if the request had failed.
-    pub async fn extend(&self, timeout: Duration) -> Result<(), Error> {
+    pub async fn extend_visibility(&self, timeout: Duration) -> Result<(), Error> {
         self.changed(self.0.hold.extend(timeout).await)
     }
 
@@ -374,10 +379,10 @@ fn not_in_memory(limit: usize) -> Error {
     )
 }
 
-impl fmt::Debug for Delivery {
+impl fmt::Debug for ExtendedDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither the body nor the receipt handle.
-        f.debug_struct("Delivery")
+        f.debug_struct("ExtendedDelivery")
             .field("message_id", &self.0.message.message_id)
             .field("size", &self.size())
             .field("pointer", &self.pointer())

@@ -5,8 +5,8 @@ use object_store::path::Path as Key;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::receive::claim::Leased;
 use super::*;
+use crate::receive::claim::Leased;
 use crate::receive::lease::Lease;
 use crate::testing::{TestStore, extended};
 
@@ -16,7 +16,7 @@ fn pointer(bucket: &str, key: &str) -> String {
     Pointer::new(bucket, key).to_string()
 }
 
-fn received(store: &TestStore, body: &str, size: Option<&str>) -> Result<Delivery, Rejected> {
+fn received(store: &TestStore, body: &str, size: Option<&str>) -> Result<ExtendedDelivery, Rejected> {
     let mut attributes = json!({"mine": {"DataType": "String", "StringValue": "v"}});
     if let Some(size) = size {
         attributes["ExtendedPayloadSize"] = json!({"DataType": "Number", "StringValue": size});
@@ -32,10 +32,10 @@ fn received(store: &TestStore, body: &str, size: Option<&str>) -> Result<Deliver
         receipt_handle: "handle".to_owned(),
         lease: Lease::new(Instant::now(), Duration::from_secs(30)),
     });
-    Delivery::open(&extended, hold, message)
+    ExtendedDelivery::open(&extended, hold, message)
 }
 
-fn offloaded(store: &TestStore) -> Delivery {
+fn offloaded(store: &TestStore) -> ExtendedDelivery {
     received(store, &pointer("bucket", "payloads/k"), Some("11")).unwrap()
 }
 

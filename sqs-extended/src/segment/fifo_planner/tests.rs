@@ -2,15 +2,15 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::*;
 use crate::codec::Encoding;
 use crate::segment::Form;
-use super::*;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A segment of ten bytes, of a payload that has `count` of them.
 fn segment(id: &str, index: u32, count: u32) -> Header {
-    let digest: crate::Digest = format!("blake3:{}", "0".repeat(64)).parse().unwrap();
+    let digest: crate::payload::Digest = format!("blake3:{}", "0".repeat(64)).parse().unwrap();
     Header {
         whole: Whole {
             id: id.to_owned(),

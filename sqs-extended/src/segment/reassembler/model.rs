@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::*;
 use crate::codec::Encoding;
 use crate::payload::digest::Digest;
 use crate::segment::Form;
-use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
+use super::*;
 use crate::codec::Encoding;
 use crate::payload::digest::Digest;
 use crate::segment::Form;
-use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 

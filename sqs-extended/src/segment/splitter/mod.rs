@@ -62,7 +62,7 @@ impl Split {
         let is_text = self.encoding.is_none() && policy::is_body(&self.stored);
         let (encoding, original_length) = self.encoding.unzip();
         // As wide as any.
-        let digest = Digest::of(self.digest, b"");
+        let digest = Digest::compute(self.digest, b"");
         let mut header = Header {
             // The widest numbers that there can be, while it is planned what is beside the header.
             index: self.max_segments,
@@ -208,7 +208,10 @@ fn whole_characters(text: &[u8], room: usize) -> usize {
 async fn checksums(stored: &[u8], cuts: &[Cut], algorithm: DigestAlgorithm) -> Vec<Digest> {
     let mut checksums = Vec::with_capacity(cuts.len());
     for (range, _) in cuts {
-        checksums.push(Digest::of(algorithm, stored.get(range.clone()).unwrap_or_default()));
+        checksums.push(Digest::compute(
+            algorithm,
+            stored.get(range.clone()).unwrap_or_default(),
+        ));
         tokio::task::yield_now().await;
     }
     checksums

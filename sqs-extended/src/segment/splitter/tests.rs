@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sqs_client::{Message, MessageAttributeValue};
+use sqs_client::Message;
+use sqs_client::types::MessageAttributeValue;
 
+use super::*;
 use crate::codec::EncryptionHeader;
 use crate::payload::digest::DigestAlgorithm;
-use super::*;
 use crate::segment::{MAX_FIFO_SEGMENTS, MAX_SEGMENTS};
 
 fn split(stored: impl Into<Bytes>, limit: usize) -> Split {

@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, Error, Result};
-use sqs_client::{Client, CredentialsCache, DefaultCredentials};
+use sqs_client::Client;
+use sqs_client::credentials::{CredentialsCache, DefaultCredentials};
 use tokio::sync::OnceCell;
 
 use crate::stores::credentials::{Bounded, failed};

@@ -42,7 +42,7 @@ const DELETE_CONCURRENCY: usize = 4;
 /// - **Lifetime.** With [`time_to_live`](Self::time_to_live), DynamoDB itself removes what is old, at no cost. It
 ///   also removes what a process that was killed left, which no list shows; else do so by
 ///   [`remove_orphans`](Self::remove_orphans).
-/// - **Cost.** A list of objects, and so a [`Sweep`](crate::Sweep), reads the whole table: DynamoDB bills all payloads
+/// - **Cost.** A list of objects, and so a [`Sweep`](crate::sweep::Sweep), reads the whole table: DynamoDB bills all payloads
 ///   in it. Prefer a time to live.
 /// - **Time.** DynamoDB tells no time: an object was last modified when its writer's clock said so, the client's
 ///   `time_source`.
@@ -51,10 +51,11 @@ const DELETE_CONCURRENCY: usize = 4;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use sqs_extended::{DEFAULT_SWEEP_AGE, DynamoDbStore, ExtendedClient};
+/// use sqs_extended::ExtendedClient;
+/// use sqs_extended::store::DynamoDbStore;
 ///
 /// # fn f(client: sqs_client::Client, dynamodb: aws_sdk_dynamodb::Client) -> Result<(), sqs_extended::Error> {
-/// let store = DynamoDbStore::new(dynamodb, "payloads").time_to_live(DEFAULT_SWEEP_AGE);
+/// let store = DynamoDbStore::new(dynamodb, "payloads").time_to_live(sqs_extended::sweep::Sweep::DEFAULT_AGE);
 /// // The table takes the bucket's place in pointers.
 /// let extended = ExtendedClient::builder(client).offload_to(store, "payloads").build()?;
 /// # Ok(()) }

@@ -1,5 +1,5 @@
-use crate::error::ErrorKind;
 use super::*;
+use crate::error::ErrorKind;
 
 fn place(url: &str) -> (String, String) {
     let opened = OpenedStore::open(url).unwrap();

@@ -6,9 +6,9 @@ use object_store::chunked::ChunkedStore;
 use object_store::local::LocalFileSystem;
 use proptest::prelude::*;
 
+use super::*;
 use crate::payload::digest::DigestAlgorithm;
 use crate::testing::{Break, TestStore, bytes};
-use super::*;
 
 fn key() -> Path {
     Path::from("payloads/k")

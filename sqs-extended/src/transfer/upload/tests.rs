@@ -7,9 +7,9 @@ use futures::stream;
 use object_store::{Attribute, ObjectStoreExt};
 use proptest::prelude::*;
 
+use super::*;
 use crate::payload::source::Payload;
 use crate::testing::{TestStore, bytes};
-use super::*;
 
 /// Far below what a builder accepts, so that many parts are little data.
 const PART: u64 = 1000;

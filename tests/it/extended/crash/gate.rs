@@ -54,7 +54,7 @@ impl Gate {
         let received = Arc::default();
         let proxy = Proxy {
             server: server.into(),
-            http: sqs_client::http_client_builder()?.build()?,
+            http: sqs_client::client::http_client_builder()?.build()?,
             steps: passing.clone(),
             received: Arc::clone(&received),
         };

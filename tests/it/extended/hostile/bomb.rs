@@ -3,8 +3,10 @@
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
-use sqs_client::{Client, MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{Codec, Compression, ErrorKind, ExtendedClient, Payload, PayloadStore};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Client, OutgoingMessage};
+use sqs_extended::codec::{Codec, Compression};
+use sqs_extended::{ErrorKind, ExtendedClient, Payload, PayloadStore};
 
 use super::super::store::{BUCKET, Counting};
 use super::{GIB, ten};

@@ -88,7 +88,7 @@ struct Hasty;
 
 impl HttpConnector for Hasty {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let builder = sqs_client::http_client_builder().expect("settings that work");
+        let builder = sqs_client::client::http_client_builder().expect("settings that work");
         let client = builder.timeout(REQUEST_LIMIT).build().expect("settings that work");
         Ok(HttpClient::new(client))
     }

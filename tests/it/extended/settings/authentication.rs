@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::ensure;
 use futures::FutureExt as _;
 use libtest_mimic::Trial;
-use sqs_client::{MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{ErrorKind, ExtendedClient, PointerKeys};
+use sqs_client::OutgoingMessage;
+use sqs_client::types::MessageAttributeValue;
+use sqs_extended::pointer::PointerKeys;
+use sqs_extended::{ErrorKind, ExtendedClient};
 
 use super::{Setting, delivery, large, next, set};
 use crate::bench::{Bench, Outcome};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use futures::FutureExt as _;
 use libtest_mimic::Trial;
-use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload, SendOutput};
+use sqs_extended::send::SendOutput;
+use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload};
 use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 
 use super::{Setting, delivery, large, set};

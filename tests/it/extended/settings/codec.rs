@@ -9,8 +9,10 @@ use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use sqs_client::{MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{Codec, Compression, ErrorKind, Payload, PayloadStore, SecretKey, StaticKeys};
+use sqs_client::OutgoingMessage;
+use sqs_client::types::MessageAttributeValue;
+use sqs_extended::codec::{Codec, Compression, SecretKey, StaticKeys};
+use sqs_extended::{ErrorKind, Payload, PayloadStore};
 use sqs_tests::servers::Server;
 
 use super::super::store::{BUCKET, Place};
@@ -108,7 +110,7 @@ async fn keys(setting: Setting) -> Outcome {
         let error = delivery.text().await.unwrap_err();
         ensure!(error.kind() == kind, "{error:?}");
         ensure!(setting.store.calls() == calls, "the store was called");
-        delivery.release(std::time::Duration::ZERO).await?;
+        delivery.nack(std::time::Duration::ZERO).await?;
     }
     let delivery = delivery(&sender, &setting.queue).await?;
     ensure!(delivery.text().await?.starts_with("secret secret"));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::{FutureExt as _, StreamExt as _};
 use libtest_mimic::Trial;
-use sqs_client::MessageAttributeValue;
 use sqs_client::OutgoingMessage;
-use sqs_extended::{Delivery, ExtendedClient, PayloadStore};
+use sqs_client::types::MessageAttributeValue;
+use sqs_extended::{ExtendedClient, ExtendedDelivery, PayloadStore};
 use sqs_tests::embedded::{Action, Fault, FaultKind};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -53,7 +53,7 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
 /// Consumes until so many messages were handled without an error.
 async fn consume<H, F>(extended: &ExtendedClient, queue: &str, handled: usize, handler: H) -> Outcome
 where
-    H: Fn(Delivery) -> F + Clone + Send + Sync + 'static,
+    H: Fn(ExtendedDelivery) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let (told, mut done) = mpsc::unbounded_channel();
@@ -87,7 +87,7 @@ async fn slow(setting: Setting, payloads: PayloadStore) -> Outcome {
     let extended = builder.build()?;
     extended.send(&setting.queue, vec![7; SIZE]).await?;
     let (client, queue) = (setting.client.clone(), setting.queue.clone());
-    let handler = move |delivery: Delivery| {
+    let handler = move |delivery: ExtendedDelivery| {
         let (client, queue) = (client.clone(), queue.clone());
         async move {
             let mut chunks = delivery.stream().await?;
@@ -150,7 +150,7 @@ async fn given_back(setting: Setting) -> Outcome {
     extended.send(&setting.queue, large()).await?;
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
-    let handler = move |delivery: Delivery| {
+    let handler = move |delivery: ExtendedDelivery| {
         let tried = counted.fetch_add(1, Ordering::SeqCst);
         async move {
             ensure!(delivery.text().await? == large(), "its payload is gone");

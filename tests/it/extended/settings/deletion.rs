@@ -7,7 +7,9 @@ use anyhow::ensure;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use libtest_mimic::Trial;
-use sqs_extended::{AckOutcome, Deletion, ExtendedClient, KeptReason};
+use sqs_extended::ExtendedClient;
+use sqs_extended::receive::{PayloadOutcome, RetainReason};
+use sqs_extended::store::Deletion;
 
 use super::{Setting, delivery, large, set};
 use crate::bench::{Bench, Outcome};
@@ -30,22 +32,22 @@ fn with(setting: &Setting, deletion: Deletion) -> anyhow::Result<ExtendedClient>
     Ok(setting.with(setting.payloads().deletion(deletion))?.build()?)
 }
 
-async fn acknowledged(setting: &Setting, extended: &ExtendedClient) -> anyhow::Result<AckOutcome> {
+async fn acknowledged(setting: &Setting, extended: &ExtendedClient) -> anyhow::Result<PayloadOutcome> {
     extended.send(&setting.queue, large()).await?;
     let outcome = delivery(extended, &setting.queue).await?.ack().await?;
     ensure!(setting.messages(&setting.queue).is_empty());
     Ok(outcome)
 }
 
-fn is_configured(outcome: &AckOutcome) -> bool {
-    matches!(outcome, AckOutcome::PayloadKept(KeptReason::Configured))
+fn is_configured(outcome: &PayloadOutcome) -> bool {
+    matches!(outcome, PayloadOutcome::PayloadRetained(RetainReason::Configured))
 }
 
 async fn keep(setting: Setting) -> Outcome {
     let extended = with(&setting, Deletion::Keep)?;
     let outcome = acknowledged(&setting, &extended).await?;
     ensure!(is_configured(&outcome), "{outcome:?}");
-    extended.settled().await;
+    extended.flush().await;
     ensure!(setting.stored().await?.len() == 1);
     ensure!(setting.store.calls() == 1, "the put");
     Ok(())
@@ -58,7 +60,7 @@ async fn after(setting: Setting) -> Outcome {
     ensure!(is_configured(&outcome), "{outcome:?}");
     let is_stored = !setting.stored().await?.is_empty();
     ensure!(is_stored || begin.elapsed() >= GRACE, "it was deleted early");
-    extended.settled().await;
+    extended.flush().await;
     ensure!(begin.elapsed() >= GRACE, "the grace was not waited for");
     ensure!(setting.stored().await?.is_empty(), "it was never deleted");
     Ok(())
@@ -80,7 +82,7 @@ async fn shared(mut setting: Setting) -> Outcome {
     let calls = setting.store.calls();
     for outcome in join_all(deliveries.iter().map(|delivery| delivery.ack())).await {
         let outcome = outcome?;
-        ensure!(matches!(outcome, AckOutcome::PayloadDeleted), "{outcome:?}");
+        ensure!(matches!(outcome, PayloadOutcome::PayloadDeleted), "{outcome:?}");
     }
     ensure!(setting.stored().await?.is_empty());
     let deletes = setting.store.calls() - calls;

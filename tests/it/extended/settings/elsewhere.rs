@@ -6,10 +6,12 @@ use anyhow::{Context as _, bail, ensure};
 use futures::{FutureExt as _, TryStreamExt as _};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use sqs_client::{Message, MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{
-    Contents, EmbeddedReceiptHandle, Envelope, ErrorKind, Incoming, LambdaRecord, PayloadStore, PointerKeys,
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Message, OutgoingMessage};
+use sqs_extended::pointer::{
+    EmbeddedReceiptHandle, Envelope, LambdaRecord, ParsedMessage, PayloadLocation, PointerKeys,
 };
+use sqs_extended::{ErrorKind, PayloadStore};
 
 use super::super::store::BUCKET;
 use super::{Setting, delivery, large, set};
@@ -36,9 +38,9 @@ async fn raw(setting: &Setting) -> anyhow::Result<Message> {
     received.messages.into_iter().next().context("a message")
 }
 
-fn envelope(incoming: Incoming) -> anyhow::Result<Box<Envelope>> {
+fn envelope(incoming: ParsedMessage) -> anyhow::Result<Box<Envelope>> {
     match incoming.contents {
-        Contents::Offloaded(envelope) => Ok(envelope),
+        PayloadLocation::Offloaded(envelope) => Ok(envelope),
         other => bail!("no pointer: {other:?}"),
     }
 }
@@ -80,7 +82,7 @@ async fn lambda(setting: Setting) -> Outcome {
 
     let event = record(&setting, &raw(&setting).await?).to_string();
     let record: LambdaRecord = serde_json::from_str(&event)?;
-    let incoming = Incoming::of_message(&record.message)?;
+    let incoming = ParsedMessage::from_message(&record.message)?;
     let names: Vec<&String> = incoming.message_attributes.keys().collect();
     ensure!(names == ["mine"], "{names:?}");
     let envelope = envelope(incoming)?;
@@ -126,9 +128,9 @@ async fn sns(setting: Setting) -> Outcome {
         .send_message(&setting.queue, OutgoingMessage::new(notification.to_string()))
         .await?;
 
-    let incoming = Incoming::of_message(&raw(&setting).await?)?;
+    let incoming = ParsedMessage::from_message(&raw(&setting).await?)?;
     ensure!(
-        matches!(incoming.contents, Contents::Inline(_)),
+        matches!(incoming.contents, PayloadLocation::Inline(_)),
         "not before it is asked for"
     );
     let incoming = incoming.unwrap_sns()?;

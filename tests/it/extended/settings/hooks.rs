@@ -10,10 +10,11 @@ use futures::FutureExt as _;
 use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
-use sqs_client::{Client, QueueAttributes, TraceCarrier, limits};
-use sqs_extended::{
-    Delivery, ExtendedClient, ExtendedClientBuilder, ExtendedMessage, IncompleteAction, MissingPayload,
-};
+use sqs_client::client::TraceCarrier;
+use sqs_client::{Client, QueueAttributes, limits};
+use sqs_extended::consumer::IncompleteAction;
+use sqs_extended::receive::MissingPayload;
+use sqs_extended::{ExtendedClient, ExtendedClientBuilder, ExtendedDelivery, ExtendedMessage};
 use sqs_extended::{PayloadStore, Strategy};
 
 use super::{Setting, delivery, large, set};
@@ -103,16 +104,19 @@ async fn consumed(
         .consumer(queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
     let (told, ended) = tokio::sync::oneshot::channel();
-    let run = consumer.run(async { drop(told.send(all.await)) }, move |delivery: Delivery| {
-        let noted = noted.clone();
-        async move {
-            let size = delivery.bytes().await?.len();
-            let trace = delivery.message_attributes().get(CARRIER);
-            let trace = trace.and_then(|trace| trace.as_str()).map(str::to_owned);
-            noted.lock().expect("no handler panics").insert(size, trace);
-            anyhow::Ok(())
-        }
-    });
+    let run = consumer.run(
+        async { drop(told.send(all.await)) },
+        move |delivery: ExtendedDelivery| {
+            let noted = noted.clone();
+            async move {
+                let size = delivery.bytes().await?.len();
+                let trace = delivery.message_attributes().get(CARRIER);
+                let trace = trace.and_then(|trace| trace.as_str()).map(str::to_owned);
+                noted.lock().expect("no handler panics").insert(size, trace);
+                anyhow::Ok(())
+            }
+        },
+    );
     run.await?;
     let arrived = arrived.lock().expect("no handler panics").clone();
     ended.await?.with_context(|| format!("{arrived:?}"))?;
@@ -190,7 +194,7 @@ async fn sent_on(setting: Setting) -> Outcome {
     let moved = extended
         .consumer(&queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)))
-        .incomplete_after(Duration::from_secs(1))
+        .assembly_timeout(Duration::from_secs(1))
         .on_incomplete(move |_| {
             let to = to.clone();
             async move { IncompleteAction::MoveTo(to) }
@@ -206,7 +210,7 @@ async fn sent_on(setting: Setting) -> Outcome {
     let missing = limited(&setting, "missing").await?;
     let offloading = hooked
         .extended(&setting, Strategy::Offload)?
-        .missing_payload(MissingPayload::SendTo(missing.clone()))
+        .missing_payload(MissingPayload::MoveTo(missing.clone()))
         .build()?;
     offloading.send(&setting.queue, large()).await?;
     for key in setting.stored().await? {

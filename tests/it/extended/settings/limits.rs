@@ -40,7 +40,7 @@ async fn offloaded(setting: Setting) -> Outcome {
     let error = unaware.send(&setting.queue, "x".repeat(LIMIT + 1)).await.unwrap_err();
     ensure!(error.kind() == ErrorKind::Queue, "{error:?}");
 
-    let extended = setting.extended()?.queue_limits(true).build()?;
+    let extended = setting.extended()?.respect_queue_limits(true).build()?;
     for (size, is_offloaded) in [(LIMIT, false), (LIMIT + 1, true), (300_000, true)] {
         let sent = extended.send(&setting.queue, "x".repeat(size)).await?;
         ensure!(sent.pointer.is_some() == is_offloaded, "{size}");
@@ -58,7 +58,7 @@ async fn offloaded(setting: Setting) -> Outcome {
 
 async fn attributes(setting: Setting) -> Outcome {
     let setting = narrow(setting).await?;
-    let extended = setting.extended()?.queue_limits(true).build()?;
+    let extended = setting.extended()?.respect_queue_limits(true).build()?;
     let with = |size: usize, count: usize, bytes: usize| {
         (0..count).fold(ExtendedMessage::new("x".repeat(size)), |message, i| {
             message.message_attribute(format!("a{i}"), "v".repeat(bytes))

@@ -11,9 +11,9 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{BackoffConfig, RetryConfig};
 use sqs_client::Message;
-use sqs_extended::{
-    Delivery, ErrorKind, ExtendedClient, ExtendedMessage, MissingPayload, PayloadStore, StoreConnector,
-};
+use sqs_extended::receive::MissingPayload;
+use sqs_extended::store::StoreConnector;
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery, ExtendedMessage, PayloadStore};
 use sqs_tests::embedded::{MessageView, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -56,7 +56,7 @@ async fn send_hollow(setting: &Setting, extended: &ExtendedClient, message: Exte
     Ok(())
 }
 
-async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Delivery> {
+async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<ExtendedDelivery> {
     let received = extended.receive(queue).wait_time(Duration::from_secs(5)).await?;
     Ok(received.into_iter().next().context("a message")??)
 }
@@ -87,7 +87,7 @@ async fn kept(setting: Setting) -> Outcome {
 }
 
 async fn released(setting: Setting) -> Outcome {
-    find_out(&setting, MissingPayload::Release(Duration::ZERO)).await?;
+    find_out(&setting, MissingPayload::Return(Duration::ZERO)).await?;
     ensure!(messages(&setting)[0].place == Place::Visible);
     Ok(())
 }
@@ -101,7 +101,7 @@ async fn deleted(setting: Setting) -> Outcome {
 /// Whoever restores the payload can send the message back.
 async fn sent_on(setting: Setting) -> Outcome {
     let target = setting.queue("target").await?;
-    find_out(&setting, MissingPayload::SendTo(target.clone())).await?;
+    find_out(&setting, MissingPayload::MoveTo(target.clone())).await?;
     ensure!(messages(&setting).is_empty());
     let message = raw(&setting, &target).await?;
     ensure!(message.body.contains("PayloadS3Pointer"), "the pointer goes along");
@@ -125,9 +125,9 @@ async fn raw(setting: &Setting, queue: &str) -> anyhow::Result<Message> {
 /// However often the payload is asked for, ahead of time included.
 async fn sent_on_once(setting: Setting) -> Outcome {
     let target = setting.queue("target").await?;
-    let extended = with(&setting, MissingPayload::SendTo(target.clone()))?;
+    let extended = with(&setting, MissingPayload::MoveTo(target.clone()))?;
     send_hollow(&setting, &extended, large().into()).await?;
-    let received = extended.receive(&setting.queue).fetch_eagerly(1).await?;
+    let received = extended.receive(&setting.queue).prefetch_payloads(1).await?;
     let delivery = received.into_iter().next().context("a message")??;
     for _ in 0..2 {
         ensure!(delivery.text().await.unwrap_err().is_missing_payload());
@@ -140,7 +140,7 @@ async fn sent_on_once(setting: Setting) -> Outcome {
 /// In its group if it has one.
 async fn sent_on_to_fifo(mut setting: Setting) -> Outcome {
     let target = setting.queue("target.fifo").await?;
-    let extended = with(&setting, MissingPayload::SendTo(target.clone()))?;
+    let extended = with(&setting, MissingPayload::MoveTo(target.clone()))?;
     setting.queue = setting.queue("source.fifo").await?;
     let message = ExtendedMessage::new(large()).message_group_id("group");
     send_hollow(&setting, &extended, message).await?;
@@ -162,7 +162,7 @@ async fn sent_on_to_fifo(mut setting: Setting) -> Outcome {
 
 async fn sent_on_by_a_consumer(setting: Setting) -> Outcome {
     let target = setting.queue("target").await?;
-    let extended = with(&setting, MissingPayload::SendTo(target.clone()))?;
+    let extended = with(&setting, MissingPayload::MoveTo(target.clone()))?;
     let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
     send_hollow(&setting, &extended, message).await?;
     let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
@@ -187,7 +187,7 @@ async fn sent_on_by_a_consumer(setting: Setting) -> Outcome {
 
 async fn not_sent_on(setting: Setting) -> Outcome {
     let target = setting.server.queue_url("no-such-queue");
-    find_out(&setting, MissingPayload::SendTo(target)).await?;
+    find_out(&setting, MissingPayload::MoveTo(target)).await?;
     ensure!(messages(&setting).len() == 1, "it is lost");
     Ok(())
 }
@@ -206,8 +206,8 @@ async fn other_failures(setting: Setting) -> Outcome {
     for (status, code) in failures {
         for missing in [
             MissingPayload::Delete,
-            MissingPayload::Release(Duration::ZERO),
-            MissingPayload::SendTo(target.clone()),
+            MissingPayload::Return(Duration::ZERO),
+            MissingPayload::MoveTo(target.clone()),
         ] {
             let payloads = answering(status, code).await?;
             let builder = ExtendedClient::builder(setting.client.clone()).payload_store(payloads);
@@ -220,7 +220,7 @@ async fn other_failures(setting: Setting) -> Outcome {
                 "{code} let go of the message"
             );
             ensure!(setting.messages(&target).is_empty(), "{code} sent the message on");
-            delivery.release(Duration::ZERO).await?;
+            delivery.nack(Duration::ZERO).await?;
         }
     }
     Ok(())

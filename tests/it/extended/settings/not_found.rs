@@ -6,7 +6,8 @@ use anyhow::ensure;
 use futures::FutureExt as _;
 use libtest_mimic::Trial;
 use sqs_client::OutgoingMessage;
-use sqs_extended::{ErrorKind, ExtendedClient, MissingPayload, PayloadStore};
+use sqs_extended::receive::MissingPayload;
+use sqs_extended::{ErrorKind, ExtendedClient, PayloadStore};
 
 use super::super::store::BUCKET;
 use super::super::stores::scripted::{Response, Scripted, Service};
@@ -35,7 +36,7 @@ async fn fetched(setting: &Setting, service: Service, body: &str, in_parts: bool
     let server = Scripted::start(move |_| Response::new("404 Not Found", body.as_bytes())).await?;
     let mut payloads = PayloadStore::from_url(&server.url(service))?;
     if in_parts {
-        payloads = payloads.fetch_in_parts(2, 8 * 1024 * 1024);
+        payloads = payloads.download_concurrency(2).download_part_size(8 * 1024 * 1024);
     }
     let extended = ExtendedClient::builder(setting.client.clone())
         .payload_store(payloads.build()?)
@@ -44,7 +45,7 @@ async fn fetched(setting: &Setting, service: Service, body: &str, in_parts: bool
     let pointer = format!(
         r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{"s3BucketName":"{BUCKET}","s3Key":"p/k"}}]"#
     );
-    let size = sqs_client::MessageAttributeValue::number(100_000_000);
+    let size = sqs_client::types::MessageAttributeValue::number(100_000_000);
     let message = OutgoingMessage::new(pointer).message_attribute("ExtendedPayloadSize", size);
     setting.client.send_message(&setting.queue, message).await?;
     let delivery = delivery(&extended, &setting.queue).await?;

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use libtest_mimic::Trial;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStoreExt as _};
-use sqs_extended::{Delivery, ErrorKind, ExtendedMessage, Strategy};
+use sqs_extended::{ErrorKind, ExtendedDelivery, ExtendedMessage, Strategy};
 use sqs_tests::embedded::{Action, Fault, FaultKind};
 
 use super::{Setting, delivery, large, set};
@@ -54,7 +54,11 @@ async fn digest_of_all(setting: Setting) -> Outcome {
 }
 
 /// Sends these, and receives all with their payloads.
-async fn eagerly(setting: &Setting, payloads: &[String], max_in_memory: usize) -> anyhow::Result<Vec<Delivery>> {
+async fn eagerly(
+    setting: &Setting,
+    payloads: &[String],
+    max_in_memory: usize,
+) -> anyhow::Result<Vec<ExtendedDelivery>> {
     let extended = setting.extended()?.max_in_memory(max_in_memory).build()?;
     for sent in extended.send_messages(&setting.queue, payloads.iter().cloned()).await {
         sent?;
@@ -62,9 +66,9 @@ async fn eagerly(setting: &Setting, payloads: &[String], max_in_memory: usize) -
     let received = extended
         .receive(&setting.queue)
         .max_messages(10)
-        .fetch_eagerly(2)
+        .prefetch_payloads(2)
         .await?;
-    let received: Vec<Delivery> = received.into_iter().collect::<Result<_, _>>()?;
+    let received: Vec<ExtendedDelivery> = received.into_iter().collect::<Result<_, _>>()?;
     ensure!(received.len() == payloads.len());
     Ok(received)
 }

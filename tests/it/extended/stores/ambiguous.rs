@@ -18,7 +18,7 @@ use libtest_mimic::Trial;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use serde_json::{Value, json};
-use sqs_extended::DynamoDbStore;
+use sqs_extended::store::DynamoDbStore;
 
 use crate::bench::{Bench, Outcome, trial};
 

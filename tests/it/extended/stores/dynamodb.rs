@@ -16,7 +16,10 @@ use object_store::{
     UpdateVersion,
 };
 use sqs_client::Client;
-use sqs_extended::{AckOutcome, DynamoDbStore, ExtendedClient, Payload, PayloadStore, Sweep};
+use sqs_extended::receive::PayloadOutcome;
+use sqs_extended::store::DynamoDbStore;
+use sqs_extended::sweep::Sweep;
+use sqs_extended::{ExtendedClient, Payload, PayloadStore};
 use sqs_tests::servers::Server;
 
 use super::super::store::keys;
@@ -52,7 +55,7 @@ struct Table {
 
 impl Table {
     fn new(server: &Server) -> Self {
-        let http = sqs_client::http_client_builder().expect("TLS").build();
+        let http = sqs_client::client::http_client_builder().expect("TLS").build();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(server.endpoint())
@@ -130,7 +133,7 @@ async fn round_trip(client: Client, table: Table) -> Outcome {
             .into_iter();
         let delivery = received.next().context("a message")??;
         assert!(delivery.bytes().await? == content, "the payload came back changed");
-        assert!(matches!(delivery.ack().await?, AckOutcome::PayloadDeleted));
+        assert!(matches!(delivery.ack().await?, PayloadOutcome::PayloadDeleted));
     }
     assert_eq!(table.count().await?, 0);
     Ok(())

@@ -8,8 +8,11 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
-use sqs_client::{Client, MessageAttributeValue, OutgoingMessage};
-use sqs_extended::{AckOutcome, Delivery, ErrorKind, ExtendedClient, KeptReason, PayloadStore, SweepReport};
+use sqs_client::types::MessageAttributeValue;
+use sqs_client::{Client, OutgoingMessage};
+use sqs_extended::receive::{PayloadOutcome, RetainReason};
+use sqs_extended::sweep::SweepReport;
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery, PayloadStore};
 
 use super::super::store::BUCKET;
 use super::scripted::{Request, Response, Scripted, Service};
@@ -44,7 +47,7 @@ async fn from_another_writer(
     service: Service,
     key: &str,
     size: MessageAttributeValue,
-) -> anyhow::Result<Result<Delivery, sqs_extended::Rejected>> {
+) -> anyhow::Result<Result<ExtendedDelivery, sqs_extended::receive::Rejected>> {
     let queue = client.create_queue(unique("foreign")).await?.queue_url;
     let object = json!({"s3BucketName": BUCKET, "s3Key": key});
     let pointer = json!(["software.amazon.payloadoffloading.PayloadS3Pointer", object]);
@@ -125,7 +128,7 @@ async fn key_in_a_bulk_delete_is_reported(client: Client) -> Outcome {
     let server = Scripted::start(names_another_key).await?;
     let size = MessageAttributeValue::number(7);
     let delivery = from_another_writer(&client, &server, Service::S3, "p/k", size).await??;
-    let AckOutcome::PayloadKept(KeptReason::DeleteFailed(error)) = delivery.ack().await? else {
+    let PayloadOutcome::PayloadRetained(RetainReason::DeleteFailed(error)) = delivery.ack().await? else {
         anyhow::bail!("the payload is said to be deleted");
     };
     ensure!(error.kind() == ErrorKind::Store, "{error:?}");

@@ -8,8 +8,9 @@ use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
 use serde_json::json;
-use sqs_client::MessageAttributeValue;
-use sqs_extended::{Contents, Incoming, PayloadStore};
+use sqs_client::types::MessageAttributeValue;
+use sqs_extended::PayloadStore;
+use sqs_extended::pointer::{ParsedMessage, PayloadLocation};
 use tokio::time::timeout;
 
 use super::super::store::BUCKET;
@@ -80,14 +81,15 @@ async fn bounded() -> Outcome {
 /// request, and shows what the process takes by itself.
 pub async fn fetch(url: &str, report: Report) -> Outcome {
     let payloads = PayloadStore::from_url(url)?
-        .fetch_in_parts(REQUESTS, PART as u64)
+        .download_concurrency(REQUESTS)
+        .download_part_size(PART as u64)
         .build()?;
     for size in [PART, PAYLOAD] {
         let object = json!({"s3BucketName": BUCKET, "s3Key": "p/k"});
         let pointer = json!(["software.amazon.payloadoffloading.PayloadS3Pointer", object]);
         let size = MessageAttributeValue::number(size as u64);
         let size = BTreeMap::from([("ExtendedPayloadSize".to_owned(), size)]);
-        let Contents::Offloaded(envelope) = Incoming::new(pointer.to_string(), size)?.contents else {
+        let PayloadLocation::Offloaded(envelope) = ParsedMessage::new(pointer.to_string(), size)?.contents else {
             anyhow::bail!("it is a pointer");
         };
         let mut payload = payloads.open(&envelope, "q").await?;

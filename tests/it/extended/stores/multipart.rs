@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::Client;
-use sqs_extended::{ErrorKind, ExtendedClient, ExtendedMessage, PayloadStore, SendOutput};
+use sqs_extended::send::SendOutput;
+use sqs_extended::{ErrorKind, ExtendedClient, ExtendedMessage, PayloadStore};
 
 use super::scripted::{Request, Response, Scripted, Service};
 use crate::bench::{Backend, Bench, Outcome, trial, unique};

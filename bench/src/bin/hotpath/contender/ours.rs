@@ -1,5 +1,6 @@
 use bench::null_server::{self, QUEUE_URL};
-use sqs_client::{Client, SendMessageBatchEntry};
+use sqs_client::Client;
+use sqs_client::types::SendMessageBatchEntry;
 
 use super::Contender;
 use crate::workload::{Workload, entry_id};

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::*;
 use crate::consumer::arrival::Turn;
 use crate::consumer::state::tests::fifo::{SECOND, fifo_client, numbered};
-use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {

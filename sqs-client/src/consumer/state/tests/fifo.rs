@@ -1,7 +1,7 @@
 //! Messages that fail in their groups, and messages that come again.
 
-use crate::consumer::arrival::Turn;
 use super::*;
+use crate::consumer::arrival::Turn;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -65,7 +65,7 @@ fn a_failed_head_is_retried_in_place_and_then_returned_alone() {
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=10, 1, now);
     let mut later = now;
-    for retry in 1..=crate::DEFAULT_CONSUMER_RETRIES_IN_PLACE {
+    for retry in 1..=crate::Consumer::DEFAULT_RETRIES_IN_PLACE {
         let head = state.next(later).unwrap();
         assert!(state.retry_in_place(&head, SECOND, later));
         assert!(state.next(later).is_none(), "it waits");

@@ -1,6 +1,6 @@
+use super::*;
 use crate::consumer::arrival::Arrival;
 use crate::consumer::state::round::Round;
-use super::*;
 use crate::types::Message;
 use crate::types::{MessageSystemAttributeName, MessageSystemAttributes};
 use crate::{Client, Credentials};
