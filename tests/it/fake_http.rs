@@ -24,9 +24,12 @@ impl FakeHttp {
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = heads.clone();
         let task = tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let head = exchange(connection, &response).await.unwrap_or_default();
+            while let Ok((mut connection, _)) = listener.accept().await {
+                // Noted before the response, because a test looks at the heads once it has that.
+                let head = request_head(&mut connection).await.unwrap_or_default();
                 seen.lock().expect("no panic").push(head);
+                // A client that has gone has no use for a response.
+                let _ = connection.write_all(response.as_bytes()).await;
             }
         });
         Ok(Self { endpoint, heads, task })
@@ -44,7 +47,8 @@ impl Drop for FakeHttp {
     }
 }
 
-async fn exchange(mut connection: TcpStream, response: &str) -> std::io::Result<String> {
+/// Reads a request, and returns its head in lower case.
+async fn request_head(connection: &mut TcpStream) -> std::io::Result<String> {
     let mut read = Vec::new();
     let head = loop {
         if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -59,6 +63,5 @@ async fn exchange(mut connection: TcpStream, response: &str) -> std::io::Result<
         .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     let expected = head.len() + 4 + length.unwrap_or(0);
     while read.len() < expected && connection.read_buf(&mut read).await? > 0 {}
-    connection.write_all(response.as_bytes()).await?;
     Ok(head)
 }

@@ -144,7 +144,7 @@ fn one_warning() -> Outcome {
         survives(&client, &queue, async { server.faults().remove(fault) }).await
     })?;
     let consumers = |level: &str| {
-        let of = |line: &&str| line.contains(level) && line.contains("sqs_client::consumer::pace");
+        let of = |line: &&str| line.contains(level) && line.contains("sqs_client::consumer::pacing");
         log.lines().filter(of).count()
     };
     assert_eq!((consumers(" WARN "), consumers(" INFO ")), (1, 1));
