@@ -1,5 +1,8 @@
-//! The time that requests are signed for: the wall clock, corrected by what servers say about theirs.
+//! The wall clock, which is injected, and its correction by what servers say about theirs.
+//!
+//! This is the only file that reads the machine's wall clock. Monotonic time is [`tokio::time`]'s, which a test can pause.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -7,31 +10,50 @@ use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::random::Ambient;
-
+/// The largest correction.
 pub(crate) const MAX_OFFSET: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A clock that clones share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Clock {
-    ambient: Ambient,
-    /// Seconds that the server's clock is ahead of ours.
+    local: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    /// The seconds that the server's clock is ahead of the local one.
     offset: Arc<AtomicI64>,
 }
 
 impl Clock {
-    pub(crate) fn new(ambient: Ambient) -> Self {
+    /// Reads the machine's clock.
+    #[allow(clippy::disallowed_methods)] // the one place
+    pub(crate) fn system() -> Self {
+        Self::new(SystemTime::now)
+    }
+
+    pub(crate) fn new(local: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self {
-            ambient,
+            local: Arc::new(local),
             offset: Arc::default(),
         }
     }
 
-    /// The server's time, as far as it is known.
+    /// Returns a clock of the same local time that has learned nothing yet.
+    pub(crate) fn uncorrected(&self) -> Self {
+        Self {
+            local: Arc::clone(&self.local),
+            offset: Arc::default(),
+        }
+    }
+
+    /// Returns the local time, without any correction.
+    #[cfg(feature = "consumer")]
+    pub(crate) fn local(&self) -> SystemTime {
+        (self.local)()
+    }
+
+    /// Returns the server's time, as far as it is known.
     pub(crate) fn now(&self) -> SystemTime {
         let offset = self.offset.load(Ordering::Relaxed);
         let ahead = Duration::from_secs(offset.unsigned_abs());
-        let now = self.ambient.now();
+        let now = (self.local)();
         let corrected = if offset < 0 {
             now.checked_sub(ahead)
         } else {
@@ -45,7 +67,7 @@ impl Clock {
         let Ok(date) = OffsetDateTime::parse(date, &Rfc2822) else {
             return;
         };
-        let offset = date.unix_timestamp().saturating_sub(epoch_seconds(self.ambient.now()));
+        let offset = date.unix_timestamp().saturating_sub(epoch_seconds((self.local)()));
         if offset.unsigned_abs() > MAX_OFFSET.as_secs() {
             tracing::warn!(
                 offset,
@@ -55,6 +77,14 @@ impl Clock {
         }
         self.offset.store(offset, Ordering::Relaxed);
         tracing::warn!(offset, "the server's clock differs; signing with its time");
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock")
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +102,7 @@ mod tests {
 
     fn clock_at(seconds: u64) -> Clock {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        Clock::new(Ambient::real().with_clock(move || now))
+        Clock::new(move || now)
     }
 
     #[test]
@@ -96,11 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn an_uncorrected_copy_learns_by_itself() {
+        let clock = clock_at(100);
+        let copy = clock.uncorrected();
+        clock.correct("Thu, 26 Nov 2026 01:00:00 GMT");
+        assert_eq!(epoch_seconds(copy.now()), 100);
+    }
+
+    #[test]
     fn no_time_source_is_a_panic() {
         let past = SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 40);
         let future = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 62);
         for time in [past, future] {
-            let clock = Clock::new(Ambient::real().with_clock(move || time));
+            let clock = Clock::new(move || time);
             clock.correct("Thu, 26 Nov 2026 01:00:00 GMT");
             assert_eq!(clock.now(), time);
         }

@@ -51,7 +51,8 @@
 //! - **Pointers are not trusted.** Only the configured bucket and prefix are ever fetched from or deleted from. Within
 //!   them senders are trusted: who may send to the queue can name any object under the prefix, unless pointers are
 //!   authenticated by [`PointerKeys`](pointer::PointerKeys).
-//! - **What is left behind is found.** A [`Sweep`](sweep::Sweep) removes payloads that are older than any message that could point to them.
+//! - **What is left behind is found.** A [`Sweep`](sweep::Sweep) removes payloads that are older than any message that
+//!   could point to them.
 //!
 //! # Runtime
 //!
@@ -83,7 +84,7 @@ pub use payload_store::PayloadStore;
 pub use receive::ExtendedDelivery;
 pub use send::{ExtendedMessage, Strategy};
 
-/// Payload stores: the store of a client, its settings, and what reaches object stores.
+/// Payload stores, their settings, and the object stores that they reach.
 pub mod store {
     pub use crate::payload_store::{Deletion, PayloadStore, PayloadStoreBuilder};
     #[cfg(feature = "dynamodb")]

@@ -1,5 +1,7 @@
-//! Chance, which is injected, so that a simulation can run on one seed. This is the one file that asks the machine for it;
-//! the keys of stored payloads are [`PayloadStoreBuilder::key_ids`](crate::store::PayloadStoreBuilder::key_ids)'s.
+//! Randomness, which is injected, so that a simulation can run on one seed.
+//!
+//! This is the only file that reads the machine's. The keys of stored payloads are those of
+//! [`PayloadStoreBuilder::key_ids`](crate::store::PayloadStoreBuilder::key_ids).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,17 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 #[derive(Clone)]
-pub(crate) enum Ambient {
+pub(crate) enum Random {
     Real,
     Seeded(Arc<Mutex<fastrand::Rng>>),
 }
 
-impl Ambient {
+impl Random {
     pub(crate) fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }
 
-    /// Uniform in `0.0..1.0`.
+    /// Returns a number from the uniform distribution over `0.0..1.0`.
     pub(crate) fn fraction(&self) -> f64 {
         match self {
             Self::Real => fastrand::f64(),
@@ -25,7 +27,7 @@ impl Ambient {
         }
     }
 
-    /// An id that no other call gives, and nobody can guess unless chance is seeded: a UUID.
+    /// Returns a UUID, which nobody can guess unless the randomness is seeded.
     pub(crate) fn id(&self) -> String {
         match self {
             Self::Real => Uuid::new_v4(),
@@ -35,9 +37,9 @@ impl Ambient {
     }
 }
 
-impl fmt::Debug for Ambient {
+impl fmt::Debug for Random {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ambient").finish_non_exhaustive()
+        f.debug_struct("Random").finish_non_exhaustive()
     }
 }
 
@@ -47,9 +49,9 @@ mod tests {
 
     #[test]
     fn two_of_one_seed_have_the_same_chance_and_others_do_not() {
-        let drawn = |ambient: &Ambient| (ambient.id(), ambient.fraction());
-        assert_eq!(drawn(&Ambient::seeded(7)), drawn(&Ambient::seeded(7)));
-        assert_ne!(drawn(&Ambient::seeded(7)), drawn(&Ambient::seeded(8)));
-        assert_ne!(drawn(&Ambient::Real), drawn(&Ambient::Real));
+        let drawn = |random: &Random| (random.id(), random.fraction());
+        assert_eq!(drawn(&Random::seeded(7)), drawn(&Random::seeded(7)));
+        assert_ne!(drawn(&Random::seeded(7)), drawn(&Random::seeded(8)));
+        assert_ne!(drawn(&Random::Real), drawn(&Random::Real));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::payload_store::PayloadStore;
-use crate::random::Ambient;
+use crate::random::Random;
 use crate::receive::missing::MissingPayload;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::MessageLimits;
@@ -20,5 +20,5 @@ pub(crate) struct Shared {
     pub(crate) visibility_timeout: Duration,
     pub(crate) max_in_memory: usize,
     pub(crate) missing: MissingPayload,
-    pub(crate) ambient: Ambient,
+    pub(crate) random: Random,
 }

@@ -27,8 +27,6 @@ pub(crate) use order::FailedGroups;
 pub(crate) use plan::Fill;
 pub(crate) use run::Destination;
 
-pub(crate) const DEFAULT_CONCURRENCY: usize = 4;
-
 /// A batch action, as far as splitting its inputs needs to know it. Only this crate's actions implement it.
 pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     /// What the caller gives, once for each entry.
@@ -161,8 +159,9 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
 /// inputs.
 ///
 /// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time.
-/// An entry that failed by the server's fault is tried again as the client's [`RetryPolicy`](crate::client::RetryPolicy) says,
-/// together with others of its batch. An input that no server accepts fails alone, before any I/O.
+/// An entry that failed by the server's fault is tried again as the client's
+/// [`RetryPolicy`](crate::client::RetryPolicy) says, together with others of its batch. An input that no server accepts
+/// fails alone, before any I/O.
 ///
 /// # FIFO queues
 ///
@@ -204,12 +203,14 @@ impl<B: Batch> Batches<B> {
             client: client.clone(),
             queue_url: queue_url.into(),
             items: Box::new(items),
-            concurrency: DEFAULT_CONCURRENCY,
+            concurrency: Client::DEFAULT_BATCH_CONCURRENCY,
         }
     }
 
-    /// How many requests are under way at a time, at least 1; [`DEFAULT_BATCH_CONCURRENCY`](Client::DEFAULT_BATCH_CONCURRENCY) unless set. One, whatever
-    /// is set, where messages go to a FIFO queue.
+    /// Sets the number of concurrent requests. Default:
+    /// [`DEFAULT_BATCH_CONCURRENCY`](Client::DEFAULT_BATCH_CONCURRENCY). Range: at least 1.
+    ///
+    /// Messages to a FIFO queue go out in one request at a time, whatever is set.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
@@ -260,8 +261,8 @@ async fn in_order<B: Batch>(destination: Destination, batches: plan::Plan<B>) ->
 }
 
 impl Client {
-    /// How many requests of one call are under way at a time, unless set otherwise.
-    pub const DEFAULT_BATCH_CONCURRENCY: usize = crate::batch::DEFAULT_CONCURRENCY;
+    /// The default number of concurrent requests of one [`Batches`] call.
+    pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
 
     /// Sends messages of any number, in as few requests as they fit into: see [`Batches`].
     ///

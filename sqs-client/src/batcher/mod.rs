@@ -70,9 +70,10 @@ const BATCH_FILL: &str = "sqs.batch.entries";
 ///
 /// # Memory
 ///
-/// A call takes one place of the [`capacity`](BatcherBuilder::capacity), and one more for each [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES)
-/// of its message, until it has its result. While all places are taken, further calls wait in the order in which they
-/// were first polled. A message that is larger than all places together takes all of them.
+/// A call takes one place of the [`capacity`](BatcherBuilder::capacity), and one more for each
+/// [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES) of its message, until it has its result. While all places
+/// are taken, further calls wait in the order in which they were first polled. A message that is larger than all places
+/// together takes all of them.
 ///
 /// # Runtime
 ///
@@ -206,8 +207,9 @@ impl Batcher {
     ///
     /// A call is made when [`send`](Self::send), [`delete`](Self::delete) or
     /// [`change_visibility`](Self::change_visibility) returns its future. If that future has not been polled yet, the
-    /// shutdown waits for it for up to [`UNPOLLED_TIMEOUT`](crate::Batcher::UNPOLLED_TIMEOUT). After that the call fails like all later ones, on any
-    /// clone: with an error of kind [`Closed`](crate::ErrorKind::Closed), certainly not sent.
+    /// shutdown waits for it for up to [`UNPOLLED_TIMEOUT`](crate::Batcher::UNPOLLED_TIMEOUT). After that the call
+    /// fails like all later ones, on any clone: with an error of kind [`Closed`](crate::ErrorKind::Closed), certainly
+    /// not sent.
     ///
     /// # Cancel safety
     ///
@@ -252,34 +254,40 @@ struct Settings {
 }
 
 impl BatcherBuilder {
-    /// How long a [`Batcher`] waits for a batch to fill, unless set otherwise: 5 ms.
+    /// The default of [`linger`](Self::linger): 5 ms.
     pub const DEFAULT_LINGER: Duration = Duration::from_millis(5);
 
-    /// How many requests of each kind a [`Batcher`] has under way at a time, unless set otherwise.
+    /// The default of [`concurrency`](Self::concurrency), in requests of each kind.
     pub const DEFAULT_CONCURRENCY: usize = 8;
 
-    /// How many calls of each kind a [`Batcher`] holds at a time, unless set otherwise.
+    /// The default of [`capacity`](Self::capacity), in calls of each kind.
     pub const DEFAULT_CAPACITY: usize = 1000;
 
-    /// The bytes that one place of a [`Batcher`]'s capacity stands for: 32 KiB, so that the default capacity holds 32 MiB of
-    /// messages at most.
+    /// The number of message bytes that one unit of the [`capacity`](Self::capacity) stands for: 32 KiB. The default
+    /// capacity therefore accepts up to 32 MiB of messages.
     pub const SLOT_BYTES: usize = 32 * 1024;
 
-    /// How long a call waits for others to fill its batch, ten times that while another batch that was not full is under
-    /// way; [`DEFAULT_LINGER`](crate::batcher::BatcherBuilder::DEFAULT_LINGER) unless set. With zero, a batch is whatever is queued when a request can be made.
+    /// Sets the time for which a call waits for others to fill its batch. Default:
+    /// [`DEFAULT_LINGER`](Self::DEFAULT_LINGER).
+    ///
+    /// The time is ten times as long while another batch that was not full is under way. With zero, a batch is whatever
+    /// is queued when a request can be made.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
     }
 
-    /// How many requests of each kind are under way at a time, at least 1; [`DEFAULT_CONCURRENCY`](crate::batcher::BatcherBuilder::DEFAULT_CONCURRENCY) unless set.
+    /// Sets the number of concurrent requests of each kind. Default:
+    /// [`DEFAULT_CONCURRENCY`](Self::DEFAULT_CONCURRENCY). Range: at least 1.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.settings.concurrency = requests.max(1);
         self
     }
 
-    /// How many calls of each kind are held at a time, queued or under way, at least 1; [`DEFAULT_CAPACITY`](crate::batcher::BatcherBuilder::DEFAULT_CAPACITY)
-    /// unless set. A message counts once more for each [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES) that it is large.
+    /// Sets the number of calls of each kind that the batcher accepts at a time, queued or under way. Default:
+    /// [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY). Range: at least 1.
+    ///
+    /// A message counts once more for each [`SLOT_BYTES`](Self::SLOT_BYTES) of its size.
     pub fn capacity(mut self, calls: usize) -> Self {
         self.settings.capacity = calls.max(1);
         self
@@ -292,7 +300,7 @@ impl BatcherBuilder {
         self
     }
 
-    /// The batcher. Nothing runs before its first call.
+    /// Builds the batcher. Nothing runs before its first call.
     #[must_use]
     pub fn build(self) -> Batcher {
         let Self {

@@ -14,7 +14,7 @@ use crate::http::signer::Signer;
 use crate::http::transport::{HttpConfig, Proxy, Transport, TransportConfig};
 use crate::limits;
 use crate::protocol::{Negotiation, Protocol};
-use crate::random::Ambient;
+use crate::random::Random;
 use crate::retry::{RetryPolicy, RetryQuota};
 use crate::types::OutgoingMessage;
 
@@ -54,7 +54,8 @@ pub struct ClientBuilder {
     verify_checksums: bool,
     max_batch_bytes: usize,
     send_hooks: SendHooks,
-    ambient: Ambient,
+    clock: Clock,
+    random: Random,
 }
 
 impl Default for ClientBuilder {
@@ -74,7 +75,8 @@ impl Default for ClientBuilder {
             verify_checksums: true,
             max_batch_bytes: limits::MAX_MESSAGE_BYTES,
             send_hooks: SendHooks::default(),
-            ambient: Ambient::real(),
+            clock: Clock::system(),
+            random: Random::new(),
         }
     }
 }
@@ -85,17 +87,19 @@ impl ClientBuilder {
     /// That is enough for a machine whose clock starts in 1970. A refusal with a `Date` beyond it changes nothing.
     pub const MAX_CLOCK_OFFSET: Duration = crate::clock::MAX_OFFSET;
 
-    /// Longest that a connection may take to be made, unless set otherwise.
+    /// The default of [`connect_timeout`](Self::connect_timeout): 5 seconds.
     pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Longest that one attempt may take beyond the wait that a receive asks for, unless set otherwise.
+    /// The default of [`attempt_timeout`](Self::attempt_timeout): 30 seconds.
     pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Longest answer that is read, unless set otherwise: 10 messages of 1 MiB, every byte escaped as six.
+    /// The default of [`max_response_bytes`](Self::max_response_bytes): 64 MiB. That is room for 10 messages of 1 MiB
+    /// with every byte escaped as six.
     pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
-    /// Most values that a response may have: elements of lists, entries of maps and members in JSON, elements in XML. So
-    /// reading a response takes at most 64 MiB of memory beyond a few times its length.
+    /// The maximum number of values in a response: list elements, map entries and members in JSON, elements in XML.
+    ///
+    /// It bounds the memory that reading a response takes to 64 MiB beyond a few times the response's length.
     pub const MAX_RESPONSE_VALUES: usize = crate::protocol::MAX_VALUES;
 
     /// The environment's settings: `AWS_REGION` or `AWS_DEFAULT_REGION`; `AWS_ENDPOINT_URL_SQS` or
@@ -172,25 +176,25 @@ impl ClientBuilder {
         self
     }
 
-    /// The credentials, or a provider of them.
+    /// Sets the credentials, or a provider of them. Default: [`DefaultCredentials`].
     pub fn credentials(mut self, provider: impl ProvideCredentials) -> Self {
         self.credentials = Arc::new(provider);
         self
     }
 
-    /// The wire protocol; JSON unless set otherwise.
+    /// Sets the wire protocol. Default: [`Protocol::default`], which is JSON.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// When to try again; [`RetryPolicy::standard`] unless set otherwise.
+    /// Sets when and how often a request is retried. Default: [`RetryPolicy::standard`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// Bounds the time to connect; [`DEFAULT_CONNECT_TIMEOUT`](crate::ClientBuilder::DEFAULT_CONNECT_TIMEOUT) unless set otherwise.
+    /// Limits the time to connect. Default: [`DEFAULT_CONNECT_TIMEOUT`](Self::DEFAULT_CONNECT_TIMEOUT).
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -238,21 +242,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Bounds the time of one attempt, from connecting to the answer's last byte; what a receive asks the server to
-    /// wait comes on top. [`DEFAULT_ATTEMPT_TIMEOUT`](crate::ClientBuilder::DEFAULT_ATTEMPT_TIMEOUT) unless set otherwise.
+    /// Limits the time of one attempt, from connecting to the last byte of the response. Default:
+    /// [`DEFAULT_ATTEMPT_TIMEOUT`](Self::DEFAULT_ATTEMPT_TIMEOUT). The wait time of a receive is added to it.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Bounds the time of a whole request with its retries and pauses; unbounded but by the attempts unless set.
+    /// Limits the time of a whole request with its retries and pauses. Default: no limit but that of the attempts.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = Some(timeout);
         self
     }
 
-    /// Bounds the length of a response. Default: [`DEFAULT_MAX_RESPONSE_BYTES`](crate::ClientBuilder::DEFAULT_MAX_RESPONSE_BYTES). Whatever its length, a response may have
-    /// at most [`MAX_RESPONSE_VALUES`](crate::ClientBuilder::MAX_RESPONSE_VALUES) values.
+    /// Limits the length of a response, in bytes. Default:
+    /// [`DEFAULT_MAX_RESPONSE_BYTES`](Self::DEFAULT_MAX_RESPONSE_BYTES). A response of any length may have up to
+    /// [`MAX_RESPONSE_VALUES`](Self::MAX_RESPONSE_VALUES) values.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
         self
@@ -324,19 +329,19 @@ impl ClientBuilder {
         })
     }
 
-    /// Replaces the wall clock that requests are signed by, for simulations. Default: the system's clock.
+    /// Replaces the wall clock that requests are signed with, for simulations. Default: the system's clock.
     ///
     /// After a refusal that says that the clock is off, the client signs with the server's time, up to
-    /// [`MAX_CLOCK_OFFSET`](crate::ClientBuilder::MAX_CLOCK_OFFSET) from this clock.
+    /// [`MAX_CLOCK_OFFSET`](Self::MAX_CLOCK_OFFSET) from this clock.
     pub fn time_source(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        self.ambient = self.ambient.with_clock(now);
+        self.clock = Clock::new(now);
         self
     }
 
     /// Seeds all randomness, of pauses and of ids, for simulations: two clients of one seed ask for the same messages of a
     /// FIFO queue.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.ambient = self.ambient.with_seed(seed);
+        self.random = Random::with_seed(seed);
         self
     }
 
@@ -362,7 +367,8 @@ impl ClientBuilder {
             https: endpoint.uses_https(),
             loopback: endpoint.is_loopback(),
         })?;
-        let clock = Clock::new(self.ambient.clone());
+        // Clients of one builder may have servers whose clocks differ.
+        let clock = self.clock.uncorrected();
         Ok(Client::new(Inner {
             signer: Signer::new(endpoint.region()),
             endpoint,
@@ -372,7 +378,7 @@ impl ClientBuilder {
             retry: self.retry,
             quota: RetryQuota::default(),
             clock,
-            ambient: self.ambient,
+            random: self.random,
             attempt_timeout: self.attempt_timeout,
             operation_timeout: self.operation_timeout,
             verify_checksums: self.verify_checksums,

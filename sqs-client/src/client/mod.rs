@@ -29,7 +29,7 @@ use crate::http::signer::{Signer, Unsigned};
 use crate::http::transport::Transport;
 use crate::operation::Operation;
 use crate::protocol::{Negotiation, Wire};
-use crate::random::Ambient;
+use crate::random::Random;
 use crate::retry::{Attempts, Next, RetryQuota};
 use crate::telemetry;
 use crate::types::OutgoingMessage;
@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     pub(crate) transport: Transport,
     pub(crate) retry: RetryPolicy,
     pub(crate) quota: RetryQuota,
-    pub(crate) ambient: Ambient,
+    pub(crate) random: Random,
     pub(crate) clock: Clock,
     pub(crate) attempt_timeout: Duration,
     pub(crate) operation_timeout: Option<Duration>,
@@ -130,12 +130,17 @@ impl Client {
     }
 
     pub(crate) fn new_id(&self) -> String {
-        self.inner.ambient.id()
+        self.inner.random.id()
     }
 
     #[cfg(feature = "consumer")]
-    pub(crate) fn ambient(&self) -> &Ambient {
-        &self.inner.ambient
+    pub(crate) fn random(&self) -> &Random {
+        &self.inner.random
+    }
+
+    #[cfg(feature = "consumer")]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
     }
 
     /// Returns the credentials that requests are signed with: for another service of the same account, such as a store.
@@ -151,7 +156,7 @@ impl Client {
 
     /// The attempts of a request, or of a part of one, by the client's policy and quota.
     pub(crate) fn attempts(&self) -> Attempts<'_> {
-        Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.ambient)
+        Attempts::new(&self.inner.retry, &self.inner.quota, &self.inner.random)
     }
 
     /// A request, from its input to its output.

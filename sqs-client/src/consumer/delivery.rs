@@ -286,12 +286,13 @@ impl Delivery {
         Ok(())
     }
 
-    /// Returns the message by the consumer's [backoff](crate::consumer::Consumer::backoff): the more often it was handled, the
-    /// longer it waits.
+    /// Returns the message by the consumer's [backoff](crate::consumer::Consumer::backoff): the more often it was
+    /// handled, the longer it waits.
     ///
-    /// On a FIFO queue it is first retried in place, [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times: it stays in flight, and
-    /// a new delivery brings it after the backoff. A message that was [taken](Self::take_message), that shares its turn
-    /// with [others](Self::take_behind), or whose lease is lost goes to the queue at once.
+    /// On a FIFO queue it is first retried in place,
+    /// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times: it stays in flight, and a new
+    /// delivery brings it after the backoff. A message that was [taken](Self::take_message), that shares its turn with
+    /// [others](Self::take_behind), or whose lease is lost goes to the queue at once.
     ///
     ///
     /// # Errors

@@ -98,7 +98,7 @@ async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
                 );
             }
             shared.count(HEARTBEAT_FAILURES);
-            let jitter = shared.client.ambient().fraction();
+            let jitter = shared.client.random().fraction();
             entry.lease().not_extended(Instant::now(), jitter);
         }
     }

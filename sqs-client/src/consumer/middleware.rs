@@ -1,4 +1,4 @@
-//! What the caller puts around the handling of messages.
+//! Hooks that wrap the handling of messages.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -43,9 +43,9 @@ type Hook = dyn Fn(Delivery, HandlerFuture) -> HandlerFuture + Send + Sync;
 
 /// The hooks, the outermost first.
 #[derive(Clone, Default)]
-pub(super) struct Around(Vec<Arc<Hook>>);
+pub(super) struct Middleware(Vec<Arc<Hook>>);
 
-impl Around {
+impl Middleware {
     pub(super) fn add<H, F>(&mut self, hook: H)
     where
         H: Fn(Delivery, HandlerFuture) -> F + Send + Sync + 'static,
@@ -55,7 +55,7 @@ impl Around {
             .push(Arc::new(move |delivery, handling| Box::pin(hook(delivery, handling))));
     }
 
-    /// The handling with all hooks around it, whose panics are the handling's.
+    /// Wraps the handling in all hooks. A panic of a hook counts as one of the handling.
     ///
     /// Not an `async fn`, which would have room for the handling twice.
     pub(super) fn wrap(
@@ -68,16 +68,16 @@ impl Around {
         }
         let innermost: HandlerFuture = Box::pin(handling);
         let hooked = async {
-            let around = |inner, hook: &Arc<Hook>| hook(delivery.clone(), inner);
-            self.0.iter().rev().fold(innermost, around).await
+            let wrap = |inner, hook: &Arc<Hook>| hook(delivery.clone(), inner);
+            self.0.iter().rev().fold(innermost, wrap).await
         };
         let contained = AssertUnwindSafe(hooked).catch_unwind();
         Either::Right(contained.map(|handled| handled.unwrap_or(HandlerOutcome::Panicked)))
     }
 }
 
-impl fmt::Debug for Around {
+impl fmt::Debug for Middleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Around").field(&self.0.len()).finish()
+        f.debug_tuple("Middleware").field(&self.0.len()).finish()
     }
 }

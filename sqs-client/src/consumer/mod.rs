@@ -68,10 +68,11 @@ pub use middleware::{HandlerFuture, HandlerOutcome};
 /// dead-letter queue by that count. On a FIFO queue, a receive brings up to 10 messages of a group. If all of them went
 /// back whenever the first fails, those behind it would reach the dead-letter queue without ever being handled.
 ///
-/// A message that failed is therefore handled again in place, [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in
-/// flight while its [backoff](Self::backoff) runs. After that it is returned to the queue alone, and those behind it stay
-/// in flight. SQS yields the messages of a group in order, up to the first one that is in flight, so the message comes
-/// again by itself. Its count grows, and theirs do not. With a `maxReceiveCount` of 3 it is handled 9 times.
+/// A message that failed is therefore handled again in place,
+/// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in flight while its
+/// [backoff](Self::backoff) runs. After that it is returned to the queue alone, and those behind it stay in flight. SQS
+/// yields the messages of a group in order, up to the first one that is in flight, so the message comes again by
+/// itself. Its count grows, and theirs do not. With a `maxReceiveCount` of 3 it is handled 9 times.
 ///
 /// A message that was returned comes again within 10 seconds, or within the visibility timeout if that is shorter. If it
 /// does not, the dead-letter queue or a competing consumer has it. Then the next message is returned alone, and if that
@@ -113,34 +114,31 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// The default time for which a failed message stays hidden after its first failure.
+    /// The default `base` of the [`backoff`](Self::backoff): 1 second.
     pub const DEFAULT_BACKOFF_BASE: Duration = settings::BACKOFF_BASE;
 
-    /// The default maximum of the time for which a failed message stays hidden.
+    /// The default `max` of the [`backoff`](Self::backoff): 5 minutes.
     pub const DEFAULT_BACKOFF_MAX: Duration = settings::BACKOFF_MAX;
 
-    /// The default number of messages that a consumer handles at a time.
+    /// The default of [`concurrency`](Self::concurrency), in messages.
     pub const DEFAULT_CONCURRENCY: usize = settings::CONCURRENCY;
 
-    /// The default visibility timeout that a consumer asks for with each receive and extension.
+    /// The default of [`visibility_timeout`](Self::visibility_timeout): 30 seconds.
     pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = settings::VISIBILITY_TIMEOUT;
 
-    /// The default time in which a consumer comes to its end.
+    /// The default of [`shutdown_timeout`](Self::shutdown_timeout): 30 seconds.
     pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = settings::SHUTDOWN_TIMEOUT;
 
-    /// The default time for which a poll may go on that is open at the end: see
-    /// [`Consumer::poll_shutdown_timeout`](crate::Consumer::poll_shutdown_timeout).
+    /// The default of [`poll_shutdown_timeout`](Self::poll_shutdown_timeout): 1 second.
     pub const DEFAULT_POLL_SHUTDOWN_TIMEOUT: Duration = settings::POLL_SHUTDOWN_TIMEOUT;
 
-    /// How long refusals of polls may last before they end a consumer. Default of
-    /// [`Consumer::refusal_timeout`](crate::Consumer::refusal_timeout).
+    /// The default of [`refusal_timeout`](Self::refusal_timeout): 5 minutes.
     pub const DEFAULT_REFUSAL_TIMEOUT: Duration = settings::REFUSAL_TIMEOUT;
 
-    /// The number of times that a message of a FIFO queue is handled again after a failure, before it is returned to the
-    /// queue.
+    /// The number of times that a message of a FIFO queue is retried in place before it is returned to the queue.
     pub const DEFAULT_RETRIES_IN_PLACE: u32 = settings::RETRIES_IN_PLACE;
 
-    /// The default time for which an acknowledgement waits for others to share its request.
+    /// The default of [`ack_linger`](Self::ack_linger): 5 ms.
     pub const DEFAULT_ACK_LINGER: Duration = settings::ACK_LINGER;
 
     fn new(client: Client, queue_url: String) -> Self {
@@ -151,107 +149,118 @@ impl Consumer {
         }
     }
 
-    /// How many messages are handled at a time, at least 1; [`DEFAULT_CONCURRENCY`](crate::Consumer::DEFAULT_CONCURRENCY) unless set.
+    /// Sets the number of messages that are handled concurrently. Default:
+    /// [`DEFAULT_CONCURRENCY`](Self::DEFAULT_CONCURRENCY). Range: at least 1.
     pub fn concurrency(mut self, messages: usize) -> Self {
         self.settings.concurrency = messages.max(1);
         self
     }
 
-    /// How many messages may wait for a handler, so that none idles while a poll is on its way; unless set as many as are
-    /// handled at a time, and 9 times as many where groups are kept in order, as a receive brings up to 10 of one.
-    /// Fewer wait where handling takes long: no more than are handled within half of a visibility timeout, by the
-    /// average so far.
+    /// Sets the number of messages that may be buffered for a handler, so that none idles during a poll. Default: the
+    /// [`concurrency`](Self::concurrency), and 9 times that where groups are kept in order, because a receive returns
+    /// up to 10 messages of one group.
     ///
-    /// HandlerOutcome, waiting and being settled, no more messages are in flight than this and the concurrency together. On a
-    /// FIFO queue, as many again may wait for messages that failed.
+    /// Fewer are buffered where handling takes long: no more than are handled within half of a visibility timeout, by
+    /// the average so far.
+    ///
+    /// Handled, buffered and being settled together, up to `concurrency + prefetch` messages are in flight. On a FIFO
+    /// queue, as many again may wait for messages that failed.
     pub fn prefetch(mut self, messages: usize) -> Self {
         self.settings.prefetch = Some(messages);
         self
     }
 
-    /// No poll asks for fewer messages than this, 1–10; 1 unless set. A poll waits until there is room for as many, and
-    /// at least one fewer may always wait for a handler. For queues whose messages belong together.
+    /// Sets the minimum number of messages that a poll requests. Default: 1. Range: 1–10. For queues whose messages
+    /// belong together.
+    ///
+    /// A poll waits until there is room for that many. At least one fewer may always be buffered.
     pub fn min_receive(mut self, messages: u8) -> Self {
         self.settings.min_receive = usize::from(messages).clamp(1, limits::MAX_BATCH_ENTRIES);
         self
     }
 
-    /// Most polls that are under way at a time, at least 1; unless set as many as fill what can be held with 10 messages
-    /// each, and at most 8.
+    /// Sets the maximum number of concurrent polls. Default: as many as fill the in-flight limit with 10 messages each,
+    /// up to 8. Range: at least 1.
     pub fn pollers(mut self, polls: usize) -> Self {
         self.settings.pollers = Some(polls.max(1));
         self
     }
 
-    /// For how long each receive and each extension hides a message: 1 s–12 h, in whole seconds (a fraction counts as
-    /// one); [`DEFAULT_VISIBILITY_TIMEOUT`](crate::Consumer::DEFAULT_VISIBILITY_TIMEOUT) unless set. So long it takes until another consumer gets what this
-    /// one held when it was killed.
+    /// Sets the time for which each receive and each extension hides a message. Default:
+    /// [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: 1 second to 12 hours, in whole seconds;
+    /// a fraction counts as one.
+    ///
+    /// After a consumer was killed, another consumer gets its messages once this time is over.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.settings.visibility_timeout = timeout;
         self
     }
 
-    /// How long a poll waits for a message: 0–20 s, in whole seconds; 20 s unless set. At most 7 tenths of the
-    /// visibility timeout are used, as a lease counts from before the poll was sent.
+    /// Sets the time for which a poll waits for a message. Default: 20 seconds. Range: 0–20 seconds, in whole seconds.
+    ///
+    /// A poll uses at most 7 tenths of the visibility timeout, because a lease counts from before the poll was sent.
     pub fn wait_time(mut self, time: Duration) -> Self {
         self.settings.wait_time = time;
         self
     }
 
-    /// How long a handler may take before it is dropped and the message given back; 12 hours unless set, as no message
-    /// can be held for longer.
+    /// Sets the time after which a handler is dropped and its message returned to the queue. Default: 12 hours, because
+    /// no message can be in flight for longer.
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
         self.settings.handler_timeout = timeout;
         self
     }
 
-    /// How long [`run`](Self::run) may take to come to its end; [`DEFAULT_SHUTDOWN_TIMEOUT`](crate::Consumer::DEFAULT_SHUTDOWN_TIMEOUT) unless set.
+    /// Sets the time within which [`run`](Self::run) ends after its `shutdown`. Default:
+    /// [`DEFAULT_SHUTDOWN_TIMEOUT`](Self::DEFAULT_SHUTDOWN_TIMEOUT).
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.settings.shutdown_timeout = timeout;
         self
     }
 
-    /// Sets how long a poll that is open at the end of [`run`](Self::run) may go on before it is dropped. A longer time
-    /// strands fewer messages: what SQS has sent into a dropped poll stays in flight for one visibility timeout.
-    /// Default: [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](crate::Consumer::DEFAULT_POLL_SHUTDOWN_TIMEOUT).
+    /// Sets the time for which an open poll may go on after [`run`](Self::run)'s `shutdown`, before it is dropped.
+    /// Default: [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](Self::DEFAULT_POLL_SHUTDOWN_TIMEOUT).
+    ///
+    /// A longer time strands fewer messages: what SQS has sent into a dropped poll stays in flight for one visibility
+    /// timeout.
     pub fn poll_shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.settings.poll_shutdown_timeout = timeout;
         self
     }
 
-    /// Sets how long SQS may refuse all polls before the consumer ends with the error. A refusal names what someone has
-    /// to change: no such queue, no permission, unknown keys, a disabled KMS key. Until then the consumer goes on polling,
-    /// so that it survives a queue's re-creation or a policy's correction. Zero ends it with the first refusal.
-    /// Default: [`DEFAULT_REFUSAL_TIMEOUT`](crate::Consumer::DEFAULT_REFUSAL_TIMEOUT).
+    /// Sets how long SQS may refuse all polls before the consumer ends with the error. Default:
+    /// [`DEFAULT_REFUSAL_TIMEOUT`](Self::DEFAULT_REFUSAL_TIMEOUT). Zero ends it with the first refusal.
+    ///
+    /// A refusal names what someone has to change: a queue that does not exist, a missing permission, unknown keys, a
+    /// disabled KMS key. The consumer polls on in the meantime, so it survives a queue's re-creation or a policy's
+    /// correction.
     pub fn refusal_timeout(mut self, timeout: Duration) -> Self {
         self.settings.refusal_timeout = timeout;
         self
     }
 
-    /// How long an acknowledgement waits for others to share its request, while there are fewer than 10;
-    /// [`DEFAULT_ACK_LINGER`](crate::Consumer::DEFAULT_ACK_LINGER) unless set. At most an eighth of the visibility timeout, as extensions linger too.
+    /// Sets the time for which an acknowledgement waits for others to share its request, while there are fewer than 10.
+    /// Default: [`DEFAULT_ACK_LINGER`](Self::DEFAULT_ACK_LINGER). Range: up to an eighth of the visibility timeout,
+    /// because extensions linger too.
     pub fn ack_linger(mut self, linger: Duration) -> Self {
         self.settings.ack_linger = linger;
         self
     }
 
-    /// Sets the time for which a message waits after its handling failed. It is a random part of a bound that is `base` at
-    /// first and doubles with every receive and every retry in place since the last one, up to `max`. Zero shows the message
-    /// again at once. Default: [`DEFAULT_BACKOFF_BASE`](Self::DEFAULT_BACKOFF_BASE) and [`DEFAULT_BACKOFF_MAX`](Self::DEFAULT_BACKOFF_MAX).
+    /// Sets the time for which a message waits after its handling failed. Default:
+    /// [`DEFAULT_BACKOFF_BASE`](Self::DEFAULT_BACKOFF_BASE) and [`DEFAULT_BACKOFF_MAX`](Self::DEFAULT_BACKOFF_MAX).
+    ///
+    /// The time is a random part of a bound. The bound is `base` at first and doubles with every receive and every
+    /// retry in place since the last one, up to `max`. With zero, the message is visible again at once.
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self
     }
 
-    /// Whether messages of a group are handled one at a time, in the order in which they came; on FIFO queues unless
-    /// set. Without it, what is to be gathered from one group can be held at the same time.
-    pub fn ordered(mut self, ordered: bool) -> Self {
-        self.settings.ordered = ordered;
-        self
-    }
-
-    /// Asks for the message attributes of these names only; `prefix.*` stands for all that begin so. All unless set, and
-    /// with a [`move_poison_to`](Self::move_poison_to), which gets messages whole.
+    /// Requests only the message attributes of these names. Default: all. `prefix.*` stands for all names with that
+    /// prefix.
+    ///
+    /// [`move_poison_to`](Self::move_poison_to) requests all of them, because it forwards whole messages.
     pub fn message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.settings.message_attribute_names = names.into_iter().map(Into::into).collect();
         self
@@ -276,19 +285,20 @@ impl Consumer {
         self
     }
 
-    /// Moves messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this queue instead of
-    /// handling them: they are sent there, and deleted once that is confirmed. Body, message attributes, group and trace
-    /// header stay; a FIFO queue gets the message's id as deduplication id.
+    /// Moves messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this queue instead
+    /// of handling them. Default: off. They are sent there, and deleted once that is confirmed.
     ///
-    /// The count has the receives of messages that waited through a restart in it, as a redrive policy's has. For
-    /// [`run`](Self::run) only.
+    /// Body, message attributes, group and trace header stay. A FIFO queue gets the message's id as deduplication id.
+    ///
+    /// The count includes the receives of messages that waited through a restart, as the count of a redrive policy
+    /// does. For [`run`](Self::run) only.
     pub fn move_poison_to(mut self, max_handlings: u32, queue_url: impl Into<String>) -> Self {
         self.settings.poison = Some(Poison::queue(max_handlings, self.client.clone(), queue_url.into()));
         self
     }
 
-    /// Gives messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this handler. Its `Ok`
-    /// deletes them, and its `Err` returns them to the queue. For [`run`](Self::run) only.
+    /// Passes messages whose [`handling_count`](Delivery::handling_count) is over `max_handlings` to this handler.
+    /// Default: off. Its `Ok` deletes them, and its `Err` returns them to the queue. For [`run`](Self::run) only.
     pub fn on_poison<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self
     where
         H: Fn(Delivery) -> F + Send + Sync + 'static,
@@ -299,16 +309,17 @@ impl Consumer {
         self
     }
 
-    /// Puts this around the handling of every message: it is given the delivery and the handling, awaits the latter, and
-    /// says how it ended. The first that is added is the outermost. For [`run`](Self::run) only.
+    /// Wraps the handling of every message in this hook. Default: none. The hook gets the delivery and the handling,
+    /// awaits the handling, and returns how it ended.
     ///
-    /// What should be done to every message that is sent goes to [`on_send`](crate::ClientBuilder::on_send).
+    /// The hook that was added first is the outermost. For [`run`](Self::run) only. A hook for every message that is
+    /// sent is [`on_send`](crate::ClientBuilder::on_send).
     ///
     /// ```no_run
     /// # async fn f(consumer: sqs_client::Consumer) -> Result<(), sqs_client::Error> {
     /// use sqs_client::client::TraceCarrier;
     ///
-    /// let consumer = consumer.around(|delivery, handling| async move {
+    /// let consumer = consumer.wrap_handler(|delivery, handling| async move {
     ///     if let Some(trace) = TraceCarrier::AwsTraceHeader.extract(delivery.message()) {
     ///         println!("part of the trace {trace}");
     ///     }
@@ -321,7 +332,7 @@ impl Consumer {
         H: Fn(Delivery, HandlerFuture) -> F + Send + Sync + 'static,
         F: Future<Output = HandlerOutcome> + Send + 'static,
     {
-        self.settings.around.add(hook);
+        self.settings.middleware.add(hook);
         self
     }
 
@@ -338,9 +349,10 @@ impl Consumer {
     /// # The end
     ///
     /// After `shutdown` no poll begins, and what waits for a handler is returned to the queue. An open poll has the
-    /// [poll grace](Self::poll_shutdown_timeout) to end, and what it brings is returned; then it is dropped, which may strand what SQS
-    /// has just sent for one visibility timeout. Handlers and their acknowledgements have the [shutdown timeout](Self::shutdown_timeout) to
-    /// end, less up to a second that is kept for returning what aborted handlers held.
+    /// [poll shutdown timeout](Self::poll_shutdown_timeout) to end, and what it brings is returned; then it is dropped,
+    /// which may strand what SQS has just sent for one visibility timeout. Handlers and their acknowledgements have the
+    /// [shutdown timeout](Self::shutdown_timeout) to end, less up to a second that is kept for returning what aborted
+    /// handlers held.
     ///
     /// # Errors
     ///

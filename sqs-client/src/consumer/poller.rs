@@ -79,7 +79,7 @@ async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<
                 // The runtime shuts down.
                 Err(_) => return Ok(()),
             };
-            pace.note(polled, Instant::now(), shared.client.ambient().fraction())?;
+            pace.note(polled, Instant::now(), shared.client.random().fraction())?;
         }
     }
     Ok(())
@@ -134,7 +134,7 @@ impl Reservation {
 impl Reservation {
     fn note_ages(&self, messages: &[Message]) {
         let (now, queue) = (
-            self.shared.client.ambient().now(),
+            self.shared.client.clock().local(),
             telemetry::queue_name(Some(&self.shared.queue_url)),
         );
         let sent = messages

@@ -109,9 +109,9 @@ where
     E: Send + 'static,
 {
     let contained = contained(delivery.clone(), handler, settings.clone());
-    let around = settings.around.wrap(&delivery, contained);
+    let wrapped = settings.middleware.wrap(&delivery, contained);
     let message = delivery.message();
-    let handled = telemetry::process(delivery.queue_url(), message, around, |handled| handled.error()).await;
+    let handled = telemetry::process(delivery.queue_url(), message, wrapped, |handled| handled.error()).await;
     if delivery.is_settled() || delivery.was_set_aside() {
         return;
     }

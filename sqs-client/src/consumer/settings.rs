@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::consumer::middleware::Around;
+use crate::consumer::middleware::Middleware;
 use crate::consumer::poison::Poison;
 use crate::limits;
 use crate::operation::is_fifo;
@@ -40,7 +40,7 @@ pub(super) struct Settings {
     pub(super) extra_message_attribute_names: Vec<String>,
     pub(super) system_attribute_names: Vec<MessageSystemAttributeName>,
     pub(super) poison: Option<Poison>,
-    pub(super) around: Around,
+    pub(super) middleware: Middleware,
 }
 
 impl Settings {
@@ -64,7 +64,7 @@ impl Settings {
             extra_message_attribute_names: Vec::new(),
             system_attribute_names: Vec::new(),
             poison: None,
-            around: Around::default(),
+            middleware: Middleware::default(),
         }
     }
 

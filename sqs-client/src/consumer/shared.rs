@@ -103,7 +103,7 @@ impl Shared {
     /// Returns how long a message that was handled so often waits after a failure.
     pub(super) fn backoff(&self, handled: u32) -> Duration {
         let (base, max) = self.settings.backoff;
-        full_jitter(base, max, handled, self.client.ambient().fraction())
+        full_jitter(base, max, handled, self.client.random().fraction())
     }
 }
 

@@ -112,8 +112,8 @@ impl fmt::Debug for Credentials {
 /// A source of credentials.
 ///
 /// The client calls it when it has no credentials, when they are about to expire, and when a server refuses them; once
-/// for all its clones at a time, in a task of its own. A call may take up to [`FETCH_TIMEOUT`](crate::credentials::CredentialsCache::FETCH_TIMEOUT). See
-/// [`CredentialsCache`].
+/// for all its clones at a time, in a task of its own. A call may take up to
+/// [`FETCH_TIMEOUT`](crate::credentials::CredentialsCache::FETCH_TIMEOUT). See [`CredentialsCache`].
 pub trait ProvideCredentials: fmt::Debug + Send + Sync + 'static {
     /// Gets credentials that are valid now.
     ///

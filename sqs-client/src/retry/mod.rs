@@ -6,7 +6,7 @@ mod quota;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::random::Ambient;
+use crate::random::Random;
 
 pub(crate) use quota::RetryQuota;
 
@@ -93,7 +93,7 @@ impl RetryPolicy {
     }
 
     /// The pause before the attempt after this failed one, counted from 1.
-    fn delay(&self, attempt: u32, error: &Error, ambient: &Ambient) -> Duration {
+    fn delay(&self, attempt: u32, error: &Error, random: &Random) -> Duration {
         let hint = error.retry_hint();
         if let Some(RetryHint::After(asked)) = hint {
             return asked.min(self.max_delay);
@@ -103,7 +103,7 @@ impl RetryPolicy {
         } else {
             self.base_delay
         };
-        let own = full_jitter(base, self.max_delay, attempt, ambient.fraction());
+        let own = full_jitter(base, self.max_delay, attempt, random.fraction());
         match hint {
             Some(RetryHint::Within(asked)) => asked.clamp(own, own.saturating_add(MAX_STRETCH)),
             _ => own,
@@ -128,7 +128,7 @@ impl Default for RetryPolicy {
 pub(crate) struct Attempts<'a> {
     policy: &'a RetryPolicy,
     quota: &'a RetryQuota,
-    ambient: &'a Ambient,
+    random: &'a Random,
     failed: u32,
     /// What this request's last retry took of the quota.
     taken: u32,
@@ -137,11 +137,11 @@ pub(crate) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    pub(crate) fn new(policy: &'a RetryPolicy, quota: &'a RetryQuota, ambient: &'a Ambient) -> Self {
+    pub(crate) fn new(policy: &'a RetryPolicy, quota: &'a RetryQuota, random: &'a Random) -> Self {
         Self {
             policy,
             quota,
-            ambient,
+            random,
             failed: 0,
             taken: 0,
             sent: false,
@@ -165,7 +165,7 @@ impl<'a> Attempts<'a> {
         if !retryable || self.failed >= self.policy.max_attempts {
             return Next::End(error);
         }
-        let delay = self.policy.delay(self.failed, &error, self.ambient);
+        let delay = self.policy.delay(self.failed, &error, self.random);
         match self.quota.take(error.is_throttled()) {
             Some(taken) => {
                 self.taken = taken;
@@ -202,8 +202,8 @@ mod tests {
     use super::*;
     use crate::error::{ErrorCode, ServiceError};
 
-    fn attempts<'a>(policy: &'a RetryPolicy, quota: &'a RetryQuota, ambient: &'a Ambient) -> Attempts<'a> {
-        Attempts::new(policy, quota, ambient)
+    fn attempts<'a>(policy: &'a RetryPolicy, quota: &'a RetryQuota, random: &'a Random) -> Attempts<'a> {
+        Attempts::new(policy, quota, random)
     }
 
     fn retried(next: Next) -> (Duration, Error) {
@@ -227,8 +227,8 @@ mod tests {
     #[test]
     fn pauses_are_within_a_doubling_bound() {
         let (policy, quota) = (RetryPolicy::standard().max_attempts(20), RetryQuota::default());
-        let ambient = Ambient::real().with_seed(7);
-        let mut attempts = attempts(&policy, &quota, &ambient);
+        let random = Random::with_seed(7);
+        let mut attempts = attempts(&policy, &quota, &random);
         for attempt in 0..12 {
             let (delay, _) = retried(attempts.after(Error::transport("x"), true));
             let bound = Duration::from_millis(50) * 2_u32.pow(attempt);
@@ -238,9 +238,9 @@ mod tests {
 
     #[test]
     fn the_server_can_set_a_pause_or_stretch_it() {
-        let (policy, quota, ambient) = (RetryPolicy::standard(), RetryQuota::default(), Ambient::real());
+        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
         let pause = |hint| {
-            let mut attempts = attempts(&policy, &quota, &ambient);
+            let mut attempts = attempts(&policy, &quota, &random);
             retried(attempts.after(hinted(hint), true)).0
         };
         let seconds = Duration::from_secs;
@@ -252,8 +252,8 @@ mod tests {
 
     #[test]
     fn any_attempt_that_may_have_been_sent_makes_the_whole_so() {
-        let (policy, quota, ambient) = (RetryPolicy::standard(), RetryQuota::default(), Ambient::real());
-        let mut attempts = attempts(&policy, &quota, &ambient);
+        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
+        let mut attempts = attempts(&policy, &quota, &random);
         retried(attempts.after(Error::transport("x").sent(true), true));
         let Next::End(error) = attempts.after(Error::invalid_input("x"), false) else {
             panic!("tried again");
@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn an_empty_quota_ends_the_attempts() {
-        let (policy, quota, ambient) = (RetryPolicy::standard(), RetryQuota::default(), Ambient::real());
+        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
         let retries = std::iter::from_fn(|| quota.take(false)).count();
         assert_eq!(retries, 500 / 14);
-        let mut attempts = attempts(&policy, &quota, &ambient);
+        let mut attempts = attempts(&policy, &quota, &random);
         assert!(matches!(attempts.after(Error::transport("x"), true), Next::NoQuota(..)));
     }
 }

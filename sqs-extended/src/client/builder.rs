@@ -10,7 +10,7 @@ use crate::client::ExtendedClient;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
-use crate::random::Ambient;
+use crate::random::Random;
 use crate::receive::missing::MissingPayload;
 use crate::send::policy;
 use crate::send::policy::Policy;
@@ -31,7 +31,7 @@ pub struct ExtendedClientBuilder {
     visibility_timeout: Duration,
     max_in_memory: usize,
     missing: MissingPayload,
-    ambient: Ambient,
+    random: Random,
 }
 
 #[derive(Debug)]
@@ -43,19 +43,20 @@ enum Payloads {
 }
 
 impl ExtendedClientBuilder {
-    /// For how long what was read of a queue is believed.
+    /// The time for which a queue's limits are cached: 5 minutes. See
+    /// [`respect_queue_limits`](Self::respect_queue_limits).
     pub const QUEUE_LIMITS_TTL: Duration = queue_limits::TTL;
 
-    /// The threshold unless [set](ExtendedClientBuilder::threshold): 262,144 bytes, as in AWS's libraries.
+    /// The default of [`threshold`](Self::threshold): 262,144 bytes, as in AWS's libraries.
     pub const DEFAULT_THRESHOLD: usize = policy::DEFAULT_THRESHOLD;
 
-    /// The visibility timeout unless [set](ExtendedClientBuilder::visibility_timeout): 5 minutes.
+    /// The default of [`visibility_timeout`](Self::visibility_timeout): 5 minutes.
     pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(300);
 
-    /// The largest payload that is given as one piece unless [set](ExtendedClientBuilder::max_in_memory): 64 MiB.
+    /// The default of [`max_in_memory`](Self::max_in_memory): 64 MiB.
     pub const DEFAULT_MAX_IN_MEMORY: usize = 64 * 1024 * 1024;
 
-    /// The largest payload that is split unless [set](ExtendedClientBuilder::split_limit): 8 MiB.
+    /// The default of [`split_limit`](Self::split_limit): 8 MiB.
     pub const DEFAULT_SPLIT_LIMIT: usize = 8 * 1024 * 1024;
 
     pub(crate) fn new(client: sqs_client::Client) -> Self {
@@ -75,108 +76,113 @@ impl ExtendedClientBuilder {
             visibility_timeout: Self::DEFAULT_VISIBILITY_TIMEOUT,
             max_in_memory: Self::DEFAULT_MAX_IN_MEMORY,
             missing: MissingPayload::default(),
-            ambient: Ambient::Real,
+            random: Random::Real,
         }
     }
 
-    /// Where large payloads go, with the defaults of [`PayloadStore::builder`].
+    /// Sets the object store and the bucket that large payloads are offloaded to, with the defaults of
+    /// [`PayloadStore::builder`]. Default: none.
     pub fn offload_to(mut self, store: impl ObjectStore, bucket: impl Into<String>) -> Self {
         self.payloads = Payloads::Bucket(Box::new(PayloadStore::builder(store, bucket)));
         self
     }
 
-    /// Where large payloads go.
+    /// Sets the payload store that large payloads are offloaded to. Default: none.
     pub fn payload_store(mut self, payloads: PayloadStore) -> Self {
         self.payloads = Payloads::Built(payloads);
         self
     }
 
-    /// How payloads travel that do not fit; [`Strategy::Offload`] where there is a store and [`Strategy::Split`] where
-    /// there is none, unless set.
+    /// Sets how payloads travel that do not fit into a message. Default: [`Strategy::Offload`] with a payload store,
+    /// [`Strategy::Split`] without one.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = Some(strategy);
         self
     }
 
-    /// The size up to which a message travels inline, in bytes as SQS counts them: body and attributes. At most
-    /// 1,048,576, SQS's own limit, which a queue or a compatible server may have set lower; [`DEFAULT_THRESHOLD`](crate::ExtendedClientBuilder::DEFAULT_THRESHOLD) unless
-    /// set.
+    /// Sets the size up to which a message travels inline, in bytes of body and attributes as SQS counts them. Default:
+    /// [`DEFAULT_THRESHOLD`](Self::DEFAULT_THRESHOLD). Range: up to 1,048,576, the limit of SQS. A queue or a
+    /// compatible server may have a lower limit.
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.policy.threshold = bytes;
         self
     }
 
-    /// Offloads every payload, however small; not unless set.
+    /// Sets whether to offload every payload, however small. Default: `false`.
     pub fn always_offload(mut self, on: bool) -> Self {
         self.policy.always_offload = on;
         self
     }
 
-    /// The longest payload that is split, in bytes, after compression; [`DEFAULT_SPLIT_LIMIT`](crate::ExtendedClientBuilder::DEFAULT_SPLIT_LIMIT) unless set. Sender and
-    /// receiver hold it in memory.
+    /// Sets the maximum length of a payload that is split, in bytes after compression. Default:
+    /// [`DEFAULT_SPLIT_LIMIT`](Self::DEFAULT_SPLIT_LIMIT). Sender and receiver keep all of it in memory.
     pub fn split_limit(mut self, bytes: usize) -> Self {
         self.policy.split_limit = bytes;
         self
     }
 
-    /// The size of segments, in bytes as SQS counts a message, their headers included: 4,096 to 1,048,576;
-    /// [`DEFAULT_THRESHOLD`](crate::ExtendedClientBuilder::DEFAULT_THRESHOLD) unless set.
+    /// Sets the size of segments with their headers, in bytes as SQS counts a message. Default:
+    /// [`DEFAULT_THRESHOLD`](Self::DEFAULT_THRESHOLD). Range: 4,096–1,048,576.
     pub fn segment_size(mut self, bytes: usize) -> Self {
         self.policy.segment_size = bytes;
         self
     }
 
-    /// Whether payloads that do not travel inline are compressed and encrypted; as the
-    /// [payload store](crate::store::PayloadStoreBuilder::codec) says unless set.
+    /// Sets how payloads that do not travel inline are compressed and encrypted. Default: the payload store's
+    /// [`codec`](crate::store::PayloadStoreBuilder::codec), if there is one.
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = Some(codec);
         self
     }
 
-    /// Reads each queue's `MaximumMessageSize`, and keeps messages within it: not unless set. It is read before the
-    /// first message to a queue, which takes the permission `GetQueueAttributes`, and again every
-    /// [`QUEUE_LIMITS_TTL`](crate::ExtendedClientBuilder::QUEUE_LIMITS_TTL).
+    /// Sets whether to read each queue's `MaximumMessageSize` and keep messages within it. Default: `false`.
+    ///
+    /// The limit is read before the first message to a queue, which requires the permission `GetQueueAttributes`, and
+    /// again every [`QUEUE_LIMITS_TTL`](Self::QUEUE_LIMITS_TTL).
     pub fn respect_queue_limits(mut self, on: bool) -> Self {
         self.policy.queue_limits = on;
         self
     }
 
-    /// How long received messages are hidden from other consumers, unless a receive says otherwise; up to 12 hours,
-    /// [`DEFAULT_VISIBILITY_TIMEOUT`](crate::ExtendedClientBuilder::DEFAULT_VISIBILITY_TIMEOUT) unless set.
+    /// Sets the time for which received messages are hidden from other consumers, unless a receive sets its own.
+    /// Default: [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: up to 12 hours.
     ///
-    /// It counts from before the receive is sent, so that it should be longer than the wait time: with one that is not,
-    /// a payload is always left to the sweep.
+    /// The time counts from before the receive is sent. Make it longer than the wait time: otherwise every payload is
+    /// left to the sweep.
     ///
-    /// It is sent with every receive, in place of the queue's own setting, because a payload may be deleted only while
-    /// its message is known to be ours. The default is longer than SQS's 30 seconds as large payloads take their time;
-    /// for still larger ones, set it or call [`ExtendedDelivery::extend_visibility`](crate::ExtendedDelivery::extend_visibility) now and then.
+    /// Every receive sends it in place of the queue's own setting, because a payload may be deleted only while its
+    /// message is known to be ours. The default is longer than the 30 seconds of SQS, because large payloads take their
+    /// time. For still larger ones, set it or call
+    /// [`ExtendedDelivery::extend_visibility`](crate::ExtendedDelivery::extend_visibility) regularly.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.visibility_timeout = timeout;
         self
     }
 
-    /// The largest payload that [`ExtendedDelivery::bytes`](crate::ExtendedDelivery::bytes) and [`text`](crate::ExtendedDelivery::text) put
-    /// into memory; [`DEFAULT_MAX_IN_MEMORY`](crate::ExtendedClientBuilder::DEFAULT_MAX_IN_MEMORY) unless set. There is no limit for what is streamed.
+    /// Limits the length of a payload that [`ExtendedDelivery::bytes`](crate::ExtendedDelivery::bytes) and
+    /// [`text`](crate::ExtendedDelivery::text) read into memory, in bytes. Default:
+    /// [`DEFAULT_MAX_IN_MEMORY`](Self::DEFAULT_MAX_IN_MEMORY). Streams have no limit.
     pub fn max_in_memory(mut self, bytes: usize) -> Self {
         self.max_in_memory = bytes;
         self
     }
 
-    /// What is done about a message whose payload the store does not have; nothing unless set.
+    /// Sets what to do with a message whose payload no longer exists. Default: [`MissingPayload::Keep`].
     pub fn missing_payload(mut self, policy: MissingPayload) -> Self {
         self.missing = policy;
         self
     }
 
-    /// Seeds all randomness of this layer, of pauses and of the ids of split payloads, for simulations; that of the
-    /// [queues' client](sqs_client::ClientBuilder::seed) and the [keys](crate::store::PayloadStoreBuilder::key_ids) of stored
-    /// payloads are apart.
+    /// Seeds the randomness of this layer, for simulations: its pauses and the ids of split payloads. Default: random.
+    ///
+    /// The [queue client](sqs_client::ClientBuilder::seed) and the [keys](crate::store::PayloadStoreBuilder::key_ids)
+    /// of stored payloads have seeds of their own.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.ambient = Ambient::seeded(seed);
+        self.random = Random::seeded(seed);
         self
     }
 
-    /// The client.
+    /// Builds the client.
     ///
     /// # Errors
     ///
@@ -214,7 +220,7 @@ impl ExtendedClientBuilder {
             visibility_timeout: self.visibility_timeout,
             max_in_memory: self.max_in_memory,
             missing: self.missing,
-            ambient: self.ambient,
+            random: self.random,
         })))
     }
 }

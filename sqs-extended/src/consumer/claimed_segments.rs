@@ -9,13 +9,13 @@ use sqs_client::Delivery;
 use sqs_client::consumer::AckOutcome;
 use tokio::time::Instant;
 
-use crate::consumer::fifo_groups::Ordered;
+use crate::consumer::fifo_groups::FifoGroups;
 use crate::consumer::gathering::Gathering;
 use crate::consumer::held_segment::{backoff, warn};
 use crate::segment::fifo_planner::Finished;
 
 /// All messages of a payload that is being handled. Dropping it unsettled returns them to the queue.
-pub(crate) struct HeldSet {
+pub(crate) struct ClaimedSegments {
     /// At least one; duplicates among them.
     deliveries: Vec<Delivery>,
     origin: Option<Origin>,
@@ -32,7 +32,7 @@ pub(super) enum Origin {
     /// On a standard queue, of the payload of this id.
     Gathering(Arc<Gathering>, String),
     /// On a FIFO queue, with what is to be remembered of the payload.
-    Group(Arc<Ordered>, Finished),
+    Group(Arc<FifoGroups>, Finished),
 }
 
 impl Origin {
@@ -69,7 +69,7 @@ impl Origin {
     }
 }
 
-impl HeldSet {
+impl ClaimedSegments {
     pub(super) fn new(deliveries: Vec<Delivery>, origin: Option<Origin>) -> Self {
         Self {
             deliveries,
@@ -144,7 +144,7 @@ impl HeldSet {
     }
 }
 
-impl Drop for HeldSet {
+impl Drop for ClaimedSegments {
     fn drop(&mut self) {
         let until = *self.returned_until();
         if *self.deleting.get_mut() && self.origin.as_ref().is_some_and(Origin::is_finished_by_chance) {

@@ -7,13 +7,13 @@ use futures::future::join_all;
 use sqs_client::Message;
 
 use crate::client::ExtendedClient;
-use crate::consumer::claimed_segments::{HeldSet, Origin};
-use crate::consumer::fifo_groups::{OfPayload, Ordered, are_complete, once_acknowledged, return_head_last};
+use crate::consumer::claimed_segments::{ClaimedSegments, Origin};
+use crate::consumer::fifo_groups::{FifoGroups, OfPayload, are_complete, once_acknowledged, return_head_last};
 use crate::consumer::gathering::{Complete, Gathering};
 use crate::consumer::held_segment::Segment;
-use crate::consumer::return_guard::InHandling;
+use crate::consumer::return_guard::ReturnGuard;
 use crate::error::Error;
-use crate::receive::claim::Hold;
+use crate::receive::claim::Claim;
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::outcome::PayloadOutcome;
 use crate::segment::fifo_planner::Step;
@@ -31,9 +31,9 @@ pub(super) struct Worker<H> {
     extended: ExtendedClient,
     handler: H,
     gathering: Arc<Gathering>,
-    in_handling: InHandling,
+    return_guard: ReturnGuard,
     /// Of a FIFO queue.
-    ordered: Option<Arc<Ordered>>,
+    ordered: Option<Arc<FifoGroups>>,
 }
 
 impl<H, F, E> Worker<H>
@@ -46,14 +46,14 @@ where
         extended: ExtendedClient,
         handler: H,
         gathering: Arc<Gathering>,
-        in_handling: InHandling,
-        ordered: Option<Ordered>,
+        return_guard: ReturnGuard,
+        ordered: Option<FifoGroups>,
     ) -> Self {
         Self {
             extended,
             handler,
             gathering,
-            in_handling,
+            return_guard,
             ordered: ordered.map(Arc::new),
         }
     }
@@ -64,7 +64,7 @@ where
             Ok(Some(header)) if header.whole.count > 1 => return self.segment(received, header).await,
             Ok(_) => {
                 let message = received.take_message();
-                ExtendedDelivery::open(&self.extended, Hold::Consumed(received), message).map_err(Error::from)
+                ExtendedDelivery::open(&self.extended, Claim::Consumed(received), message).map_err(Error::from)
             }
             Err(invalid) => Err(invalid.into()),
         };
@@ -114,7 +114,7 @@ where
     /// bring them.
     async fn first_of_group(
         &self,
-        ordered: &Arc<Ordered>,
+        ordered: &Arc<FifoGroups>,
         received: sqs_client::Delivery,
         header: Header,
     ) -> Result<(), GivenBack> {
@@ -166,7 +166,7 @@ where
         }
     }
 
-    /// Handles a payload in segments. Where that fails, in whatever way, it is returned by [`InHandling`], which knows it by
+    /// Handles a payload in segments. Where that fails, in whatever way, it is returned by [`ReturnGuard`], which knows it by
     /// the receipt handle of the message that made it complete.
     async fn settle_set(&self, key: String, complete: Complete, origin: Option<Origin>) -> Result<(), GivenBack> {
         let Complete {
@@ -182,13 +182,17 @@ where
             deliveries.push(segment.delivery);
         }
         deliveries.extend(duplicates.into_iter().map(|duplicate| duplicate.delivery));
-        let set = HeldSet::new(deliveries, origin);
+        let set = ClaimedSegments::new(deliveries, origin);
         let Some(message) = message else {
             return Err(GivenBack);
         };
-        let delivery =
-            ExtendedDelivery::assembled(&self.extended, Hold::Set(set), message, Assembled::new(whole, bytes));
-        self.in_handling.enter(key, delivery.clone());
+        let delivery = ExtendedDelivery::assembled(
+            &self.extended,
+            Claim::Segments(set),
+            message,
+            Assembled::new(whole, bytes),
+        );
+        self.return_guard.enter(key, delivery.clone());
         self.settle(&delivery).await
     }
 }

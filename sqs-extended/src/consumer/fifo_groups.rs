@@ -17,9 +17,9 @@ pub(super) struct OfPayload {
 }
 
 /// The state of the payloads of all groups.
-pub(super) struct Ordered(Mutex<Planner>);
+pub(super) struct FifoGroups(Mutex<Planner>);
 
-impl Ordered {
+impl FifoGroups {
     pub(super) fn new(planner: Planner) -> Self {
         Self(Mutex::new(planner))
     }

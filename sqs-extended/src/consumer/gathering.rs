@@ -16,7 +16,7 @@ use crate::consumer::Settings;
 use crate::consumer::fifo_groups::return_head_last;
 use crate::consumer::held_segment::{Segment, backoff};
 use crate::consumer::incomplete::{Hook, IncompleteAction, IncompletePayload};
-use crate::consumer::spill::Spilling;
+use crate::consumer::spill::Spill;
 use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
 
 /// How often it is looked after leases that were lost.
@@ -29,7 +29,7 @@ pub(super) struct Gathering {
     reassembler: Mutex<Option<Reassembler<Segment>>>,
     /// Something changed that time may have to do with.
     changed: Notify,
-    spilling: Spilling,
+    spilling: Spill,
     incomplete: Hook,
     /// Whether it closes with the consumer.
     closes: AtomicBool,
@@ -57,13 +57,13 @@ impl Complete {
 
 impl Gathering {
     pub(super) fn new(extended: &ExtendedClient, settings: &Settings) -> Self {
-        let ambient = extended.0.ambient.clone();
-        let reassembler = Reassembler::new(settings.limits(), move || ambient.fraction());
+        let random = extended.0.random.clone();
+        let reassembler = Reassembler::new(settings.limits(), move || random.fraction());
         Self {
             sender: extended.0.sender.clone(),
             reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
-            spilling: Spilling::new(settings.spill_threshold, settings.max_spill_files),
+            spilling: Spill::new(settings.spill_threshold, settings.max_spill_files),
             incomplete: settings.incomplete.clone(),
             closes: AtomicBool::new(false),
             closed: watch::Sender::new(false),

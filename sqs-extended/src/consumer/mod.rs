@@ -20,10 +20,10 @@ use sqs_client::limits;
 use tokio::task::JoinSet;
 
 use self::dispatch::Worker;
-use self::fifo_groups::Ordered;
+use self::fifo_groups::FifoGroups;
 use self::gathering::Gathering;
 use self::incomplete::Hook;
-use self::return_guard::InHandling;
+use self::return_guard::ReturnGuard;
 use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer;
@@ -62,9 +62,9 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 /// A payload whose handling fails comes again as a whole, after one delay for all its segments. What expired once gives way to
 /// payloads that have not, and waits longer each time.
 ///
-/// * **Standard queues.** Where several consumers [compete](Self::competing_consumers), segments of a payload scatter: they gather at
-///   the consumer that has the first, as the others give theirs back. That costs receives, which count for the queue's
-///   `maxReceiveCount`. One consumer, or a payload store, costs none.
+/// * **Standard queues.** Where several consumers [compete](Self::competing_consumers), segments of a payload scatter:
+///   they gather at the consumer that has the first, as the others give theirs back. That costs receives, which count
+///   for the queue's `maxReceiveCount`. One consumer, or a payload store, costs none.
 /// * **FIFO queues.** Segments come in order, at most 10. SQS yields a group up to its first message that is in flight. A
 ///   receive that brings less than a whole payload returns it, to try again: the rest may be in flight at a competing
 ///   consumer. A payload that stays incomplete, because its sender died, blocks its group. It is deleted once the same
@@ -95,7 +95,7 @@ pub struct ExtendedConsumer {
     consumer: sqs_client::Consumer,
     queue_url: String,
     settings: Settings,
-    in_handling: InHandling,
+    return_guard: ReturnGuard,
 }
 
 #[derive(Clone, Debug)]
@@ -129,14 +129,14 @@ impl ExtendedClient {
     /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
     pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
         let queue_url = queue_url.into();
-        let in_handling = InHandling::default();
-        let outermost = in_handling.clone();
+        let return_guard = ReturnGuard::default();
+        let outermost = return_guard.clone();
         let consumer = self
             .client()
             .consumer(&queue_url)
             .wrap_handler(move |delivery, handling| {
                 let key = delivery.message().receipt_handle.clone();
-                outermost.clone().around(key, handling)
+                outermost.clone().wrap(key, handling)
             });
         ExtendedConsumer {
             consumer,
@@ -152,93 +152,106 @@ impl ExtendedClient {
                 max_spill_files: ExtendedConsumer::DEFAULT_MAX_SPILL_FILES,
                 incomplete: Hook::default(),
             },
-            in_handling,
+            return_guard,
         }
     }
 }
 
 impl ExtendedConsumer {
-    /// The time that [`on_incomplete`](crate::ExtendedConsumer::on_incomplete) has for a decision: 30 seconds. A hook that takes
-    /// longer, or panics, counts as one that returned [`IncompleteAction::Return`].
+    /// The time that the hook of [`on_incomplete`](Self::on_incomplete) has for a decision: 30 seconds. A hook that
+    /// takes longer, or panics, counts as one that returned [`IncompleteAction::Return`].
     pub const INCOMPLETE_HOOK_TIMEOUT: Duration = incomplete::HOOK_TIMEOUT;
 
-    /// The default of [`ExtendedConsumer::max_buffered_bytes`]: 128 MiB.
+    /// The default of [`max_buffered_bytes`](Self::max_buffered_bytes): 128 MiB.
     pub const DEFAULT_MAX_BUFFERED_BYTES: u64 = 128 * 1024 * 1024;
 
-    /// Of how many payloads a consumer holds segments, unless [set](ExtendedConsumer::max_buffered_payloads).
+    /// The default of [`max_buffered_payloads`](Self::max_buffered_payloads), in partial payloads.
     pub const DEFAULT_MAX_BUFFERED_PAYLOADS: usize = 1_000;
 
-    /// How long a consumer waits for the rest of a payload, unless [set](ExtendedConsumer::assembly_timeout): 5 minutes.
+    /// The default of [`assembly_timeout`](Self::assembly_timeout): 5 minutes.
     pub const DEFAULT_ASSEMBLY_TIMEOUT: Duration = Duration::from_secs(300);
 
-    /// The default of [`ExtendedConsumer::spill_threshold`]: 16 MiB.
+    /// The default of [`spill_threshold`](Self::spill_threshold): 16 MiB.
     pub const DEFAULT_SPILL_THRESHOLD: u64 = 16 * 1024 * 1024;
 
-    /// The default of [`ExtendedConsumer::max_spill_files`]: 64 temporary files.
+    /// The default of [`max_spill_files`](Self::max_spill_files), in temporary files.
     pub const DEFAULT_MAX_SPILL_FILES: usize = 64;
 
-    /// Sets up the queue's consumer: how many payloads are handled at a time, visibility timeout, backoff, and so on. Of
-    /// a payload in segments each counts for itself as to how often it was received.
+    /// Configures the underlying [`Consumer`](sqs_client::Consumer): how many payloads are handled concurrently,
+    /// visibility timeout, backoff, and so on.
+    ///
+    /// Each segment of a payload has its own receive count.
     pub fn configure(mut self, set: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
         self.consumer = set(self.consumer);
         self
     }
 
-    /// How many consumers of the queue compete for messages, this one included. With more than one, segments on a
-    /// standard queue are gathered at the consumer that has the first; and [`run`](Self::run) refuses to start if the
-    /// queue's `maxReceiveCount` is so low that this could move them to the dead-letter queue. Not looked at unless set.
+    /// Sets how many consumers of the queue compete for messages, this one included. Default: unknown, and no check.
+    /// Range: at least 1.
+    ///
+    /// With more than one, segments on a standard queue are gathered at the consumer that has the first one.
+    /// [`run`](Self::run) refuses to start if the queue's `maxReceiveCount` is so low that this could move segments to
+    /// the dead-letter queue.
     pub fn competing_consumers(mut self, consumers: u32) -> Self {
         self.settings.consumers = Some(consumers.max(1));
         self
     }
 
-    /// Starts whatever the queue's `maxReceiveCount` is; not unless set.
+    /// Sets whether to start whatever the queue's `maxReceiveCount` is. Default: `false`.
     pub fn skip_redrive_check(mut self, on: bool) -> Self {
         self.settings.skip_redrive_check = on;
         self
     }
 
-    /// Sets how many bytes of segments are held at most, in memory and in temporary files, with attributes, headers and ids.
-    /// Payloads that are being handled count as well. A payload that is larger can never be complete. Default:
-    /// [`DEFAULT_MAX_BUFFERED_BYTES`](crate::ExtendedConsumer::DEFAULT_MAX_BUFFERED_BYTES).
+    /// Limits the bytes of segments that are buffered in memory and in temporary files, with attributes, headers and
+    /// ids. Default: [`DEFAULT_MAX_BUFFERED_BYTES`](Self::DEFAULT_MAX_BUFFERED_BYTES).
+    ///
+    /// Payloads that are being handled count as well. A payload that is larger than this can never be complete.
     pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
         self.settings.max_buffered_bytes = bytes;
         self
     }
 
-    /// Of how many payloads segments are held at most; [`DEFAULT_MAX_BUFFERED_PAYLOADS`](crate::ExtendedConsumer::DEFAULT_MAX_BUFFERED_PAYLOADS) unless set.
+    /// Limits the number of partial payloads. Default:
+    /// [`DEFAULT_MAX_BUFFERED_PAYLOADS`](Self::DEFAULT_MAX_BUFFERED_PAYLOADS). Range: at least 1.
     pub fn max_buffered_payloads(mut self, payloads: usize) -> Self {
         self.settings.max_buffered_payloads = payloads.max(1);
         self
     }
 
-    /// Sets how long the segments of a payload wait for the last one. Default: [`DEFAULT_ASSEMBLY_TIMEOUT`](crate::ExtendedConsumer::DEFAULT_ASSEMBLY_TIMEOUT). On a FIFO queue
-    /// they are returned and received again meanwhile, 7 times within 31 seconds and once a minute in the end. Where
-    /// consumers compete for a FIFO queue, set it longer than their visibility timeout. A killed consumer hides the rest of
-    /// a payload for that long.
+    /// Sets how long the segments of a payload wait for the last one. Default:
+    /// [`DEFAULT_ASSEMBLY_TIMEOUT`](Self::DEFAULT_ASSEMBLY_TIMEOUT).
+    ///
+    /// On a FIFO queue the segments are returned and received again in the meantime, 7 times within 31 seconds and once
+    /// a minute in the end. Where consumers compete for a FIFO queue, set it longer than their visibility timeout,
+    /// because a killed consumer hides the rest of a payload for that long.
     pub fn assembly_timeout(mut self, age: Duration) -> Self {
         self.settings.assembly_timeout = age;
         self
     }
 
-    /// Sets how many bytes of a payload's segments wait in memory. Once more of them have arrived, they wait in a temporary
-    /// file, in the system's folder for such files. Where that cannot be written, the payload is returned to the queue by the
-    /// backoff. Default: [`DEFAULT_SPILL_THRESHOLD`](crate::ExtendedConsumer::DEFAULT_SPILL_THRESHOLD).
+    /// Sets how many bytes of a payload's segments are buffered in memory. Default:
+    /// [`DEFAULT_SPILL_THRESHOLD`](Self::DEFAULT_SPILL_THRESHOLD).
+    ///
+    /// Once more of them have arrived, they wait in a temporary file, in the system's folder for such files. Where that
+    /// cannot be written, the payload is returned to the queue with the backoff.
     pub fn spill_threshold(mut self, bytes: u64) -> Self {
         self.settings.spill_threshold = bytes;
         self
     }
 
-    /// Sets how many temporary files are open at most, at least 1. A payload that needs one more is returned to the queue by
-    /// the backoff. Default: [`DEFAULT_MAX_SPILL_FILES`](crate::ExtendedConsumer::DEFAULT_MAX_SPILL_FILES).
+    /// Limits the number of open temporary files. Default: [`DEFAULT_MAX_SPILL_FILES`](Self::DEFAULT_MAX_SPILL_FILES).
+    /// Range: at least 1. A payload that requires one more is returned to the queue with the backoff.
     pub fn max_spill_files(mut self, files: usize) -> Self {
         self.settings.max_spill_files = files.max(1);
         self
     }
 
-    /// Decides what becomes of a payload that is not complete in time. By default it is logged and returned to the queue.
+    /// Sets the hook that decides what becomes of a payload that is not complete in time. Default: the payload is
+    /// logged and returned to the queue.
     ///
-    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`](crate::ExtendedConsumer::INCOMPLETE_HOOK_TIMEOUT). While it decides, the segments stay hidden and count as held.
+    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`](Self::INCOMPLETE_HOOK_TIMEOUT). In the meantime the segments stay
+    /// hidden and count as buffered.
     ///
     /// ```no_run
     /// # fn f(consumer: sqs_extended::ExtendedConsumer) {
@@ -299,12 +312,12 @@ impl ExtendedConsumer {
             // Whole payloads come by whole receives.
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
-        let ordered = fifo.then(|| Ordered::new(Planner::new(self.settings.assembly_timeout)));
+        let ordered = fifo.then(|| FifoGroups::new(Planner::new(self.settings.assembly_timeout)));
         let worker = Worker::new(
             self.extended,
             handler,
             Arc::clone(&gathering),
-            self.in_handling,
+            self.return_guard,
             ordered,
         );
         let worker = Arc::new(worker);

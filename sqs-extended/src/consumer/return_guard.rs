@@ -16,16 +16,16 @@ use crate::receive::delivery::ExtendedDelivery;
 /// every message, outside of all other hooks: a handler that panics, or is dropped as it takes too long, cannot return the
 /// other segments itself.
 #[derive(Clone, Default)]
-pub(super) struct InHandling(Arc<Mutex<HashMap<String, ExtendedDelivery>>>);
+pub(super) struct ReturnGuard(Arc<Mutex<HashMap<String, ExtendedDelivery>>>);
 
-impl InHandling {
+impl ReturnGuard {
     pub(super) fn enter(&self, key: String, payload: ExtendedDelivery) {
         self.payloads().insert(key, payload);
     }
 
     /// Handles the message of this receipt handle, and returns its payload by the backoff unless it was settled. Dropping the
     /// future returns it at once, as nobody says that its handling failed.
-    pub(super) async fn around(self, key: String, handling: HandlerFuture) -> HandlerOutcome {
+    pub(super) async fn wrap(self, key: String, handling: HandlerFuture) -> HandlerOutcome {
         let entry = Entry { of: self, key };
         let handled = AssertUnwindSafe(handling).catch_unwind().await;
         if let Some(payload) = entry.take().filter(|payload| !payload.is_settled())
@@ -48,7 +48,7 @@ impl InHandling {
 
 /// The place of a payload, which is left whatever becomes of its handling.
 struct Entry {
-    of: InHandling,
+    of: ReturnGuard,
     key: String,
 }
 
@@ -65,8 +65,8 @@ impl Drop for Entry {
     }
 }
 
-impl fmt::Debug for InHandling {
+impl fmt::Debug for ReturnGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("InHandling").field(&self.payloads().len()).finish()
+        f.debug_tuple("ReturnGuard").field(&self.payloads().len()).finish()
     }
 }

@@ -10,7 +10,7 @@ use crate::consumer::held_segment::Segment;
 use crate::segment::{Header, SegmentBytes, SpillFile};
 
 /// Which payloads are written to files, and how many files there may be.
-pub(super) struct Spilling {
+pub(super) struct Spill {
     above: u64,
     files: Arc<Semaphore>,
     /// Held while something is written, so that one payload never has two files.
@@ -34,7 +34,7 @@ enum Place {
     New(OwnedSemaphorePermit),
 }
 
-impl Spilling {
+impl Spill {
     pub(super) fn new(above: u64, files: usize) -> Self {
         Self {
             above,

@@ -12,8 +12,8 @@ use tokio_util::io::StreamReader;
 use crate::error::Error;
 use crate::transfer::download::Chunks;
 
-/// A payload's chunks, by [`ExtendedDelivery::stream`](crate::ExtendedDelivery::stream). The payload is right only if the stream ends
-/// without an error.
+/// A payload's chunks, by [`ExtendedDelivery::stream`](crate::ExtendedDelivery::stream). The payload is right only if
+/// the stream ends without an error.
 pub struct PayloadStream {
     chunks: Chunks,
     size: Option<u64>,
@@ -60,8 +60,8 @@ impl fmt::Debug for PayloadStream {
     }
 }
 
-/// A payload as a reader, by [`ExtendedDelivery::reader`](crate::ExtendedDelivery::reader). The payload is right only if its end is
-/// reached without an error; after an error, every further read fails.
+/// A payload as a reader, by [`ExtendedDelivery::reader`](crate::ExtendedDelivery::reader). The payload is right only
+/// if its end is reached without an error; after an error, every further read fails.
 pub struct PayloadReader {
     reader: StreamReader<PayloadStream, Bytes>,
     size: Option<u64>,

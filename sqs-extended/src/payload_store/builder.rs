@@ -46,10 +46,10 @@ pub struct PayloadStoreBuilder {
 }
 
 impl PayloadStoreBuilder {
-    /// The size of parts unless [set](PayloadStoreBuilder::part_size): 8 MiB, enough for payloads of 78 GiB.
+    /// The default of [`part_size`](Self::part_size): 8 MiB, enough for payloads of 78 GiB.
     pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
 
-    /// How many parts are in flight unless [set](PayloadStoreBuilder::concurrency).
+    /// The default of [`concurrency`](Self::concurrency), in parts of one upload.
     pub const DEFAULT_CONCURRENCY: usize = 8;
 
     pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
@@ -102,87 +102,97 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// What the keys of our payloads start with, such as `payloads/`; nothing by default. Payloads are fetched and
-    /// deleted only under it. Whoever may send to the queue can name any object under it, so let nothing else live
-    /// there.
+    /// Sets the prefix of the keys of stored payloads, such as `payloads/`. Default: none.
+    ///
+    /// Payloads are fetched and deleted only under it. Whoever may send to the queue can name any object under it, so
+    /// keep nothing else there.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The size of an upload's parts, from 5 MiB to 5 GiB (S3's limits); [`DEFAULT_PART_SIZE`](crate::store::PayloadStoreBuilder::DEFAULT_PART_SIZE) unless set. A payload
-    /// that fits into one part is stored by a single request.
+    /// Sets the size of an upload's parts, in bytes. Default: [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE). Range: 5
+    /// MiB to 5 GiB, the limits of S3. A payload that fits into one part is stored by a single request.
     ///
-    /// An upload has at most 10,000 parts. A payload whose length is known takes larger parts if need be; one of
-    /// unknown length can be 10,000 times this long, and fails beyond that.
+    /// An upload has up to 10,000 parts. A payload of known length gets larger parts if necessary. One of unknown
+    /// length can be 10,000 times this size, and fails beyond that.
     ///
-    /// An upload holds this size × ([`concurrency`](Self::concurrency) + 1) in memory, however long the payload is, as
+    /// An upload keeps this size × ([`concurrency`](Self::concurrency) + 1) in memory, however long the payload is, as
     /// long as the parts need not be so large that a single one is more.
     ///
-    /// An upload that is cut off by a crash leaves parts behind, which cost and which no listing of objects shows: give
+    /// An upload that a crash cuts off leaves parts behind, which cost money and appear in no listing of objects. Give
     /// the bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.upload.part_size = bytes;
         self
     }
 
-    /// How many parts of one upload are on their way at a time; [`DEFAULT_CONCURRENCY`](crate::store::PayloadStoreBuilder::DEFAULT_CONCURRENCY) unless set.
+    /// Sets the number of parts of one upload that are in flight at a time. Default:
+    /// [`DEFAULT_CONCURRENCY`](Self::DEFAULT_CONCURRENCY). Range: at least 1.
     pub fn concurrency(mut self, parts: usize) -> Self {
         self.upload.concurrency = parts;
         self
     }
 
-    /// The message attribute that marks our pointers; see [`ReservedAttribute`] for the default. On receive, both are
-    /// understood, and both are hidden.
+    /// Sets the message attribute that marks pointers. Default: [`ReservedAttribute::default`]. Both attributes are
+    /// recognized on receive, and both are hidden.
     pub fn reserved_attribute(mut self, attribute: ReservedAttribute) -> Self {
         self.attribute = attribute;
         self
     }
 
-    /// Whether pointers carry the payload's length and digest, as further members of the pointer's object. On by
-    /// default: the readers of AWS's Java, Python and Go libraries skip them, and without a digest a payload can be
-    /// verified by its length only. Off, pointers are to the byte what AWS's Java library writes.
+    /// Sets whether pointers carry the payload's length and digest, as further members of the pointer's object.
+    /// Default: `true`.
+    ///
+    /// The readers of AWS's Java, Python and Go libraries skip these members. Without a digest a payload can be
+    /// verified by its length only. With `false`, pointers equal those of AWS's Java library to the byte.
     pub fn pointer_extras(mut self, on: bool) -> Self {
         self.extras = on;
         self
     }
 
-    /// Authenticates pointers: those that are sent, and then only authenticated ones are followed, for fetching and for
-    /// deleting. Without keys, whoever may send to the queue can name any payload under the prefix.
+    /// Authenticates pointers that are sent, and follows only authenticated ones, for fetching and for deleting.
+    /// Default: no authentication. Without keys, whoever may send to the queue can name any payload under the prefix.
     ///
-    /// It needs [pointer extras](Self::pointer_extras).
+    /// It requires [pointer extras](Self::pointer_extras).
     pub fn pointer_keys(mut self, keys: PointerKeys) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Whether payloads are compressed and encrypted; neither unless set.
+    /// Sets how payloads are compressed and encrypted. Default: neither.
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = Some(codec);
         self
     }
 
-    /// The longest payload that is accepted on receive, in bytes before and after decompression; any unless set. A
-    /// compressed payload is never longer than its message says, but a stranger's message may say anything.
+    /// Limits the length of a payload that is accepted on receive, in bytes before and after decompression. Default: no
+    /// limit.
+    ///
+    /// A compressed payload is never longer than its message says, but the message of an untrusted sender may say
+    /// anything.
     pub fn max_payload(mut self, bytes: u64) -> Self {
         self.max_payload = Some(bytes);
         self
     }
 
-    /// The digest that payloads are sent with; BLAKE3 unless set.
+    /// Sets the digest that payloads are sent with. Default: BLAKE3.
     pub fn digest(mut self, algorithm: DigestAlgorithm) -> Self {
         self.upload.digest = algorithm;
         self
     }
 
-    /// What every object is given: content type, cache control, metadata, and so on; nothing unless set. The content type
-    /// goes into the pointer, too. A store that has none of these refuses payloads then; sending says so.
+    /// Sets the attributes of every object: content type, cache control, metadata, and so on. Default: none.
+    ///
+    /// The content type is written into the pointer as well. A store without such attributes refuses the payload, and
+    /// sending returns that error.
     pub fn object_attributes(mut self, attributes: Attributes) -> Self {
         self.upload.attributes = attributes;
         self
     }
 
-    /// The tags that every object is given; none unless set. S3, Azure and Google's stores have tags; others drop them.
+    /// Sets the tags of every object. Default: none. S3, Azure and Google Cloud Storage have tags; other stores drop
+    /// them.
     pub fn object_tags(mut self, tags: TagSet) -> Self {
         self.upload.tags = tags;
         self
@@ -198,31 +208,33 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the size of the parts that a payload is downloaded in, in bytes. Default: [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE).
-    /// Range: at least 1.
+    /// Sets the size of the parts that a payload is downloaded in, in bytes. Default:
+    /// [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE). Range: at least 1.
     ///
-    /// It matters only with a [concurrency](Self::download_concurrency) above 1. A payload of at most one part takes a single
-    /// request.
+    /// It matters only with a [concurrency](Self::download_concurrency) above 1. A payload of at most one part takes a
+    /// single request.
     pub fn download_part_size(mut self, bytes: u64) -> Self {
         self.download.part_size = bytes;
         self
     }
 
-    /// What becomes of a payload once its message was acknowledged; it is deleted with it unless set.
+    /// Sets what becomes of a payload once its message was acknowledged. Default: [`Deletion::default`], which deletes
+    /// it with the message.
     pub fn deletion(mut self, deletion: Deletion) -> Self {
         self.deletion = deletion;
         self
     }
 
-    /// Where the ids come from that follow the prefix in the keys of new payloads; random UUIDs unless set. No two
-    /// payloads may have the same. An id can be a path, such as one that begins with the date; it takes up to 64 bytes
-    /// beyond the prefix.
+    /// Sets the source of the ids that follow the prefix in the keys of new payloads. Default: random UUIDs.
+    ///
+    /// No two payloads may have the same id. An id can be a path, such as one that begins with the date. It may be up
+    /// to 64 bytes long, beyond the prefix.
     pub fn key_ids(mut self, new_id: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.new_id = Arc::new(new_id);
         self
     }
 
-    /// The place.
+    /// Builds the payload store.
     ///
     /// # Errors
     ///

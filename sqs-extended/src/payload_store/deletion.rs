@@ -20,8 +20,9 @@ pub enum Deletion {
     WithMessage,
     /// It is deleted so much later, for duplicates of the message that are still in flight, unless another payload was
     /// stored under its key meanwhile: the store is asked before and after. This is done by the process that
-    /// acknowledged, as long as its runtime lives, for up to [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) payloads at a time; what that does
-    /// not come to is left to the sweep.
+    /// acknowledged, as long as its runtime lives, for up to
+    /// [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) payloads at a time; what that does not
+    /// come to is left to the sweep.
     After(Duration),
     /// It stays, for other messages that point to it, and is left to the sweep.
     Keep,

@@ -29,7 +29,7 @@ use crate::transfer::upload::{Stored, Target, UploadSettings, upload};
 
 pub use builder::PayloadStoreBuilder;
 pub use deletion::Deletion;
-pub(crate) use reserved_key::Place;
+pub(crate) use reserved_key::ReservedKey;
 
 /// The place of large payloads: an object store, the bucket and prefix in it that are ours, and how payloads are written
 /// and read there.
@@ -194,7 +194,12 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The key is not a plain path, or too long.
-    pub(crate) fn place(&self, key: Option<String>, queue_url: &str, encoding: &Encoding) -> Result<Place, Error> {
+    pub(crate) fn place(
+        &self,
+        key: Option<String>,
+        queue_url: &str,
+        encoding: &Encoding,
+    ) -> Result<ReservedKey, Error> {
         let inner = &*self.0;
         let is_fresh = key.is_none();
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
@@ -202,7 +207,7 @@ impl PayloadStore {
             len: u64::MAX,
             digest: Digest::compute(inner.upload.digest, b""),
         };
-        Ok(Place {
+        Ok(ReservedKey {
             widest: self.pointer(&key, queue_url, encoding, &longest, u64::MAX),
             target: Target { key, is_fresh },
             queue_url: queue_url.to_owned(),
@@ -215,9 +220,9 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The source's and the store's; nothing is left of the payload.
-    pub(crate) async fn put(&self, place: Place, encoded: Encoded) -> Result<StoredPayload, Error> {
+    pub(crate) async fn put(&self, place: ReservedKey, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
-        let Place { target, queue_url, .. } = place;
+        let ReservedKey { target, queue_url, .. } = place;
         let stored = upload(&inner.store, &target, encoded.source, &inner.upload, &inner.background).await?;
         let original = encoded.original.of(&stored)?;
         let key = target.key;
@@ -268,8 +273,8 @@ impl PayloadStore {
     }
 
     /// The payload of a message that came another way than by a receive of ours: from SNS, to a Lambda function, or by
-    /// another client; see [`ParsedMessage`](crate::pointer::ParsedMessage). `queue` is the URL, the ARN or the name of the queue that it is
-    /// from, which counts where pointers are [authenticated](PayloadStoreBuilder::pointer_keys).
+    /// another client; see [`ParsedMessage`](crate::pointer::ParsedMessage). `queue` is the URL, the ARN or the name of
+    /// the queue that it is from, which counts where pointers are [authenticated](PayloadStoreBuilder::pointer_keys).
     ///
     /// # Errors
     ///

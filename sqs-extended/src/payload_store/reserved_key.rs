@@ -7,7 +7,7 @@ use crate::pointer::{self, Pointer, ReservedAttribute};
 use crate::transfer::upload::Target;
 
 /// Where a payload is to be stored, and for which queue's message.
-pub(crate) struct Place {
+pub(crate) struct ReservedKey {
     pub(super) target: Target,
     pub(super) queue_url: String,
     /// The longest pointer that it can come to.
@@ -15,7 +15,7 @@ pub(crate) struct Place {
     pub(super) attribute: ReservedAttribute,
 }
 
-impl Place {
+impl ReservedKey {
     /// Sees whether `message` can carry the pointer within `limit` bytes: to be asked before gigabytes are uploaded in
     /// vain.
     ///

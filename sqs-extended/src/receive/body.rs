@@ -9,7 +9,7 @@ use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer;
-use crate::receive::claim::Hold;
+use crate::receive::claim::Claim;
 use crate::receive::missing::Sealed;
 use crate::segment::{Assembled, Header};
 
@@ -28,14 +28,14 @@ pub(super) enum Content {
 
 impl Content {
     /// Takes the body out of the message, unless it is refused.
-    pub(super) fn of(extended: &ExtendedClient, hold: &Hold, message: &mut Message) -> Result<Self, Error> {
+    pub(super) fn of(extended: &ExtendedClient, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
         if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
             return Assembled::of_one(header, message).map(Self::Assembled);
         }
         let Some(envelope) = pointer::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
-        let located = payloads(extended)?.locate(Box::new(envelope), hold.queue_url())?;
+        let located = payloads(extended)?.locate(Box::new(envelope), claim.queue_url())?;
         let sealed = Sealed::new(
             std::mem::take(&mut message.body),
             pointer::take_reserved(&mut message.message_attributes),

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use sqs_client::{Client, ErrorCode};
 
-use crate::consumer::claimed_segments::HeldSet;
+use crate::consumer::claimed_segments::ClaimedSegments;
 use crate::receive::lease::Lease;
 
 /// What it takes to settle what was received.
-pub(crate) enum Hold {
+pub(crate) enum Claim {
     /// By a receive, for its visibility timeout.
     Leased(Leased),
     /// By a consumer, which extends it.
     Consumed(sqs_client::Delivery),
     /// Several messages, by a consumer.
-    Set(HeldSet),
+    Segments(ClaimedSegments),
 }
 
 pub(crate) struct Leased {
@@ -25,7 +25,7 @@ pub(crate) struct Leased {
     pub(crate) lease: Lease,
 }
 
-impl Hold {
+impl Claim {
     /// Deletes what was received, and says whether it was surely ours until that was confirmed.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Hold {
                 Ok(held.lease.holds())
             }
             Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::consumer::AckOutcome::Deleted),
-            Self::Set(set) => set.delete().await,
+            Self::Segments(segments) => segments.delete().await,
         }
     }
 
@@ -53,7 +53,7 @@ impl Hold {
         match self {
             Self::Leased(held) => held.change_visibility(after).await,
             Self::Consumed(delivery) => delivery.nack(after).await,
-            Self::Set(set) => set.release(after).await,
+            Self::Segments(segments) => segments.release(after).await,
         }
     }
 
@@ -65,7 +65,7 @@ impl Hold {
     pub(crate) async fn extend(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
         match self {
             Self::Leased(held) => held.change_visibility(timeout).await,
-            Self::Consumed(_) | Self::Set(_) => Ok(()),
+            Self::Consumed(_) | Self::Segments(_) => Ok(()),
         }
     }
 
@@ -74,7 +74,7 @@ impl Hold {
         match self {
             Self::Leased(held) => &held.queue_url,
             Self::Consumed(delivery) => delivery.queue_url(),
-            Self::Set(set) => set.queue_url(),
+            Self::Segments(segments) => segments.queue_url(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Hold {
         match self {
             Self::Leased(_) => false,
             Self::Consumed(delivery) => delivery.is_settled(),
-            Self::Set(set) => set.is_settled(),
+            Self::Segments(segments) => segments.is_settled(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqs_client::types::{MessageAttributeValue, MessageSystemAttributeName};
 use sqs_client::{Client, Message, OutgoingMessage};
 
-use crate::receive::claim::Hold;
+use crate::receive::claim::Claim;
 use crate::send::message::sent_on;
 
 /// What SQS itself knows of a message, and is sent on with it.
@@ -48,16 +48,16 @@ pub(crate) struct Sealed {
 
 impl MissingPayload {
     /// Does it, unless that was done; what fails is logged, and the message comes again by itself.
-    pub(crate) async fn act(&self, client: &Client, hold: &Hold, message: &Message, sealed: &Sealed) {
+    pub(crate) async fn act(&self, client: &Client, claim: &Claim, message: &Message, sealed: &Sealed) {
         if sealed.acted.swap(true, Ordering::Relaxed) {
             return;
         }
         let done = match self {
             Self::Keep => Ok(()),
-            Self::Return(after) => hold.release(*after).await,
-            Self::Delete => hold.delete().await.map(drop),
+            Self::Return(after) => claim.release(*after).await,
+            Self::Delete => claim.delete().await.map(drop),
             Self::MoveTo(queue_url) => match client.send_message(queue_url, sealed.again(message, queue_url)).await {
-                Ok(_) => hold.delete().await.map(drop),
+                Ok(_) => claim.delete().await.map(drop),
                 Err(error) => Err(error),
             },
         };

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer;
-use crate::receive::claim::{Hold, Leased};
+use crate::receive::claim::{Claim, Leased};
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::lease::Lease;
 use crate::receive::missing::{self, MissingPayload};
@@ -84,28 +84,30 @@ impl ReceiveRequest {
         }
     }
 
-    /// How many messages to receive at most, from 1 to 10; 1 unless set.
+    /// Sets the maximum number of messages to receive. Default: 1. Range: 1–10.
     pub fn max_messages(mut self, count: u8) -> Self {
         self.request = self.request.max_messages(count);
         self
     }
 
-    /// How long to wait for a message, up to 20 seconds; as the queue is set unless given.
+    /// Sets the time to wait for a message. Default: the queue's own setting. Range: 0–20 seconds.
     pub fn wait_time(mut self, time: Duration) -> Self {
         self.request = self.request.wait_time(time);
         self
     }
 
-    /// How long the messages are hidden from other consumers; as the client is
-    /// [set](crate::ExtendedClientBuilder::visibility_timeout) unless given.
+    /// Sets the time for which the messages are hidden from other consumers. Default: the
+    /// [client's](crate::ExtendedClientBuilder::visibility_timeout). Range: up to 12 hours.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.visibility_timeout = timeout;
         self
     }
 
-    /// Asks for message attributes by name, in addition to those asked for already: `All`, or `prefix.*`, for several.
-    /// SQS sends none that are not asked for. All are asked for where messages may have to be
-    /// [sent on](crate::receive::MissingPayload::MoveTo).
+    /// Requests message attributes by name, in addition to those requested before. Default: none. `All` stands for all
+    /// of them, and `prefix.*` for all names with that prefix.
+    ///
+    /// SQS sends only what is requested. All attributes are requested where messages may have to be
+    /// [moved](crate::receive::MissingPayload::MoveTo).
     pub fn message_attribute_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.request = self.request.message_attribute_names(names);
         self
@@ -120,10 +122,12 @@ impl ReceiveRequest {
         self
     }
 
-    /// Fetches the payloads before the deliveries are given out, so many at a time; none unless set. They are kept in
-    /// memory for as long as their deliveries, in all up to
-    /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory); what is larger is fetched when it is asked for, and so
-    /// is what could not be fetched: asking for it says why.
+    /// Sets the number of payloads that are fetched concurrently before the deliveries are returned. Default: 0, which
+    /// fetches none.
+    ///
+    /// Prefetched payloads stay in memory as long as their deliveries, up to
+    /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory) in all. A payload that is larger, or whose
+    /// prefetch failed, is fetched when it is requested, and that request returns the error.
     pub fn prefetch_payloads(mut self, payloads: usize) -> Self {
         self.eager = payloads;
         self
@@ -139,13 +143,13 @@ impl ReceiveRequest {
             .map_err(|error| Error::queue("the messages could not be received", error))?;
         let open = |came: Result<Message, RejectedMessage>| {
             let message = came.map_err(Rejected::by_client)?;
-            let hold = Hold::Leased(Leased {
+            let claim = Claim::Leased(Leased {
                 client: self.extended.client().clone(),
                 queue_url: Arc::clone(&queue_url),
                 receipt_handle: message.receipt_handle.clone(),
                 lease: Lease::new(asked, self.visibility_timeout),
             });
-            ExtendedDelivery::open(&self.extended, hold, message)
+            ExtendedDelivery::open(&self.extended, claim, message)
         };
         let received: Vec<_> = received.in_order().map(open).collect();
         if self.eager > 0 {
@@ -207,7 +211,7 @@ impl Rejected {
     }
 
     /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
-    /// [`Segment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
+    /// [`UnexpectedSegment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1

@@ -235,7 +235,7 @@ impl Unfit<'_> {
             digest,
             encoding: original.map(|original| (encoding.clone(), original.len)),
             stored,
-            id: base.map_or_else(|| self.extended.0.ambient.id(), |base| payload_id(&base)),
+            id: base.map_or_else(|| self.extended.0.random.id(), |base| payload_id(&base)),
             message,
             limit: self.extended.0.policy.segment_size.min(self.limit),
             max_segments: match (fifo, secret) {

@@ -122,9 +122,9 @@ impl IntoFuture for SendRequest {
 
 /// Messages of any number about to be sent: await them for one result each, in their order.
 ///
-/// On a FIFO queue nothing of a group is sent after one of its messages failed, be it that its payload could not be read or
-/// stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and what was stored for it is deleted. Other groups go
-/// on.
+/// On a FIFO queue nothing of a group is sent after one of its messages failed, be it that its payload could not be
+/// read or stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and what was
+/// stored for it is deleted. Other groups go on.
 ///
 /// Each travels as by [`send`](ExtendedClient::send). What travels in the queue shares requests, which are filled in
 /// order up to 10 entries and 1 MiB: so messages that fit each by itself are not offloaded because their sum does not

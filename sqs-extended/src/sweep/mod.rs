@@ -32,11 +32,11 @@ const LOOKS: usize = 16;
 /// store's word, so that a wrong clock here costs no payload: the sweep puts an object of one byte under the prefix, reads
 /// when that was stored, and removes it. Even a dry run must therefore be allowed to write.
 ///
-/// The age must be more than any message of the queue lives, dead-letter queues counted: [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) where
-/// that is unknown. A message that is redriven from a dead-letter queue, or sent anew with the same pointer, starts
-/// another retention period. The age must in any case be longer than the longest upload plus the message's delay: S3 dates
-/// an object that was uploaded in parts from the beginning of the upload. With less, a sweep removes payloads whose message
-/// is about to be sent.
+/// The age must be more than any message of the queue lives, dead-letter queues counted:
+/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) where that is unknown. A message that is redriven from a
+/// dead-letter queue, or sent anew with the same pointer, starts another retention period. The age must in any case be
+/// longer than the longest upload plus the message's delay: S3 dates an object that was uploaded in parts from the
+/// beginning of the upload. With less, a sweep removes payloads whose message is about to be sent.
 ///
 /// Each object is looked at again right before it is removed, and stays if another one was stored under its key since it
 /// was listed. These are two requests, so an object that is stored in the moment between them is removed.

@@ -8,7 +8,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ProvideCredentials};
 use crate::error::Error;
-use crate::random::Ambient;
 
 /// Credentials are replaced this long before they expire, or once half of what they live is over where that is later.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
@@ -91,7 +90,7 @@ impl CredentialsCache {
     /// Keeps the credentials of this provider. It is not called yet.
     #[must_use]
     pub fn new(provider: impl ProvideCredentials) -> Self {
-        Self::with_clock(Arc::new(provider), Clock::new(Ambient::real()))
+        Self::with_clock(Arc::new(provider), Clock::system())
     }
 
     pub(crate) fn with_clock(provider: Arc<dyn ProvideCredentials>, clock: Clock) -> Self {

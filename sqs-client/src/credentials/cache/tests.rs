@@ -14,10 +14,9 @@ impl Bench {
     fn new(provider: Arc<dyn ProvideCredentials>) -> Self {
         let seconds = Arc::new(AtomicU64::new(0));
         let now = seconds.clone();
-        let ambient = Ambient::real()
-            .with_clock(move || SystemTime::UNIX_EPOCH + Duration::from_secs(now.load(Ordering::SeqCst)));
+        let clock = Clock::new(move || SystemTime::UNIX_EPOCH + Duration::from_secs(now.load(Ordering::SeqCst)));
         Self {
-            cache: CredentialsCache::with_clock(provider, Clock::new(ambient)),
+            cache: CredentialsCache::with_clock(provider, clock),
             seconds,
         }
     }

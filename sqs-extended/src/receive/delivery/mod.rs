@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::stream::{PayloadReader, PayloadStream};
 use crate::payload_store::{PayloadStore, Removed};
 use crate::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle, Pointer};
-use crate::receive::claim::Hold;
+use crate::receive::claim::Claim;
 use crate::receive::download;
 use crate::receive::outcome::{PayloadOutcome, RetainReason};
 use crate::receive::request::Rejected;
@@ -46,7 +46,7 @@ pub struct ExtendedDelivery(Arc<Inner>);
 
 struct Inner {
     extended: ExtendedClient,
-    hold: Hold,
+    claim: Claim,
     /// Without its body, and without the reserved attributes.
     message: Message,
     content: Content,
@@ -58,22 +58,22 @@ impl ExtendedDelivery {
     pub const LEASE_MARGIN: Duration = sqs_client::internal::LEASE_MARGIN;
 
     /// Sees what the message is; no I/O.
-    pub(crate) fn open(extended: &ExtendedClient, hold: Hold, mut message: Message) -> Result<Self, Rejected> {
-        match Content::of(extended, &hold, &mut message) {
-            Ok(content) => Ok(Self::new(extended, hold, message, content)),
+    pub(crate) fn open(extended: &ExtendedClient, claim: Claim, mut message: Message) -> Result<Self, Rejected> {
+        match Content::of(extended, &claim, &mut message) {
+            Ok(content) => Ok(Self::new(extended, claim, message, content)),
             Err(error) => Err(Rejected::new(message, error)),
         }
     }
 
     /// What came in segments; `message` is what came with the first of them.
-    pub(crate) fn assembled(extended: &ExtendedClient, hold: Hold, message: Message, payload: Assembled) -> Self {
-        Self::new(extended, hold, message, Content::Assembled(payload))
+    pub(crate) fn assembled(extended: &ExtendedClient, claim: Claim, message: Message, payload: Assembled) -> Self {
+        Self::new(extended, claim, message, Content::Assembled(payload))
     }
 
-    fn new(extended: &ExtendedClient, hold: Hold, message: Message, content: Content) -> Self {
+    fn new(extended: &ExtendedClient, claim: Claim, message: Message, content: Content) -> Self {
         Self(Arc::new(Inner {
             extended: extended.clone(),
-            hold,
+            claim,
             message,
             content,
         }))
@@ -255,7 +255,9 @@ impl ExtendedDelivery {
                 if fetched.as_ref().is_err_and(Error::is_missing_payload) {
                     let extended = &inner.extended.0;
                     let missing = &extended.missing;
-                    missing.act(&extended.sender, &inner.hold, &inner.message, sealed).await;
+                    missing
+                        .act(&extended.sender, &inner.claim, &inner.message, sealed)
+                        .await;
                 }
                 fetched
             }
@@ -299,7 +301,7 @@ impl ExtendedDelivery {
     pub async fn ack(&self) -> Result<PayloadOutcome, Error> {
         let surely_ours = self
             .0
-            .hold
+            .claim
             .delete()
             .await
             .map_err(|error| self.error(Error::queue("the message could not be deleted", error)))?;
@@ -328,7 +330,7 @@ impl ExtendedDelivery {
     ///
     /// Dropping the future is as if the request had failed.
     pub async fn nack(&self, after: Duration) -> Result<(), Error> {
-        self.changed(self.0.hold.release(after).await)
+        self.changed(self.0.claim.release(after).await)
     }
 
     /// Hides the message from other consumers for this long from now, in place of what is left of its visibility
@@ -343,19 +345,19 @@ impl ExtendedDelivery {
     ///
     /// Dropping the future is as if the request had failed.
     pub async fn extend_visibility(&self, timeout: Duration) -> Result<(), Error> {
-        self.changed(self.0.hold.extend(timeout).await)
+        self.changed(self.0.claim.extend(timeout).await)
     }
 
     /// Whether it was acknowledged or given back, as far as the consumer knows that it is from.
     pub(crate) fn is_settled(&self) -> bool {
-        self.0.hold.is_settled()
+        self.0.claim.is_settled()
     }
 
     /// Gives the segments of a payload back by the consumer's backoff; does nothing to what is no such thing.
     pub(crate) async fn release_set_with_backoff(&self) -> Result<(), Error> {
-        match &self.0.hold {
-            Hold::Set(set) => self.changed(set.release_with_backoff().await),
-            Hold::Leased(_) | Hold::Consumed(_) => Ok(()),
+        match &self.0.claim {
+            Claim::Segments(set) => self.changed(set.release_with_backoff().await),
+            Claim::Leased(_) | Claim::Consumed(_) => Ok(()),
         }
     }
 

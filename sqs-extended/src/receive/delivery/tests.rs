@@ -26,13 +26,13 @@ fn received(store: &TestStore, body: &str, size: Option<&str>) -> Result<Extende
     }))
     .unwrap();
     let extended = extended(store);
-    let hold = Hold::Leased(Leased {
+    let claim = Claim::Leased(Leased {
         client: extended.client().clone(),
         queue_url: "http://127.0.0.1:1/queue".into(),
         receipt_handle: "handle".to_owned(),
         lease: Lease::new(Instant::now(), Duration::from_secs(30)),
     });
-    ExtendedDelivery::open(&extended, hold, message)
+    ExtendedDelivery::open(&extended, claim, message)
 }
 
 fn offloaded(store: &TestStore) -> ExtendedDelivery {

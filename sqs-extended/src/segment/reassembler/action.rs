@@ -59,7 +59,8 @@ pub(crate) enum Action<S> {
         why: Incomplete,
         tokens: Vec<S>,
         after: Duration,
-        /// To be passed to [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the messages are settled.
+        /// To be passed to [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the
+        /// messages are settled.
         cost: u64,
     },
 }

@@ -42,8 +42,8 @@ const DELETE_CONCURRENCY: usize = 4;
 /// - **Lifetime.** With [`time_to_live`](Self::time_to_live), DynamoDB itself removes what is old, at no cost. It
 ///   also removes what a process that was killed left, which no list shows; else do so by
 ///   [`remove_orphans`](Self::remove_orphans).
-/// - **Cost.** A list of objects, and so a [`Sweep`](crate::sweep::Sweep), reads the whole table: DynamoDB bills all payloads
-///   in it. Prefer a time to live.
+/// - **Cost.** A list of objects, and so a [`Sweep`](crate::sweep::Sweep), reads the whole table: DynamoDB bills all
+///   payloads in it. Prefer a time to live.
 /// - **Time.** DynamoDB tells no time: an object was last modified when its writer's clock said so, the client's
 ///   `time_source`.
 /// - **Retries** and time limits are those of the client that it is given.

@@ -249,7 +249,7 @@ fn a_message_that_shares_its_turn_or_was_taken_is_not_retried_in_place() {
 fn a_newer_receipt_waits_for_the_older_and_is_deleted_once_that_was_handled() {
     for fifo in [true, false] {
         let now = Instant::now();
-        let mut state = fifo_state(|consumer| consumer.ordered(fifo));
+        let mut state = fifo_state(|consumer| ordered(consumer, fifo));
         receive(&mut state, [1], 1, now);
         let older = state.next(now).unwrap();
         older.refused();
@@ -275,7 +275,7 @@ fn a_newer_receipt_is_handled_once_the_older_has_failed() {
     for fifo in [true, false] {
         for end in [End::Lost, End::Returned(Duration::ZERO)] {
             let now = Instant::now();
-            let mut state = fifo_state(|consumer| consumer.ordered(fifo));
+            let mut state = fifo_state(|consumer| ordered(consumer, fifo));
             receive(&mut state, [1, 2], 1, now);
             let mut older = state.next(now).unwrap();
             if fifo {
@@ -423,15 +423,15 @@ fn a_rejected_message_is_not_taken_from_behind_another_and_keeps_its_backoff_at_
 
 #[test]
 fn a_rejected_receipt_of_a_message_that_is_being_handled_waits_for_its_end() {
-    for ordered in [true, false] {
+    for is_ordered in [true, false] {
         for (end, deleted) in [(End::Handled, 1), (End::Lost, 0)] {
             let now = Instant::now();
-            let mut state = fifo_state(|consumer| consumer.ordered(ordered));
+            let mut state = fifo_state(|consumer| ordered(consumer, is_ordered));
             receive(&mut state, [1], 1, now);
             let older = state.next(now).unwrap();
             older.refused();
             let message = numbered("g", 1, 2);
-            let turn = if ordered {
+            let turn = if is_ordered {
                 Turn::Return(SECOND)
             } else {
                 Turn::ReturnAtOnce(SECOND)

@@ -5,13 +5,19 @@ use crate::types::Message;
 use crate::types::{MessageSystemAttributeName, MessageSystemAttributes};
 use crate::{Client, Credentials};
 
-fn state(set: impl FnOnce(crate::Consumer) -> crate::Consumer, ordered: bool) -> State {
+/// Sets whether groups are kept in order, which otherwise follows from the name of the queue.
+fn ordered(mut consumer: crate::Consumer, is_ordered: bool) -> crate::Consumer {
+    consumer.settings.ordered = is_ordered;
+    consumer
+}
+
+fn state(set: impl FnOnce(crate::Consumer) -> crate::Consumer, is_ordered: bool) -> State {
     let client = Client::builder()
         .region("us-east-1")
         .credentials(Credentials::new("x", "x"))
         .build()
         .unwrap();
-    let mut state = State::new(&set(client.consumer("q").ordered(ordered)).settings, "q");
+    let mut state = State::new(&set(ordered(client.consumer("q"), is_ordered)).settings, "q");
     state.polling = true;
     state
 }
