@@ -15,7 +15,7 @@ use crate::consumer::shared::{Shared, woken};
 use crate::consumer::state::End;
 use crate::consumer::telemetry::HEARTBEAT_FAILURES;
 
-/// A request that the keeper makes for a message.
+/// A request that the heartbeat makes for a message.
 enum Task {
     Extend(Duration),
     Return(Duration),
@@ -57,7 +57,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             // What is under way is about messages that were settled meanwhile.
             return;
         }
-        let woken = pin!(woken(&shared.keeper, round.next));
+        let woken = pin!(woken(&shared.heartbeat, round.next));
         let all_answered = pin!(async {
             match requests.is_empty() {
                 true => std::future::pending().await,

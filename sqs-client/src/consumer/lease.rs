@@ -245,7 +245,7 @@ mod tests {
             let mut tries = Vec::new();
             let mut now = asked;
             while now < asked + 29 * SECOND {
-                // With the slack of a keeper that looks every eighth of a lease.
+                // With the slack of a heartbeat that looks every eighth of a lease.
                 if let Need::Extension(_) = lease.need(now, usable(30 * SECOND) / 8) {
                     tries.push(now);
                     lease.not_extended(now, jitter);

@@ -1,8 +1,8 @@
-//! A consumer: receives, holds and settles messages, with a bound on how many at a time.
+//! A consumer: receives, handles and settles messages, with a bound on how many are in flight.
 //!
-//! `state` says what is held and what there is room for, `lease`, `backlog` and `pace` decide; they do no I/O. Two tasks
-//! do: the poller fills the state, and the keeper extends and gives back what it holds. The stream of deliveries takes
-//! from it, and `run` is a loop over the stream.
+//! `state` knows what is in flight and how much room there is. `lease`, `backlog` and `pacing` decide. None of them does
+//! I/O. Two tasks do: the poller fills the state, and the heartbeat extends and returns messages. The stream of deliveries
+//! takes from the state, and `run` is a loop over the stream.
 
 mod arrival;
 mod backlog;

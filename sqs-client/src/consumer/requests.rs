@@ -39,7 +39,7 @@ impl Requests {
             client: client.clone(),
             queue_url: queue_url.to_owned(),
             settle: batcher.clone().linger(settings.ack_linger).build(),
-            // A keeper's round asks for all extensions at once, so they need not wait for company.
+            // A heartbeat's round asks for all extensions at once, so they need not wait for company.
             extend: batcher
                 .linger(settings.ack_linger.min(Consumer::DEFAULT_ACK_LINGER))
                 .request_time(extension_time)

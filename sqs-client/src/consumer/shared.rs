@@ -25,7 +25,7 @@ pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) stream: AtomicWaker,
     pub(super) poller: Notify,
-    pub(super) keeper: Notify,
+    pub(super) heartbeat: Notify,
     pub(super) rest: Notify,
     stopped: Notify,
 }
@@ -40,7 +40,7 @@ impl Shared {
             settings,
             stream: AtomicWaker::new(),
             poller: Notify::new(),
-            keeper: Notify::new(),
+            heartbeat: Notify::new(),
             rest: Notify::new(),
             stopped: Notify::new(),
         }
@@ -63,11 +63,11 @@ impl Shared {
         if wakes.poller {
             self.poller.notify_one();
         }
-        if wakes.keeper {
-            self.keeper.notify_one();
+        if wakes.heartbeat {
+            self.heartbeat.notify_one();
         }
         if wakes.rest {
-            self.keeper.notify_one();
+            self.heartbeat.notify_one();
             self.rest.notify_one();
         }
         result
@@ -81,7 +81,7 @@ impl Shared {
     pub(super) fn stop(&self) {
         self.update(|state| state.stop(Instant::now()));
         self.poller.notify_one();
-        self.keeper.notify_one();
+        self.heartbeat.notify_one();
         self.stopped.notify_waiters();
     }
 

@@ -49,7 +49,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 /// A consumer that is being put together: see [`ExtendedClient::consumer`].
 ///
 /// It is [`sqs_client::Consumer`], whose settings are made by [`configure`](Self::configure), for payloads of any size:
-/// handlers are given a [`ExtendedDelivery`] of this crate. Everything that is held is extended as long as it takes, a download
+/// handlers are given an [`ExtendedDelivery`] of this crate. Everything that is held is extended as long as it takes, a download
 /// included; and an acknowledged message is deleted first, and then its payload in the store.
 ///
 /// # Segments
@@ -322,8 +322,8 @@ impl ExtendedConsumer {
         );
         let worker = Arc::new(worker);
         // In a set, as that aborts it when dropped.
-        let mut keeper = JoinSet::new();
-        keeper.spawn(Arc::clone(&gathering).keep());
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(Arc::clone(&gathering).keep());
         let ended = consumer
             .run(shutdown, move |delivery| Arc::clone(&worker).handle(delivery))
             .await;

@@ -70,7 +70,7 @@ struct Slot {
 pub(super) struct Wakes {
     pub(super) stream: bool,
     pub(super) poller: bool,
-    pub(super) keeper: bool,
+    pub(super) heartbeat: bool,
     /// Whoever waits for a stopped consumer to hold nothing.
     pub(super) rest: bool,
 }
@@ -111,7 +111,7 @@ pub(super) struct State {
     abandoned: usize,
     /// How long messages are out, on average.
     handling: Option<Duration>,
-    /// Something is held that the keeper has not seen and should.
+    /// Something is held that the heartbeat has not seen and should.
     hurry: bool,
     /// The poller has found no room, and the stream no message: to be woken once there is.
     poller_waits: bool,
@@ -162,7 +162,7 @@ impl State {
         self.held.len()
     }
 
-    /// How often the keeper looks at what is held.
+    /// How often the heartbeat looks at what is held.
     fn tick(&self) -> Duration {
         lease::usable(self.visibility) / 8
     }
@@ -352,7 +352,7 @@ impl State {
         Wakes {
             stream,
             poller,
-            keeper: self.hurry || !self.release.is_empty() || !self.delete.is_empty(),
+            heartbeat: self.hurry || !self.release.is_empty() || !self.delete.is_empty(),
             rest: self.is_at_rest(),
         }
     }

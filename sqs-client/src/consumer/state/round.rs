@@ -1,4 +1,4 @@
-//! What the keeper is to do about what is held.
+//! What the heartbeat is to do about what is held.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::consumer::held::Entry;
 use crate::consumer::lease::Need;
 use crate::consumer::state::{End, Phase, State};
 
-/// What the keeper is to do now.
+/// What the heartbeat is to do now.
 #[derive(Debug, Default)]
 pub(in crate::consumer) struct Round {
     pub(in crate::consumer) extend: Vec<(Arc<Entry>, Duration)>,

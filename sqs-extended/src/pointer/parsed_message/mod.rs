@@ -31,7 +31,7 @@ pub struct ParsedMessage {
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
 }
 
-/// The payload of an [`ParsedMessage`] message, or where it is.
+/// The payload of a [`ParsedMessage`], or its location.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PayloadLocation {

@@ -23,7 +23,7 @@ enum Step {
     Drop(usize),
     /// One of those that are held.
     Lose(usize),
-    /// Time passes, and this is what the keeper's requests come to.
+    /// Time passes, and this is what the heartbeat's requests come to.
     Round(u64, Outcome),
 }
 
