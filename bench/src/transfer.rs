@@ -9,9 +9,9 @@ use futures::{StreamExt as _, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
-use sqs_client::{Client, Credentials};
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, Payload, PayloadStore};
+use sqs_tests::embedded;
 use sqs_tests::servers::Server;
 use tokio::time::Instant;
 
@@ -51,10 +51,7 @@ pub fn bucket_of(minio: &Server) -> anyhow::Result<AmazonS3> {
 
 /// A client of the queues at this endpoint, whose payloads are in this store.
 pub fn extended(endpoint: &str, store: AmazonS3, shape: Shape) -> anyhow::Result<ExtendedClient> {
-    let client = Client::builder()
-        .endpoint_url(endpoint)
-        .credentials(Credentials::new("test", "test"))
-        .build()?;
+    let client = embedded::client_builder(endpoint).build()?;
     let payloads = PayloadStore::builder(store, BUCKET)
         .part_size((shape.part_mib * MIB) as u64)
         .concurrency(shape.concurrency)

@@ -9,7 +9,6 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqs_client::{Client, Credentials};
 use sqs_tests::embedded::EmbeddedServer;
 use sqs_tests::servers::{Server, Servers};
 
@@ -149,8 +148,7 @@ fn broken_off(bucket: &str, left: usize, end: impl FnOnce(&mut Child)) {
     assert_eq!(objects(minio, bucket), 0, "an object is left");
     assert_eq!(unfinished_uploads(minio) - before, left, "unfinished uploads");
     runtime.block_on(async {
-        let builder = Client::builder().endpoint_url(server.endpoint());
-        let client = builder.credentials(Credentials::new("test", "test")).build().unwrap();
+        let client = server.client().unwrap();
         let queue = client.get_queue_url("kept").await.unwrap().queue_url;
         assert!(
             client.receive_message(queue).await.unwrap().messages.is_empty(),

@@ -5,13 +5,17 @@
 //! model does not know is refused. Queues live in memory and end with the server.
 //!
 //! ```
-//! # async fn run() -> std::io::Result<()> {
+//! # #[tokio::main]
+//! # async fn main() -> anyhow::Result<()> {
 //! use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 //!
 //! let server = EmbeddedServer::builder().seed(7).start().await?;
+//! let client = server.client()?;
+//! let queue = client.create_queue("orders").await?.queue_url;
+//!
 //! server.faults().add(Fault::on(Action::SendMessage, FaultKind::Throttle).times(2));
-//! // ... talk to server.endpoint() with the key "test" and the secret "test" ...
-//! assert_eq!(server.count(Action::SendMessage), 0);
+//! client.send_message(&queue, "retried twice").await?;
+//! assert_eq!(server.count(Action::SendMessage), 3);
 //! # Ok(())
 //! # }
 //! ```
@@ -23,6 +27,7 @@
 mod actions;
 mod auth;
 mod body;
+mod client;
 mod clock;
 mod dedup;
 mod error;
@@ -63,6 +68,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use auth::{AccessKey, AccessKeys};
+pub use client::{ACCESS_KEY_ID, DEFAULT_REGION, SECRET_ACCESS_KEY, client_builder};
 pub use clock::Clock;
 pub use faults::{Fault, FaultId, FaultKind, Faults, Reply};
 pub use http::Protocol;
@@ -101,10 +107,10 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            region: "us-east-1".into(),
+            region: DEFAULT_REGION.into(),
             account: "000000000000".into(),
             base_url: None,
-            keys: vec![AccessKey::new("test", "test")],
+            keys: vec![AccessKey::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY)],
             verify: true,
             only: None,
             seed: 0,

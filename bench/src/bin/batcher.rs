@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials as SdkCredentials, Region};
 use clap::Parser;
 use futures::future;
-use sqs_client::{Client, Credentials};
-use sqs_tests::embedded::{Action, EmbeddedServer};
+use sqs_client::Client;
+use sqs_tests::embedded::{ACCESS_KEY_ID, Action, DEFAULT_REGION, EmbeddedServer, SECRET_ACCESS_KEY};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -44,16 +44,18 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn compare(server: &EmbeddedServer, options: Options) -> anyhow::Result<()> {
-    let client = Client::builder()
-        .endpoint_url(server.endpoint())
-        .region("us-east-1")
-        .credentials(Credentials::new("test", "test"))
-        .build()?;
+    let client = server.client()?;
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
+        .region(Region::new(DEFAULT_REGION))
         .endpoint_url(server.endpoint())
-        .credentials_provider(SdkCredentials::new("test", "test", None, None, "static"))
+        .credentials_provider(SdkCredentials::new(
+            ACCESS_KEY_ID,
+            SECRET_ACCESS_KEY,
+            None,
+            None,
+            "static",
+        ))
         .build();
     let sdk = aws_sdk_sqs::Client::from_conf(config);
 

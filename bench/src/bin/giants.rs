@@ -14,7 +14,6 @@ use bench::figures::{Spread, peak_memory};
 use bench::transfer::{self, BUCKET, MIB, Shape, block, bucket, extended, ours, raw};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
-use sqs_client::{Client, Credentials};
 use sqs_tests::embedded::{AccessKey, EmbeddedServer};
 use sqs_tests::peers::{Attribute, Peer};
 use sqs_tests::servers::{Server, Servers};
@@ -187,11 +186,8 @@ async fn whole(
             limit_mib,
         ),
     };
-    let client = Client::builder()
-        .endpoint_url(queues.endpoint())
-        .credentials(Credentials::new("test", "test"))
-        .build()?;
-    let queue = client
+    let queue = queues
+        .client()?
         .create_queue(format!("whole-{}-{size_mib}", library as u8))
         .await?
         .queue_url;

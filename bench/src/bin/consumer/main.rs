@@ -20,8 +20,8 @@ use anyhow::Context as _;
 use clap::Parser;
 use rustix::time::{ClockId, clock_gettime};
 use sqs_client::types::MessageSystemAttributeName;
-use sqs_client::{Client, Consumer, Credentials};
-use sqs_tests::embedded::{EmbeddedServer, Fault, FaultKind};
+use sqs_client::{Client, Consumer};
+use sqs_tests::embedded::{self, EmbeddedServer, Fault, FaultKind};
 use tokio::sync::Notify;
 
 #[derive(Clone, Copy, Parser)]
@@ -74,10 +74,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let (_server, endpoint) = start_server()?;
-    let client = Client::builder()
-        .endpoint_url(endpoint)
-        .credentials(Credentials::new("test", "test"))
-        .build()?;
+    let client = embedded::client_builder(endpoint).build()?;
     let queue = client.create_queue("bench").await?.queue_url;
     if let Some(minutes) = options.soak_minutes {
         return soak::run(&client, &queue, minutes, options.bytes, options.concurrency).await;

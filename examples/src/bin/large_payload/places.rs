@@ -8,7 +8,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use sqs_client::credentials::{EnvironmentCredentials, ProvideCredentials as _};
 use sqs_client::types::QueueAttributeName;
-use sqs_client::{Client, ClientBuilder, Credentials, ErrorCode};
+use sqs_client::{Client, ClientBuilder, ErrorCode};
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, PayloadStore};
 use sqs_tests::embedded::EmbeddedServer;
@@ -146,9 +146,7 @@ pub(crate) fn first_line(error: &impl std::fmt::Display) -> String {
 async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), Wrong> {
     let Some(endpoint) = &options.endpoint else {
         let server = EmbeddedServer::start().await?;
-        let builder = Client::builder().endpoint_url(server.endpoint());
-        let client = builder.credentials(Credentials::new("test", "test")).build()?;
-        return Ok((client, Some(server)));
+        return Ok((server.client()?, Some(server)));
     };
     // Missing keys are wrong input, and should not show only on the first request.
     let credentials = EnvironmentCredentials::new().provide_credentials().await?;
