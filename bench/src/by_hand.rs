@@ -1,4 +1,4 @@
-//! What a program needs that does without a client: reqwest, aws-sigv4, serde_json. No retries, no MD5.
+//! The least code that talks to SQS without a client library: reqwest, aws-sigv4 and serde_json, without retries or MD5s.
 
 use std::time::SystemTime;
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::null_server::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
+/// Sends signed requests, written by hand.
 pub struct ByHand {
     http: reqwest::Client,
     address: String,
@@ -45,27 +46,32 @@ pub struct SentEntry {
 }
 
 impl ByHand {
+    /// Creates a sender for the server at `address`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the HTTP client cannot be built.
     pub fn new(address: &str) -> anyhow::Result<Self> {
         Ok(Self {
-            // This program's reqwest comes without a TLS of its own.
+            // This workspace builds reqwest without TLS. The client's builder adds it.
             http: sqs_client::client::http_client_builder()?.no_proxy().build()?,
             address: address.to_owned(),
             credentials: Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "static"),
         })
     }
 
-    /// One request, as `AmazonSQS.SendMessage` is.
+    /// Sends one request to a target such as `AmazonSQS.SendMessage`.
     ///
     /// # Errors
     ///
-    /// It failed.
+    /// Returns an error if the request fails.
     pub async fn call<O: DeserializeOwned>(&self, target: &'static str, input: &impl Serialize) -> anyhow::Result<O> {
         let request = self.signed(target, serde_json::to_vec(input)?)?;
         let response = self.http.execute(request.try_into()?).await?.error_for_status()?;
         Ok(serde_json::from_slice(&response.bytes().await?)?)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "by hand, no clock is injected")]
+    #[expect(clippy::disallowed_methods, reason = "a hand-written program has no injected clock")]
     fn signed(&self, target: &'static str, body: Vec<u8>) -> anyhow::Result<http::Request<Vec<u8>>> {
         let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", target)];
         let identity = self.credentials.clone().into();

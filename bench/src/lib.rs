@@ -1,7 +1,8 @@
-//! What the benchmarks share.
+//! Code that the benchmarks share.
 
 pub mod by_hand;
-pub mod figures;
+pub mod child;
+pub mod measure;
 pub mod null_server;
 pub mod transfer;
 pub mod turns;

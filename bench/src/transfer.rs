@@ -1,5 +1,5 @@
-//! A payload up and down, by raw `object_store` and by us: the same bytes to and from the same MinIO, with the same part
-//! size and concurrency.
+//! A payload's upload and download by raw `object_store` and by `sqs-extended`: the same bytes, MinIO server, part size and
+//! concurrency.
 
 use std::time::Duration;
 
@@ -18,18 +18,25 @@ use tokio::time::Instant;
 pub const BUCKET: &str = "bench";
 pub const MIB: usize = 1024 * 1024;
 
-/// How large, and in what pieces.
+/// The size of a payload and of its parts.
 #[derive(Clone, Copy, clap::Args)]
 pub struct Shape {
+    /// The payload's size in MiB
     #[arg(long, default_value_t = 1024)]
     pub size_mib: usize,
+    /// The size of an uploaded part in MiB
     #[arg(long, default_value_t = 8)]
     pub part_mib: usize,
+    /// The number of parts uploaded at a time
     #[arg(long, default_value_t = sqs_extended::store::PayloadStoreBuilder::DEFAULT_CONCURRENCY)]
     pub concurrency: usize,
 }
 
-/// The [`BUCKET`] of a MinIO at this endpoint.
+/// Opens the [`BUCKET`] of the MinIO server at an endpoint.
+///
+/// # Errors
+///
+/// Returns an error if the store cannot be built.
 pub fn bucket(endpoint: &str, access_key: &str, secret_key: &str) -> anyhow::Result<AmazonS3> {
     let builder = AmazonS3Builder::new()
         .with_http_connector(StoreConnector::new())
@@ -43,13 +50,21 @@ pub fn bucket(endpoint: &str, access_key: &str, secret_key: &str) -> anyhow::Res
     Ok(builder.build()?)
 }
 
-/// The [`BUCKET`] of this server, created if need be.
-pub fn bucket_of(minio: &Server) -> anyhow::Result<AmazonS3> {
+/// Opens the [`BUCKET`] of a MinIO server, and creates it if it does not exist.
+///
+/// # Errors
+///
+/// Returns an error if the bucket cannot be created.
+pub fn create_bucket(minio: &Server) -> anyhow::Result<AmazonS3> {
     minio.create_bucket(BUCKET)?;
     bucket(minio.endpoint(), minio.access_key(), minio.secret_key())
 }
 
-/// A client of the queues at this endpoint, whose payloads are in this store.
+/// Builds a client of the embedded server at an endpoint, with payloads in `store`.
+///
+/// # Errors
+///
+/// Returns an error if the client cannot be built.
 pub fn extended(endpoint: &str, store: AmazonS3, shape: Shape) -> anyhow::Result<ExtendedClient> {
     let client = embedded::client_builder(endpoint).build()?;
     let payloads = PayloadStore::builder(store, BUCKET)
@@ -59,7 +74,7 @@ pub fn extended(endpoint: &str, store: AmazonS3, shape: Shape) -> anyhow::Result
     Ok(ExtendedClient::builder(client).payload_store(payloads).build()?)
 }
 
-/// Bytes that are not all alike; every part of a payload is this block.
+/// Returns a block of varying bytes. Every part of a payload is this block.
 pub fn block(size: usize) -> Bytes {
     (0..size).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
@@ -69,7 +84,11 @@ fn blocks(block: &Bytes, shape: Shape) -> impl Iterator<Item = Bytes> + use<> {
     std::iter::repeat_with(move || block.clone()).take(shape.size_mib / shape.part_mib)
 }
 
-/// The times up and down.
+/// Uploads and downloads a payload by raw `object_store`, and returns both times.
+///
+/// # Errors
+///
+/// Returns an error if a transfer fails.
 pub async fn raw(store: &AmazonS3, block: &Bytes, shape: Shape) -> anyhow::Result<(Duration, Duration)> {
     let key = Path::from("raw");
     let begin = Instant::now();
@@ -94,7 +113,11 @@ pub async fn raw(store: &AmazonS3, block: &Bytes, shape: Shape) -> anyhow::Resul
     Ok((up, down))
 }
 
-/// The times up and down, of a queue that has no other message.
+/// Sends and receives a payload through a queue without other messages, and returns both times.
+///
+/// # Errors
+///
+/// Returns an error if a transfer fails.
 pub async fn ours(
     extended: &ExtendedClient,
     queue: &str,
@@ -109,7 +132,7 @@ pub async fn ours(
 
     let begin = Instant::now();
     let received = extended.receive(queue).wait_time(Duration::from_secs(5)).await?;
-    let delivery = received.into_iter().next().context("a message")??;
+    let delivery = received.into_iter().next().context("no message was received")??;
     let mut chunks = delivery.stream().await?;
     let mut received = 0;
     while let Some(chunk) = chunks.next().await {

@@ -1,6 +1,6 @@
-//! The batcher beside single sends of aws-sdk-sqs: the same number of tasks send the same messages to the same server,
-//! in pairs that take turns. The server is the embedded one, on a runtime of its own, without checking signatures, so
-//! that it is as little of the time as it can be.
+//! Compares the batcher with single sends of aws-sdk-sqs: the same number of tasks send the same messages to the same
+//! server, in pairs that take turns. The embedded server runs on a runtime of its own and checks no signatures, so that it
+//! takes as little of the time as possible.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin batcher -- --messages 20000 --pairs 5
@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials as SdkCredentials, Region};
+use bench::measure::Spread;
 use clap::Parser;
 use futures::future;
 use sqs_client::Client;
@@ -18,18 +18,23 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 #[derive(Clone, Copy, Parser)]
+#[command(about = "Compares the batcher with single sends of aws-sdk-sqs")]
 struct Options {
+    /// The number of messages in a run
     #[arg(long, default_value_t = 20_000)]
     messages: usize,
+    /// The number of concurrent tasks
     #[arg(long, default_value_t = 64)]
     tasks: usize,
+    /// The size of a message's body in bytes
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
+    /// The number of measured pairs
     #[arg(long, default_value_t = 5)]
     pairs: usize,
 }
 
-/// What one side did with all messages.
+/// The time and the requests for all messages.
 struct Run {
     time: Duration,
     requests: u64,
@@ -37,9 +42,9 @@ struct Run {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let of_server = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let server_runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = EmbeddedServer::builder().verify_signatures(false).journal_capacity(0);
-    let server = of_server.block_on(server.start())?;
+    let server = server_runtime.block_on(server.start())?;
     Runtime::new()?.block_on(compare(&server, options))
 }
 
@@ -60,19 +65,19 @@ async fn compare(server: &EmbeddedServer, options: Options) -> anyhow::Result<()
     let sdk = aws_sdk_sqs::Client::from_conf(config);
 
     let (mut rates, mut requests, mut fills) = (Vec::new(), Vec::new(), Vec::new());
-    // The first pair warms up.
+    // Pair 0 warms up.
     for pair in 0..=options.pairs {
         let theirs = singles(server, &client, &sdk, options).await?;
         let ours = batched(server, &client, options).await?;
         let rate = |run: &Run| options.messages as f64 / run.time.as_secs_f64();
         let fill = options.messages as f64 / ours.requests as f64;
         println!(
-            "pair {pair}: aws-sdk-sqs {:.0} messages/s in {} requests, batcher {:.0} in {} ({fill:.2} a batch){}",
+            "pair {pair}: aws-sdk-sqs {:.0} messages/s in {} requests, batcher {:.0} in {} ({fill:.2} per batch){}",
             rate(&theirs),
             theirs.requests,
             rate(&ours),
             ours.requests,
-            if pair == 0 { " (not counted)" } else { "" }
+            if pair == 0 { " (warm-up, not counted)" } else { "" }
         );
         if pair > 0 {
             rates.push(rate(&ours) / rate(&theirs));
@@ -80,20 +85,15 @@ async fn compare(server: &EmbeddedServer, options: Options) -> anyhow::Result<()
             fills.push(fill);
         }
     }
-    summary("messages/s, batcher / aws-sdk-sqs", rates)?;
-    summary("requests, aws-sdk-sqs / batcher", requests)?;
-    summary("entries a batch", fills)
+    print("messages/s, batcher / aws-sdk-sqs", &rates);
+    print("requests, aws-sdk-sqs / batcher", &requests);
+    print("entries per batch", &fills);
+    Ok(())
 }
 
-fn summary(what: &str, mut values: Vec<f64>) -> anyhow::Result<()> {
-    values.sort_by(f64::total_cmp);
-    let count = values.len();
-    let (min, max) = (values.first().context("a pair")?, values.last().context("a pair")?);
-    println!(
-        "{what} = {:.2} (median of {count}; {min:.2} to {max:.2})",
-        values[count / 2]
-    );
-    Ok(())
+fn print(metric: &str, values: &[f64]) {
+    let spread = Spread::over(values, |value| *value);
+    println!("{metric} = {spread}, median of {}", values.len());
 }
 
 async fn singles(
@@ -126,7 +126,7 @@ async fn batched(server: &EmbeddedServer, client: &Client, options: Options) -> 
     .await
 }
 
-/// All tasks send their share, each a message at a time, to a queue of this run.
+/// Creates a queue, and sends all messages to it. Each task sends its share, one message at a time.
 async fn run<F>(
     server: &EmbeddedServer,
     client: &Client,

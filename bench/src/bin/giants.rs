@@ -1,16 +1,16 @@
-//! A payload of gigabytes up and down, each library in a process of its own: raw `object_store`, ours with its digest on,
-//! and AWS's for Python and Java, which hold it whole and get as much memory as is said. One that fails is tried again
-//! with half as much, until it is known how far it gets.
+//! Transfers a payload of gigabytes up and down, each library in a process of its own: raw `object_store`, `sqs-extended`
+//! with digests, and AWS's libraries for Python and Java. AWS's libraries keep the whole payload in memory, which is limited.
+//! A library that fails is tried again with half the payload, until it succeeds.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin giants -- --size-mib 4096 --pairs 3
 //! ```
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bench::figures::{Spread, peak_memory};
+use bench::child;
+use bench::measure::{Spread, peak_memory_mib};
 use bench::transfer::{self, BUCKET, MIB, Shape, block, bucket, extended, ours, raw};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -20,21 +20,21 @@ use sqs_tests::servers::{Server, Servers};
 use tokio::process::Command;
 
 #[derive(Parser)]
-#[command(about = "A giant payload up and down, beside raw object_store and AWS's libraries")]
+#[command(about = "Compares the transfer of a giant payload with raw object_store and AWS's libraries")]
 struct Options {
     #[command(flatten)]
     shape: Shape,
-    /// How many times raw object_store and ours take turns.
+    /// The number of pairs of raw object_store and sqs-extended
     #[arg(long, default_value_t = 3)]
     pairs: usize,
-    /// Memory for each of AWS's libraries: Python's address space, Java's heap.
+    /// The memory limit of AWS's libraries: Python's address space, Java's heap
     #[arg(long, default_value_t = 4096)]
     limit_mib: usize,
     #[command(subcommand)]
     child: Option<Role>,
 }
 
-/// What the program is as a child of itself.
+/// The job of a child process.
 #[derive(Subcommand)]
 enum Role {
     #[command(hide = true)]
@@ -56,9 +56,9 @@ enum By {
     Ours,
 }
 
-/// Times, and the most memory of the process.
+/// Transfer times, and the peak memory of the process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Figures {
+struct Measured {
     up: Duration,
     down: Duration,
     peak_mib: u64,
@@ -82,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
 impl Transfer {
     async fn run(&self, shape: Shape) -> anyhow::Result<()> {
         let [access_key, secret_key] = &self.keys[..] else {
-            anyhow::bail!("two keys");
+            anyhow::bail!("expected an access key and a secret key");
         };
         let store = bucket(&self.store, access_key, secret_key)?;
         let block = block(shape.part_mib * MIB);
@@ -94,30 +94,29 @@ impl Transfer {
                 ours(&extended, &queue, &block, shape).await?
             }
         };
-        let peak_mib = peak_memory("self")?;
-        println!("{}", serde_json::to_string(&Figures { up, down, peak_mib })?);
-        Ok(())
+        let peak_mib = peak_memory_mib("self")?;
+        child::report(&Measured { up, down, peak_mib })
     }
 }
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
     let servers = Servers::new();
     let minio = servers.minio().map_err(Clone::clone)?;
-    transfer::bucket_of(minio)?;
+    transfer::create_bucket(minio)?;
     let keys = AccessKey::new(minio.access_key(), minio.secret_key());
     let queues = EmbeddedServer::builder().access_key(keys).start().await?;
     let size = options.shape.size_mib;
 
     let mut pairs = Vec::new();
     for _ in 0..options.pairs {
-        let raw = in_a_child("raw", minio, &queues, options.shape).await?;
+        let raw = transfer_in_child("raw", minio, &queues, options.shape).await?;
         print("raw object_store", size, raw);
-        let ours = in_a_child("ours", minio, &queues, options.shape).await?;
+        let ours = transfer_in_child("ours", minio, &queues, options.shape).await?;
         print("ours", size, ours);
         pairs.push((raw, ours));
     }
-    for (direction, time) in [("up", (|f| f.up) as fn(&Figures) -> Duration), ("down", |f| f.down)] {
-        let ratio = Spread::of(&pairs, |(raw, ours)| time(raw).as_secs_f64() / time(ours).as_secs_f64());
+    for (direction, time) in [("up", (|f| f.up) as fn(&Measured) -> Duration), ("down", |f| f.down)] {
+        let ratio = Spread::over(&pairs, |(raw, ours)| time(raw).as_secs_f64() / time(ours).as_secs_f64());
         println!(
             "{direction}: ours / raw object_store = {ratio}, median of {}",
             options.pairs
@@ -129,12 +128,15 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     ] {
         let mut size = size;
         while size > 0 {
-            match whole(library, &servers, minio, &queues, size, options.limit_mib).await {
-                Ok(figures) => {
-                    print(name, size, figures);
+            match transfer_by_peer(library, &servers, minio, &queues, size, options.limit_mib).await {
+                Ok(result) => {
+                    print(name, size, result);
                     break;
                 }
-                Err(error) => println!("{name}: {size} MiB with {} MiB of memory: {error:#}", options.limit_mib),
+                Err(error) => println!(
+                    "{name}: {size} MiB failed with {} MiB of memory: {error:#}",
+                    options.limit_mib
+                ),
             }
             size /= 2;
         }
@@ -142,40 +144,41 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(name: &str, size_mib: usize, figures: Figures) {
+fn print(name: &str, size_mib: usize, result: Measured) {
     let rate = |time: Duration| size_mib as f64 / time.as_secs_f64();
     println!(
-        "{name}: {size_mib} MiB up at {:.0} and down at {:.0} MiB/s, at most {} MiB of memory",
-        rate(figures.up),
-        rate(figures.down),
-        figures.peak_mib
+        "{name}: {size_mib} MiB up at {:.0} and down at {:.0} MiB/s, {} MiB peak memory",
+        rate(result.up),
+        rate(result.down),
+        result.peak_mib
     );
 }
 
-async fn in_a_child(by: &str, minio: &Server, queues: &EmbeddedServer, shape: Shape) -> anyhow::Result<Figures> {
-    let output = Command::new(std::env::current_exe()?)
+async fn transfer_in_child(
+    by: &str,
+    minio: &Server,
+    queues: &EmbeddedServer,
+    shape: Shape,
+) -> anyhow::Result<Measured> {
+    let mut transfer = child::command()?;
+    transfer
         .args(["--size-mib", &shape.size_mib.to_string()])
         .args(["--part-mib", &shape.part_mib.to_string()])
         .args(["--concurrency", &shape.concurrency.to_string()])
         .args(["transfer", "--queues", &queues.endpoint(), by])
-        .args([minio.endpoint(), minio.access_key(), minio.secret_key()])
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await?;
-    anyhow::ensure!(output.status.success(), "{by} failed: {}", output.status);
-    Ok(serde_json::from_slice(&output.stdout)?)
+        .args([minio.endpoint(), minio.access_key(), minio.secret_key()]);
+    child::run(transfer).await
 }
 
-/// A text of this size by one of AWS's libraries, which starts anew.
-async fn whole(
+/// Transfers a text by one of AWS's libraries, in a new process.
+async fn transfer_by_peer(
     library: Library,
     servers: &Servers,
     minio: &Server,
     queues: &EmbeddedServer,
     size_mib: usize,
     limit_mib: usize,
-) -> anyhow::Result<Figures> {
+) -> anyhow::Result<Measured> {
     let program = match library {
         Library::Java => {
             let jars = servers.java_extended_client().map_err(Clone::clone)?;
@@ -188,25 +191,25 @@ async fn whole(
     };
     let queue = queues
         .client()?
-        .create_queue(format!("whole-{}-{size_mib}", library as u8))
+        .create_queue(format!("peer-{}-{size_mib}", library as u8))
         .await?
         .queue_url;
     let mut peer = Peer::start(program, &queues.endpoint(), minio, BUCKET)?;
-    let process = peer.id().context("it has ended")?.to_string();
+    let process = peer.id().context("the peer has ended")?.to_string();
     let text = "sixteen letters.".repeat(MIB / 16);
     let up = peer
         .send(Attribute::Current, &queue, &text, size_mib)
         .await
-        .context("up")?;
-    let (down, received) = peer.receive(&queue).await.context("down")?;
-    let message = received.first().context("a message")?;
+        .context("sending failed")?;
+    let (down, received) = peer.receive(&queue).await.context("receiving failed")?;
+    let message = received.first().context("no message was received")?;
     anyhow::ensure!(std::fs::metadata(&message.body)?.len() == (size_mib * MIB) as u64);
-    let peak_mib = peak_memory(&process)?;
+    let peak_mib = peak_memory_mib(&process)?;
     peer.delete(&queue, &message.handle).await?;
-    Ok(Figures { up, down, peak_mib })
+    Ok(Measured { up, down, peak_mib })
 }
 
-/// The program with so much address space.
+/// Wraps a program to limit its address space.
 fn limited(program: &Command, mib: usize) -> Command {
     let program = program.as_std();
     let mut shell = Command::new("sh");

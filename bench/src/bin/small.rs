@@ -1,13 +1,14 @@
-//! What the large-payload layer costs a small message: sent, received and acknowledged by it and by the plain client,
-//! against a server that answers at once. CPU time of the process, each contender in one of its own on one thread; they
-//! take turns.
+//! Measures what the large-payload layer costs a small message. The layer and the plain client each send, receive and
+//! acknowledge messages against a server that responds at once. Contenders take turns, each in a process of its own on
+//! one thread. Results are CPU times of the process.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin small -- --pairs 9
 //! ```
 
 use anyhow::Context as _;
-use bench::figures::{Spread, cpu_time};
+use bench::child;
+use bench::measure::{Spread, cpu_time};
 use bench::null_server::{self, MESSAGE_ID, QUEUE_URL};
 use bench::transfer::BUCKET;
 use bench::turns::take_turns;
@@ -22,22 +23,22 @@ use sqs_extended::ExtendedClient;
 const BODY_BYTES: usize = 1024;
 
 #[derive(Parser)]
-#[command(about = "What the large-payload layer costs a small message")]
+#[command(about = "Measures what the large-payload layer costs a small message")]
 struct Options {
-    /// How many times each contender has its turn.
+    /// The number of turns of each contender
     #[arg(long, default_value_t = 9)]
     pairs: usize,
-    /// Messages a turn.
+    /// The number of messages in a turn
     #[arg(long, default_value_t = 10_000)]
     messages: usize,
-    /// Messages at a time.
+    /// The number of concurrent tasks
     #[arg(long, default_value_t = 16)]
     tasks: usize,
     #[command(subcommand)]
     child: Option<Role>,
 }
 
-/// What the program is as a child of itself.
+/// The job of a child process.
 #[derive(Subcommand)]
 enum Role {
     #[command(hide = true)]
@@ -67,7 +68,7 @@ fn main() -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match options.child {
-                Some(Role::Serve) => null_server::serve(answer()).await,
+                Some(Role::Serve) => null_server::serve(response()).await,
                 Some(Role::Run(run)) => run.measure().await,
                 None => compare(&options).await,
             }
@@ -78,8 +79,8 @@ fn body() -> String {
     "one of many ".repeat(BODY_BYTES / 12 + 1)[..BODY_BYTES].to_owned()
 }
 
-/// To all three requests: each has members that the others skip.
-fn answer() -> String {
+/// Returns one response for all three requests. Each parser skips the members of the other two.
+fn response() -> String {
     let (id, body) = (MESSAGE_ID, body());
     let digest = hex::encode(Md5::digest(&body));
     json!({
@@ -106,32 +107,31 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     .await?;
     let pairs: Vec<(f64, f64)> = turns[0].iter().copied().zip(turns[1].iter().copied()).collect();
     println!(
-        "a message of {BODY_BYTES} bytes sent, received and acknowledged, µs of CPU: plain {:.1}, extended {:.1}",
-        Spread::of(&pairs, |pair| pair.0).median,
-        Spread::of(&pairs, |pair| pair.1).median,
+        "µs of CPU to send, receive and acknowledge a message of {BODY_BYTES} bytes: plain {:.1}, extended {:.1}",
+        Spread::over(&pairs, |pair| pair.0).median,
+        Spread::over(&pairs, |pair| pair.1).median,
     );
     println!(
         "extended / plain = {}, median of {} pairs",
-        Spread::of(&pairs, |pair| pair.1 / pair.0),
+        Spread::over(&pairs, |pair| pair.1 / pair.0),
         options.pairs
     );
     Ok(())
 }
 
 impl Run {
-    /// Prints the microseconds of CPU a message.
+    /// Reports the CPU time per message in microseconds.
     async fn measure(&self) -> anyhow::Result<()> {
         let client = null_server::client(&self.address)?;
         let extended = ExtendedClient::builder(client.clone())
             .offload_to(InMemory::new(), BUCKET)
             .build()?;
-        // Connects and warms up.
+        // Open the connections and warm up.
         self.messages(&client, &extended, self.messages / 10).await?;
         let before = cpu_time()?;
         self.messages(&client, &extended, self.messages).await?;
-        let taken = cpu_time()? - before;
-        println!("{}", taken.as_secs_f64() * 1e6 / self.messages as f64);
-        Ok(())
+        let used = cpu_time()? - before;
+        child::report(&(used.as_secs_f64() * 1e6 / self.messages as f64))
     }
 
     async fn messages(&self, client: &Client, extended: &ExtendedClient, count: usize) -> anyhow::Result<()> {
@@ -141,8 +141,8 @@ impl Run {
             async move {
                 for _ in 0..share {
                     match self.contender {
-                        Contender::Plain => plain(client, body).await?,
-                        Contender::Extended => through(extended, body).await?,
+                        Contender::Plain => plain_round_trip(client, body).await?,
+                        Contender::Extended => extended_round_trip(extended, body).await?,
                     }
                 }
                 anyhow::Ok(())
@@ -152,19 +152,23 @@ impl Run {
     }
 }
 
-async fn plain(client: &Client, body: &str) -> anyhow::Result<()> {
+async fn plain_round_trip(client: &Client, body: &str) -> anyhow::Result<()> {
     client.send_message(QUEUE_URL, body).await?;
     let received = client.receive_message(QUEUE_URL).await?;
-    let message = received.messages.into_iter().next().context("a message")?;
+    let message = received
+        .messages
+        .into_iter()
+        .next()
+        .context("no message was received")?;
     anyhow::ensure!(message.body.len() == body.len());
     client.delete_message(QUEUE_URL, message.receipt_handle).await?;
     Ok(())
 }
 
-async fn through(extended: &ExtendedClient, body: &str) -> anyhow::Result<()> {
+async fn extended_round_trip(extended: &ExtendedClient, body: &str) -> anyhow::Result<()> {
     extended.send(QUEUE_URL, body).await?;
     let received = extended.receive(QUEUE_URL).await?;
-    let delivery = received.into_iter().next().context("a message")??;
+    let delivery = received.into_iter().next().context("no message was received")??;
     anyhow::ensure!(delivery.text().await?.len() == body.len());
     delivery.ack().await?;
     Ok(())

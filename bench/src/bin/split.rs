@@ -1,6 +1,6 @@
-//! Payloads sent in segments, beside the same bytes cut by hand and sent in batches: by reqwest, aws-sigv4 and serde_json,
-//! the floor, and by the plain client. Against a server that answers at once: goodput, CPU time and the most memory. Each
-//! contender runs in a process of its own on one thread; they take turns.
+//! Compares payloads sent in segments with the same bytes cut by hand and sent in batches, both by reqwest, aws-sigv4 and
+//! serde_json (the floor) and by the plain client. The server responds at once. Contenders take turns, each in a process of
+//! its own on one thread. Results are goodput, CPU time and peak memory.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin split -- --pairs 5
@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bench::by_hand::{ByHand, Entry, SendMessageBatch, SentBatch};
-use bench::figures::{Spread, cpu_time, peak_memory};
+use bench::child;
+use bench::measure::{Spread, cpu_time, peak_memory_mib};
 use bench::null_server::{self, MESSAGE_ID, QUEUE_URL};
 use bench::turns::take_turns;
 use bytes::Bytes;
@@ -23,28 +24,29 @@ use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::{ExtendedClient, Strategy};
 use tokio::time::Instant;
 
-/// What fits into a message of 256 KiB beside a segment's header.
+/// The bytes that fit into a message of 256 KiB beside a segment's header.
 const PIECE: usize = 261_000;
-/// So many pieces fit into a batch, and a payload is so many batches, all alike: the server knows one answer.
+/// The pieces that fit into a batch.
 const BATCH: usize = 4;
+/// The batches in a payload. All have the same shape, because the server has only one response.
 const BATCHES: usize = 8;
 const PAYLOAD_BYTES: usize = PIECE * BATCH * BATCHES;
 const PAYLOAD_MIB: f64 = PAYLOAD_BYTES as f64 / 1024.0 / 1024.0;
 
 #[derive(Parser)]
-#[command(about = "Payloads sent in segments, beside the same bytes sent by hand")]
+#[command(about = "Compares payloads sent in segments with the same bytes sent by hand")]
 struct Options {
-    /// How many times each contender has its turn.
+    /// The number of turns of each contender
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// Payloads a turn, one after the other.
+    /// The number of payloads in a turn, sent one after another
     #[arg(long, default_value_t = 100)]
     payloads: usize,
     #[command(subcommand)]
     child: Option<Role>,
 }
 
-/// What the program is as a child of itself.
+/// The job of a child process.
 #[derive(Subcommand)]
 enum Role {
     #[command(hide = true)]
@@ -68,7 +70,7 @@ enum Contender {
     PlainClient,
 }
 
-/// Split first: the others are what it is compared with.
+/// The contenders' names. The first is compared with each of the others.
 const CONTENDERS: [&str; 3] = ["split", "by-hand", "plain-client"];
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -78,16 +80,16 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
-struct Figures {
-    /// MiB a second.
+struct Measured {
+    /// MiB per second.
     goodput: f64,
-    /// Milliseconds of CPU for a MiB.
+    /// Milliseconds of CPU per MiB.
     cpu: f64,
-    /// MiB.
+    /// Peak resident memory in MiB.
     peak: u64,
 }
 
-/// A message as it is written by hand.
+/// A message of the hand-written contender.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Message<'a> {
@@ -135,15 +137,15 @@ fn main() -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match options.child {
-                Some(Role::Serve) => null_server::serve(answer()).await,
+                Some(Role::Serve) => null_server::serve(response()).await,
                 Some(Role::Run(run)) => run.measure().await,
                 None => compare(&options).await,
             }
         })
 }
 
-/// To every batch.
-fn answer() -> String {
+/// Returns the response to every batch.
+fn response() -> String {
     let entry = |id: usize| json!({"Id": id.to_string(), "MessageId": MESSAGE_ID});
     json!({"Successful": (0..BATCH).map(entry).collect::<Vec<_>>(), "Failed": []}).to_string()
 }
@@ -151,7 +153,7 @@ fn answer() -> String {
 async fn compare(options: &Options) -> anyhow::Result<()> {
     let (_server, address) = null_server::start(&["serve"]).await?;
     for kind in ["text", "binary"] {
-        let turns: Vec<Vec<Figures>> = take_turns(CONTENDERS.len(), options.pairs, |contender| {
+        let turns: Vec<Vec<Measured>> = take_turns(CONTENDERS.len(), options.pairs, |contender| {
             let payloads = options.payloads.to_string();
             ["run", CONTENDERS[contender], kind, &address, &payloads]
                 .map(str::to_owned)
@@ -162,22 +164,22 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
             "{kind}: {} turns of {} payloads of {:.1} MiB",
             options.pairs, options.payloads, PAYLOAD_MIB
         );
-        for (name, figures) in CONTENDERS.iter().zip(&turns) {
+        for (name, results) in CONTENDERS.iter().zip(&turns) {
             println!(
-                "  {name:<12} {:>6.0} MiB/s, {:.3} ms of CPU a MiB, {:.0} MiB at the most",
-                Spread::of(figures, |figures| figures.goodput).median,
-                Spread::of(figures, |figures| figures.cpu).median,
-                Spread::of(figures, |figures| figures.peak as f64).max,
+                "  {name:<12} {:>6.0} MiB/s, {:.3} ms of CPU per MiB, {:.0} MiB peak",
+                Spread::over(results, |result| result.goodput).median,
+                Spread::over(results, |result| result.cpu).median,
+                Spread::over(results, |result| result.peak as f64).max,
             );
         }
         for (name, theirs) in CONTENDERS.iter().zip(&turns).skip(1) {
-            let pairs: Vec<(Figures, Figures)> = turns[0].iter().copied().zip(theirs.iter().copied()).collect();
+            let pairs: Vec<(Measured, Measured)> = turns[0].iter().copied().zip(theirs.iter().copied()).collect();
             let ratio =
-                |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(split, theirs)| figure(split) / figure(theirs));
+                |metric: fn(&Measured) -> f64| Spread::over(&pairs, |(split, theirs)| metric(split) / metric(theirs));
             println!(
                 "  split / {name}: goodput {}, CPU {}",
-                ratio(|figures| figures.goodput),
-                ratio(|figures| figures.cpu)
+                ratio(|result| result.goodput),
+                ratio(|result| result.cpu)
             );
         }
     }
@@ -202,13 +204,11 @@ impl Run {
         }
         let (cpu, elapsed) = (cpu_time()? - cpu, begin.elapsed());
         let mib = self.payloads as f64 * PAYLOAD_MIB;
-        let figures = Figures {
+        child::report(&Measured {
             goodput: mib / elapsed.as_secs_f64(),
             cpu: cpu.as_secs_f64() * 1e3 / mib,
-            peak: peak_memory("self")?,
-        };
-        println!("{}", serde_json::to_string(&figures)?);
-        Ok(())
+            peak: peak_memory_mib("self")?,
+        })
     }
 
     fn payload(&self) -> Bytes {
@@ -220,7 +220,7 @@ impl Run {
         }
     }
 
-    /// As a program would that does without headers and without a client; as many requests at a time as a client has.
+    /// Sends the payload as a program would that has neither segment headers nor a client, with a client's concurrency.
     async fn by_hand(&self, by_hand: &ByHand, payload: &Bytes) -> anyhow::Result<()> {
         let batches = (0..payload.len()).step_by(BATCH * PIECE);
         stream::iter(batches.map(|at| payload.slice(at..payload.len().min(at + BATCH * PIECE))))
@@ -249,7 +249,7 @@ impl Run {
 
     fn message<'a>(&self, piece: &'a [u8]) -> anyhow::Result<Message<'a>> {
         Ok(match self.kind {
-            Kind::Text => Message::text(std::str::from_utf8(piece).context("it is text")?),
+            Kind::Text => Message::text(std::str::from_utf8(piece).context("a piece is not text")?),
             Kind::Binary => Message::binary(piece),
         })
     }
@@ -259,7 +259,9 @@ impl Run {
         let pieces = pieces.map(|at| payload.slice(at..payload.len().min(at + PIECE)));
         let messages: Vec<OutgoingMessage> = pieces
             .map(|piece| match self.kind {
-                Kind::Text => Ok(OutgoingMessage::new(std::str::from_utf8(&piece).context("it is text")?)),
+                Kind::Text => Ok(OutgoingMessage::new(
+                    std::str::from_utf8(&piece).context("a piece is not text")?,
+                )),
                 Kind::Binary => {
                     Ok(OutgoingMessage::new("-").message_attribute("bytes", MessageAttributeValue::binary(piece)))
                 }

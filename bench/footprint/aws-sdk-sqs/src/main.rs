@@ -1,4 +1,4 @@
-//! The smallest program that sends, receives and deletes a message, with aws-sdk-sqs.
+//! The smallest program that sends, receives and deletes a message with aws-sdk-sqs.
 
 use std::error::Error;
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     let received = client.receive_message().queue_url(&queue).send().await?;
     for message in received.messages() {
-        let receipt_handle = message.receipt_handle().ok_or("a receipt handle")?;
+        let receipt_handle = message.receipt_handle().ok_or("the message has no receipt handle")?;
         client
             .delete_message()
             .queue_url(&queue)

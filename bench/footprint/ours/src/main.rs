@@ -1,4 +1,4 @@
-//! The smallest program that sends, receives and deletes a message, with sqs-client.
+//! The smallest program that sends, receives and deletes a message with sqs-client.
 
 use std::error::Error;
 

@@ -1,7 +1,7 @@
-//! The consumer beside a loop written by hand: receive 10, handle them, delete them in one batch. Both handle the same
-//! messages from the same server, which is a process of its own, in pairs that take turns. Both ask for the same
-//! attributes: a loop of a real program needs to know how often a message was received, too. Ratios are of CPU time a
-//! message, the consumer's over the loop's.
+//! Compares the consumer with a hand-written loop that receives 10 messages, handles them and deletes them in one batch.
+//! Both handle the same messages, in pairs that take turns. The server is a process of its own. Both request the same
+//! attributes, because a real program's loop needs the receive count too. Ratios are of CPU time per message: the consumer's
+//! over the loop's.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin consumer -- --messages 50000 --pairs 7
@@ -10,38 +10,41 @@
 
 mod soak;
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use bench::child;
+use bench::measure::{Spread, cpu_time};
 use clap::Parser;
-use rustix::time::{ClockId, clock_gettime};
 use sqs_client::types::MessageSystemAttributeName;
 use sqs_client::{Client, Consumer};
 use sqs_tests::embedded::{self, EmbeddedServer, Fault, FaultKind};
 use tokio::sync::Notify;
 
 #[derive(Clone, Copy, Parser)]
+#[command(about = "Compares the consumer with a hand-written loop")]
 struct Options {
+    /// The number of messages in a run
     #[arg(long, default_value_t = 20_000)]
     messages: usize,
+    /// The number of measured pairs
     #[arg(long, default_value_t = 7)]
     pairs: usize,
+    /// The size of a message's body in bytes
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
-    /// The consumer's; the loop handles 10 at a time.
+    /// The number of concurrent handlers of the consumer; the loop handles 10 messages per receive
     #[arg(long, default_value_t = 64)]
     concurrency: usize,
-    /// Instead of the pairs: steady load for so long, with 2% each of throttles, resets and duplicates.
+    /// Runs a steady load for this many minutes instead of pairs, with 2% each of throttling, resets before and after
+    /// processing, and duplicates
     #[arg(long)]
     soak_minutes: Option<u64>,
-    /// All on one thread.
+    /// Run on a single thread
     #[arg(long)]
     current_thread: bool,
-    /// Is the server.
+    /// Run as the server
     #[arg(long, hide = true)]
     serve: bool,
 }
@@ -69,18 +72,20 @@ async fn run(options: Options) -> anyhow::Result<()> {
                 server.faults().add(Fault::any(kind).probability(0.02));
             }
         }
-        println!("{}", server.endpoint());
-        std::io::stdin().read_to_end(&mut Vec::new())?;
-        return Ok(());
+        child::announce(&server.endpoint());
+        // The server runs until the parent ends.
+        return std::future::pending().await;
     }
-    let (_server, endpoint) = start_server()?;
+    let mut server = child::command()?;
+    server.args(std::env::args().skip(1)).arg("--serve");
+    let (_server, endpoint) = child::serve(server).await?;
     let client = embedded::client_builder(endpoint).build()?;
     let queue = client.create_queue("bench").await?.queue_url;
     if let Some(minutes) = options.soak_minutes {
         return soak::run(&client, &queue, minutes, options.bytes, options.concurrency).await;
     }
     let mut ratios = Vec::new();
-    // The first pair warms up.
+    // Pair 0 warms up.
     for pair in 0..=options.pairs {
         fill(&client, &queue, options).await?;
         let by_hand = cpu(by_hand(&client, &queue, options.messages)).await?;
@@ -88,34 +93,18 @@ async fn run(options: Options) -> anyhow::Result<()> {
         let consumer = cpu(consumer(&client, &queue, options)).await?;
         let each = |time: Duration| time.as_secs_f64() * 1e6 / options.messages as f64;
         println!(
-            "pair {pair}: by hand {:.2} µs, consumer {:.2} µs of CPU a message{}",
+            "pair {pair}: by hand {:.2} µs, consumer {:.2} µs of CPU per message{}",
             each(by_hand),
             each(consumer),
-            if pair == 0 { " (not counted)" } else { "" }
+            if pair == 0 { " (warm-up, not counted)" } else { "" }
         );
         if pair > 0 {
             ratios.push(each(consumer) / each(by_hand));
         }
     }
-    ratios.sort_by(f64::total_cmp);
-    let (min, median, max) = (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1]);
-    println!(
-        "consumer / by hand = {median:.3} (median of {}; {min:.3} to {max:.3})",
-        ratios.len()
-    );
+    let ratio = Spread::over(&ratios, |ratio| *ratio);
+    println!("consumer / by hand = {ratio}, median of {}", ratios.len());
     Ok(())
-}
-
-fn start_server() -> anyhow::Result<(Child, String)> {
-    let mut server = Command::new(std::env::current_exe()?)
-        .args(std::env::args().skip(1))
-        .arg("--serve")
-        .stdin(Stdio::piped()) // it ends with this process
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut endpoint = String::new();
-    BufReader::new(server.stdout.take().context("piped")?).read_line(&mut endpoint)?;
-    Ok((server, endpoint.trim().to_owned()))
 }
 
 async fn fill(client: &Client, queue: &str, options: Options) -> anyhow::Result<()> {
@@ -129,15 +118,11 @@ async fn fill(client: &Client, queue: &str, options: Options) -> anyhow::Result<
     Ok(())
 }
 
-/// This process's CPU time for it.
+/// Returns the CPU time that this process uses for `work`.
 async fn cpu(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Duration> {
-    let used = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        anyhow::Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
-    };
-    let before = used()?;
+    let before = cpu_time()?;
     work.await?;
-    Ok(used()? - before)
+    Ok(cpu_time()? - before)
 }
 
 async fn handle(body: &str) -> Result<(), std::io::Error> {
@@ -145,7 +130,7 @@ async fn handle(body: &str) -> Result<(), std::io::Error> {
     Ok(())
 }
 
-/// What the consumer asks for.
+/// The system attributes that the consumer requests.
 const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
     MessageSystemAttributeName::ApproximateReceiveCount,
     MessageSystemAttributeName::SentTimestamp,

@@ -1,15 +1,16 @@
-//! The consumer under steady load for minutes, on a server in trouble, with its memory every ten seconds.
+//! Runs the consumer under a steady load for minutes, on a server with faults, and prints its memory every ten seconds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bench::measure::resident_memory_kib;
 use sqs_client::{Client, Delivery};
 use tokio::time::{Instant, interval};
 
 const BATCH: usize = 100;
-/// Messages that are sent before the handlers are this far behind.
+/// The number of unhandled messages at which sending pauses.
 const BACKLOG: u64 = 2_000;
 
 pub async fn run(client: &Client, queue: &str, minutes: u64, bytes: usize, concurrency: usize) -> anyhow::Result<()> {
@@ -41,7 +42,7 @@ pub async fn run(client: &Client, queue: &str, minutes: u64, bytes: usize, concu
         let mut resident = Vec::new();
         while Instant::now() < end {
             ticks.tick().await;
-            let kib = resident_kib()?;
+            let kib = resident_memory_kib()?;
             println!("{} handled, {kib} KiB resident", handled.load(Ordering::Relaxed));
             resident.push(kib);
         }
@@ -49,7 +50,7 @@ pub async fn run(client: &Client, queue: &str, minutes: u64, bytes: usize, concu
     };
     let (consumed, (), resident) = tokio::join!(consuming, producing, watching);
     consumed?;
-    // The first minute fills pools and caches.
+    // Pools and caches fill in the first minute.
     let resident = resident?;
     let steady = resident
         .get(6..)
@@ -58,13 +59,13 @@ pub async fn run(client: &Client, queue: &str, minutes: u64, bytes: usize, concu
     println!(
         "{} handled; resident {} to {} KiB after the first minute",
         handled.load(Ordering::Relaxed),
-        steady.iter().min().context("at least one look")?,
-        steady.iter().max().context("at least one look")?,
+        steady.iter().min().context("the memory was never measured")?,
+        steady.iter().max().context("the memory was never measured")?,
     );
     Ok(())
 }
 
-/// Most end at once, one in twenty fails, and one in a hundred outlasts two visibility timeouts.
+/// Handles most messages at once. One in twenty fails, and one in a hundred outlasts two visibility timeouts.
 async fn handle(delivery: Delivery, handled: Arc<AtomicU64>) -> Result<(), ()> {
     let number = handled.fetch_add(1, Ordering::Relaxed);
     if number.is_multiple_of(100) {
@@ -74,11 +75,4 @@ async fn handle(delivery: Delivery, handled: Arc<AtomicU64>) -> Result<(), ()> {
         return Err(());
     }
     Ok(())
-}
-
-fn resident_kib() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next());
-    Ok(kib.context("VmRSS")?.parse()?)
 }

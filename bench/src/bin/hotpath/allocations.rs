@@ -1,25 +1,25 @@
-//! Counts allocations while it is asked to, and costs one relaxed load a call otherwise: crates that count do so always,
-//! which would add to the CPU time of whoever allocates most.
+//! Counts allocations on request, and otherwise costs one relaxed load per call. Crates that count allocations do so always,
+//! which would add most CPU time to the contender that allocates most.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-static ASKED: AtomicBool = AtomicBool::new(false);
+static ENABLED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
 impl Counting {
     fn count() {
-        if ASKED.load(Ordering::Relaxed) {
+        if ENABLED.load(Ordering::Relaxed) {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
@@ -41,11 +41,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often memory was asked for (or more of it) until the future was ready.
+/// Runs a future, and returns the number of allocations and reallocations with its output.
 pub(crate) async fn during<T>(future: impl Future<Output = T>) -> (u64, T) {
     let before = COUNT.load(Ordering::Relaxed);
-    ASKED.store(true, Ordering::Relaxed);
+    ENABLED.store(true, Ordering::Relaxed);
     let output = future.await;
-    ASKED.store(false, Ordering::Relaxed);
+    ENABLED.store(false, Ordering::Relaxed);
     (COUNT.load(Ordering::Relaxed) - before, output)
 }

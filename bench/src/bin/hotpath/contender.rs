@@ -1,4 +1,4 @@
-//! Who is compared.
+//! The contenders.
 
 mod floor;
 mod ours;
@@ -18,7 +18,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// Ours first: the others are what it is compared with.
+    /// All contenders. The first is compared with each of the others.
     pub(crate) const ALL: [Self; 3] = [Self::Ours, Self::AwsSdkSqs, Self::ByHand];
 }
 
@@ -34,6 +34,6 @@ impl std::fmt::Display for Name {
 
 /// A client with the bodies that it sends.
 pub(crate) trait Contender: Send + Sync + 'static {
-    /// One request of the workload, from values that a program has to values that it can use.
+    /// Sends one request of the workload, from a program's values to values that it can use.
     fn request(&self, workload: Workload) -> impl Future<Output = anyhow::Result<()>> + Send;
 }

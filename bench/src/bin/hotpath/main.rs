@@ -1,6 +1,6 @@
-//! The client's hot path beside aws-sdk-sqs and a floor written by hand, against a server that answers at once: CPU time
-//! of the client's process, allocations and requests a second. Every contender runs in a process of its own, on one
-//! thread; they take turns, and a ratio is the median of those of the turns.
+//! Compares the client's hot path with aws-sdk-sqs and a hand-written floor, against a server that responds at once.
+//! Contenders take turns, each in a process of its own on one thread. Results are CPU time of the client's process,
+//! allocations and requests per second. A ratio is the median over the turns.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin hotpath -- --pairs 5
@@ -11,35 +11,35 @@ mod contender;
 mod run;
 mod workload;
 
-use bench::figures::Spread;
+use bench::measure::Spread;
 use bench::null_server;
 use bench::turns::take_turns;
 use clap::{Parser, Subcommand, ValueEnum as _};
 
 use contender::Name;
-use run::Figures;
+use run::Measured;
 use workload::Workload;
 
 #[derive(Parser)]
-#[command(about = "The hot path of a request beside aws-sdk-sqs and a floor written by hand")]
+#[command(about = "Compares the client's hot path with aws-sdk-sqs and a hand-written floor")]
 struct Options {
-    /// How many times each contender has its turn.
+    /// The number of turns of each contender
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// Requests a turn; a tenth of it where a request or answer is 250 KiB.
+    /// The number of requests in a turn; a tenth of it for workloads of 250 KiB per request or response
     #[arg(long, default_value_t = 20_000)]
     requests: usize,
-    /// Requests at a time.
+    /// The number of concurrent requests
     #[arg(long, default_value_t = 16)]
     tasks: usize,
-    /// Only these; all by default.
+    /// The workloads to run [default: all]
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<Workload>,
     #[command(subcommand)]
     child: Option<Role>,
 }
 
-/// What the program is as a child of itself.
+/// The job of a child process.
 #[derive(Subcommand)]
 enum Role {
     #[command(hide = true)]
@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<()> {
         .build()?
         .block_on(async {
             match options.child {
-                Some(Role::Serve { workload }) => null_server::serve(workload.answer().to_string()).await,
+                Some(Role::Serve { workload }) => null_server::serve(workload.response().to_string()).await,
                 Some(Role::Run(run)) => run::run(run).await,
                 None => compare(&options).await,
             }
@@ -80,31 +80,31 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(workload: Workload, options: &Options, figures: &[Vec<Figures>]) {
+fn print(workload: Workload, options: &Options, results: &[Vec<Measured>]) {
     println!(
         "{workload}: {} turns of {} requests, {} at a time",
         options.pairs,
         options.requests / workload.weight(),
         options.tasks
     );
-    for (name, figures) in Name::ALL.iter().zip(figures) {
+    for (name, results) in Name::ALL.iter().zip(results) {
         println!(
-            "  {name:<12} {:>8.1} µs of CPU a request, {:>5.0} allocations, {:>7.0} requests/s",
-            Spread::of(figures, Figures::cpu_micros).median,
-            Spread::of(figures, |f| f.allocations).median,
-            Spread::of(figures, |f| f.requests_per_second).median,
+            "  {name:<12} {:>8.1} µs of CPU per request, {:>5.0} allocations, {:>7.0} requests/s",
+            Spread::over(results, Measured::cpu_micros).median,
+            Spread::over(results, |result| result.allocations).median,
+            Spread::over(results, |result| result.requests_per_second).median,
         );
     }
-    let Some((ours, others)) = figures.split_first() else {
+    let Some((ours, others)) = results.split_first() else {
         return;
     };
     for (name, theirs) in Name::ALL[1..].iter().zip(others) {
-        let pairs: Vec<(Figures, Figures)> = ours.iter().copied().zip(theirs.iter().copied()).collect();
-        let ratio = |figure: fn(&Figures) -> f64| Spread::of(&pairs, |(ours, theirs)| figure(ours) / figure(theirs));
+        let pairs: Vec<(Measured, Measured)> = ours.iter().copied().zip(theirs.iter().copied()).collect();
+        let ratio = |metric: fn(&Measured) -> f64| Spread::over(&pairs, |(ours, theirs)| metric(ours) / metric(theirs));
         println!(
             "  ours / {name}: CPU {}, requests/s {}",
-            ratio(Figures::cpu_micros),
-            ratio(|f| f.requests_per_second)
+            ratio(Measured::cpu_micros),
+            ratio(|result| result.requests_per_second)
         );
     }
     println!();

@@ -1,9 +1,10 @@
-//! One turn of one contender.
+//! A single turn of a contender.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bench::figures::cpu_time;
+use bench::child;
+use bench::measure::cpu_time;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -13,15 +14,15 @@ use crate::contender::{Contender, Floor, Name, Ours, Sdk};
 use crate::workload::Workload;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Figures {
+pub(crate) struct Measured {
     cpu: Duration,
     requests: usize,
     pub(crate) requests_per_second: f64,
-    /// A request, one at a time.
+    /// Allocations per request, sent one at a time.
     pub(crate) allocations: f64,
 }
 
-impl Figures {
+impl Measured {
     pub(crate) fn cpu_micros(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.requests as f64
     }
@@ -36,20 +37,19 @@ pub(crate) struct Options {
     tasks: usize,
 }
 
-/// Runs, and prints the figures.
+/// Runs the turn, and reports its result.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let figures = match options.contender {
+    let result = match options.contender {
         Name::Ours => measure(Ours::new(&options.address, options.workload)?, &options).await,
         Name::AwsSdkSqs => measure(Sdk::new(&options.address, options.workload), &options).await,
         Name::ByHand => measure(Floor::new(&options.address, options.workload)?, &options).await,
     }?;
-    println!("{}", serde_json::to_string(&figures)?);
-    Ok(())
+    child::report(&result)
 }
 
-async fn measure<C: Contender>(contender: C, options: &Options) -> anyhow::Result<Figures> {
+async fn measure<C: Contender>(contender: C, options: &Options) -> anyhow::Result<Measured> {
     let contender = Arc::new(contender);
-    // Connects and warms up.
+    // Open the connections and warm up.
     requests(&contender, options.requests / 10, options).await?;
 
     let (cpu, begin) = (cpu_time()?, Instant::now());
@@ -65,7 +65,7 @@ async fn measure<C: Contender>(contender: C, options: &Options) -> anyhow::Resul
     })
     .await;
     result?;
-    Ok(Figures {
+    Ok(Measured {
         cpu,
         requests: options.requests,
         requests_per_second: options.requests as f64 / elapsed.as_secs_f64(),
@@ -73,7 +73,7 @@ async fn measure<C: Contender>(contender: C, options: &Options) -> anyhow::Resul
     })
 }
 
-/// So many requests, as many at a time as there are tasks.
+/// Sends `count` requests, with one task for each concurrent request.
 async fn requests<C: Contender>(contender: &Arc<C>, count: usize, options: &Options) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     for task in 0..options.tasks {

@@ -1,4 +1,4 @@
-//! What is asked and answered: the same bytes for every contender.
+//! Requests and responses, the same bytes for every contender.
 
 use bench::null_server::MESSAGE_ID;
 use md5::{Digest as _, Md5};
@@ -17,12 +17,12 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    /// How many of the lightest requests one of these is counted as.
+    /// Returns the number of small requests that one request of this workload counts as.
     pub(crate) fn weight(self) -> usize {
         if self == Self::Send { 1 } else { 10 }
     }
 
-    /// The bodies of the messages that are sent or received.
+    /// Returns the bodies of the messages that are sent or received.
     pub(crate) fn bodies(self) -> Vec<String> {
         match self {
             Self::Send => vec![text(0, 1024)],
@@ -31,8 +31,8 @@ impl Workload {
         }
     }
 
-    /// The answer to the workload's one request.
-    pub(crate) fn answer(self) -> Value {
+    /// Returns the response to the workload's request.
+    pub(crate) fn response(self) -> Value {
         let bodies = self.bodies();
         match self {
             Self::Send => sent(&bodies[0]),
@@ -65,7 +65,7 @@ impl std::fmt::Display for Workload {
     }
 }
 
-/// The id of a batch's entry.
+/// Returns the id of a batch entry.
 pub(crate) fn entry_id(index: usize) -> String {
     index.to_string()
 }
@@ -78,13 +78,13 @@ fn md5_hex(body: &str) -> String {
     hex::encode(Md5::digest(body))
 }
 
-/// Letters and spaces, none of which JSON escapes.
+/// Returns letters and spaces, none of which JSON escapes.
 fn text(seed: usize, length: usize) -> String {
     let letter = |i: usize| b"abcdefghijklmnopqrstuvwxyz     ."[(i.wrapping_mul(2_654_435_761) >> 11) % 32];
     (0..length).map(|i| char::from(letter(i + seed * 7919))).collect()
 }
 
-/// JSON as an order system would send it.
+/// Returns lines of JSON, padded to `length`. Each line is an order.
 fn records(seed: usize, length: usize) -> String {
     let record = |i: usize| json!({ "order": i, "customer": text(i, 12), "express": i.is_multiple_of(3), "sku": text(i + 1, 8) });
     let mut lines: String = (seed..)

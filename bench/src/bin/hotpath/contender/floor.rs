@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Contender;
 use crate::workload::{Workload, entry_id};
 
-/// The floor: what is written by hand.
+/// The floor, written by hand.
 pub(crate) struct Floor {
     by_hand: ByHand,
     bodies: Vec<String>,
@@ -45,7 +45,7 @@ struct Received {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(dead_code)] // for a program to read
+#[allow(dead_code)] // a program would read them
 struct Message {
     message_id: String,
     receipt_handle: String,

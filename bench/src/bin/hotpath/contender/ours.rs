@@ -5,7 +5,7 @@ use sqs_client::types::SendMessageBatchEntry;
 use super::Contender;
 use crate::workload::{Workload, entry_id};
 
-/// sqs-client as it comes: MD5s are verified.
+/// sqs-client with default settings, which verify MD5s.
 pub(crate) struct Ours {
     client: Client,
     bodies: Vec<String>,

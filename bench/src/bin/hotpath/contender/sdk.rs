@@ -7,7 +7,7 @@ use bench::null_server::{ACCESS_KEY_ID, QUEUE_URL, REGION, SECRET_ACCESS_KEY};
 use super::Contender;
 use crate::workload::{Workload, entry_id};
 
-/// aws-sdk-sqs as it comes: it verifies no MD5.
+/// aws-sdk-sqs with default settings, which do not verify MD5s.
 pub(crate) struct Sdk {
     client: Client,
     bodies: Vec<String>,
