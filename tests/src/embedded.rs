@@ -1,8 +1,8 @@
-//! An SQS-compatible server in the process: both protocols, checked signatures, faults on demand.
+//! An SQS-compatible server in the process, with both protocols, signature checks and fault injection.
 //!
-//! It is written from AWS's service model and from answers recorded from AWS, and shares no code with the client, so
-//! that the two can be held against each other. It is strict where AWS is lenient: a member or parameter that the
-//! model does not know is refused. Queues live in memory and end with the server.
+//! The server follows AWS's service model and responses recorded from AWS. It shares no code with the client, so that each
+//! can be tested against the other. It is strict where AWS is lenient: it refuses members and parameters that the model does
+//! not have. Queues are in memory and end with the server.
 //!
 //! ```
 //! # #[tokio::main]
@@ -20,13 +20,14 @@
 //! # }
 //! ```
 //!
-//! How it is laid out: `http` reads a request, lets it in (`auth`) and writes the answer; `json`, `query` and `xml`
-//! are the codecs, driven by the one table in `schema`; `service` sends each action to a function under `actions`; a
-//! `queue` is a lock around a `store`, the state machine of its messages.
+//! # Modules
+//!
+//! `http` reads a request, checks its signature (`auth`) and writes the response. The codecs `json`, `query` and `xml` share
+//! the table in `schema`. `service` dispatches each action to a function under `actions`. A `queue` is a lock around a
+//! `store`, the state machine of its messages. `client` builds clients of the server.
 
 mod actions;
 mod auth;
-mod body;
 mod client;
 mod clock;
 mod dedup;
@@ -46,6 +47,7 @@ mod query;
 mod queue;
 mod ready;
 mod redrive;
+mod response_body;
 mod rng;
 mod schema;
 mod service;
@@ -81,7 +83,9 @@ use self::http::Shared;
 use self::journal::Journal;
 use self::service::{Limits, Service};
 
-/// A running server. It stops, and closes its connections, when it is dropped.
+/// A running server. Dropping it stops it and closes its connections.
+///
+/// See the [module's example](self).
 #[derive(Debug)]
 pub struct EmbeddedServer {
     shared: Arc<Shared>,
@@ -89,7 +93,7 @@ pub struct EmbeddedServer {
     task: JoinHandle<()>,
 }
 
-/// What a server shall be like. The defaults are those of AWS where AWS has them.
+/// Settings for an [`EmbeddedServer`]. Defaults are AWS's where AWS has one.
 #[derive(Debug)]
 pub struct Builder {
     region: String,
@@ -128,70 +132,70 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The region of ARNs, and the only one that signatures may be scoped to (default `us-east-1`).
+    /// Sets the region, which ARNs contain and signatures must be scoped to. Default: [`DEFAULT_REGION`].
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = region.into();
         self
     }
 
-    /// The account that owns all queues (default `000000000000`).
+    /// Sets the account that owns all queues. Default: `000000000000`.
     #[must_use]
     pub fn account(mut self, account: impl Into<String>) -> Self {
         self.account = account.into();
         self
     }
 
-    /// What returned queue URLs begin with, if not the server's own address: `http://elsewhere:9324`.
+    /// Sets the start of returned queue URLs, such as `http://elsewhere:9324`. Default: the server's own address.
     #[must_use]
     pub fn queue_url_base(mut self, base: impl Into<String>) -> Self {
         self.base_url = Some(base.into());
         self
     }
 
-    /// Accepts one more access key, beside `test` with the secret `test`.
+    /// Accepts another access key besides [`ACCESS_KEY_ID`].
     #[must_use]
     pub fn access_key(mut self, key: AccessKey) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Whether signatures are checked (default: yes).
+    /// Sets whether signatures are checked. Default: `true`.
     #[must_use]
     pub fn verify_signatures(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// Speaks one protocol only.
+    /// Restricts the server to one protocol. Default: both protocols.
     #[must_use]
     pub fn only(mut self, protocol: Protocol) -> Self {
         self.only = Some(protocol);
         self
     }
 
-    /// The seed of all randomness: message ids, probabilities of faults, reordering (default 0).
+    /// Sets the seed of all randomness: message ids, fault probabilities and reordering. Default: 0.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// How many requests [`EmbeddedServer::requests`] remembers (default 1000).
+    /// Sets the number of requests that [`EmbeddedServer::requests`] remembers. Default: 1,000.
     #[must_use]
     pub fn journal_capacity(mut self, requests: usize) -> Self {
         self.journal_capacity = requests;
         self
     }
 
-    /// Whether [`EmbeddedServer::requests`] remembers what each asked for, message bodies included (default: no).
+    /// Sets whether [`EmbeddedServer::requests`] remembers each request's input, message bodies included. Default: `false`.
     #[must_use]
     pub fn keep_inputs(mut self, keep: bool) -> Self {
         self.keep_inputs = keep;
         self
     }
 
-    /// How many messages may be in flight (default 120,000 on a standard and 20,000 on a FIFO queue).
+    /// Sets the maximum number of messages in flight on a standard and on a FIFO queue. Default: 120,000 and 20,000.
     #[must_use]
     pub fn in_flight_limits(mut self, standard: usize, fifo: usize) -> Self {
         self.limits.in_flight_standard = standard;
@@ -199,32 +203,32 @@ impl Builder {
         self
     }
 
-    /// How long after a purge the next is refused (default 60 s).
+    /// Sets the time after a purge during which another is refused. Default: 60 seconds.
     #[must_use]
     pub fn purge_interval(mut self, interval: Duration) -> Self {
         self.limits.purge_interval = interval;
         self
     }
 
-    /// How long the name of a deleted queue stays taken: 60 s on AWS, and by default not at all.
+    /// Sets the time for which a deleted queue's name stays taken. Default: zero; AWS has 60 seconds.
     #[must_use]
     pub fn recreate_delay(mut self, delay: Duration) -> Self {
         self.limits.recreate_delay = delay;
         self
     }
 
-    /// Sets the maximum number of bytes of a batch's messages together. Default: 1,048,576.
+    /// Sets the maximum total size of a batch's messages in bytes. Default: 1,048,576.
     #[must_use]
     pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
         self.limits.batch_bytes = bytes;
         self
     }
 
-    /// Starts the server on a free port of the loopback interface, on the runtime that this is called from.
+    /// Starts the server on a free loopback port, on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// If no port can be bound.
+    /// Returns an error if no port can be bound.
     pub async fn start(self) -> io::Result<EmbeddedServer> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -238,7 +242,7 @@ impl Builder {
             keys,
             verify: self.verify,
             only: self.only,
-            // Apart from the service's own, so that rules do not change the ids of messages.
+            // A seed of its own, so that fault rules do not change message ids.
             faults: Faults::new(self.seed.wrapping_add(1)),
             journal: Journal::new(self.journal_capacity),
             keep_inputs: self.keep_inputs,
@@ -249,78 +253,78 @@ impl Builder {
 }
 
 impl EmbeddedServer {
-    /// Begins to describe a server.
+    /// Returns a builder with default settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Starts a server with all defaults.
+    /// Starts a server with default settings.
     ///
     /// # Errors
     ///
-    /// If no port can be bound.
+    /// Returns an error if no port can be bound.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Returns the server's URL: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The address behind [`EmbeddedServer::endpoint`].
+    /// Returns the socket address of [`EmbeddedServer::endpoint`].
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL of a queue, as the server returns it; the queue need not exist.
+    /// Returns the URL that the server gives a queue of this name. The queue need not exist.
     pub fn queue_url(&self, name: &str) -> String {
         self.shared.service.url(name)
     }
 
-    /// The ARN of a queue; the queue need not exist.
+    /// Returns the ARN of a queue of this name. The queue need not exist.
     pub fn queue_arn(&self, name: &str) -> String {
         self.shared.service.arn(name)
     }
 
-    /// The rules by which requests go wrong.
+    /// Returns the rules for injected faults.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
     }
 
-    /// The access keys.
+    /// Returns the accepted access keys.
     pub fn keys(&self) -> &AccessKeys {
         &self.shared.keys
     }
 
-    /// The clock.
+    /// Returns the server's clock.
     pub fn clock(&self) -> &Clock {
         &self.shared.service.clock
     }
 
-    /// A look into a queue.
+    /// Returns a view of a queue, or `None` if it does not exist.
     pub fn queue(&self, name: &str) -> Option<QueueView> {
         let service = self.shared.service.clone();
         let queue = service.queue_named(name)?;
         Some(QueueView { service, queue })
     }
 
-    /// How many requests for an action have arrived, refused ones and those that met a fault included.
+    /// Returns the number of requests for an action, including refused requests and those with a fault.
     pub fn count(&self, action: Action) -> u64 {
         self.shared.journal.count(action)
     }
 
-    /// The counts of all actions that were asked for.
+    /// Returns the number of requests for each requested action.
     pub fn counts(&self) -> BTreeMap<Action, u64> {
         self.shared.journal.counts()
     }
 
-    /// The last requests, oldest first.
+    /// Returns the last requests, oldest first.
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.journal.last()
     }
 
-    /// Forgets the requests and their counts.
+    /// Clears the remembered requests and their counts.
     pub fn forget_requests(&self) {
         self.shared.journal.clear();
     }
@@ -333,7 +337,7 @@ impl EmbeddedServer {
 
     fn abort(&self) {
         self.shared.service.stop();
-        // The connections' tasks belong to this one and end with it.
+        // The connections' tasks are children of this one and end with it.
         self.task.abort();
     }
 }

@@ -1,15 +1,14 @@
-//! AWS's own extended clients, each in a process of its own that is told what to do line by line, as a JVM takes its time
-//! to start.
+//! AWS's own extended clients, each in a process of its own. A process serves many commands, because a JVM is slow to start.
 //!
-//! A line is a verb and its words, between tabs; its answer is `ok` and words, the first of which says how many seconds
-//! the library took, or `failed` and why. The programs are beside this file:
+//! A command is a line with a verb and its arguments, separated by tabs. The response is `ok`, the seconds that the library
+//! took, and further values, or `failed` and the reason. The programs are in the folder `peers`.
 //!
-//! | | answered with, beside the seconds |
+//! | command | further values of the response |
 //! |---|---|
-//! | `send ATTRIBUTE QUEUE TIMES FILE`: one message, the file's text so many times | |
-//! | `batch ATTRIBUTE QUEUE FILE…`: one message of each file, in one request | |
-//! | `receive QUEUE FOLDER`: up to ten messages, their bodies to files `0`, `1`, … | their receipt handles |
-//! | `delete QUEUE HANDLE`: the message, and its payload | |
+//! | `send ATTRIBUTE QUEUE TIMES FILE`: sends one message with the file's text, repeated `TIMES` times | |
+//! | `batch ATTRIBUTE QUEUE FILE…`: sends one message per file, in one request | |
+//! | `receive QUEUE FOLDER`: receives up to ten messages, and writes their bodies to files `0`, `1`, … | the receipt handles |
+//! | `delete QUEUE HANDLE`: deletes a message and its payload | |
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,7 +21,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::servers::Server;
 
-/// The message attribute that a peer marks pointers with.
+/// The message attribute by which a peer marks pointers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// `ExtendedPayloadSize`.
@@ -31,27 +30,44 @@ pub enum Attribute {
     Legacy,
 }
 
-/// A running peer; it ends when it is dropped.
+/// A running peer. Dropping it ends its process.
+///
+/// ```no_run
+/// use sqs_tests::embedded::EmbeddedServer;
+/// use sqs_tests::peers::{Attribute, Peer};
+/// use sqs_tests::servers::Servers;
+///
+/// # #[tokio::main]
+/// # async fn main() -> anyhow::Result<()> {
+/// let (servers, queues) = (Servers::new(), EmbeddedServer::builder().verify_signatures(false).start().await?);
+/// let minio = servers.minio().map_err(Clone::clone)?;
+/// minio.create_bucket("payloads")?;
+/// let python = servers.python_extended_client().map_err(Clone::clone)?;
+/// let mut peer = Peer::start(Peer::python(python), &queues.endpoint(), minio, "payloads")?;
+/// peer.send(Attribute::Current, &queues.queue_url("orders"), "text", 1).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Peer {
     process: Child,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    /// Where bodies pass to and fro.
+    commands: ChildStdin,
+    responses: Lines<BufReader<ChildStdout>>,
+    /// The folder for message bodies in both directions.
     folder: TempDir,
 }
 
 /// A message that a peer received.
 #[derive(Debug)]
 pub struct Received {
-    /// Its body, the payload of an offloaded message.
+    /// The file with the body, which is the payload of an offloaded message.
     pub body: PathBuf,
-    /// Its receipt handle, with the pointer in it if the message was offloaded.
+    /// The receipt handle, which contains the pointer of an offloaded message.
     pub handle: String,
 }
 
 impl Peer {
-    /// The program of the Java library in this folder of jars; `options` are the JVM's, such as `-Xmx1g`.
+    /// Returns the program for the Java library in a folder of jars. `options` are the JVM's, such as `-Xmx1g`.
     pub fn java(jars: &Path, options: &[&str]) -> Command {
         let mut java = Command::new("java");
         java.args(options)
@@ -61,19 +77,19 @@ impl Peer {
         java
     }
 
-    /// The program of the Python library that this interpreter has.
+    /// Returns the program for the Python library of an interpreter.
     pub fn python(interpreter: &Path) -> Command {
         let mut python = Command::new(interpreter);
         python.arg(program("peer.py"));
         python
     }
 
-    /// Starts the program with queues at this endpoint and payloads in this bucket of `store`, whose keys it signs both
-    /// with.
+    /// Starts a program with queues at an endpoint and payloads in a bucket of `store`. It signs all requests with the keys of
+    /// `store`.
     ///
     /// # Errors
     ///
-    /// It cannot be run.
+    /// Returns an error if the program cannot be started.
     pub fn start(mut program: Command, queues: &str, store: &Server, bucket: &str) -> Result<Self> {
         let mut process = program
             .args([queues, store.endpoint(), bucket])
@@ -85,39 +101,39 @@ impl Peer {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .context("the peer cannot be run")?;
-        let orders = process.stdin.take().context("its standard input")?;
-        let answers = process.stdout.take().context("its standard output")?;
+            .with_context(|| format!("cannot start the peer {:?}", program.as_std()))?;
+        let commands = process.stdin.take().context("the peer has no standard input")?;
+        let responses = process.stdout.take().context("the peer has no standard output")?;
         Ok(Self {
             process,
-            orders,
-            answers: BufReader::new(answers).lines(),
+            commands,
+            responses: BufReader::new(responses).lines(),
             folder: TempDir::new()?,
         })
     }
 
-    /// The id of its process, while it runs.
+    /// Returns the process id, or `None` if the peer has ended.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Sends a message with this text, so many times over; says how long the library took.
+    /// Sends a message with `text`, repeated `times` times. Returns the time that the library took.
     ///
     /// # Errors
     ///
-    /// What the library says.
+    /// Returns the library's error.
     pub async fn send(&mut self, attribute: Attribute, queue: &str, text: &str, times: usize) -> Result<Duration> {
         let file = self.file("sent", text)?;
-        self.order(&["send", attribute.word(), queue, &times.to_string(), &file])
+        self.command(&["send", attribute.word(), queue, &times.to_string(), &file])
             .await?
             .time()
     }
 
-    /// Sends a message with each of these texts in one request.
+    /// Sends a message for each text in one request. Returns the time that the library took.
     ///
     /// # Errors
     ///
-    /// What the library says, also of one of the messages alone.
+    /// Returns the library's error, also if only one of the messages failed.
     pub async fn send_batch(&mut self, attribute: Attribute, queue: &str, texts: &[String]) -> Result<Duration> {
         let files = texts.iter().enumerate();
         let files: Vec<String> = files
@@ -125,19 +141,19 @@ impl Peer {
             .collect::<Result<_>>()?;
         let mut words = vec!["batch", attribute.word(), queue];
         words.extend(files.iter().map(String::as_str));
-        self.order(&words).await?.time()
+        self.command(&words).await?.time()
     }
 
-    /// Receives up to ten messages; says how long the library took, their payloads included.
+    /// Receives up to ten messages with their payloads. Returns them with the time that the library took.
     ///
     /// # Errors
     ///
-    /// What the library says.
+    /// Returns the library's error.
     pub async fn receive(&mut self, queue: &str) -> Result<(Duration, Vec<Received>)> {
         let folder = self.folder.path().to_owned();
-        let answer = self.order(&["receive", queue, text(&folder)?]).await?;
-        let time = answer.time()?;
-        let handles = answer.words.into_iter().skip(1).enumerate();
+        let response = self.command(&["receive", queue, text(&folder)?]).await?;
+        let time = response.time()?;
+        let handles = response.words.into_iter().skip(1).enumerate();
         let received = handles.map(|(number, handle)| Received {
             body: folder.join(number.to_string()),
             handle,
@@ -145,13 +161,14 @@ impl Peer {
         Ok((time, received.collect()))
     }
 
-    /// Deletes a message by the handle that the peer received it with, and its payload.
+    /// Deletes a message and its payload by the receipt handle that the peer received. Returns the time that the library
+    /// took.
     ///
     /// # Errors
     ///
-    /// What the library says.
+    /// Returns the library's error.
     pub async fn delete(&mut self, queue: &str, handle: &str) -> Result<Duration> {
-        self.order(&["delete", queue, handle]).await?.time()
+        self.command(&["delete", queue, handle]).await?.time()
     }
 
     fn file(&self, name: &str, body: &str) -> Result<String> {
@@ -160,15 +177,15 @@ impl Peer {
         Ok(text(&path)?.to_owned())
     }
 
-    async fn order(&mut self, words: &[&str]) -> Result<Answer> {
+    async fn command(&mut self, words: &[&str]) -> Result<Response> {
         let line = words.join("\t") + "\n";
-        self.orders.write_all(line.as_bytes()).await?;
-        let answer = self.answers.next_line().await?.context("the peer has ended")?;
-        let mut words = answer.split('\t').map(str::to_owned);
+        self.commands.write_all(line.as_bytes()).await?;
+        let response = self.responses.next_line().await?.context("the peer has ended")?;
+        let mut words = response.split('\t').map(str::to_owned);
         match words.next().as_deref() {
-            Some("ok") => Ok(Answer { words: words.collect() }),
+            Some("ok") => Ok(Response { words: words.collect() }),
             Some("failed") => bail!("the peer failed: {}", words.collect::<Vec<_>>().join(" ")),
-            _ => bail!("the peer says {answer:?}"),
+            _ => bail!("the peer sent an unknown response: {response:?}"),
         }
     }
 }
@@ -182,15 +199,18 @@ impl Attribute {
     }
 }
 
-struct Answer {
+struct Response {
     words: Vec<String>,
 }
 
-impl Answer {
+impl Response {
     fn time(&self) -> Result<Duration> {
-        let seconds = self.words.first().context("how long it took")?;
+        let seconds = self.words.first().context("the peer's response has no time")?;
         let seconds: f64 = seconds.parse()?;
-        ensure!(seconds.is_finite() && seconds >= 0.0, "it took {seconds} seconds");
+        ensure!(
+            seconds.is_finite() && seconds >= 0.0,
+            "the peer reported a time of {seconds} seconds"
+        );
         Ok(Duration::from_secs_f64(seconds))
     }
 }
@@ -200,5 +220,6 @@ fn program(name: &str) -> PathBuf {
 }
 
 fn text(path: &Path) -> Result<&str> {
-    path.to_str().context("a path that is text")
+    path.to_str()
+        .with_context(|| format!("the path {} is not UTF-8", path.display()))
 }

@@ -1,23 +1,23 @@
-//! Real SQS- and S3-compatible servers, handed to tests by [`Servers`].
+//! Real SQS- and S3-compatible servers for tests, provided by [`Servers`].
 //!
-//! Each server is had in this order:
+//! [`Servers`] looks for each server in this order:
 //!
-//! 1. the address that the environment names (below): used as it is, and never stopped;
-//! 2. the program on `PATH` (`minio`; `moto_server` with its Python);
-//! 3. what an earlier run installed in `target/servers`, or installing it there now.
+//! 1. the address in the environment variable below, which is used as it is and never stopped,
+//! 2. the program on `PATH` (`minio`, or `moto_server` with its Python),
+//! 3. an installation in `target/servers`, which is made if it is missing.
 //!
-//! Else the answer is [`Unavailable`], which says what was tried; [`Unavailable::skip`] is what a test does with it.
-//! A server that is started here listens on a free loopback port and keeps its data in a temporary folder; both end
-//! with the [`Servers`] that started it, or with the process where that is killed.
+//! Otherwise the server is [`Unavailable`], and the test calls [`Unavailable::skip`]. A started server listens on a free
+//! loopback port, and its data is in a temporary folder. Both end with the [`Servers`] that started it, or with the process if
+//! that is killed.
 //!
-//! | | address | keys by default | needs, to be installed |
+//! | | address | default keys | requirements of the installation |
 //! |---|---|---|---|
 //! | [`Servers::minio`] | `SQS_TEST_MINIO` | `minioadmin`, `minioadmin` | Go 1.24, or Python |
 //! | [`Servers::elasticmq`] | `SQS_TEST_ELASTICMQ` | `test`, `test` | Java and Maven |
 //! | [`Servers::moto`] | `SQS_TEST_MOTO` | `test`, `test` | Python with `venv` |
 //!
-//! An address is an `http://host:port`; the same variable with `_ACCESS_KEY`, `_SECRET_KEY` or `_REGION` after it
-//! replaces what is taken by default (the region is `us-east-1`).
+//! An address is an `http://host:port`. The variable's name followed by `_ACCESS_KEY`, `_SECRET_KEY` or `_REGION` overrides a
+//! default. The default region is `us-east-1`.
 
 mod elasticmq;
 mod http;
@@ -36,10 +36,19 @@ use std::sync::OnceLock;
 
 pub use server::Server;
 
-/// The servers of a test run: each is started when first asked for, shared by all tests, and stopped when this is
-/// dropped.
+/// The servers of a test run. Each is started at its first use, shared by all tests, and stopped when this is dropped.
 ///
-/// The methods block while a server is being installed or started; other threads that ask for it wait.
+/// The methods block while a server is installed or started. Other threads that need it wait.
+///
+/// ```no_run
+/// use sqs_tests::servers::Servers;
+///
+/// let servers = Servers::new();
+/// match servers.minio() {
+///     Ok(minio) => println!("{}", minio.endpoint()),
+///     Err(unavailable) => eprintln!("skipped: {unavailable}"),
+/// }
+/// ```
 #[derive(Debug, Default)]
 pub struct Servers {
     minio: Once<Server>,
@@ -55,22 +64,34 @@ pub struct Servers {
 type Once<T> = OnceLock<Result<T, Unavailable>>;
 
 impl Servers {
-    /// Servers of which none runs yet.
+    /// Creates the set of servers without starting any.
     pub fn new() -> Servers {
         Servers::default()
     }
 
-    /// MinIO: S3 that checks signatures.
+    /// Returns MinIO, an S3 server that checks signatures.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn minio(&self) -> Result<&Server, &Unavailable> {
         shared(&self.minio, "MinIO", minio::start)
     }
 
-    /// ElasticMQ: SQS that takes any signature.
+    /// Returns ElasticMQ, an SQS server that accepts any signature.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn elasticmq(&self) -> Result<&Server, &Unavailable> {
         shared(&self.elasticmq, "ElasticMQ", elasticmq::start)
     }
 
-    /// An ElasticMQ of old that speaks the Query protocol only. Always started here.
+    /// Returns an old ElasticMQ that has only the Query protocol. It is always started here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn elasticmq_query_only(&self) -> Result<&Server, &Unavailable> {
         shared(
             &self.elasticmq_query_only,
@@ -79,8 +100,12 @@ impl Servers {
         )
     }
 
-    /// An older ElasticMQ, which limits a batch to 262,144 bytes and knows only the old names of JSON members. Always
-    /// started here.
+    /// Returns an older ElasticMQ, which limits a batch to 262,144 bytes and has only the old names of JSON members. It is
+    /// always started here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn elasticmq_small_batches(&self) -> Result<&Server, &Unavailable> {
         shared(
             &self.elasticmq_small_batches,
@@ -89,20 +114,32 @@ impl Servers {
         )
     }
 
-    /// moto: SQS and S3 that take any signature.
+    /// Returns moto, an SQS and S3 server that accepts any signature.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn moto(&self) -> Result<&Server, &Unavailable> {
         shared(&self.moto, "moto", moto::start)
     }
 
-    /// moto that checks signatures, on SQS and on S3: [`Server::access_key`] and [`Server::secret_key`] are those of
-    /// a user who may do everything, and every other key is refused.
+    /// Returns a moto that checks the signatures of SQS and S3 requests. It accepts only [`Server::access_key`] and
+    /// [`Server::secret_key`], whose user has all permissions.
     ///
-    /// Always started here: asking an address in the environment to check signatures would shut others out of it.
+    /// It is always started here, because signature checks on a shared server would lock out its other users.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn moto_with_auth(&self) -> Result<&Server, &Unavailable> {
         shared(&self.moto_with_auth, "moto with authentication", moto::start_with_auth)
     }
 
-    /// A Python interpreter that can `import boto3, sqs_extended_client`: AWS's own extended client.
+    /// Returns a Python interpreter with AWS's own extended client: it can `import boto3, sqs_extended_client`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the client cannot be installed.
     pub fn python_extended_client(&self) -> Result<&Path, &Unavailable> {
         let python = self.python.get_or_init(|| {
             python::extended_client().map_err(|why| Unavailable::new("AWS's Python extended client", &why))
@@ -110,7 +147,11 @@ impl Servers {
         python.as_deref()
     }
 
-    /// A folder of jars, to be the class path of a `java` that compiles: AWS's own extended client.
+    /// Returns the folder with the jars of AWS's own extended client, for the class path of `java`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the client cannot be installed.
     pub fn java_extended_client(&self) -> Result<&Path, &Unavailable> {
         let java = self.java.get_or_init(|| {
             java::extended_client().map_err(|why| Unavailable::new("AWS's Java extended client", &why))
@@ -119,7 +160,7 @@ impl Servers {
     }
 }
 
-/// What `once` holds, started and announced by the first who asks.
+/// Returns a shared server. The first call starts and announces it.
 fn shared<'a>(
     once: &'a Once<Server>,
     name: &'static str,
@@ -133,7 +174,7 @@ fn shared<'a>(
     .as_ref()
 }
 
-/// Why a server cannot be had: its `Display` says what was tried.
+/// The reason why a server is unavailable. Its `Display` says what was tried.
 #[derive(Clone, Debug)]
 pub struct Unavailable {
     server: &'static str,
@@ -148,12 +189,12 @@ impl Unavailable {
         }
     }
 
-    /// What a test that needs the server returns: success, with the reason on stderr; or, where `CI=true` promises
-    /// that every test runs, failure.
+    /// Skips a test that needs the server: prints the reason and returns `Ok`. With `CI=true` in the environment every test
+    /// must run, so this returns an error.
     ///
     /// # Errors
     ///
-    /// `self`, where the environment has `CI=true`.
+    /// Returns `self` if the environment has `CI=true`.
     pub fn skip(&self) -> Result<(), Unavailable> {
         if std::env::var_os("CI").is_some_and(|value| value == "true") {
             return Err(self.clone());

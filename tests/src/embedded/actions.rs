@@ -1,4 +1,4 @@
-//! What each action does, the same for both protocols.
+//! The actions, independent of the protocol.
 
 pub(crate) mod acknowledge;
 pub(crate) mod attributes;
@@ -13,7 +13,7 @@ pub(crate) mod tags;
 
 use serde_json::{Value, json};
 
-/// The answer of an action that has nothing to say.
+/// Returns the output of an action without output members.
 pub(crate) fn nothing() -> Value {
     json!({})
 }

@@ -1,4 +1,4 @@
-//! Who may call: access keys that come, go and expire, and the check of a request's signature against them.
+//! Authentication: access keys that a test adds, revokes and expires, and the check of a request's signature.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::sigv4::{Scope, Signed, signature};
 
 const WINDOW_SECONDS: i64 = 15 * 60;
 
-/// An access key that the server knows.
+/// An access key that the server accepts.
 #[derive(Clone)]
 pub struct AccessKey {
     id: String,
@@ -20,7 +20,7 @@ pub struct AccessKey {
 }
 
 impl AccessKey {
-    /// A long-term key.
+    /// Creates a long-term key.
     pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -29,7 +29,7 @@ impl AccessKey {
         }
     }
 
-    /// Makes it a temporary key: requests must carry this token.
+    /// Makes the key a temporary one, whose requests must have this token.
     #[must_use]
     pub fn session_token(mut self, token: impl Into<String>) -> Self {
         self.session_token = Some(token.into());
@@ -45,7 +45,7 @@ impl std::fmt::Debug for AccessKey {
     }
 }
 
-/// The keys that the server accepts, changeable while it runs.
+/// The keys that the server accepts. They can change while it runs.
 #[derive(Debug, Default)]
 pub struct AccessKeys(Mutex<HashMap<String, (AccessKey, Standing)>>);
 
@@ -56,17 +56,17 @@ enum Standing {
 }
 
 impl AccessKeys {
-    /// Accepts a key from now on; one with the same id is replaced.
+    /// Adds a key, or replaces the key with the same id.
     pub fn add(&self, key: AccessKey) {
         self.lock().insert(key.id.clone(), (key, Standing::Valid));
     }
 
-    /// Forgets a key: its requests are answered `InvalidClientTokenId`.
+    /// Revokes a key. Its requests then fail with `InvalidClientTokenId`.
     pub fn revoke(&self, id: &str) {
         self.lock().remove(id);
     }
 
-    /// Ends a key's time: its requests are answered `ExpiredToken`.
+    /// Expires a key. Its requests then fail with `ExpiredToken`.
     pub fn expire(&self, id: &str) {
         if let Some((_, standing)) = self.lock().get_mut(id) {
             *standing = Standing::Expired;
@@ -77,7 +77,7 @@ impl AccessKeys {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Checks the signature of a request that arrived now.
+    /// Checks the signature of a request that arrives at `now_seconds`.
     pub(crate) fn verify(&self, request: &Signed<'_>, region: &str, now_seconds: i64) -> Result<()> {
         let Some(header) = text(request.headers, "authorization") else {
             return Err(Error::new(&error::UNSIGNED, "Request is missing Authentication Token"));
@@ -215,8 +215,8 @@ mod tests {
     const DATE: &str = "20150830T123600Z";
     const NOW: i64 = 1_440_938_160;
 
-    /// Signs a request with one secret, and says how keys answer it.
-    fn answer(keys: &AccessKeys, secret: &str, token: Option<&str>, now: i64) -> Result<()> {
+    /// Signs a request with a secret, and verifies it with the keys.
+    fn verify(keys: &AccessKeys, secret: &str, token: Option<&str>, now: i64) -> Result<()> {
         let mut headers = HeaderMap::new();
         headers.insert("host", "localhost".parse().expect("a value"));
         headers.insert("x-amz-date", DATE.parse().expect("a value"));
@@ -253,28 +253,28 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_and_go() {
+    fn keys_can_be_added_expired_and_revoked() {
         let code = |result: Result<()>| result.map_err(|e| e.code.query);
         let keys = AccessKeys::default();
-        assert_eq!(code(answer(&keys, "s", None, NOW)), Err("InvalidClientTokenId"));
+        assert_eq!(code(verify(&keys, "s", None, NOW)), Err("InvalidClientTokenId"));
         keys.add(AccessKey::new("k", "s"));
-        assert_eq!(code(answer(&keys, "s", None, NOW)), Ok(()));
-        assert_eq!(code(answer(&keys, "wrong", None, NOW)), Err("SignatureDoesNotMatch"));
-        assert_eq!(code(answer(&keys, "s", Some("t"), NOW)), Err("InvalidClientTokenId"));
+        assert_eq!(code(verify(&keys, "s", None, NOW)), Ok(()));
+        assert_eq!(code(verify(&keys, "wrong", None, NOW)), Err("SignatureDoesNotMatch"));
+        assert_eq!(code(verify(&keys, "s", Some("t"), NOW)), Err("InvalidClientTokenId"));
         keys.add(AccessKey::new("k", "s").session_token("t"));
-        assert_eq!(code(answer(&keys, "s", Some("t"), NOW)), Ok(()));
-        assert_eq!(code(answer(&keys, "s", None, NOW)), Err("InvalidClientTokenId"));
+        assert_eq!(code(verify(&keys, "s", Some("t"), NOW)), Ok(()));
+        assert_eq!(code(verify(&keys, "s", None, NOW)), Err("InvalidClientTokenId"));
         keys.expire("k");
-        assert_eq!(code(answer(&keys, "s", Some("t"), NOW)), Err("ExpiredToken"));
+        assert_eq!(code(verify(&keys, "s", Some("t"), NOW)), Err("ExpiredToken"));
         keys.revoke("k");
-        assert_eq!(code(answer(&keys, "s", Some("t"), NOW)), Err("InvalidClientTokenId"));
+        assert_eq!(code(verify(&keys, "s", Some("t"), NOW)), Err("InvalidClientTokenId"));
     }
 
     #[test]
-    fn a_quarter_of_an_hour_is_the_window() {
+    fn signatures_are_accepted_for_fifteen_minutes() {
         let keys = AccessKeys::default();
         keys.add(AccessKey::new("k", "s"));
-        let message = |now| answer(&keys, "s", None, now).map_err(|e| e.message);
+        let message = |now| verify(&keys, "s", None, now).map_err(|e| e.message);
         assert_eq!(message(NOW + 900), Ok(()));
         let late = message(NOW + 901).expect_err("late");
         assert_eq!(
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn unsigned_and_malformed() {
+    fn unsigned_and_malformed_requests_are_refused() {
         let keys = AccessKeys::default();
         let code = |authorization: Option<&str>| {
             let mut headers = HeaderMap::new();

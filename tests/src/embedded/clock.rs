@@ -1,5 +1,5 @@
-//! Time as the server sees it: a monotonic clock that a paused tokio runtime can drive, and a wall clock that
-//! follows it from a base, plus a skew that a test may set.
+//! The server's time: a monotonic clock that a paused tokio runtime can drive, and a wall clock that follows it, plus a
+//! skew that a test may set.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use time::{Date, Month, OffsetDateTime};
 use tokio::time::Instant;
 
-/// One reading of both clocks.
+/// A reading of both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// For every interval: visibility, delay, retention, deduplication.
+    /// The time for intervals: visibility, delay, retention and deduplication.
     pub(crate) at: Instant,
-    /// Milliseconds since 1970, for what the server writes into answers.
+    /// Milliseconds since 1970, for timestamps in responses.
     pub(crate) wall_ms: u64,
 }
 
-/// The server's clock. Intervals never jump; the wall clock can be set wrong on purpose.
+/// The server's clock. Intervals never jump, but a test may skew the wall clock.
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
@@ -25,7 +25,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    // The one place that may ask the machine for the time of day.
+    // The only reading of the system's clock. All other code uses this one.
     #[allow(clippy::disallowed_methods)]
     pub(crate) fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -36,8 +36,8 @@ impl Clock {
         }
     }
 
-    /// Puts the wall clock this many seconds ahead of the machine's (negative: behind it). It shows in the `Date`
-    /// header, in timestamps, and in the window within which signatures are accepted.
+    /// Sets the wall clock's skew in seconds. A negative skew puts it behind the system's clock. The skew affects the `Date`
+    /// header, timestamps, and the time window in which signatures are accepted. Default: 0.
     pub fn set_skew_seconds(&self, seconds: i64) {
         self.skew_ms.store(seconds.saturating_mul(1000), Ordering::Relaxed);
     }
@@ -54,10 +54,10 @@ impl Clock {
     }
 }
 
-/// The `Date` header: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Formats a `Date` header: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) fn http_date(epoch_seconds: i64) -> String {
     let t = utc(epoch_seconds);
-    // The names begin with the abbreviations that the header wants.
+    // The header's abbreviations are the first three letters of the names.
     format!(
         "{:.3}, {:02} {:.3} {:04} {:02}:{:02}:{:02} GMT",
         t.weekday().to_string(),
@@ -70,7 +70,7 @@ pub(crate) fn http_date(epoch_seconds: i64) -> String {
     )
 }
 
-/// The form of `x-amz-date`: `20150830T123600Z`.
+/// Formats an `x-amz-date` header: `20150830T123600Z`.
 pub(crate) fn amz_date(epoch_seconds: i64) -> String {
     let t = utc(epoch_seconds);
     let (month, day) = (u8::from(t.month()), t.day());
@@ -78,7 +78,7 @@ pub(crate) fn amz_date(epoch_seconds: i64) -> String {
     format!("{:04}{month:02}{day:02}T{h:02}{m:02}{s:02}Z", t.year())
 }
 
-/// Reads `20150830T123600Z`.
+/// Parses an `x-amz-date` header: `20150830T123600Z`.
 pub(crate) fn parse_amz_date(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     if date.len() != 8 || time.len() != 6 {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_read_and_write() {
+    fn dates_round_trip() {
         assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(parse_amz_date("20150830T123600Z"), Some(1_440_938_160));
         for seconds in [0, 951_782_400, 1_709_164_800, 1_440_938_160, 4_102_444_799] {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn wall_follows_paused_time_and_skew() {
+    async fn the_wall_clock_follows_paused_time_and_skew() {
         let clock = Clock::new();
         let before = clock.now();
         tokio::time::advance(Duration::from_secs(5)).await;

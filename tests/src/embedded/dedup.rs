@@ -1,21 +1,21 @@
-//! FIFO deduplication: what was sent under an id within five minutes is not sent again.
+//! FIFO deduplication: a message whose id was sent within the last five minutes is not sent again.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long SQS remembers a deduplication id.
+/// The time for which SQS remembers a deduplication id.
 pub(crate) const WINDOW: Duration = Duration::from_secs(300);
 
-/// Values by key, each remembered for [`WINDOW`] after it was put in.
+/// Values by key, each remembered for [`WINDOW`] after its insertion.
 #[derive(Debug)]
 pub(crate) struct Recent<V> {
     values: HashMap<Key, (Instant, V)>,
     ages: VecDeque<(Instant, Key)>,
 }
 
-/// A group (or none, where the whole queue is the scope) and an id.
+/// A group and an id. The group is `None` if the scope is the whole queue.
 pub(crate) type Key = (Option<String>, String);
 
 impl<V> Default for Recent<V> {
@@ -33,7 +33,7 @@ impl<V> Recent<V> {
         self.values.get(key).map(|(_, value)| value)
     }
 
-    /// Remembers a value from now on.
+    /// Remembers a value.
     pub(crate) fn put(&mut self, now: Instant, key: Key, value: V) {
         self.values.insert(key.clone(), (now, value));
         self.ages.push_back((now, key));
@@ -41,7 +41,7 @@ impl<V> Recent<V> {
 
     fn forget(&mut self, now: Instant) {
         while self.ages.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
-            // A key that was put in again since has a younger age further back.
+            // A key that was inserted again has a younger age further back.
             if let Some((at, key)) = self.ages.pop_front()
                 && self.values.get(&key).is_some_and(|(put, _)| *put == at)
             {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn five_minutes() {
+    async fn values_are_forgotten_after_five_minutes() {
         let mut recent = Recent::default();
         let start = Instant::now();
         let key = (None, "id".to_owned());

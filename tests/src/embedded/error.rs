@@ -1,8 +1,8 @@
-//! AWS's errors: one table of codes for both protocols, and the messages that several actions share.
+//! AWS's errors: a table of codes for both protocols, and messages that several actions share.
 
 use hyper::StatusCode;
 
-/// An error code under its two names.
+/// An error code with its name in each protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Code {
     /// The shape's name, for JSON's `__type`.
@@ -10,7 +10,7 @@ pub(crate) struct Code {
     /// The Query protocol's code, also sent in `x-amzn-query-error`.
     pub(crate) query: &'static str,
     pub(crate) status: u16,
-    /// In the service's model; the others come from AWS's common layer, under another namespace.
+    /// `true` for codes of the service's model. Other codes come from AWS's common layer, which has another namespace.
     modeled: bool,
 }
 
@@ -33,7 +33,7 @@ impl Code {
         }
     }
 
-    /// The value of JSON's `__type`.
+    /// Returns the value of JSON's `__type`.
     pub(crate) fn type_name(&self) -> String {
         let namespace = if self.modeled {
             "com.amazonaws.sqs"
@@ -47,7 +47,7 @@ impl Code {
 macro_rules! codes {
     ($kind:ident $all:ident: $($name:ident = ($json:literal, $query:literal, $status:literal);)*) => {
         $(pub(crate) static $name: Code = Code::$kind($json, $query, $status);)*
-        /// All of them, for tests.
+        /// All codes, for tests.
         #[cfg(test)]
         #[allow(dead_code)]
         pub(crate) static $all: &[&Code] = &[$(&$name),*];
@@ -93,7 +93,7 @@ codes! { common COMMON:
     THROTTLING = ("ThrottlingException", "Throttling", 400);
 }
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Error {
     pub(crate) code: &'static Code,
@@ -112,7 +112,7 @@ impl Error {
         StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Whose fault it is: the request's, unless the status says otherwise.
+    /// Returns `true` if the sender is at fault, which the status says.
     pub(crate) fn is_sender(&self) -> bool {
         self.code.status < 500
     }
@@ -121,7 +121,7 @@ impl Error {
         Self::new(&INVALID_PARAMETER, message)
     }
 
-    /// AWS's sentence for a parameter with a bad value.
+    /// Creates AWS's error for a parameter with a bad value.
     pub(crate) fn invalid_value(value: impl std::fmt::Display, parameter: &str, reason: &str) -> Self {
         Self::invalid(format!(
             "Value {value} for parameter {parameter} is invalid. Reason: {reason}"

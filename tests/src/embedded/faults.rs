@@ -1,4 +1,4 @@
-//! Faults on demand: a list of rules, changed while the server runs, that decide what goes wrong with a request.
+//! Fault injection: rules, changeable while the server runs, that decide which faults a request meets.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,53 +6,53 @@ use std::time::Duration;
 use super::rng::Rng;
 use super::schema::Action;
 
-/// What goes wrong.
+/// A kind of fault.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FaultKind {
-    /// Answered with `RequestThrottled`, status 403, without effect.
+    /// Responds with `RequestThrottled`, status 403. The request has no effect.
     Throttle,
-    /// Answered with `ThrottlingException`, status 400, without effect.
+    /// Responds with `ThrottlingException`, status 400. The request has no effect.
     ThrottlingException,
-    /// Answered with this, without effect.
+    /// Sends this response. The request has no effect.
     Reply(Reply),
-    /// The request waits this long; others do not.
+    /// Delays the request, but no other.
     Delay(Duration),
-    /// The connection is closed before the request has any effect.
+    /// Closes the connection before the request has any effect.
     DropBefore,
-    /// The request has its effect, and the connection is closed without an answer.
+    /// Performs the request, and closes the connection without a response.
     DropAfter,
-    /// The request has its effect, and the connection is reset without an answer.
+    /// Performs the request, and resets the connection without a response.
     Reset,
-    /// The request has its effect, and the connection is closed in the middle of the answer's body.
+    /// Performs the request, and closes the connection in the middle of the response's body.
     HalfAnswer,
-    /// The request has its effect, and its answer comes a byte at a time, headers and all, with this long between two.
+    /// Performs the request, and sends the response byte by byte, headers included, with this pause between two bytes.
     Trickle(Duration),
-    /// What a standard queue sends or delivers is there a second time. FIFO queues never duplicate.
+    /// Duplicates the messages that a standard queue accepts or delivers. FIFO queues never duplicate.
     Duplicate,
-    /// A standard queue delivers any of its messages, not the oldest.
+    /// Delivers random messages of a standard queue instead of the oldest.
     Reorder,
-    /// Every MD5 in the answer is wrong.
+    /// Falsifies every MD5 in the response.
     WrongMd5,
-    /// The MD5s of this entry are wrong in a batch's response.
+    /// Falsifies the MD5s of this entry in a batch's response.
     WrongEntryMd5(String),
-    /// This entry of a batch's response has an object in the place of each text but its id.
+    /// Replaces each string of this entry in a batch's response by an object, except its id.
     SpoilEntry(String),
-    /// A message of this body is delivered with a number in its place.
+    /// Delivers messages with this body with a number instead of the body.
     SpoilBody(String),
-    /// A received message has the MD5 of all its attributes, whichever were requested, as fauxqs does it.
+    /// Delivers messages with the MD5 of all attributes, whichever were requested, as fauxqs does.
     DigestAllAttributes,
-    /// So many entries of a batch, picked at random, fail with a server-side `InternalError` and have no effect.
+    /// Fails this number of random entries of a batch with a server-side `InternalError`. They have no effect.
     FailEntries(usize),
 }
 
 impl FaultKind {
-    /// An answer with this status and an empty body.
+    /// Returns the fault that sends an empty response with this status.
     pub fn status(status: u16) -> Self {
         Self::Reply(Reply::new(status))
     }
 }
 
-/// An answer that stands for a load balancer's, or for any other that SQS itself would not give.
+/// A response that SQS itself would not send, such as a load balancer's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub(crate) status: u16,
@@ -61,7 +61,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An empty answer with this status.
+    /// Creates an empty response with this status.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -85,7 +85,15 @@ impl Reply {
     }
 }
 
-/// A rule: what goes wrong, with which requests, how often.
+/// A rule: a kind of fault, the requests that meet it, and their number.
+///
+/// ```
+/// use sqs_tests::embedded::{Action, Fault, FaultKind};
+///
+/// // The second and third SendMessage are throttled.
+/// let fault = Fault::on(Action::SendMessage, FaultKind::Throttle).after(1).times(2);
+/// # let _ = fault;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fault {
     kind: FaultKind,
@@ -97,7 +105,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Goes wrong with every request.
+    /// Creates a rule for all requests.
     pub fn any(kind: FaultKind) -> Self {
         Self {
             kind,
@@ -109,7 +117,7 @@ impl Fault {
         }
     }
 
-    /// Goes wrong with every request for this action.
+    /// Creates a rule for all requests for this action.
     pub fn on(action: Action, kind: FaultKind) -> Self {
         Self {
             action: Some(action),
@@ -117,21 +125,21 @@ impl Fault {
         }
     }
 
-    /// Lets so many requests pass first.
+    /// Lets this number of requests pass first. Default: 0.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;
         self
     }
 
-    /// Stops after it went wrong so many times.
+    /// Limits the number of faults. Default: unlimited.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.left = Some(times);
         self
     }
 
-    /// Goes wrong with this probability only, by the server's seed.
+    /// Sets the probability of the fault, drawn from the server's seed. Default: 1. Range: 0–1.
     #[must_use]
     pub fn probability(mut self, probability: f64) -> Self {
         self.probability = probability;
@@ -155,14 +163,14 @@ impl Fault {
     }
 }
 
-/// Names a rule.
+/// The id of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultId(usize);
 
-/// The server's rules. Every rule that fires for a request takes part in what happens to it.
+/// The server's fault rules. All rules that fire for a request apply to it.
 #[derive(Debug)]
 pub struct Faults {
-    /// Removed rules leave a gap, so that ids stay what they are.
+    /// Removed rules leave a gap, so that ids stay valid.
     rules: Mutex<Vec<Option<Fault>>>,
     rng: Rng,
 }
@@ -182,7 +190,7 @@ impl Faults {
         FaultId(rules.len() - 1)
     }
 
-    /// How often a rule has fired (0 once it is removed).
+    /// Returns the number of times that a rule has fired, or 0 for a removed rule.
     pub fn fired(&self, id: FaultId) -> u64 {
         self.rules().get(id.0).and_then(Option::as_ref).map_or(0, |f| f.fired)
     }
@@ -203,7 +211,7 @@ impl Faults {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What shall happen to the next request for this action.
+    /// Returns the faults of the next request for this action.
     pub(crate) fn plan(&self, action: Action) -> Plan {
         let mut plan = Plan::default();
         for fault in self.rules().iter_mut().flatten() {
@@ -215,7 +223,7 @@ impl Faults {
     }
 }
 
-/// Faults that change what the request does.
+/// Faults that change the request's effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
     pub(crate) duplicate: bool,
@@ -225,7 +233,7 @@ pub(crate) struct Effects {
     pub(crate) digest_all: bool,
 }
 
-/// What happens instead of the request.
+/// A fault that replaces the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Instead {
     Drop,
@@ -234,7 +242,7 @@ pub(crate) enum Instead {
     Reply(Reply),
 }
 
-/// All that goes wrong with one request.
+/// The faults of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) delay: Duration,
@@ -281,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_choose_by_action_order_and_count() {
+    fn rules_select_requests_by_action_order_and_count() {
         let faults = Faults::new(1);
         let id = faults.add(Fault::on(Action::SendMessage, FaultKind::Throttle).after(1).times(2));
         let throttled = |action| faults.plan(action).instead == Some(Instead::Throttle);
@@ -292,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_combine_and_go() {
+    fn rules_combine_and_can_be_removed() {
         let faults = Faults::new(1);
         faults.add(Fault::any(FaultKind::Delay(Duration::from_secs(1))));
         let id = faults.add(Fault::any(FaultKind::DropBefore));
@@ -305,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn probability_holds_roughly() {
+    fn a_rule_fires_with_its_probability() {
         let faults = Faults::new(1);
         let id = faults.add(Fault::any(FaultKind::WrongMd5).probability(0.05));
         (0..10_000).for_each(|_| drop(faults.plan(Action::SendMessage)));

@@ -6,34 +6,34 @@ use std::collections::{BTreeSet, HashMap};
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     groups: HashMap<String, Group>,
-    /// Groups that a receive may begin with, by the key of their first message.
+    /// Groups that a receive may start with, by the key of their first message.
     open: BTreeSet<(u64, String)>,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    /// Not in flight, in order.
+    /// Messages that are not in flight, in order.
     waiting: BTreeSet<u64>,
-    /// Those of the waiting whose delay has not run out.
+    /// Waiting messages whose delay has not expired.
     delayed: BTreeSet<u64>,
     in_flight: BTreeSet<u64>,
 }
 
-/// The group that a receive takes messages of.
+/// The group from which a receive currently takes messages.
 #[derive(Debug)]
 pub(crate) struct Begun {
     group: String,
-    /// The message that the receive took last.
+    /// The last message that the receive took.
     last: u64,
 }
 
 impl Group {
-    /// The message that a receive may begin with.
+    /// Returns the message that a receive may start with.
     fn head(&self) -> Option<u64> {
         self.due_from(0)
     }
 
-    /// The first message from this key on, if it is due and none before it, from the key on, is in flight.
+    /// Returns the first message from `key` on, unless it is delayed or a message between `key` and it is in flight.
     fn due_from(&self, key: u64) -> Option<u64> {
         let first = *self.waiting.range(key..).next()?;
         let blocked = self.delayed.contains(&first) || self.in_flight.range(key..first).next().is_some();
@@ -72,8 +72,8 @@ impl Groups {
         });
     }
 
-    /// Takes the next message: of the group that this receive has begun with, while it has more that are due;
-    /// then of the open group whose first message is the oldest.
+    /// Takes the next message. It comes from the receive's current group while that has available messages, and then from
+    /// the open group with the oldest first message.
     pub(crate) fn take(&mut self, begun: &mut Option<Begun>) -> Option<u64> {
         let (group, key) = match begun.take().and_then(|begun| self.next_of(begun)) {
             Some(next) => next,
@@ -87,13 +87,13 @@ impl Groups {
         Some(key)
     }
 
-    /// The message after those that the receive took itself, which do not stand in its way.
+    /// Returns the message after those that this receive took, which do not block their group for it.
     fn next_of(&self, begun: Begun) -> Option<(String, u64)> {
         let key = self.groups.get(&begun.group)?.due_from(begun.last + 1)?;
         Some((begun.group, key))
     }
 
-    /// Changes a group and keeps the set of open groups true.
+    /// Changes a group, and updates the open groups.
     fn update(&mut self, name: &str, change: impl FnOnce(&mut Group)) {
         let group = self.groups.entry(name.to_owned()).or_default();
         if let Some(head) = group.head() {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_of_one_group_as_possible_then_the_next() {
+    fn a_receive_exhausts_one_group_before_the_next() {
         let mut groups = queue(&[(1, "a"), (2, "b"), (3, "a"), (4, "b")]);
         assert_eq!(take(&mut groups, 3), [1, 3, 2]);
         // Both groups are locked now, b's last message with it.
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delayed_head_holds_its_group_only() {
+    fn a_delayed_head_blocks_only_its_group() {
         let mut groups = queue(&[(2, "b")]);
         groups.enter(0, "a", true);
         groups.enter(1, "a", false);

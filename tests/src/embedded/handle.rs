@@ -1,16 +1,16 @@
-//! Receipt handles: opaque to clients; they name the queue, the message, and which of its receives this one was.
+//! Receipt handles. They are opaque to clients, and name the queue, the message and the delivery.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// What a receipt handle says.
+/// A decoded receipt handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Handle {
-    /// Tells the queue from others, and from one of the same name that was deleted.
+    /// The queue's id, which differs from that of a deleted queue with the same name.
     pub(crate) queue: u64,
     /// The message's key in its queue.
     pub(crate) key: u64,
-    /// Counts the queue's deliveries, so every receive has a handle of its own.
+    /// The number of the queue's delivery, so that each receive has its own handle.
     pub(crate) delivery: u64,
 }
 
@@ -20,7 +20,7 @@ impl Handle {
         BASE64_STANDARD.encode(words.concat())
     }
 
-    /// Reads a handle; none if it never was one.
+    /// Decodes a handle. Returns `None` for other text.
     pub(crate) fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = BASE64_STANDARD.decode(text).ok()?.try_into().ok()?;
         let (words, _) = bytes.as_chunks::<8>();
@@ -40,15 +40,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn round_trip_and_rubbish() {
+    fn handles_round_trip_and_other_text_is_refused() {
         let handle = Handle {
             queue: u64::MAX,
             key: 1,
             delivery: 2,
         };
         assert_eq!(Handle::decode(&handle.encode()), Some(handle));
-        for rubbish in ["", "x", "garbage-handle", "AAAA"] {
-            assert_eq!(Handle::decode(rubbish), None);
+        for other in ["", "x", "garbage-handle", "AAAA"] {
+            assert_eq!(Handle::decode(other), None);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP: connections, and the life of a request from its bytes to its answer.
+//! HTTP: connections, and a request's path from its bytes to its response.
 
 use std::io;
 use std::sync::Arc;
@@ -16,48 +16,48 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::auth::AccessKeys;
-use super::body::Answer;
 use super::clock::http_date;
 use super::error::{self, Error, Result};
 use super::faults::{Faults, Instead, Plan, Reply};
 use super::input::Input;
 use super::journal::{Journal, Recorded};
 use super::query::Form;
+use super::response_body::ResponseBody;
 use super::schema::Action;
 use super::service::Service;
 use super::sigv4::Signed;
 use super::wire::{Line, Wire};
 use super::{json as json_codec, xml};
 
-/// A batch of 1 MiB, all of it escaped.
+/// The size of a batch of 1 MiB in which every character is escaped.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 const TARGET: &str = "x-amz-target";
 const JSON: &str = "application/x-amz-json-1.0";
 
-/// How a request is written, and its answer with it.
+/// A wire protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// AWS JSON 1.0.
     Json,
-    /// AWS Query, answered in XML.
+    /// AWS Query, with responses in XML.
     Query,
 }
 
-/// Everything that the connections share.
+/// State that the connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) service: Arc<Service>,
     pub(crate) keys: AccessKeys,
     pub(crate) verify: bool,
-    /// The one protocol spoken, if not both.
+    /// The only accepted protocol, or `None` for both.
     pub(crate) only: Option<Protocol>,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
-    /// Whether the journal has what requests ask for.
+    /// Whether the journal records the input of requests.
     pub(crate) keep_inputs: bool,
 }
 
-/// Accepts connections until its task is aborted, and theirs with it.
+/// Accepts connections until its task is aborted, which also aborts the connections' tasks.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -76,16 +76,16 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let wire = Wire::new(stream, line.clone());
     let service = service_fn(move |request| {
         let (shared, line) = (shared.clone(), line.clone());
-        async move { shared.answer(request, &line).await }
+        async move { shared.handle(request, &line).await }
     });
     let mut http = http1::Builder::new();
-    // Idle connections stay open: a close is a fault, and faults happen on demand only.
+    // Idle connections stay open, because closing one would be a fault that no test requested.
     http.header_read_timeout(None).max_buf_size(1024 * 1024);
-    // It ends with an error when the client goes away, and when a fault breaks it.
+    // Returns an error if the client disconnects or a fault breaks the connection.
     let _ = http.serve_connection(TokioIo::new(wire), service).await;
 }
 
-/// A request that was read and understood, as far as it can be.
+/// A request, parsed as far as possible.
 struct Call {
     head: Parts,
     body: Bytes,
@@ -95,8 +95,8 @@ struct Call {
 }
 
 impl Shared {
-    /// The life of a request. An `Err` closes the connection without an answer.
-    async fn answer(&self, request: Request<Incoming>, line: &Line) -> io::Result<Response<Answer>> {
+    /// Handles a request. An `Err` closes the connection without a response.
+    async fn handle(&self, request: Request<Incoming>, line: &Line) -> io::Result<Response<ResponseBody>> {
         let request_id = self.service.rng.uuid().to_string();
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, MAX_BODY).collect().await {
@@ -138,7 +138,7 @@ impl Shared {
         } else {
             Protocol::Query
         };
-        // A server of one protocol takes everything for that.
+        // A server with one protocol parses every request by it.
         self.only.unwrap_or(by_header)
     }
 
@@ -174,7 +174,7 @@ impl Shared {
         });
     }
 
-    /// Lets a request in if its signature is right and it makes sense.
+    /// Returns the request's action and input if its signature is valid and it could be parsed.
     fn admit(&self, call: Call) -> Result<(Action, Input)> {
         if self.verify {
             let signed = Signed {
@@ -193,7 +193,7 @@ impl Shared {
         i64::try_from(self.service.now().wall_ms / 1000).unwrap_or(i64::MAX)
     }
 
-    fn replace(&self, instead: Instead, protocol: Protocol, request_id: &str) -> io::Result<Response<Answer>> {
+    fn replace(&self, instead: Instead, protocol: Protocol, request_id: &str) -> io::Result<Response<ResponseBody>> {
         Ok(match instead {
             Instead::Drop => return Err(io::ErrorKind::ConnectionReset.into()),
             Instead::Throttle => {
@@ -207,7 +207,14 @@ impl Shared {
         })
     }
 
-    fn accept(&self, protocol: Protocol, action: Action, mut output: Value, plan: &Plan, id: &str) -> Response<Answer> {
+    fn accept(
+        &self,
+        protocol: Protocol,
+        action: Action,
+        mut output: Value,
+        plan: &Plan,
+        id: &str,
+    ) -> Response<ResponseBody> {
         if plan.wrong_md5 {
             spoil_md5(&mut output);
         }
@@ -218,25 +225,25 @@ impl Shared {
             spoil_texts(entry);
         }
         let body = match protocol {
-            // An action without output answers with no body at all.
+            // The response of an action without output has no body.
             Protocol::Json if action.shape().output.is_empty() => Vec::new(),
             Protocol::Json => serde_json::to_vec(&output).unwrap_or_default(),
-            Protocol::Query => xml::answer(action, &output, id).into_bytes(),
+            Protocol::Query => xml::response(action, &output, id).into_bytes(),
         };
         let body = if plan.half_answer {
-            Answer::half(body)
+            ResponseBody::half(body)
         } else {
-            Answer::whole(body)
+            ResponseBody::whole(body)
         };
         self.respond(StatusCode::OK, protocol, body, id)
     }
 
-    fn refuse(&self, protocol: Protocol, error: &Error, id: &str) -> Response<Answer> {
+    fn refuse(&self, protocol: Protocol, error: &Error, id: &str) -> Response<ResponseBody> {
         let body = match protocol {
             Protocol::Json => json!({"__type": error.code.type_name(), "message": error.message}).to_string(),
             Protocol::Query => xml::error(error, id),
         };
-        let mut response = self.respond(error.status(), protocol, Answer::whole(body), id);
+        let mut response = self.respond(error.status(), protocol, ResponseBody::whole(body), id);
         if protocol == Protocol::Json {
             let fault = if error.is_sender() { "Sender" } else { "Receiver" };
             let value = HeaderValue::from_str(&format!("{};{fault}", error.code.query));
@@ -247,7 +254,7 @@ impl Shared {
         response
     }
 
-    fn respond(&self, status: StatusCode, protocol: Protocol, body: Answer, id: &str) -> Response<Answer> {
+    fn respond(&self, status: StatusCode, protocol: Protocol, body: ResponseBody, id: &str) -> Response<ResponseBody> {
         let content_type = match protocol {
             Protocol::Json => JSON,
             Protocol::Query => "text/xml",
@@ -262,8 +269,8 @@ impl Shared {
         response
     }
 
-    fn reply(&self, reply: &Reply) -> Response<Answer> {
-        let mut response = Response::new(Answer::whole(reply.body.clone()));
+    fn reply(&self, reply: &Reply) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::whole(reply.body.clone()));
         *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         self.date(&mut response);
         for (name, value) in &reply.headers {
@@ -274,8 +281,8 @@ impl Shared {
         response
     }
 
-    /// The time of the server's own clock, which may be skewed.
-    fn date(&self, response: &mut Response<Answer>) {
+    /// Sets the `Date` header from the server's clock, which may be skewed.
+    fn date(&self, response: &mut Response<ResponseBody>) {
         if let Ok(date) = HeaderValue::from_str(&http_date(self.epoch_seconds())) {
             response.headers_mut().insert(DATE, date);
         }
@@ -317,7 +324,7 @@ fn read_query(head: &Parts, body: &[u8]) -> (Result<Action>, Result<Input>) {
     };
     let shape = action.shape().input;
     let input = form.decode(shape).map(|mut input| {
-        // A request may name its queue by being sent to the queue's path.
+        // A request may name its queue by its path.
         if head.uri.path() != "/" && shape.iter().any(|m| m.name == "QueueUrl") {
             input.default_str("QueueUrl", head.uri.path());
         }
@@ -326,7 +333,7 @@ fn read_query(head: &Parts, body: &[u8]) -> (Result<Action>, Result<Input>) {
     (Ok(action), input)
 }
 
-/// Changes every digest in an answer.
+/// Falsifies every digest in an output.
 fn spoil_md5(output: &mut Value) {
     match output {
         Value::Object(members) => {
@@ -342,14 +349,14 @@ fn spoil_md5(output: &mut Value) {
     }
 }
 
-/// Finds a batch's entry of this id that was carried out.
+/// Finds a successful entry of a batch by its id.
 fn entry_of<'a>(output: &'a mut Value, id: Option<&str>) -> Option<&'a mut Value> {
     let id = id?;
     let entries = output.get_mut("Successful")?.as_array_mut()?;
     entries.iter_mut().find(|entry| entry["Id"] == id)
 }
 
-/// Puts an object in the place of each text of an entry but its id.
+/// Replaces each string of an entry by an object, except its id.
 fn spoil_texts(entry: &mut Value) {
     for (name, value) in entry.as_object_mut().into_iter().flatten() {
         if name != "Id" {

@@ -1,10 +1,10 @@
-//! A request's members after the codec has checked their types.
+//! A request's members, after the codec has checked their types.
 
 use serde_json::{Map, Value};
 
 use super::error::{Error, Result};
 
-/// Members of a request or of one entry of a batch. Types are as the schema says; presence is asked for here.
+/// The members of a request or of a batch entry. The codec checked their types. Their presence is checked here.
 #[derive(Debug)]
 pub(crate) struct Input(Map<String, Value>);
 
@@ -20,13 +20,13 @@ impl Input {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// A string that must be there and must not be empty.
+    /// Returns a required, non-empty string.
     pub(crate) fn str(&self, name: &str) -> Result<&str> {
         let present = self.opt_str(name).filter(|s| !s.is_empty());
         present.ok_or_else(|| Error::missing(name))
     }
 
-    /// Takes a string out, so that large bodies are moved and not copied.
+    /// Takes a string, so that large bodies are moved instead of copied.
     pub(crate) fn take_str(&mut self, name: &str) -> Option<String> {
         match self.0.remove(name) {
             Some(Value::String(text)) => Some(text),
@@ -38,7 +38,7 @@ impl Input {
         self.0.get(name).and_then(Value::as_i64)
     }
 
-    /// An integer within a range, if it is there.
+    /// Returns an optional integer, and checks its range.
     pub(crate) fn int_within(&self, name: &str, min: i64, max: i64, reason: &str) -> Result<Option<u64>> {
         let Some(value) = self.opt_int(name) else {
             return Ok(None);
@@ -49,14 +49,14 @@ impl Input {
         Ok(u64::try_from(value).ok())
     }
 
-    /// The strings of a list; none if it is absent.
+    /// Returns a list of strings, which is empty if the member is absent.
     pub(crate) fn strings(&self, name: &str) -> Vec<String> {
         let items = self.0.get(name).and_then(Value::as_array);
         let texts = items.into_iter().flatten().filter_map(Value::as_str);
         texts.map(str::to_owned).collect()
     }
 
-    /// A map of strings; empty if it is absent.
+    /// Returns a map of strings, which is empty if the member is absent.
     pub(crate) fn string_map(&self, name: &str) -> Vec<(String, String)> {
         let entries = self.0.get(name).and_then(Value::as_object);
         let pairs = entries.into_iter().flatten();
@@ -65,7 +65,7 @@ impl Input {
             .collect()
     }
 
-    /// A map of structures, taken out.
+    /// Takes a map of structures.
     pub(crate) fn take_map(&mut self, name: &str) -> Result<Vec<(String, Input)>> {
         let Some(Value::Object(entries)) = self.0.remove(name) else {
             return Ok(Vec::new());
@@ -73,7 +73,7 @@ impl Input {
         entries.into_iter().map(|(k, v)| Ok((k, Self::new(v)?))).collect()
     }
 
-    /// A list of structures, taken out.
+    /// Takes a list of structures.
     pub(crate) fn take_list(&mut self, name: &str) -> Result<Vec<Input>> {
         match self.0.remove(name) {
             Some(Value::Array(items)) => items.into_iter().map(Self::new).collect(),
@@ -85,17 +85,17 @@ impl Input {
         self.0.contains_key(name)
     }
 
-    /// How many entries the batch has (1 for a request that is not one).
+    /// Returns the number of entries of a batch, or 1 for any other request.
     pub(crate) fn entry_count(&self) -> usize {
         self.0.get("Entries").and_then(Value::as_array).map_or(1, Vec::len)
     }
 
-    /// Fills in a member that the request carried elsewhere: Query's queue URL is the path it was sent to.
+    /// Sets a member that is absent. A Query request may have its queue URL in its path.
     pub(crate) fn default_str(&mut self, name: &str, value: &str) {
         self.0.entry(name).or_insert_with(|| Value::from(value));
     }
 
-    /// All members, by their names in JSON.
+    /// Returns all members by their JSON names.
     pub(crate) fn to_value(&self) -> Value {
         Value::Object(self.0.clone())
     }

@@ -1,4 +1,4 @@
-//! A look into a queue from outside the protocol, for assertions.
+//! Views of a queue for assertions, independent of the protocol.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,74 +8,74 @@ use super::parcel::{Counts, State};
 use super::queue::Queue;
 use super::service::Service;
 
-/// A queue of the server. It stays readable after the queue was deleted.
+/// A view of a queue. It stays readable after the queue is deleted.
 #[derive(Clone, Debug)]
 pub struct QueueView {
     pub(crate) service: Arc<Service>,
     pub(crate) queue: Arc<Queue>,
 }
 
-/// Where a message is.
+/// The state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// It can be received (on a FIFO queue: once its group is free).
+    /// The message can be received, on a FIFO queue as soon as its group is not blocked.
     Visible,
-    /// It was received, and shows again after this time.
+    /// The message was received, and becomes visible again after this time.
     InFlight(Duration),
-    /// It shows for the first time after this time.
+    /// The message becomes visible for the first time after this time.
     Delayed(Duration),
 }
 
-/// A message in a queue.
+/// A view of a message in a queue.
 #[derive(Clone, Debug)]
 pub struct MessageView {
-    /// Its id.
+    /// The message id.
     pub id: String,
-    /// Its body.
+    /// The body.
     pub body: String,
-    /// Its message group, if it has one.
+    /// The message group, if there is one.
     pub group: Option<String>,
-    /// Its deduplication id: the caller's or the body's digest.
+    /// The deduplication id, which is the caller's or the body's digest.
     pub deduplication_id: Option<String>,
-    /// How often it was received.
+    /// The number of receives.
     pub receives: u32,
-    /// Where it is.
+    /// The state of the message.
     pub place: Place,
 }
 
 impl QueueView {
-    /// The queue's name.
+    /// Returns the queue's name.
     pub fn name(&self) -> &str {
         &self.queue.name
     }
 
-    /// The queue's URL, as the server returns it.
+    /// Returns the queue's URL.
     pub fn url(&self) -> String {
         self.service.url(&self.queue.name)
     }
 
-    /// The queue's ARN.
+    /// Returns the queue's ARN.
     pub fn arn(&self) -> &str {
         &self.queue.arn
     }
 
-    /// How many messages are in which state.
+    /// Returns the number of messages in each state.
     pub fn counts(&self) -> Counts {
         self.queue.lock(self.service.now()).store.counts()
     }
 
-    /// How many messages there are in all.
+    /// Returns the total number of messages.
     pub fn len(&self) -> usize {
         let counts = self.counts();
         counts.visible + counts.in_flight + counts.delayed
     }
 
-    /// Whether nothing is left.
+    /// Returns `true` if the queue has no messages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Every message, in order of arrival.
+    /// Returns all messages in order of arrival.
     pub fn messages(&self) -> Vec<MessageView> {
         let now = self.service.now();
         let state = self.queue.lock(now);

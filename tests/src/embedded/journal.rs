@@ -1,4 +1,4 @@
-//! What reached the server: a count for every action, and the last requests in detail.
+//! A record of received requests: a count for each action, and the last requests in detail.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use serde_json::Value;
 use super::http::Protocol;
 use super::schema::Action;
 
-/// A request, as it arrived and before anything was checked.
+/// A request as it arrived, before any check.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// What it asks for, if that could be read.
+    /// The action, if it could be parsed.
     pub action: Option<Action>,
-    /// How it asks.
+    /// The request's protocol.
     pub protocol: Protocol,
-    /// Where it was sent.
+    /// The request's path.
     pub path: String,
-    /// Its headers.
+    /// The request's headers.
     pub headers: HeaderMap,
-    /// How long its body is.
+    /// The length of the body in bytes.
     pub body_bytes: usize,
-    /// How many entries its batch has; 1 if it is none.
+    /// The number of entries of a batch, or 1 for any other request.
     pub entries: usize,
-    /// Its members as the server read them, by their names in JSON whichever protocol it spoke; only where
-    /// [`Builder::keep_inputs`](super::Builder::keep_inputs) asks for it, and the request could be read.
+    /// The parsed members by their JSON names, whatever the protocol. `None` if the request could not be parsed or
+    /// [`Builder::keep_inputs`](super::Builder::keep_inputs) is off.
     pub input: Option<Value>,
 }
 

@@ -1,4 +1,4 @@
-//! AWS JSON 1.0: a body is checked against the action's shape, member by member, and nothing unknown passes.
+//! AWS JSON 1.0. Each member of a body is checked against the action's shape, and unknown members are refused.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::input::Input;
 use super::schema::{Kind, Member};
 
-/// Reads a request body.
+/// Parses a request body.
 pub(crate) fn decode(body: &[u8], shape: &'static [Member]) -> Result<Input> {
     let body = if body.is_empty() { b"{}" } else { body };
     let value = serde_json::from_slice(body).map_err(|e| Error::malformed(format!("not JSON: {e}")))?;

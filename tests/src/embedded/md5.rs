@@ -1,16 +1,16 @@
-//! The digests that SQS answers with.
+//! The digests in SQS's responses.
 
 use md5::{Digest, Md5};
 
 use super::message::{Attribute, AttributeValue};
 
-/// MD5 of a body, in hex.
+/// Returns the MD5 of a body in hex.
 pub(crate) fn of_text(text: &str) -> String {
     hex::encode(Md5::digest(text))
 }
 
-/// MD5 of message attributes, as SQS's developer guide defines it: sorted by name; name, type and value each after
-/// their length in four bytes, the value after a byte that says whether it is text or binary.
+/// Returns the MD5 of message attributes as SQS's developer guide defines it. Attributes are sorted by name. Name, type and
+/// value each follow their length in four bytes, and a byte before the value says whether it is text or binary.
 pub(crate) fn of_attributes<'a>(sorted: impl Iterator<Item = (&'a String, &'a Attribute)>) -> Option<String> {
     let mut digest = Md5::new();
     let mut any = false;
@@ -51,9 +51,9 @@ mod tests {
         }
     }
 
-    /// Digests that AWS itself answered with.
+    /// The digests are from AWS's own responses.
     #[test]
-    fn as_aws() {
+    fn digests_equal_those_of_aws() {
         assert_eq!(of_text("test"), "098f6bcd4621d373cade4e832627b4f6");
         let all = BTreeMap::from([
             ("Help.Me".to_owned(), string("Me")),

@@ -1,4 +1,4 @@
-//! What a message is made of, and the rules for its parts.
+//! The parts of a message and their rules.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) enum AttributeValue {
 
 pub(crate) type Attributes = BTreeMap<String, Attribute>;
 
-/// All of a message that never changes once it was sent.
+/// The parts of a message that never change after it was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) id: String,
@@ -44,7 +44,7 @@ pub(crate) struct Content {
     pub(crate) sent_ms: u64,
 }
 
-/// The parts of SendMessage, or of an entry of a batch, that make the message.
+/// The message in a SendMessage request or a batch entry.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) body: String,
@@ -64,7 +64,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// The size that counts against quotas. System attributes are free.
+    /// Returns the size that counts against quotas. System attributes do not count.
     pub(crate) fn size(&self) -> usize {
         let attributes = self.attributes.iter().map(|(name, a)| {
             let value = match &a.value {
@@ -195,7 +195,7 @@ fn decode_binary(text: &str) -> Result<Vec<u8>> {
 }
 
 fn is_number(text: &str) -> bool {
-    // Rust's parser also takes the words inf and nan.
+    // Rust's parser also accepts the words inf and nan.
     text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(char::is_alphabetic)
         || text
             .to_ascii_lowercase()
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn contents() {
+    fn bodies_may_have_only_characters_of_xml() {
         assert!(draft(json!({"MessageBody": "\t\r\n \u{d7ff}\u{e000}\u{fffd}\u{10ffff}"})).is_ok());
         for bad in ["\u{0}", "\u{b}", "\u{1f}", "\u{fffe}", "\u{ffff}"] {
             let refused = draft(json!({"MessageBody": bad})).map(|d| d.size());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes() {
+    fn attributes_are_checked() {
         for good in ["1", "-1.5", "1e10", "2.5E-3"] {
             assert!(
                 with_attribute("n", json!({"DataType": "Number", "StringValue": good})).is_ok(),

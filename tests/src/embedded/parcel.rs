@@ -1,4 +1,4 @@
-//! A message on its way: where it is, what is asked for it, and what is handed out.
+//! A message in a queue: its state, its deliveries, and the parameters of a receive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use super::handle::Handle;
 use super::message::Content;
 use super::rng::Rng;
 
-/// A message with its history: what moves between queues.
+/// A message with its history, which moves between queues.
 #[derive(Clone, Debug)]
 pub(crate) struct Parcel {
     pub(crate) content: Arc<Content>,
     pub(crate) receives: u32,
     pub(crate) first_received_ms: Option<u64>,
-    /// The queue that this message is a dead letter of.
+    /// The ARN of the queue that this dead letter comes from.
     pub(crate) source_arn: Option<String>,
-    /// When its retention began.
+    /// The start of the retention period.
     pub(crate) entered: Instant,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum State {
     Delayed {
         until: Instant,
     },
-    /// `lapsed`: its visibility timeout ran out, as against being released.
+    /// `lapsed` if the visibility timeout expired, in contrast to a return by the receiver.
     Ready {
         lapsed: bool,
     },
@@ -40,7 +40,7 @@ pub(crate) enum State {
 pub(crate) struct Stored {
     pub(crate) parcel: Parcel,
     pub(crate) state: State,
-    /// The newest delivery; handles of older ones are stale.
+    /// The newest delivery. Handles of older deliveries are stale.
     pub(crate) delivery: u64,
 }
 
@@ -50,44 +50,44 @@ impl Stored {
     }
 }
 
-/// What a receive asks for.
+/// A receive's parameters.
 #[derive(Debug)]
 pub(crate) struct Take<'a> {
     pub(crate) max: usize,
     pub(crate) visibility: Duration,
-    /// Beyond this many receives a message is a dead letter.
+    /// The number of receives after which a message is a dead letter.
     pub(crate) max_receives: Option<u32>,
-    /// Takes any message, not the oldest.
+    /// Takes random messages instead of the oldest.
     pub(crate) shuffle: Option<&'a Rng>,
 }
 
-/// A message handed out.
+/// A delivered message.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) handle: Handle,
     pub(crate) parcel: Parcel,
 }
 
-/// Why a handle no longer works.
+/// The reason why a handle is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
-    /// The message was deleted, or moved away.
+    /// The message was deleted or moved to another queue.
     Gone,
-    /// The message was received again, or (on a FIFO queue) its timeout ran out.
+    /// The message was received again, or its visibility timeout expired on a FIFO queue.
     Expired,
-    /// The message was released.
+    /// The message was returned to the queue.
     NotInFlight,
-    /// The timeout would pass twelve hours.
+    /// The timeout would exceed twelve hours.
     TooLong,
 }
 
-/// How many messages are in which state.
+/// The number of messages in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Ready to be received (on a FIFO queue: also those behind one in flight).
+    /// Messages that can be received, on a FIFO queue including those behind a message in flight.
     pub visible: usize,
-    /// Received, neither deleted nor run out.
+    /// Messages that were received, and neither deleted nor visible again.
     pub in_flight: usize,
-    /// Not yet due.
+    /// Messages whose delay has not expired.
     pub delayed: usize,
 }

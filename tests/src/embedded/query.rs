@@ -1,5 +1,5 @@
-//! The Query protocol's requests: a form whose dotted names spell out lists, maps and structures. Every parameter
-//! must be claimed by the action's shape; one that is left over is refused.
+//! The Query protocol's requests: forms whose dotted names encode lists, maps and structures. Parameters that are not in the
+//! action's shape are refused.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -18,7 +18,7 @@ const VERSION: &str = "2012-11-05";
 pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    /// Reads `a=b&c=d`.
+    /// Parses `a=b&c=d`.
     pub(crate) fn parse(body: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(body).map_err(|_| Error::malformed("The form is not UTF-8."))?;
         let mut parameters = BTreeMap::new();
@@ -33,7 +33,7 @@ impl Form {
         Ok(Self(parameters))
     }
 
-    /// Which action the form asks for.
+    /// Returns the form's action.
     pub(crate) fn action(&self) -> Result<Action> {
         let unknown = |message: String| Error::new(&error::UNKNOWN_ACTION, message);
         let Some(name) = self.0.get("Action") else {
@@ -46,7 +46,7 @@ impl Form {
             .map_err(|()| unknown(format!("The action {name} is not valid for this endpoint.")))
     }
 
-    /// Reads the members of the action's input.
+    /// Decodes the action's input.
     pub(crate) fn decode(mut self, shape: &'static [Member]) -> Result<Input> {
         self.0.remove("Action");
         match self.0.remove("Version") {
@@ -92,7 +92,7 @@ impl Form {
         }
     }
 
-    /// Reads `<prefix><entry>.1`, `.2` … as long as there are parameters of that number.
+    /// Decodes `<prefix><entry>.1`, `.2` … up to the first missing number.
     fn numbered<T>(
         &mut self,
         prefix: &str,
@@ -110,7 +110,7 @@ impl Form {
         }
     }
 
-    /// Whether there is a parameter of this name, or one below it.
+    /// Returns `true` if there is a parameter with this name or below it.
     fn has(&self, name: &str) -> bool {
         let below = format!("{name}.");
         let first_below = self
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_maps_and_entries() {
+    fn lists_maps_and_entries_are_decoded() {
         let read = read(
             "Action=SendMessageBatch&Version=2012-11-05&QueueUrl=http%3A%2F%2Fh%2Fq\
              &SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.MessageBody=x+%2B%20y\
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_and_names() {
+    fn tags_and_attribute_names_are_decoded() {
         let tagged = read(
             "Action=CreateQueue&Version=2012-11-05&QueueName=q&Tag.1.Key=k&Tag.1.Value=&Attribute.1.Name=DelaySeconds&Attribute.1.Value=1",
         );
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_model_is_refused() {
+    fn parameters_outside_the_model_are_refused() {
         for form in [
             "Action=SendMessage&Version=2012-11-05&Body=b",
             "Action=SendMessage&Version=2012-11-05&DelaySeconds=x",

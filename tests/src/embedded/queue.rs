@@ -1,4 +1,4 @@
-//! A queue: its name, its state behind a lock, and the bell that wakes long polls.
+//! A queue: its name, its locked state, and the bell that wakes long polls.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,26 +14,26 @@ use super::parcel::Parcel;
 use super::settings::Settings;
 use super::store::Store;
 
-/// A queue as the registry knows it.
+/// A queue in the registry.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) arn: String,
     pub(crate) id: u64,
     pub(crate) fifo: bool,
-    /// Rings when a message may have become available, or the queue was deleted.
+    /// Rings if a message may have become available or the queue was deleted.
     pub(crate) bell: Notify,
     state: Mutex<State>,
 }
 
-/// What a first send under a deduplication id was answered.
+/// The response to the first send with a deduplication id.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) message_id: String,
     pub(crate) sequence_number: Option<String>,
 }
 
-/// All of a queue that changes.
+/// A queue's mutable state.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) store: Store,
@@ -74,7 +74,7 @@ impl Queue {
         }
     }
 
-    /// The queue's state as of now.
+    /// Locks the queue's state, advanced to `now`.
     pub(crate) fn lock(&self, now: Now) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let retention = state.settings.retention();
@@ -82,13 +82,13 @@ impl Queue {
         state
     }
 
-    /// Takes in a message from another queue.
+    /// Adds a message from another queue.
     pub(crate) fn accept(&self, now: Now, parcel: Parcel) {
         self.lock(now).store.enter(now.at, parcel, std::time::Duration::ZERO);
         self.bell.notify_waiters();
     }
 
-    /// Reads a receipt handle that a request gave for this queue.
+    /// Decodes a request's receipt handle, which must be of this queue.
     pub(crate) fn handle(&self, text: &str) -> Result<Handle> {
         let handle = Handle::decode(text).filter(|h| h.queue == self.id);
         handle.ok_or_else(|| Error::handle_invalid(text))
@@ -96,7 +96,7 @@ impl Queue {
 }
 
 impl State {
-    /// The next sequence number: twenty digits, growing.
+    /// Returns the next sequence number, which has twenty digits and grows.
     pub(crate) fn next_sequence(&mut self) -> String {
         self.sequence += 1;
         let number = 18_849_000_000_000_000_000_u128 + u128::from(self.sequence) * 256;

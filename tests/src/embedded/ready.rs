@@ -1,14 +1,14 @@
-//! Which message comes next: by order of arrival on a standard queue, by group on a FIFO queue.
+//! The order of delivery: by arrival on a standard queue, by group on a FIFO queue.
 
 use std::collections::BTreeSet;
 
 use super::fifo::{Begun, Groups};
 use super::rng::Rng;
 
-/// The messages that may be received now.
+/// The messages that can be received now.
 #[derive(Debug)]
 pub(crate) enum Ready {
-    /// Arrival order, though SQS promises none.
+    /// Messages in order of arrival, though SQS promises no order.
     Standard(BTreeSet<u64>),
     Fifo(Groups),
 }
@@ -22,7 +22,7 @@ impl Ready {
         }
     }
 
-    /// A message entered the queue, ready or (still) delayed.
+    /// Adds a message, ready or delayed.
     pub(crate) fn enter(&mut self, key: u64, group: &str, delayed: bool) {
         match self {
             Self::Standard(_) if delayed => {}
@@ -33,7 +33,7 @@ impl Ready {
         }
     }
 
-    /// A delay ran out.
+    /// Ends a message's delay.
     pub(crate) fn wake(&mut self, key: u64, group: &str) {
         match self {
             Self::Standard(keys) => {
@@ -43,8 +43,8 @@ impl Ready {
         }
     }
 
-    /// Takes the next message; it is in flight from now on. With a generator, any of the standard queue's
-    /// messages comes next, not the oldest. `begun` is the FIFO group that this receive has begun with.
+    /// Takes the next message, which is then in flight. With a random number generator, a standard queue yields a random
+    /// message instead of the oldest. `begun` is the receive's current FIFO group.
     pub(crate) fn take(&mut self, shuffle: Option<&Rng>, begun: &mut Option<Begun>) -> Option<u64> {
         match self {
             Self::Standard(keys) => match shuffle {
@@ -55,7 +55,7 @@ impl Ready {
         }
     }
 
-    /// A message in flight came back.
+    /// Makes a message in flight available again.
     pub(crate) fn release(&mut self, key: u64, group: &str) {
         match self {
             Self::Standard(keys) => {
@@ -65,7 +65,7 @@ impl Ready {
         }
     }
 
-    /// A message that came back unreceived goes in flight again: an expired handle was given a new timeout.
+    /// Marks an available message as in flight again, because an expired handle got a new visibility timeout.
     pub(crate) fn retake(&mut self, key: u64) -> bool {
         match self {
             Self::Standard(keys) => keys.remove(&key),
@@ -73,7 +73,7 @@ impl Ready {
         }
     }
 
-    /// A message left the queue.
+    /// Removes a message.
     pub(crate) fn leave(&mut self, key: u64, group: &str) {
         match self {
             Self::Standard(keys) => {
@@ -84,7 +84,7 @@ impl Ready {
     }
 }
 
-/// A random key, found in logarithmic time: the first at or after a random point of the range.
+/// Returns a random key in logarithmic time: the first at or after a random point of the range.
 fn take_any(keys: &mut BTreeSet<u64>, rng: &Rng) -> Option<u64> {
     let (first, last) = (*keys.first()?, *keys.last()?);
     let span = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shuffled_takes_all_but_not_in_order() {
+    fn shuffling_yields_all_messages_out_of_order() {
         let rng = Rng::new(1);
         let mut ready = Ready::new(false);
         (0..100).for_each(|key| ready.enter(key, "", false));

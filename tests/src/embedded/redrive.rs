@@ -1,10 +1,10 @@
-//! The two policies about dead letters: where a queue's go, and whose a queue takes.
+//! The two policies for dead letters: the target of a queue's dead letters, and the sources that a queue accepts.
 
 use serde_json::Value;
 
 use super::error::{Error, Result};
 
-/// Where a queue's dead letters go.
+/// The target of a queue's dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Redrive {
     pub(crate) target_arn: String,
@@ -12,7 +12,7 @@ pub(crate) struct Redrive {
 }
 
 impl Redrive {
-    /// Reads a RedrivePolicy.
+    /// Parses a RedrivePolicy.
     pub(crate) fn read(policy: &str) -> Result<Self> {
         let invalid = |reason: &str| Error::invalid_value(policy, "RedrivePolicy", reason);
         let value: Value =
@@ -23,7 +23,7 @@ impl Redrive {
             .as_str()
             .ok_or_else(|| missing("deadLetterTargetArn"))?
             .to_owned();
-        // Both 3 and "3" are in use.
+        // Programs send both 3 and "3".
         let max = match &value["maxReceiveCount"] {
             Value::Null => return Err(missing("maxReceiveCount")),
             Value::String(text) => text.parse().ok(),
@@ -41,7 +41,7 @@ impl Redrive {
     }
 }
 
-/// Whether a RedriveAllowPolicy (none allows all) lets a queue send its dead letters.
+/// Returns `true` if a RedriveAllowPolicy permits a source queue. No policy permits all.
 pub(crate) fn allows(policy: Option<&str>, source_arn: &str) -> bool {
     let Some(policy) = policy.and_then(|p| serde_json::from_str::<Value>(p).ok()) else {
         return true;
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn policies() {
+    fn redrive_policies_are_checked() {
         let read = |count: &str| {
             Redrive::read(&format!(
                 "{{\"deadLetterTargetArn\":\"a\",\"maxReceiveCount\":{count}}}"
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn permission() {
+    fn redrive_allow_policies_permit_sources() {
         let by_queue = "{\"redrivePermission\":\"byQueue\",\"sourceQueueArns\":[\"a\"]}";
         assert!(allows(None, "a") && allows(Some(by_queue), "a") && !allows(Some(by_queue), "b"));
         assert!(!allows(Some("{\"redrivePermission\":\"denyAll\"}"), "a"));

@@ -1,10 +1,10 @@
-//! Seeded randomness (SplitMix64): one seed gives one run, message ids included.
+//! Seeded randomness (SplitMix64). The same seed repeats a run, message ids included.
 
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
-/// A generator that tasks share.
+/// A random number generator that tasks share.
 #[derive(Debug)]
 pub(crate) struct Rng(Mutex<u64>);
 
@@ -22,14 +22,14 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound` (0 for a bound of 0).
+    /// Returns a number below `bound`, or 0 if the bound is 0.
     pub(crate) fn below(&self, bound: usize) -> usize {
         usize::try_from(self.next() % bound.max(1) as u64).unwrap_or(0)
     }
 
-    /// True with this probability.
+    /// Returns `true` with this probability.
     pub(crate) fn chance(&self, probability: f64) -> bool {
-        // 53 bits fill a double's mantissa.
+        // A double's mantissa has 53 bits.
         ((self.next() >> 11) as f64) < probability * (1u64 << 53) as f64
     }
 
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_its_run() {
+    fn the_same_seed_repeats_a_run() {
         let (a, b) = (Rng::new(7), Rng::new(7));
         assert_eq!(a.uuid(), b.uuid());
         assert!((0..100).all(|_| a.below(3) < 3));

@@ -1,12 +1,12 @@
-//! The service's model: every action's members, their types, and their names in the Query protocol. The one table
-//! that both codecs are driven by, and that makes the server strict: what is not listed is refused.
+//! The service's model: each action's members, their types, and their names in the Query protocol. Both codecs use this
+//! table, and refuse members that are not in it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use Kind::{Blob, Bool, Int, List, Map, Str, Struct};
 
-/// What a member holds.
+/// A member's type.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Str,
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Struct(&'static [Member]),
 }
 
-/// One member of an input, output or entry.
+/// A member of an input, output or entry.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: &'static str,
@@ -42,16 +42,16 @@ pub(crate) struct Shape {
 
 macro_rules! actions {
     ($($name:ident: $input:expr => $output:expr;)*) => {
-        /// One of the 23 actions.
+        /// One of SQS's 23 actions.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs)]
         pub enum Action { $($name),* }
 
         impl Action {
-            /// All of them, by name.
+            /// All actions by name.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The action's name, as requests carry it.
+            /// Returns the action's name as in requests.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
             }
@@ -202,7 +202,7 @@ actions! {
     PurgeQueue:
         &[QUEUE]
         => &[];
-    // In Query both lists of attribute names go by one name, so the second is only ever filled by JSON.
+    // In Query both lists of attribute names have the same name, so only JSON requests have the second.
     ReceiveMessage:
         &[
             QUEUE,

@@ -1,4 +1,4 @@
-//! The service behind both protocols: the registry of queues, and which function performs which action.
+//! The service behind both protocols: the registry of queues, and the dispatch of actions.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use super::queue::Queue;
 use super::rng::Rng;
 use super::schema::Action;
 
-/// What the builder settles.
+/// Limits that the builder sets.
 #[derive(Debug)]
 pub(crate) struct Limits {
     pub(crate) in_flight_standard: usize,
@@ -28,18 +28,18 @@ pub(crate) struct Limits {
     pub(crate) batch_bytes: usize,
 }
 
-/// The state of the whole server, apart from HTTP.
+/// The server's state, except for HTTP.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) region: String,
     pub(crate) account: String,
-    /// What queue URLs begin with: `http://127.0.0.1:1234`.
+    /// The start of queue URLs: `http://127.0.0.1:1234`.
     pub(crate) base_url: String,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<Clock>,
     pub(crate) rng: Rng,
     pub(crate) move_tasks: Mutex<Vec<Arc<move_tasks::Task>>>,
-    /// Runs message move tasks; emptied when the server stops.
+    /// The running message move tasks, which end when the server stops.
     pub(crate) workers: Mutex<JoinSet<()>>,
     queues: Mutex<BTreeMap<String, Arc<Queue>>>,
     deleted: Mutex<HashMap<String, Instant>>,
@@ -70,7 +70,7 @@ impl Service {
         }
     }
 
-    /// Performs an action. All that can be wrong with the request is an [`Error`].
+    /// Performs an action, and returns its output.
     pub(crate) async fn perform(self: &Arc<Self>, action: Action, input: Input, effects: &Effects) -> Result<Value> {
         match action {
             Action::AddPermission => permissions::add(self, &input),
@@ -116,7 +116,7 @@ impl Service {
         self.queue_named(name)
     }
 
-    /// The queue that a request's QueueUrl names. Its host is not looked at: clients may use any address.
+    /// Finds the queue of a request's QueueUrl. The URL's host does not matter, because clients may use any address.
     pub(crate) fn queue(&self, input: &Input) -> Result<Arc<Queue>> {
         let url = input.str("QueueUrl")?;
         let path = match url.split_once("://") {
@@ -140,11 +140,11 @@ impl Service {
     }
 
     pub(crate) fn next_queue_id(&self) -> u64 {
-        // Mixed with randomness, so that handles from a server of another seed are refused as well.
+        // Mixed with randomness, so that handles from a server with another seed are refused too.
         self.queue_ids.fetch_add(1, Ordering::Relaxed) ^ (self.rng.next() << 32)
     }
 
-    /// Remembers that a queue was deleted.
+    /// Records that a queue was deleted.
     pub(crate) fn mark_deleted(&self, name: &str, now: Now) {
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.retain(|_, at| *at + self.limits.recreate_delay > now.at);
@@ -158,7 +158,7 @@ impl Service {
             .is_some_and(|at| *at + self.limits.recreate_delay > now.at)
     }
 
-    /// Ends what runs in the background.
+    /// Ends the background tasks.
     pub(crate) fn stop(&self) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }

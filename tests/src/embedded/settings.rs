@@ -1,4 +1,4 @@
-//! Queue attributes: their names, ranges and defaults, and what the queue reads from them.
+//! Queue attributes: their names, ranges, defaults and values.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::error::{self, Error, Result};
 use super::redrive::Redrive;
 
-/// Attributes that are numbers: name, least, greatest, default.
+/// Numeric attributes: name, minimum, maximum, default.
 const NUMBERS: [(&str, u64, u64, &str); 6] = [
     ("DelaySeconds", 0, 900, "0"),
     ("MaximumMessageSize", 1024, 1_048_576, "1048576"),
@@ -18,7 +18,7 @@ const NUMBERS: [(&str, u64, u64, &str); 6] = [
     ("KmsDataKeyReusePeriodSeconds", 60, 86_400, ""),
 ];
 
-/// Attributes that are one of a few words: name, words, default, whether only FIFO queues have it.
+/// Attributes with a few allowed words: name, words, default, whether only FIFO queues have it.
 const CHOICES: [(&str, &[&str], &str, bool); 4] = [
     ("SqsManagedSseEnabled", &["true", "false"], "true", false),
     ("ContentBasedDeduplication", &["true", "false"], "false", true),
@@ -31,10 +31,10 @@ const CHOICES: [(&str, &[&str], &str, bool); 4] = [
     ),
 ];
 
-/// Attributes that are text, absent while empty.
+/// Text attributes, which are absent while empty.
 const TEXTS: [&str; 4] = ["KmsMasterKeyId", "Policy", "RedriveAllowPolicy", "RedrivePolicy"];
 
-/// Attributes that the queue's state answers for, and that nobody can set.
+/// Read-only attributes, which are computed from the queue's state.
 pub(crate) const COMPUTED: [&str; 6] = [
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesDelayed",
@@ -44,7 +44,7 @@ pub(crate) const COMPUTED: [&str; 6] = [
     "QueueArn",
 ];
 
-/// A queue's attributes, as GetQueueAttributes shows them.
+/// A queue's attributes as in GetQueueAttributes.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     values: BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Those of a new queue.
+    /// Creates the attributes of a new queue.
     pub(crate) fn create(fifo: bool, given: &[(String, String)]) -> Result<Self> {
         let numbers = NUMBERS.iter().map(|(name, _, _, default)| (name, default));
         let choices = CHOICES
@@ -72,7 +72,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Changes some attributes: all of them or, on an error, none.
+    /// Changes attributes. An error leaves all of them unchanged.
     pub(crate) fn set(&mut self, given: &[(String, String)]) -> Result<()> {
         let mut changed = self.clone();
         for (name, value) in given {
@@ -115,7 +115,7 @@ impl Settings {
         } else {
             return Err(unknown(name));
         };
-        // An empty value puts the default back.
+        // An empty value restores the default.
         let value = if value.is_empty() { default } else { value };
         match value {
             "" => self.values.remove(name),
@@ -139,7 +139,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Encryption by KMS and by SQS exclude each other; the one set last stays.
+    /// Resolves encryption. KMS and SQS encryption exclude each other, and the last setting wins.
     fn settle_encryption(&mut self, given: &[(String, String)]) -> Result<()> {
         let sets = |name: &str, value: fn(&str) -> bool| given.iter().any(|(n, v)| n == name && value(v));
         let kms = sets("KmsMasterKeyId", |v| !v.is_empty());
@@ -211,7 +211,7 @@ impl Settings {
     }
 }
 
-/// Whether GetQueueAttributes may be asked for this name.
+/// Returns `true` if a GetQueueAttributes request may have this name.
 pub(crate) fn is_known(name: &str) -> bool {
     name == "All"
         || name == "FifoQueue"
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_ranges_and_names() {
+    fn attributes_have_defaults_ranges_and_known_names() {
         let settings = create(false, &[("VisibilityTimeout", "5")]).expect("valid");
         assert_eq!(settings.visibility(), Duration::from_secs(5));
         assert_eq!(settings.retention(), Duration::from_secs(345_600));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn redrive_policy_comes_and_goes() {
+    fn a_redrive_policy_can_be_set_and_removed() {
         let mut settings = create(
             false,
             &[(
@@ -305,9 +305,9 @@ mod tests {
         assert_eq!((settings.redrive(), settings.get("RedrivePolicy")), (None, None));
     }
 
-    /// As recorded from AWS.
+    /// Recorded from AWS.
     #[test]
-    fn one_encryption_at_a_time() {
+    fn kms_and_sqs_encryption_exclude_each_other() {
         let mut settings = create(false, &[]).expect("valid");
         settings.set(&pairs(&[("KmsMasterKeyId", "k")])).expect("valid");
         assert_eq!(settings.get("SqsManagedSseEnabled"), Some("false"));

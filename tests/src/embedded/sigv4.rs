@@ -1,4 +1,4 @@
-//! The signature itself (Signature Version 4), written from AWS's description and independent of the client's.
+//! AWS Signature Version 4, written from AWS's description and independent of the client's signer.
 
 use hmac::{Hmac, KeyInit, Mac};
 use hyper::HeaderMap;
@@ -8,24 +8,24 @@ use sha2::{Digest, Sha256};
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// What of a request is signed.
+/// The signed parts of a request.
 pub(crate) struct Signed<'a> {
     pub(crate) method: &'a str,
-    /// As on the wire.
+    /// As on the wire, still encoded.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
 }
 
-/// What a key is derived for.
+/// A signature's scope, which its key is derived from.
 pub(crate) struct Scope<'a> {
     pub(crate) date: &'a str,
     pub(crate) region: &'a str,
     pub(crate) service: &'a str,
 }
 
-/// The signature in hex.
+/// Returns the signature in hex.
 pub(crate) fn signature(secret: &str, request: &Signed<'_>, headers: &[&str], scope: &Scope<'_>, date: &str) -> String {
     let canonical = canonical_request(request, headers);
     let Scope {
@@ -43,7 +43,7 @@ pub(crate) fn signature(secret: &str, request: &Signed<'_>, headers: &[&str], sc
 }
 
 fn hmac(key: &[u8], data: &str) -> Vec<u8> {
-    // HMAC takes keys of any length.
+    // HMAC accepts keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Vec::new();
     };
@@ -52,7 +52,7 @@ fn hmac(key: &[u8], data: &str) -> Vec<u8> {
 }
 
 fn canonical_request(request: &Signed<'_>, names: &[&str]) -> String {
-    // Every service but S3 encodes the path that is already encoded once more.
+    // All services except S3 encode the already encoded path again.
     let path = percent_encode(request.path.as_bytes(), PATH);
     let headers: String = names
         .iter()
@@ -67,7 +67,7 @@ fn canonical_request(request: &Signed<'_>, names: &[&str]) -> String {
     )
 }
 
-/// A header's values, each with its white space made simple.
+/// Returns a header's values with normalized white space.
 fn header(headers: &HeaderMap, name: &str) -> String {
     let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
     let simple = values.map(|v| v.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -119,7 +119,7 @@ mod tests {
 
     /// The worked example of AWS's description of Signature Version 4.
     #[test]
-    fn the_published_example() {
+    fn the_signature_equals_the_published_example() {
         let headers = [
             ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
             ("host", "iam.amazonaws.com"),
@@ -133,7 +133,7 @@ mod tests {
 
     /// From AWS's test suite: `get-vanilla` and `get-vanilla-query-order-key-case`.
     #[test]
-    fn the_test_suite() {
+    fn signatures_equal_those_of_aws_test_suite() {
         let headers = [("host", "example.amazonaws.com"), ("x-amz-date", DATE)];
         assert_eq!(
             sign("", &headers, "service"),

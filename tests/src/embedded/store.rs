@@ -1,5 +1,5 @@
-//! The messages of one queue and the states they pass through: delayed, ready, in flight, gone. Pure: time comes
-//! in with every call. Nothing here scans the queue; each set is ordered by what is asked of it.
+//! The messages of a queue and their states: delayed, ready and in flight. The store is pure: each call gets the time. No
+//! call scans the queue, because each index is ordered by its queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::handle::Handle;
 use super::parcel::{Counts, Delivery, Parcel, Stale, State, Stored, Take};
 use super::ready::Ready;
 
-/// A message may stay in flight for twelve hours in all.
+/// The maximum total time for which a message may be in flight: twelve hours.
 const MAX_IN_FLIGHT: Duration = Duration::from_secs(43_200);
 
 /// The messages of one queue.
@@ -46,7 +46,7 @@ impl Store {
         }
     }
 
-    /// Lets time pass: delays and timeouts that ran out, messages past their retention.
+    /// Advances the time: ends delays and visibility timeouts, and removes messages past their retention.
     pub(crate) fn advance(&mut self, now: Instant, retention: Duration) {
         while let Some(&(entered, key)) = self.by_age.first() {
             if entered + retention > now {
@@ -81,7 +81,7 @@ impl Store {
         }
     }
 
-    /// When [`Store::advance`] next has something to do that a receiver may wait for.
+    /// Returns the next time at which a delay or visibility timeout ends.
     pub(crate) fn next_event(&self) -> Option<Instant> {
         self.timers.first().map(|(until, _)| *until)
     }
@@ -108,7 +108,7 @@ impl Store {
         self.messages.insert(key, stored);
     }
 
-    /// Hands out messages, and takes out the dead letters it meets on the way.
+    /// Delivers messages, and removes the dead letters among them.
     pub(crate) fn take(&mut self, now: Now, ask: &Take<'_>) -> (Vec<Delivery>, Vec<Parcel>) {
         let (mut delivered, mut dead) = (Vec::new(), Vec::new());
         let mut begun = None;
@@ -140,14 +140,14 @@ impl Store {
         (delivered, dead)
     }
 
-    /// Takes the next message out of the queue for good.
+    /// Removes the next message from the queue.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Parcel> {
         let key = self.ready.take(None, &mut None)?;
         self.hold(key, now, Duration::ZERO);
         self.remove(key)
     }
 
-    /// Notes that a message which was just taken from the ready ones is in flight.
+    /// Marks a message as in flight.
     fn hold(&mut self, key: u64, now: Instant, visibility: Duration) {
         if let Some(stored) = self.messages.get_mut(&key) {
             let until = now + visibility;
@@ -157,7 +157,7 @@ impl Store {
         }
     }
 
-    /// Hands out the same messages again under the same handles, if all of them are still in flight from then.
+    /// Delivers the same messages again with the same handles, if all of them are still in flight.
     pub(crate) fn repeat(&mut self, now: Instant, handles: &[Handle], visibility: Duration) -> Option<Vec<Delivery>> {
         let valid = |h: &&Handle| {
             matches!(
@@ -182,14 +182,14 @@ impl Store {
         Some(repeated.collect())
     }
 
-    /// Puts a second copy of a delivered message into the queue: SQS may deliver a message more than once.
+    /// Adds a copy of a delivered message to the queue, because SQS may deliver a message more than once.
     pub(crate) fn duplicate(&mut self, now: Instant, delivery: &Delivery) {
         if !self.fifo {
             self.enter(now, delivery.parcel.clone(), Duration::ZERO);
         }
     }
 
-    /// Deletes a message by a handle. On a standard queue a stale handle deletes nothing, and that is no error.
+    /// Deletes a message by its handle. On a standard queue, a stale handle deletes nothing and is not an error.
     pub(crate) fn delete(&mut self, handle: &Handle) -> Result<(), Stale> {
         let found = self.find(handle).map(|stored| stored.state);
         match found {
@@ -220,7 +220,7 @@ impl Store {
                 since
             }
             State::Ready { lapsed: true } if self.fifo => return Err(Stale::Expired),
-            // AWS still accepts the handle of a message that nobody has received since.
+            // AWS still accepts the handle if the message was not received again.
             State::Ready { lapsed: true } if self.ready.retake(key) => {
                 self.in_flight += 1;
                 now
@@ -271,7 +271,7 @@ impl Store {
 
     pub(crate) fn clear(&mut self) {
         let (queue, fifo) = (self.queue, self.fifo);
-        // Keys and deliveries go on, so that old handles stay stale.
+        // Keys and delivery numbers continue, so that old handles stay stale.
         *self = Self {
             keys: self.keys,
             deliveries: self.deliveries,
@@ -287,7 +287,7 @@ impl Store {
         }
     }
 
-    /// Every message in order of arrival.
+    /// Iterates over all messages in order of arrival.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stored> {
         self.messages.values()
     }

@@ -10,7 +10,7 @@ fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// A store with a clock that the test moves.
+/// A store whose clock the test moves.
 struct Bench {
     store: Store,
     now: Instant,
@@ -85,7 +85,7 @@ impl Bench {
 }
 
 #[test]
-fn visibility_runs_out_and_the_old_handle_goes_stale() {
+fn a_handle_is_stale_after_its_message_is_received_again() {
     let mut bench = Bench::new(false);
     bench.send("a", None, 0);
     let old = bench.one(30);
@@ -116,7 +116,7 @@ fn an_expired_handle_still_deletes_on_standard_and_not_on_fifo() {
 }
 
 #[test]
-fn visibility_changes() {
+fn a_handle_changes_the_visibility_timeout() {
     let mut bench = Bench::new(false);
     bench.send("a", None, 0);
     let handle = bench.one(10);
@@ -129,7 +129,7 @@ fn visibility_changes() {
     );
     bench.pass(1);
     assert_eq!(bench.counts(), (1, 0, 0));
-    // Not received since: the handle takes it back.
+    // The message was not received again, so its handle is still valid.
     assert_eq!(bench.store.change_visibility(bench.now, &handle, secs(5)), Ok(()));
     assert_eq!(bench.counts(), (0, 1, 0));
     assert_eq!(bench.store.change_visibility(bench.now, &handle, secs(0)), Ok(()));
@@ -155,7 +155,7 @@ fn a_visibility_of_zero_delivers_and_leaves_it_visible() {
 }
 
 #[test]
-fn delay_and_retention() {
+fn messages_wait_for_their_delay_and_end_with_their_retention() {
     let mut bench = Bench::new(false);
     bench.send("late", None, 10);
     bench.send("now", None, 0);
@@ -169,7 +169,7 @@ fn delay_and_retention() {
 }
 
 #[test]
-fn dead_letters_come_out_at_the_receive_after_the_last() {
+fn a_message_is_a_dead_letter_at_the_receive_after_the_last_allowed_one() {
     let mut bench = Bench::new(true);
     bench.max_receives = Some(2);
     bench.send("a", Some("g"), 0);
@@ -240,7 +240,7 @@ fn a_receive_repeats_only_while_nothing_changed() {
 }
 
 #[test]
-fn clearing_leaves_old_handles_stale() {
+fn handles_are_stale_after_clearing() {
     let mut bench = Bench::new(false);
     bench.send("a", None, 0);
     let old = bench.one(30);

@@ -1,4 +1,4 @@
-//! The server as a client meets it: over a socket, signed, in both protocols.
+//! Tests of the server over a socket, with signed requests in both protocols.
 
 mod client;
 mod model;
@@ -15,15 +15,15 @@ async fn server() -> EmbeddedServer {
     EmbeddedServer::start().await.expect("a port")
 }
 
-/// Creates a queue and gives its URL.
+/// Creates a queue and returns its URL.
 async fn create(client: &mut Client, name: &str, attributes: Value) -> String {
     let input = json!({"QueueName": name, "Attributes": attributes});
-    let answer = client.ok("CreateQueue", input).await;
-    answer["QueueUrl"].as_str().expect("a URL").to_owned()
+    let response = client.ok("CreateQueue", input).await;
+    response["QueueUrl"].as_str().expect("a URL").to_owned()
 }
 
 #[tokio::test]
-async fn a_message_goes_through() {
+async fn a_message_is_sent_received_and_deleted() {
     let server = server().await;
     let mut client = Client::new(&server);
     let url = create(&mut client, "orders", json!({})).await;
@@ -50,7 +50,7 @@ async fn a_message_goes_through() {
 }
 
 #[tokio::test]
-async fn query_speaks_of_the_same_queues() {
+async fn both_protocols_see_the_same_queues() {
     let server = server().await;
     let mut client = Client::new(&server);
     let url = create(&mut client, "orders", json!({})).await;
@@ -78,41 +78,41 @@ async fn query_speaks_of_the_same_queues() {
 }
 
 #[tokio::test]
-async fn errors_carry_both_codes() {
+async fn errors_have_the_codes_of_both_protocols() {
     let server = server().await;
     let mut client = Client::new(&server);
-    let answer = client.json("GetQueueUrl", json!({"QueueName": "none"})).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.json()["__type"], "com.amazonaws.sqs#QueueDoesNotExist");
+    let response = client.json("GetQueueUrl", json!({"QueueName": "none"})).await;
+    assert_eq!(response.status, 400);
+    assert_eq!(response.json()["__type"], "com.amazonaws.sqs#QueueDoesNotExist");
     assert_eq!(
-        answer.header("x-amzn-query-error"),
+        response.header("x-amzn-query-error"),
         "AWS.SimpleQueueService.NonExistentQueue;Sender"
     );
-    assert_eq!(answer.header("x-amzn-requestid").len(), 36);
+    assert_eq!(response.header("x-amzn-requestid").len(), 36);
 }
 
 #[tokio::test]
-async fn strangers_are_refused() {
+async fn unauthenticated_requests_are_refused() {
     let server = server().await;
     let mut client = Client::new(&server);
     client.secret = "wrong".into();
-    let answer = client.json("ListQueues", json!({})).await;
+    let response = client.json("ListQueues", json!({})).await;
     assert_eq!(
-        (answer.status, answer.header("x-amzn-query-error")),
+        (response.status, response.header("x-amzn-query-error")),
         (403, "SignatureDoesNotMatch;Sender")
     );
     server.keys().add(AccessKey::new("test", "wrong"));
     client.ok("ListQueues", json!({})).await;
     server.clock().set_skew_seconds(1200);
-    let answer = client.json("ListQueues", json!({})).await;
+    let response = client.json("ListQueues", json!({})).await;
     assert!(
-        answer.json()["message"]
+        response.json()["message"]
             .as_str()
             .is_some_and(|m| m.starts_with("Signature expired"))
     );
     server.keys().expire("test");
-    let answer = client.json("ListQueues", json!({})).await;
-    assert_eq!(answer.header("x-amzn-query-error"), "ExpiredToken;Sender");
+    let response = client.json("ListQueues", json!({})).await;
+    assert_eq!(response.header("x-amzn-query-error"), "ExpiredToken;Sender");
 }
 
 #[tokio::test]
@@ -131,13 +131,13 @@ async fn a_long_poll_is_woken_by_an_arrival() {
             json!({"QueueUrl": url, "MessageBody": "m", "DelaySeconds": 1}),
         )
         .await;
-    let received = poll.await.expect("an answer");
+    let received = poll.await.expect("no response");
     assert_eq!(received["Messages"][0]["Body"], "m");
     assert!((1..3).contains(&begun.elapsed().as_secs()));
 }
 
 #[tokio::test]
-async fn a_poll_whose_client_is_gone_takes_nothing() {
+async fn a_poll_receives_nothing_after_its_client_disconnects() {
     let server = server().await;
     let mut client = Client::new(&server);
     let url = create(&mut client, "orders", json!({})).await;
@@ -155,7 +155,7 @@ async fn a_poll_whose_client_is_gone_takes_nothing() {
 }
 
 #[tokio::test]
-async fn fifo_deduplicates_and_numbers() {
+async fn fifo_queues_deduplicate_and_number_messages() {
     let server = server().await;
     let mut client = Client::new(&server);
     let url = create(
@@ -183,9 +183,9 @@ async fn fifo_deduplicates_and_numbers() {
     );
 }
 
-/// The scope in force when an id was sent decides what it counts for, as recorded from AWS.
+/// Recorded from AWS: an id counts for the scope that was in force when it was sent.
 #[tokio::test]
-async fn deduplication_scope_may_change() {
+async fn the_deduplication_scope_may_change() {
     let server = server().await;
     let mut client = Client::new(&server);
     let url = create(&mut client, "o.fifo", json!({"FifoQueue": "true"})).await;
@@ -204,7 +204,7 @@ async fn deduplication_scope_may_change() {
 }
 
 #[tokio::test]
-async fn dead_letters_go_and_come_back() {
+async fn dead_letters_are_moved_and_moved_back() {
     let server = server().await;
     let mut client = Client::new(&server);
     let dead = create(&mut client, "dead", json!({})).await;
@@ -239,7 +239,7 @@ async fn dead_letters_go_and_come_back() {
 }
 
 #[tokio::test]
-async fn a_slow_move_can_be_cancelled() {
+async fn a_slow_move_task_can_be_canceled() {
     let server = server().await;
     let mut client = Client::new(&server);
     let dead = create(&mut client, "dead", json!({})).await;
@@ -263,7 +263,7 @@ async fn a_slow_move_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn faults_strike_and_pass() {
+async fn faults_affect_only_their_requests() {
     let server = server().await;
     let mut client = Client::new(&server);
     let url = create(&mut client, "orders", json!({})).await;
@@ -276,9 +276,13 @@ async fn faults_strike_and_pass() {
     once(FaultKind::Reply(
         Reply::new(503).header("retry-after", "2").body("busy"),
     ));
-    let answer = client.json("SendMessage", send.clone()).await;
+    let response = client.json("SendMessage", send.clone()).await;
     assert_eq!(
-        (answer.status, answer.header("retry-after"), answer.body.as_slice()),
+        (
+            response.status,
+            response.header("retry-after"),
+            response.body.as_slice()
+        ),
         (503, "2", b"busy".as_slice())
     );
     once(FaultKind::DropBefore);
@@ -302,7 +306,7 @@ async fn faults_strike_and_pass() {
 }
 
 #[tokio::test]
-async fn one_delayed_request_delays_no_other() {
+async fn a_delayed_request_delays_no_other() {
     let server = server().await;
     server
         .faults()
@@ -316,7 +320,7 @@ async fn one_delayed_request_delays_no_other() {
 }
 
 #[tokio::test]
-async fn stopping_closes_everything() {
+async fn stopping_closes_the_port_and_all_connections() {
     let server = server().await;
     let address = server.address();
     let mut client = Client::new(&server);
@@ -327,7 +331,7 @@ async fn stopping_closes_everything() {
 }
 
 #[tokio::test]
-async fn limits_of_size_and_flight() {
+async fn batch_size_and_messages_in_flight_are_limited() {
     let server = EmbeddedServer::builder()
         .in_flight_limits(1, 1)
         .start()

@@ -1,4 +1,4 @@
-//! A connection's own faults: what its peer sees of the bytes, whatever HTTP made of them.
+//! Faults below HTTP: slow writes and resets of a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// What shall happen to a connection's bytes: shared by the connection and the answers that go over it.
+/// The faults of a connection's bytes, shared by the connection and its responses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line(Arc<Mutex<State>>);
 
@@ -21,7 +21,7 @@ struct State {
 }
 
 impl Line {
-    /// How the next answer goes: each byte this long after the one before; the connection reset when it ends, not closed.
+    /// Sets the faults of the next response: a pause between two bytes, and a reset of the connection instead of a close.
     pub(crate) fn set(&self, trickle: Option<Duration>, reset: bool) {
         *self.lock() = State { trickle, reset };
     }
@@ -48,7 +48,7 @@ impl Wire {
         }
     }
 
-    /// How much may be written now: everything, or one byte once the pause is over.
+    /// Returns the number of bytes that may be written now: all, or one after each pause.
     fn poll_allowed(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
@@ -67,7 +67,7 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if self.line.lock().reset {
-            // Where it cannot be set, the connection is closed, which is a fault as well.
+            // If the option cannot be set, the connection is closed instead, which is a fault too.
             let _ = self.stream.set_zero_linger();
         }
     }

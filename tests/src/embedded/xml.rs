@@ -1,4 +1,4 @@
-//! The Query protocol's answers: the same values as JSON, written as XML by the action's shape.
+//! The Query protocol's responses. The action's shape turns the same values as in JSON into XML.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use super::schema::{Action, Kind, Member};
 
 const NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
 
-/// Writes an action's answer.
-pub(crate) fn answer(action: Action, output: &Value, request_id: &str) -> String {
+/// Returns an action's response.
+pub(crate) fn response(action: Action, output: &Value, request_id: &str) -> String {
     let mut xml = format!("<?xml version=\"1.0\"?><{action}Response xmlns=\"{NAMESPACE}\">");
     let shape = action.shape().output;
     if !shape.is_empty() {
@@ -19,9 +19,9 @@ pub(crate) fn answer(action: Action, output: &Value, request_id: &str) -> String
     xml
 }
 
-/// Writes an error.
+/// Returns an error response.
 pub(crate) fn error(error: &Error, request_id: &str) -> String {
-    // The one message that AWS words in another way here.
+    // The only message that AWS words differently in this protocol.
     let message = match error {
         e if *e == Error::queue_missing() => "The specified queue does not exist for this wsdl version.",
         e => &e.message,
@@ -81,7 +81,7 @@ fn text(xml: &mut String, name: &str, content: &str) {
     element(xml, name, |xml| escape(xml, content));
 }
 
-/// Escapes markup, and the carriage returns that a parser would otherwise turn into newlines.
+/// Escapes markup, and carriage returns, which a parser would turn into newlines.
 fn escape(xml: &mut String, content: &str) {
     let mut rest = content;
     while let Some(at) = rest.find(['&', '<', '>', '"', '\r']) {
@@ -105,10 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_received_message() {
+    fn a_received_message_is_written_as_xml() {
         let output = json!({"Messages": [{"MessageId": "i", "Body": "<a> & \r\n", "Attributes": {"SenderId": "s"},
             "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "1"}}}]});
-        let xml = answer(Action::ReceiveMessage, &output, "r");
+        let xml = response(Action::ReceiveMessage, &output, "r");
         assert_eq!(
             xml,
             "<?xml version=\"1.0\"?><ReceiveMessageResponse xmlns=\"http://queue.amazonaws.com/doc/2012-11-05/\">\
@@ -122,12 +122,12 @@ mod tests {
 
     #[test]
     fn an_action_without_output_has_no_result() {
-        let xml = answer(Action::DeleteMessage, &json!({}), "r");
+        let xml = response(Action::DeleteMessage, &json!({}), "r");
         assert!(!xml.contains("Result"), "{xml}");
     }
 
     #[test]
-    fn an_error() {
+    fn an_error_is_written_as_xml() {
         let xml = error(&Error::queue_missing(), "r");
         assert!(
             xml.contains("<Type>Sender</Type><Code>AWS.SimpleQueueService.NonExistentQueue</Code>"),

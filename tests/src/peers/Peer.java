@@ -14,7 +14,7 @@ import software.amazon.awssdk.services.s3.S3Client;
 import software.amazon.awssdk.services.sqs.SqsClient;
 import software.amazon.awssdk.services.sqs.model.SendMessageBatchRequestEntry;
 
-/** AWS's extended client for Java, told what to do by lines on standard input: see peers.rs. */
+/** AWS's extended client for Java, driven by lines on standard input. See peers.rs. */
 public class Peer {
     private final SqsClient current;
     private final SqsClient legacy;
@@ -34,15 +34,15 @@ public class Peer {
         var peer = new Peer(arguments[0], arguments[1], arguments[2]);
         var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            System.out.println(peer.answer(line.split("\t")));
+            System.out.println(peer.respond(line.split("\t")));
         }
     }
 
-    private String answer(String[] words) {
+    private String respond(String[] words) {
         try {
             return "ok\t" + String.join("\t", run(words));
         } catch (Throwable failed) {
-            // An OutOfMemoryError too: that is what the benchmark asks for.
+            // Includes OutOfMemoryError, which the benchmark expects.
             return "failed\t" + failed.toString().replaceAll("\\s+", " ");
         }
     }
@@ -74,8 +74,8 @@ public class Peer {
             entries.add(SendMessageBatchRequestEntry.builder().id(id).messageBody(body).build());
         }
         var sent = timed(() -> client.sendMessageBatch(request -> request.queueUrl(queue).entries(entries)));
-        if (sent.answer.hasFailed()) {
-            throw new IllegalStateException(sent.answer.failed().toString());
+        if (sent.response.hasFailed()) {
+            throw new IllegalStateException(sent.response.failed().toString());
         }
         return List.of(sent.seconds);
     }
@@ -83,12 +83,12 @@ public class Peer {
     private List<String> receive(String queue, Path folder) throws IOException {
         var received = timed(() -> current.receiveMessage(request ->
                 request.queueUrl(queue).waitTimeSeconds(5).maxNumberOfMessages(10)));
-        var answer = new ArrayList<String>(List.of(received.seconds));
-        for (var message : received.answer.messages()) {
-            Files.writeString(folder.resolve(String.valueOf(answer.size() - 1)), message.body());
-            answer.add(message.receiptHandle());
+        var response = new ArrayList<String>(List.of(received.seconds));
+        for (var message : received.response.messages()) {
+            Files.writeString(folder.resolve(String.valueOf(response.size() - 1)), message.body());
+            response.add(message.receiptHandle());
         }
-        return answer;
+        return response;
     }
 
     private List<String> delete(String queue, String handle) {
@@ -96,11 +96,11 @@ public class Peer {
                 request.queueUrl(queue).receiptHandle(handle))).seconds);
     }
 
-    private record Timed<T>(String seconds, T answer) {}
+    private record Timed<T>(String seconds, T response) {}
 
     private static <T> Timed<T> timed(Supplier<T> call) {
         var begin = System.nanoTime();
-        var answer = call.get();
-        return new Timed<>(String.valueOf((System.nanoTime() - begin) / 1e9), answer);
+        var response = call.get();
+        return new Timed<>(String.valueOf((System.nanoTime() - begin) / 1e9), response);
     }
 }

@@ -1,4 +1,4 @@
-"""AWS's extended client for Python, told what to do by lines on standard input: see `peers.rs`."""
+"""AWS's extended client for Python, driven by lines on standard input. See `peers.rs`."""
 
 import pathlib
 import sys
@@ -23,8 +23,8 @@ def read(file, times=1):
 
 def timed(call, **arguments):
     begin = time.monotonic()
-    answer = call(**arguments)
-    return time.monotonic() - begin, answer
+    response = call(**arguments)
+    return time.monotonic() - begin, response
 
 
 def send(attribute, queue, times, file):
@@ -34,17 +34,17 @@ def send(attribute, queue, times, file):
 
 def batch(attribute, queue, *files):
     entries = [{"Id": str(number), "MessageBody": read(file)} for number, file in enumerate(files)]
-    seconds, answer = timed(clients[attribute].send_message_batch, QueueUrl=queue, Entries=entries)
-    if answer.get("Failed"):
-        raise RuntimeError(answer["Failed"])
+    seconds, response = timed(clients[attribute].send_message_batch, QueueUrl=queue, Entries=entries)
+    if response.get("Failed"):
+        raise RuntimeError(response["Failed"])
     return [seconds]
 
 
 def receive(queue, folder):
-    # Of itself it asks for the one attribute that it would send.
+    # By default, the client requests only the attribute that it would itself send.
     settings = {"WaitTimeSeconds": 5, "MaxNumberOfMessages": 10, "MessageAttributeNames": ["All"]}
-    seconds, answer = timed(clients["current"].receive_message, QueueUrl=queue, **settings)
-    messages = answer.get("Messages", [])
+    seconds, response = timed(clients["current"].receive_message, QueueUrl=queue, **settings)
+    messages = response.get("Messages", [])
     for number, message in enumerate(messages):
         (pathlib.Path(folder) / str(number)).write_text(message["Body"], encoding="utf-8", newline="")
     return [seconds, *(message["ReceiptHandle"] for message in messages)]
@@ -55,7 +55,7 @@ def delete(queue, handle):
     return [seconds]
 
 
-def answer(verb, *words):
+def respond(verb, *words):
     try:
         verbs = {"send": send, "batch": batch, "receive": receive, "delete": delete}
         return "\t".join(["ok", *map(str, verbs[verb](*words))])
@@ -65,4 +65,4 @@ def answer(verb, *words):
 
 clients = {name: client(*sys.argv[1:], legacy=name == "legacy") for name in ("current", "legacy")}
 for line in sys.stdin:
-    print(answer(*line.rstrip("\n").split("\t")), flush=True)
+    print(respond(*line.rstrip("\n").split("\t")), flush=True)

@@ -1,4 +1,4 @@
-//! ElasticMQ, by Maven.
+//! ElasticMQ, installed by Maven.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::server::{Kind, Server};
 
 const VERSION: &str = "1.7.1";
 
-/// The last version to be had that speaks the Query protocol only.
+/// The last available version that has only the Query protocol.
 const QUERY_ONLY_VERSION: &str = "1.3.9";
 
 /// The last version that limits a batch to 262,144 bytes.
@@ -59,13 +59,13 @@ fn command(java: &Path, jars: &Path, settings: &Path) -> Command {
     let mut option = std::ffi::OsString::from("-Dconfig.file=");
     option.push(settings);
     let mut command = Command::new(java);
-    // Tests' messages reach 1 MiB, and not many are held.
+    // Messages of tests reach 1 MiB, but queues have few of them.
     command.args(["-Xmx512m", "-XX:+UseSerialGC"]).arg(option);
     command.arg("-cp").arg(jars.join("*")).arg("org.elasticmq.server.Main");
     command
 }
 
-/// `node-address` is what queue URLs start with. Limits are AWS's.
+/// Returns a configuration with AWS's limits. Queue URLs start with `node-address`.
 fn configuration(port: u16) -> String {
     format!(
         r#"include classpath("application.conf")
@@ -76,7 +76,7 @@ aws.region = "us-east-1"
     )
 }
 
-/// The version in `… Starting ElasticMQ server (1.7.1) ...`.
+/// Returns the version in `… Starting ElasticMQ server (1.7.1) ...`.
 fn version_in(log: &str) -> Option<&str> {
     Some(log.split_once("ElasticMQ server (")?.1.split_once(')')?.0)
 }

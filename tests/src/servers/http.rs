@@ -1,5 +1,5 @@
-//! One HTTP exchange over a plain socket: enough to ask whether a server is ready and to prepare it (a bucket, a user).
-//! It blocks, so that servers start the same way inside and outside an async runtime.
+//! A minimal HTTP client over a plain socket, to poll whether a server is ready and to prepare it with a bucket or a user.
+//! It blocks, so that servers start in the same way inside and outside an async runtime.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// How long a connection, a write or a read may take.
+/// The time limit of a connection, a write or a read.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A request; its path needs no escaping.
+/// A request. Its path must need no escaping.
 pub(super) struct Request<'a> {
     pub(super) method: &'static str,
     pub(super) path: &'a str,
@@ -30,7 +30,7 @@ impl Request<'_> {
     }
 }
 
-/// A server's answer.
+/// A server's response.
 #[derive(Debug, PartialEq)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -49,15 +49,15 @@ impl fmt::Display for Response {
     }
 }
 
-/// The `host:port` of an endpoint.
+/// Returns the `host:port` of an endpoint.
 pub(super) fn authority(endpoint: &str) -> Result<&str> {
     match endpoint.strip_prefix("http://") {
         Some(authority) if !authority.is_empty() && !authority.contains('/') => Ok(authority),
-        _ => bail!("{endpoint:?} is not of the form http://host:port"),
+        _ => bail!("{endpoint:?} is not an endpoint; write it as http://host:port"),
     }
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request and reads the whole response.
 pub(super) fn exchange(endpoint: &str, request: &Request<'_>) -> Result<Response> {
     let authority = authority(endpoint)?;
     let with_port = if authority.contains(':') {
@@ -65,12 +65,15 @@ pub(super) fn exchange(endpoint: &str, request: &Request<'_>) -> Result<Response
     } else {
         format!("{authority}:80")
     };
-    let address = with_port.to_socket_addrs()?.next().context("the host has no address")?;
+    let address = with_port
+        .to_socket_addrs()?
+        .next()
+        .with_context(|| format!("the host {with_port} has no address"))?;
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
 
-    // In HTTP 1.0 an answer is never chunked, and ends with the connection.
+    // In HTTP 1.0 a response is never chunked and ends with the connection.
     let Request {
         method,
         path,
@@ -84,20 +87,20 @@ pub(super) fn exchange(endpoint: &str, request: &Request<'_>) -> Result<Response
     }
     stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
 
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    parse(&String::from_utf8_lossy(&answer))
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    parse(&String::from_utf8_lossy(&response))
 }
 
-fn parse(answer: &str) -> Result<Response> {
-    let status = answer
+fn parse(response: &str) -> Result<Response> {
+    let status = response
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.split_whitespace().nth(1));
     let status = status.and_then(|code| code.parse().ok());
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    let body = response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
     match (status, body) {
         (Some(status), Some(body)) => Ok(Response { status, body }),
-        _ => bail!("not an HTTP answer: {:.80}", answer),
+        _ => bail!("not an HTTP response: {response:.80}"),
     }
 }
 
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_addresses_are_taken() {
+    fn only_plain_http_addresses_are_accepted() {
         assert_eq!(authority("http://127.0.0.1:9000").unwrap(), "127.0.0.1:9000");
         for other in ["https://host:1", "http://", "http://host/path", "host:1", ""] {
             assert!(authority(other).is_err(), "{other}");
@@ -114,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_its_status_and_body() {
-        let answer = parse("HTTP/1.1 200 OK\r\nserver: x\r\n\r\na\r\n\r\nb").unwrap();
+    fn a_response_is_parsed_into_status_and_body() {
+        let response = parse("HTTP/1.1 200 OK\r\nserver: x\r\n\r\na\r\n\r\nb").unwrap();
         assert_eq!(
-            answer,
+            response,
             Response {
                 status: 200,
                 body: "a\r\n\r\nb".to_owned()

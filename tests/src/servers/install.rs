@@ -1,4 +1,4 @@
-//! Installing programs below `target/servers`: once, whole or not at all, and by one process at a time.
+//! Installs programs below `target/servers`: once, completely or not at all, and by one process at a time.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The folder that `build` filled, or that an earlier run did.
+/// Returns the folder of an installation, and makes it with `build` if it is missing.
 ///
-/// `build` gets a folder of another name, which becomes `target/servers/<name>` when it succeeds: what it writes must
-/// stand being moved.
+/// `build` fills a temporary folder, which is renamed to `target/servers/<name>` if it succeeds. So its files must not depend
+/// on the folder's name.
 pub(super) fn install(name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     install_in(&root(), name, build)
 }
@@ -22,7 +22,7 @@ fn install_in(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) 
     fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
     let lock = File::create(root.join(format!("{name}.lock")))?;
     lock.lock()?;
-    // Another process may have done it while this one waited.
+    // Another process may have installed it while this one waited for the lock.
     if installed.is_dir() {
         return Ok(installed);
     }
@@ -40,14 +40,14 @@ fn install_in(root: &Path, name: &str, build: impl FnOnce(&Path) -> Result<()>) 
     Ok(installed)
 }
 
-/// `servers` in the workspace's target folder.
+/// Returns the folder `servers` in the workspace's target folder.
 fn root() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     workspace.join(target).join("servers")
 }
 
-/// The program called `name` on `PATH`.
+/// Finds a program on `PATH`.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path = std::env::var_os("PATH")?;
@@ -56,7 +56,7 @@ pub(super) fn on_path(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// What a command prints; an error has the end of what it printed.
+/// Runs a command and returns its output. An error has the end of the output.
 pub(super) fn run(command: &mut Command) -> Result<String> {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     let line = format!("{} {}", command.get_program().display(), arguments.join(" "));
@@ -66,17 +66,17 @@ pub(super) fn run(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot run `{line}`"))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = if stderr.trim().is_empty() { &stdout } else { &stderr };
+    let printed = if stderr.trim().is_empty() { &stdout } else { &stderr };
     ensure!(
         output.status.success(),
         "`{line}` failed ({}):\n{}",
         output.status,
-        tail(said, 20)
+        tail(printed, 20)
     );
     Ok(stdout.into_owned())
 }
 
-/// The last `lines` lines.
+/// Returns the last `lines` lines.
 pub(super) fn tail(text: &str, lines: usize) -> &str {
     let text = text.trim_end();
     let start = text
@@ -92,7 +92,7 @@ mod tests {
     use anyhow::bail;
 
     #[test]
-    fn an_install_is_done_once_and_only_whole() {
+    fn an_installation_is_made_once_and_only_completely() {
         let root = tempfile::tempdir().unwrap();
         let failed = install_in(root.path(), "x-1", |folder| {
             fs::write(folder.join("half"), "")?;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_is_the_last_lines() {
+    fn a_tail_has_the_last_lines() {
         assert_eq!(tail("a\nb\nc\n", 2), "b\nc");
         assert_eq!(tail("a\nb\nc\n", 9), "a\nb\nc");
         assert_eq!(tail("", 2), "");
@@ -115,7 +115,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_failed_command_says_what_it_was_and_what_it_said() {
+    fn a_failed_command_is_reported_with_its_output() {
         let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 3"]))
             .unwrap_err()
             .to_string();

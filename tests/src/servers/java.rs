@@ -1,4 +1,4 @@
-//! Java libraries with all that they need, copied by Maven.
+//! Java libraries with their dependencies, copied by Maven.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use super::install::{install, on_path, run};
 
 const EXTENDED_CLIENT: &str = "2.1.2";
 
-/// The jars of AWS's extended client, where there is a Java that can compile the program that calls it.
+/// Returns the jars of AWS's extended client. Requires `javac`, which compiles the program that uses the client.
 pub(super) fn extended_client() -> Result<PathBuf> {
     on_path("javac").context("there is no javac on PATH")?;
     let artifact = ("com.amazonaws", "amazon-sqs-java-extended-client-lib", EXTENDED_CLIENT);
     jars("java-extended-client", artifact)
 }
 
-/// The folder of this artifact's jar and of those that it needs to run, installed as `name` and the version.
+/// Returns the folder with an artifact's jar and its runtime dependencies, installed as `name` with the version.
 pub(super) fn jars(name: &str, artifact: (&str, &str, &str)) -> Result<PathBuf> {
     let (_, _, version) = artifact;
     let folder = install(&format!("{name}-{version}"), |folder| {
@@ -36,7 +36,7 @@ pub(super) fn jars(name: &str, artifact: (&str, &str, &str)) -> Result<PathBuf> 
     Ok(folder.join("jars"))
 }
 
-/// A Maven project that is nothing but its dependency.
+/// Returns a Maven project with a single dependency.
 fn project(name: &str, (group, artifact, version): (&str, &str, &str)) -> String {
     format!(
         r#"<project xmlns="http://maven.apache.org/POM/4.0.0">

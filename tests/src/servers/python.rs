@@ -1,4 +1,4 @@
-//! Python packages, each set of them in a virtual environment of its own.
+//! Python packages, in virtual environments of their own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::install::{install, on_path, run};
 const EXTENDED_CLIENT: &str = "1.0.1";
 const BOTO3: &str = "1.44.5";
 
-/// The interpreter of an environment that has AWS's extended client.
+/// Returns the interpreter of an environment with AWS's extended client.
 pub(super) fn extended_client() -> Result<PathBuf> {
     let packages = [
         format!("amazon-sqs-extended-client=={EXTENDED_CLIENT}"),
@@ -21,9 +21,9 @@ pub(super) fn extended_client() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The interpreter of the environment `name`, made with `packages` where there is none yet.
+/// Returns the interpreter of the environment `name`, and makes the environment with `packages` if it is missing.
 ///
-/// The environment is moved after it is made, which breaks the scripts in it: run modules (`python -m`) only.
+/// The environment is moved after it was made, which breaks its scripts. Run only modules (`python -m`).
 pub(super) fn venv(name: &str, packages: &[String]) -> Result<PathBuf> {
     let installed = install(name, |folder| {
         let python = on_path("python3")

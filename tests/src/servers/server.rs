@@ -1,4 +1,4 @@
-//! What a test is told about a server.
+//! A server as tests see it.
 
 use std::fmt;
 use std::path::Path;
@@ -9,18 +9,20 @@ use super::http::{self, Request, Response};
 use super::process::Process;
 use super::sigv4;
 
-/// What is known of a server before it runs.
+/// Properties of a server that are known before it runs.
 pub(super) struct Kind {
     pub(super) name: &'static str,
-    /// The environment variable of its address.
+    /// The environment variable with its address.
     pub(super) variable: &'static str,
-    /// The path that answers 200 once it is ready.
+    /// The path that responds with 200 once the server is ready.
     pub(super) ready: &'static str,
     pub(super) access_key: &'static str,
     pub(super) secret_key: &'static str,
 }
 
-/// A server that answers; one that was started here is stopped when this is dropped.
+/// A server that is ready. Dropping this stops the server if it was started here.
+///
+/// [`Servers`](super::Servers) has an example.
 pub struct Server {
     name: &'static str,
     version: String,
@@ -28,24 +30,24 @@ pub struct Server {
     region: String,
     pub(super) access_key: String,
     pub(super) secret_key: String,
-    /// Where it came from, for the line that announces it.
+    /// The server's origin, for the line that announces it.
     pub(super) origin: String,
     process: Option<Process>,
 }
 
 impl Server {
-    /// The server at the address in the environment, if there is one.
+    /// Returns the server at the address in the environment, if there is one.
     pub(super) fn given(kind: &Kind) -> Result<Option<Server>> {
         let variable = kind.variable;
-        // CI systems set a variable that has no value to the empty string.
+        // CI systems set a variable without a value to the empty string.
         let endpoint = std::env::var(variable).unwrap_or_default();
         if endpoint.is_empty() {
             return Ok(None);
         }
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        // Any answer will do: what stands in front of a server may hide the path that says it is ready.
+        // Any response will do, because a proxy in front of the server may hide the readiness path.
         http::exchange(&endpoint, &Request::get(kind.ready))
-            .with_context(|| format!("{variable}={endpoint} does not answer"))?;
+            .with_context(|| format!("the server at {variable}={endpoint} does not respond"))?;
         let setting = |suffix: &str, default: &str| {
             std::env::var(format!("{variable}_{suffix}")).unwrap_or_else(|_| default.to_owned())
         };
@@ -61,7 +63,7 @@ impl Server {
         }))
     }
 
-    /// The server that `process` runs.
+    /// Returns the server of a started process.
     pub(super) fn started(kind: &Kind, version: String, process: Process) -> Server {
         Server {
             name: kind.name,
@@ -75,48 +77,48 @@ impl Server {
         }
     }
 
-    /// What it is called, such as `MinIO`.
+    /// Returns the server's name, such as `MinIO`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Its version by its own word, or `of unknown version` where the environment gave only an address.
+    /// Returns the version that the server reports, or `of unknown version` if the environment has only its address.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Its address, such as `http://127.0.0.1:40123`.
+    /// Returns the server's URL, such as `http://127.0.0.1:40123`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The region to sign for.
+    /// Returns the region to sign for.
     pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// An access key that it accepts.
+    /// Returns an access key id that the server accepts.
     pub fn access_key(&self) -> &str {
         &self.access_key
     }
 
-    /// The secret of [`access_key`](Server::access_key).
+    /// Returns the secret of [`access_key`](Server::access_key).
     pub fn secret_key(&self) -> &str {
         &self.secret_key
     }
 
-    /// The folder that a server which was started here keeps its data in, to look at.
+    /// Returns the data folder of a server that was started here, or `None` for any other.
     pub fn data(&self) -> Option<&Path> {
         self.process.as_ref().map(Process::data)
     }
 
-    /// Creates a bucket, or leaves it as it is where it exists already.
+    /// Creates a bucket. Does nothing if it already exists.
     ///
     /// # Errors
     ///
-    /// The server's answer, where that is not success.
+    /// Returns the server's response if it is an error.
     pub fn create_bucket(&self, bucket: &str) -> Result<()> {
-        // Only us-east-1 wants no location; it knows the others by name.
+        // The default region us-east-1 accepts no location. All other regions require one.
         let location = match self.region.as_str() {
             "us-east-1" => String::new(),
             region => format!(
@@ -125,7 +127,7 @@ impl Server {
         };
         let path = format!("/{bucket}");
         let headers = vec![("content-type", "application/xml".to_owned())];
-        let answer = self.signed(
+        let response = self.signed(
             "s3",
             Request {
                 method: "PUT",
@@ -134,16 +136,16 @@ impl Server {
                 body: &location,
             },
         )?;
-        let exists = answer.status == 409 && answer.body.contains("BucketAlreadyOwnedByYou");
+        let exists = response.status == 409 && response.body.contains("BucketAlreadyOwnedByYou");
         ensure!(
-            exists || answer.is_success(),
-            "{} did not create the bucket {bucket}: {answer}",
+            exists || response.is_success(),
+            "{} did not create the bucket {bucket}: {response}",
             self.name
         );
         Ok(())
     }
 
-    /// One request, signed with the server's keys.
+    /// Sends a request, signed with the server's keys.
     pub(super) fn signed(&self, service: &str, mut request: Request<'_>) -> Result<Response> {
         let scope = sigv4::Scope {
             date: sigv4::now(),
@@ -166,7 +168,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// As `Display`: without the keys.
+/// Equals `Display`, which shows no keys.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

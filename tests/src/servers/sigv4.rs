@@ -1,5 +1,5 @@
-//! AWS Signature Version 4 for the few requests that prepare a server: no query, and paths that need no escaping.
-//! Written apart from the client's signer, which the tests are there to check.
+//! AWS Signature Version 4 for the few requests that prepare a server. They have no query, and paths that need no escaping.
+//! It is independent of the client's signer, which the tests check.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -9,7 +9,7 @@ use super::http::Request;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What a signature is valid for.
+/// The scope of a signature.
 pub(super) struct Scope<'a> {
     /// `YYYYMMDDThhmmssZ`
     pub(super) date: String,
@@ -23,7 +23,7 @@ impl Scope<'_> {
     }
 }
 
-/// The date of a signature made now: a real server compares it with the real time.
+/// Returns the date of a signature made now, because a real server compares it with the real time.
 pub(super) fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let (year, month, day) = now.to_calendar_date();
@@ -34,7 +34,7 @@ pub(super) fn now() -> String {
     )
 }
 
-/// Adds the headers that sign a request to `host` with an access key and its secret.
+/// Signs a request to `host`, and adds the signature's headers.
 pub(super) fn sign((access_key, secret_key): (&str, &str), scope: &Scope<'_>, host: &str, request: &mut Request<'_>) {
     let Request { method, path, body, .. } = request;
     let date = &scope.date;
@@ -68,7 +68,7 @@ fn signing_key(secret_key: &str, scope: &Scope<'_>) -> Vec<u8> {
 }
 
 fn hmac(key: &[u8], message: &str) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC accepts keys of any length");
     mac.update(message.as_bytes());
     mac.finalize().into_bytes().to_vec()
 }
@@ -77,9 +77,9 @@ fn hmac(key: &[u8], message: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The example of AWS's documentation, "Create a signed request".
+    /// The example in AWS's documentation, "Create a signed request".
     #[test]
-    fn the_signing_key_is_aws_s() {
+    fn the_signing_key_equals_the_published_example() {
         let scope = Scope {
             date: "20150830T123600Z".to_owned(),
             region: "us-east-1",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_has_the_compact_form() {
+    fn dates_have_the_compact_form() {
         let now = now();
         assert_eq!(now.len(), "20150830T123600Z".len());
         assert!(now.ends_with('Z') && now.get(8..9) == Some("T"), "{now}");

@@ -1,4 +1,4 @@
-//! What a receiver does with a receipt handle: delete, or change how long the message stays hidden.
+//! Actions on a receipt handle: delete a message, or change its visibility timeout.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn delete_one(service: &Service, queue: &Queue, input: &Input) -> Result<Value> 
     let deleted = queue.lock(service.now()).store.delete(&handle);
     deleted.map_err(|stale| explain(stale, text, 0))?;
     if queue.fifo {
-        // The rest of its group may be free now.
+        // The next message of its group may be available now.
         queue.bell.notify_waiters();
     }
     Ok(nothing())
@@ -61,7 +61,7 @@ fn change_one(service: &Service, queue: &Queue, input: &Input) -> Result<Value> 
         Stale::Expired if !queue.fifo => explain(Stale::Gone, text, seconds),
         stale => explain(stale, text, seconds),
     })?;
-    // Pollers count on the timers that they last saw.
+    // Pollers wait for the timers that they last saw.
     queue.bell.notify_waiters();
     Ok(nothing())
 }

@@ -1,4 +1,4 @@
-//! Queue attributes: get and set.
+//! GetQueueAttributes and SetQueueAttributes.
 
 use serde_json::{Map, Value, json};
 
@@ -16,13 +16,13 @@ pub(crate) fn get(service: &Service, input: &Input) -> Result<Value> {
     if let Some(name) = names.iter().find(|name| !settings::is_known(name)) {
         return Err(settings::unknown(name));
     }
-    let asked = |name: &str| names.iter().any(|n| n == name || n == "All");
+    let requested = |name: &str| names.iter().any(|n| n == name || n == "All");
     let state = queue.lock(service.now());
     let set = state.settings.iter().map(|(name, value)| (name.clone(), value.clone()));
     let computed = COMPUTED
         .iter()
         .map(|name| ((*name).to_owned(), compute(&queue, &state, name)));
-    let wanted = set.chain(computed).filter(|(name, _)| asked(name));
+    let wanted = set.chain(computed).filter(|(name, _)| requested(name));
     let attributes: Map<String, Value> = wanted.map(|(name, value)| (name, value.into())).collect();
     if attributes.is_empty() {
         Ok(nothing())
@@ -50,7 +50,7 @@ pub(crate) fn set(service: &Service, input: &Input) -> Result<Value> {
         return Err(Error::missing("Attributes"));
     }
     let now = service.now();
-    // On a copy and outside the lock: checking a redrive policy looks at another queue, or at this one.
+    // Checked on a copy outside the lock, because a redrive policy may name this very queue.
     let mut settings = queue.lock(now).settings.clone();
     settings.set(&given)?;
     if given.iter().any(|(name, _)| name == "RedrivePolicy") {
@@ -62,7 +62,7 @@ pub(crate) fn set(service: &Service, input: &Input) -> Result<Value> {
     Ok(nothing())
 }
 
-/// Whether the queue that dead letters shall go to exists, is of the same type, and accepts them.
+/// Checks that the dead-letter queue exists, has the same type, and accepts dead letters from the source.
 pub(crate) fn check_redrive(service: &Service, source_arn: &str, settings: &Settings) -> Result<()> {
     let Some(redrive) = settings.redrive() else {
         return Ok(());

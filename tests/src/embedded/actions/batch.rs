@@ -1,4 +1,4 @@
-//! What all batches share: the checks of their entries, and an answer that says which succeeded.
+//! Code that all batch actions share: checks of the entries, and the output with successes and failures.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use super::super::rng::Rng;
 
 const MAX_ENTRIES: usize = 10;
 
-/// An entry and its id.
+/// An entry with its id.
 pub(crate) type Entry = (String, Input);
 
-/// Takes a batch's entries out of a request. `entry` is their name in the messages of errors.
+/// Takes a batch's entries out of a request. `entry` is their name in error messages.
 pub(crate) fn entries(input: &mut Input, entry: &str) -> Result<Vec<Entry>> {
     let entries = input.take_list("Entries")?;
     if entries.is_empty() {
@@ -50,7 +50,7 @@ fn check_id(id: &str) -> Result<()> {
     Err(Error::new(&error::INVALID_BATCH_ID, message))
 }
 
-/// Performs every entry, save those that a fault picks to fail, and writes the answer.
+/// Performs each entry except those that a fault makes fail, and returns the output.
 pub(crate) fn perform<T>(
     entries: Vec<(String, T)>,
     effects: &Effects,
@@ -66,9 +66,9 @@ pub(crate) fn perform<T>(
             perform(entry)
         };
         match result {
-            Ok(mut answer) => {
-                answer["Id"] = Value::from(id);
-                successful.push(answer);
+            Ok(mut output) => {
+                output["Id"] = Value::from(id);
+                successful.push(output);
             }
             Err(error) => failed.push(refusal(&id, &error)),
         }
@@ -80,7 +80,7 @@ fn refusal(id: &str, error: &Error) -> Value {
     json!({"Id": id, "SenderFault": error.is_sender(), "Code": error.code.query, "Message": error.message})
 }
 
-/// Some indices below a length, at random.
+/// Picks random indices below `length`.
 fn pick(count: usize, length: usize, rng: &Rng) -> BTreeSet<usize> {
     let mut picked = BTreeSet::new();
     while picked.len() < count.min(length) {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_counts() {
+    fn entry_ids_and_counts_are_checked() {
         let code = |ids: &[&str]| read(ids).map_err(|e| e.code);
         assert_eq!(code(&["a", "B-_9"]), Ok(2));
         assert_eq!(code(&[]), Err(&error::EMPTY_BATCH));
@@ -112,15 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_fails_some() {
+    fn a_fault_fails_the_given_number_of_entries() {
         let entries = (0..10).map(|i| (i.to_string(), ())).collect();
         let effects = Effects {
             fail_entries: 3,
             ..Effects::default()
         };
-        let answer = perform(entries, &effects, &Rng::new(1), |()| Ok(json!({})));
-        assert_eq!(answer["Failed"].as_array().map(Vec::len), Some(3));
-        assert_eq!(answer["Failed"][0]["SenderFault"], false);
-        assert_eq!(answer["Successful"].as_array().map(Vec::len), Some(7));
+        let output = perform(entries, &effects, &Rng::new(1), |()| Ok(json!({})));
+        assert_eq!(output["Failed"].as_array().map(Vec::len), Some(3));
+        assert_eq!(output["Failed"][0]["SenderFault"], false);
+        assert_eq!(output["Successful"].as_array().map(Vec::len), Some(7));
     }
 }

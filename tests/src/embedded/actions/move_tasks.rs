@@ -1,4 +1,4 @@
-//! Message move tasks: dead letters on their way back, at a chosen rate, in the background.
+//! Message move tasks, which move dead letters back in the background at a chosen rate.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::super::service::Service;
 
 const MAX_RATE: i64 = 500;
 
-/// A task, running or finished.
+/// A running or finished task.
 #[derive(Debug)]
 pub(crate) struct Task {
     handle: String,
@@ -96,10 +96,10 @@ pub(crate) fn start(service: &Arc<Service>, input: &Input) -> Result<Value> {
     });
     tasks.push(task.clone());
     drop(tasks);
-    let answer = json!({"TaskHandle": task.handle});
+    let output = json!({"TaskHandle": task.handle});
     let mut workers = service.workers.lock().unwrap_or_else(PoisonError::into_inner);
     workers.spawn(task.run(Arc::clone(service)));
-    Ok(answer)
+    Ok(output)
 }
 
 pub(crate) fn cancel(service: &Service, input: &Input) -> Result<Value> {
@@ -168,7 +168,7 @@ impl Task {
             "ApproximateNumberOfMessagesToMove": self.to_move,
             "StartedTimestamp": self.started_ms,
         });
-        // Only a running task can be cancelled, so only its handle is of use.
+        // Only a running task has a handle, because no other can be canceled.
         if progress.status == Status::Running {
             shown["TaskHandle"] = self.handle.clone().into();
         }
@@ -189,7 +189,7 @@ impl Task {
             .rate
             .map(|rate| Duration::from_secs(1) / u32::try_from(rate).unwrap_or(1));
         loop {
-            // Under the lock, so that nothing moves once a cancel was answered.
+            // Under the lock, so that nothing moves after the response to a cancellation.
             let step = self.step(&service, &mut self.progress());
             if !step {
                 return;
@@ -201,7 +201,7 @@ impl Task {
         }
     }
 
-    /// Moves one message; false when the task is over.
+    /// Moves one message. Returns `false` if the task is over.
     fn step(&self, service: &Service, progress: &mut Progress) -> bool {
         if progress.status != Status::Running {
             return false;
@@ -229,7 +229,7 @@ impl Task {
     }
 }
 
-/// A moved message is a new one: its own id, sent now, never received.
+/// Creates the message that SQS puts into the destination: it has a new id, was sent now and never received.
 fn renew(service: &Service, now: Now, parcel: &Parcel) -> Parcel {
     let content = Content {
         id: service.rng.uuid().to_string(),

@@ -1,4 +1,4 @@
-//! Pages of a list: a token names the last item that was shown.
+//! Pages of a list. A token encodes the last item of a page.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,7 +8,7 @@ use super::super::input::Input;
 
 const MAX_RESULTS: i64 = 1000;
 
-/// The page that a request asks for, and the token of the next, out of items in order.
+/// Returns the requested page of sorted items, and the token of the next page.
 pub(crate) fn page(items: Vec<String>, input: &Input) -> Result<(Vec<String>, Option<String>)> {
     let reason = "MaxResults must be an integer between 1 and 1000.";
     let max = input.int_within("MaxResults", 1, MAX_RESULTS, reason)?;
@@ -17,7 +17,7 @@ pub(crate) fn page(items: Vec<String>, input: &Input) -> Result<(Vec<String>, Op
         .into_iter()
         .filter(|item| after.as_ref().is_none_or(|after| item > after));
     let mut rest: Vec<String> = rest.collect();
-    // Without MaxResults there is a first page only, and no token.
+    // Without MaxResults, SQS returns a single page and no token.
     let Some(max) = max.and_then(|m| usize::try_from(m).ok()) else {
         rest.truncate(1000);
         return Ok((rest, None));

@@ -1,4 +1,4 @@
-//! Permissions: statements of the queue's policy. They are kept and shown, not enforced; there is one account.
+//! Permissions, which are statements of the queue's policy. They are stored but not enforced, because there is one account.
 
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ fn write(state: &mut State, policy: &str) -> Result<Value> {
     Ok(nothing())
 }
 
-/// AWS writes a list of one as its item.
+/// Returns a list of one as its item, as AWS does.
 fn one_or_many(mut items: Vec<String>) -> Value {
     if items.len() == 1 {
         items.remove(0).into()

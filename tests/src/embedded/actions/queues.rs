@@ -1,4 +1,4 @@
-//! Queues themselves: create, find, list, purge, delete.
+//! Actions on queues: create, find, list, purge and delete.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ pub(crate) fn create(service: &Service, input: &Input) -> Result<Value> {
             "You must wait 60 seconds after deleting a queue before you can create another with the same name.";
         return Err(Error::new(&error::QUEUE_DELETED_RECENTLY, message));
     }
-    let answer = json!({"QueueUrl": service.url(name)});
+    let output = json!({"QueueUrl": service.url(name)});
     let mut queues = service.queues();
     if let Some(existing) = queues.get(name) {
         check_same(service, existing, &given)?;
-        return Ok(answer);
+        return Ok(output);
     }
     let queue = Queue::new(
         name.to_owned(),
@@ -38,10 +38,10 @@ pub(crate) fn create(service: &Service, input: &Input) -> Result<Value> {
     );
     queue.lock(now).tags.extend(input.string_map("tags"));
     queues.insert(name.to_owned(), Arc::new(queue));
-    Ok(answer)
+    Ok(output)
 }
 
-/// Checks a queue's name, and says whether it is of a FIFO queue.
+/// Checks a queue's name. Returns `true` if it is a FIFO queue's.
 fn check_name(name: &str, given: &[(String, String)]) -> Result<bool> {
     let fifo = given.iter().any(|(name, value)| name == "FifoQueue" && value == "true");
     let stem = name.strip_suffix(".fifo").filter(|_| fifo).unwrap_or(name);
@@ -60,7 +60,7 @@ fn check_name(name: &str, given: &[(String, String)]) -> Result<bool> {
     Ok(fifo)
 }
 
-/// A queue may be created again with what it has; attributes that are not given do not matter.
+/// Checks that a queue which is created again has the given attributes. Attributes that are not given do not matter.
 fn check_same(service: &Service, queue: &Queue, given: &[(String, String)]) -> Result<()> {
     let state = queue.lock(service.now());
     let differs = |(name, value): &&(String, String)| state.settings.get(name).unwrap_or_default() != value;
@@ -94,7 +94,7 @@ pub(crate) fn list(service: &Service, input: &Input) -> Result<Value> {
     Ok(listing("QueueUrls", urls, next))
 }
 
-/// The queues whose dead letters come here.
+/// Lists the queues that send their dead letters to this one.
 pub(crate) fn list_sources(service: &Service, input: &Input) -> Result<Value> {
     let target = service.queue(input)?;
     let now = service.now();
@@ -106,23 +106,23 @@ pub(crate) fn list_sources(service: &Service, input: &Input) -> Result<Value> {
     let names = all.iter().filter(sends_here).map(|q| q.name.clone()).collect();
     let (names, next) = paging::page(names, input)?;
     let urls: Vec<String> = names.iter().map(|name| service.url(name)).collect();
-    let mut answer = listing("queueUrls", urls, next);
-    // Required in this answer, even when it is empty.
-    if answer.get("queueUrls").is_none() {
-        answer["queueUrls"] = json!([]);
+    let mut output = listing("queueUrls", urls, next);
+    // This member is required, even if it is empty.
+    if output.get("queueUrls").is_none() {
+        output["queueUrls"] = json!([]);
     }
-    Ok(answer)
+    Ok(output)
 }
 
 fn listing(member: &str, items: Vec<String>, next: Option<String>) -> Value {
-    let mut answer = json!({});
+    let mut output = json!({});
     if !items.is_empty() {
-        answer[member] = items.into();
+        output[member] = items.into();
     }
     if let Some(next) = next {
-        answer["NextToken"] = next.into();
+        output["NextToken"] = next.into();
     }
-    answer
+    output
 }
 
 pub(crate) fn purge(service: &Service, input: &Input) -> Result<Value> {
@@ -150,7 +150,7 @@ pub(crate) fn delete(service: &Service, input: &Input) -> Result<Value> {
     service.queues().remove(&queue.name);
     service.mark_deleted(&queue.name, now);
     queue.lock(now).deleted = true;
-    // Long polls of a queue that is gone end.
+    // Long polls end with the queue.
     queue.bell.notify_waiters();
     Ok(nothing())
 }

@@ -1,4 +1,4 @@
-//! Receiving: short and long polls, and which attributes a message is shown with.
+//! ReceiveMessage: short and long polls, and the attributes in the response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const WAIT_RANGE: &str = "Must be >= 0 and <= 20, if provided.";
 const MAX_RANGE: &str = "Must be between 1 and 10, if provided.";
 pub(crate) const VISIBILITY_RANGE: &str = "Must be between 0 and 43200, if provided.";
 
-/// A receive whose parameters are checked.
+/// A receive's checked parameters.
 struct Ask {
     max: usize,
     visibility: Option<Duration>,
@@ -65,7 +65,7 @@ pub(crate) async fn receive(service: &Arc<Service>, input: &Input, effects: &Eff
         let spoilt = messages.iter_mut().filter(|message| message["Body"] == **body);
         spoilt.for_each(|message| message["Body"] = 5.into());
     }
-    // An empty list is left out, as AWS does.
+    // AWS omits an empty list.
     if messages.is_empty() {
         Ok(json!({}))
     } else {
@@ -73,7 +73,7 @@ pub(crate) async fn receive(service: &Arc<Service>, input: &Input, effects: &Eff
     }
 }
 
-/// Looks now, and then whenever the bell rings or a timer of the queue runs out, until the deadline.
+/// Tries to receive now, and again whenever the bell rings or a timer of the queue expires, until the deadline.
 async fn poll(
     service: &Service,
     queue: &Queue,
@@ -83,7 +83,7 @@ async fn poll(
 ) -> Result<Vec<Delivery>> {
     loop {
         let mut bell = std::pin::pin!(queue.bell.notified());
-        // From here on a ring is not missed.
+        // No ring is missed from here on.
         bell.as_mut().enable();
         let now = service.now();
         let (deliveries, next_event) = take(service, queue, ask, now, effects)?;
@@ -98,7 +98,7 @@ async fn poll(
     }
 }
 
-/// Receives what there is now, and says when there may be more.
+/// Receives available messages, and returns the time at which more may become available.
 fn take(
     service: &Service,
     queue: &Queue,
@@ -106,7 +106,7 @@ fn take(
     now: Now,
     effects: &Effects,
 ) -> Result<(Vec<Delivery>, Option<Instant>)> {
-    // Looked up before the lock: no queue is locked while the registry is asked.
+    // Looked up before the lock, because no queue may be locked during a look-up in the registry.
     let redrive = queue.lock(now).settings.redrive().cloned();
     let target = redrive.as_ref().and_then(|r| service.queue_by_arn(&r.target_arn));
     let target = target.filter(|t| t.id != queue.id);
@@ -127,7 +127,7 @@ fn take(
     let take = Take {
         max: ask.max.min(room),
         visibility,
-        // While the dead-letter queue is missing, messages stay where they are.
+        // Messages stay in the queue while their dead-letter queue does not exist.
         max_receives: redrive.filter(|_| target.is_some()).map(|r| r.max_receives),
         shuffle: effects.reorder.then_some(&service.rng),
     };
@@ -142,7 +142,7 @@ fn take(
     let next_event = state.store.next_event();
     drop(state);
     if next_event != before || (effects.duplicate && !deliveries.is_empty()) {
-        // Other pollers count on the timers that they last saw.
+        // Other pollers wait for the timers that they last saw.
         queue.bell.notify_waiters();
     }
     if let Some(target) = target {
@@ -151,7 +151,7 @@ fn take(
     Ok((deliveries, next_event))
 }
 
-/// How many more messages may be in flight.
+/// Returns the number of messages that may still become in flight.
 fn room(service: &Service, queue: &Queue, in_flight: usize) -> Result<usize> {
     let limits = &service.limits;
     let limit = if queue.fifo {
@@ -168,7 +168,7 @@ fn room(service: &Service, queue: &Queue, in_flight: usize) -> Result<usize> {
     }
 }
 
-/// Moves dead letters. Retention goes on on a standard queue, and begins anew on a FIFO queue.
+/// Moves dead letters. The retention period continues on a standard queue and restarts on a FIFO queue.
 fn bury(source: &Queue, target: &Queue, dead: Vec<Parcel>, now: Now) {
     for mut parcel in dead {
         parcel.source_arn = Some(source.arn.clone());
@@ -179,7 +179,7 @@ fn bury(source: &Queue, target: &Queue, dead: Vec<Parcel>, now: Now) {
     }
 }
 
-/// System attributes that may be asked for.
+/// The system attributes that a request may name.
 const SYSTEM_NAMES: [&str; 10] = [
     "All",
     "SenderId",
@@ -208,7 +208,7 @@ fn show(delivery: &Delivery, ask: &Ask, effects: &Effects) -> Value {
     let wanted = |(name, _): &(&String, &Attribute)| ask.user_names.iter().any(|filter| matches(filter, name));
     let shown: Vec<(&String, &Attribute)> = content.attributes.iter().filter(wanted).collect();
     if !shown.is_empty() {
-        // The digest is of what is shown.
+        // The digest covers the returned attributes only.
         let all = effects.digest_all || shown.len() == content.attributes.len();
         let stored = content.md5_attributes.clone().filter(|_| all);
         let md5 = stored.or_else(|| md5::of_attributes(shown.iter().copied()));
@@ -235,14 +235,14 @@ fn system_attributes(parcel: &Parcel, names: &[String]) -> Map<String, Value> {
         ("AWSTraceHeader", content.trace_header.clone()),
         ("DeadLetterQueueSourceArn", parcel.source_arn.clone()),
     ];
-    let asked = |name: &str| names.iter().any(|n| n == name || n == "All");
-    let shown = values.into_iter().filter(|(name, _)| asked(name));
+    let requested = |name: &str| names.iter().any(|n| n == name || n == "All");
+    let shown = values.into_iter().filter(|(name, _)| requested(name));
     shown
         .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
         .collect()
 }
 
-/// Whether a name passes a filter: `All`, the name itself, or `prefix.*`.
+/// Returns `true` if a name matches a filter: `All`, the name itself, or `prefix.*`.
 fn matches(filter: &str, name: &str) -> bool {
     filter == "All" || filter == name || filter.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix))
 }
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters() {
+    fn filters_match_all_exact_names_and_prefixes() {
         for (filter, name, expected) in [
             ("All", "x", true),
             (".*", "x", true),

@@ -1,4 +1,4 @@
-//! Sending: one message or a batch.
+//! SendMessage and SendMessageBatch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::super::queue::{Queue, Sent, State};
 use super::super::service::Service;
 use super::batch;
 
-/// A message that passed all checks but that of its size.
+/// A message that passed all checks except that of its size.
 struct Order {
     draft: Draft,
     delay: Option<Duration>,
@@ -37,7 +37,7 @@ pub(crate) fn send(service: &Service, mut input: Input, effects: &Effects) -> Re
 pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects) -> Result<Value> {
     let queue = service.queue(&input)?;
     let entries = batch::entries(&mut input, "SendMessageBatchRequestEntry")?;
-    // What a FIFO queue requires and an empty body fail the batch; all else fails its entry.
+    // An empty body or a missing FIFO parameter fails the whole batch. All other errors fail only their entry.
     for (_, entry) in &entries {
         entry.str("MessageBody")?;
         check_fifo(service, &queue, entry)?;
@@ -60,7 +60,7 @@ pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects)
     }))
 }
 
-/// What a FIFO queue requires of every message.
+/// Checks the parameters that a FIFO queue requires of each message.
 fn check_fifo(service: &Service, queue: &Queue, input: &Input) -> Result<()> {
     if !queue.fifo {
         return Ok(());
@@ -117,25 +117,25 @@ fn check_size(service: &Service, queue: &Queue, order: &Order, preamble: &str) -
     )))
 }
 
-/// Puts the message into the queue and writes the answer.
+/// Puts the message into the queue and returns the output.
 fn deliver(service: &Service, queue: &Queue, order: Order, effects: &Effects) -> Value {
     let now = service.now();
-    let mut answer = json!({"MD5OfMessageBody": md5::of_text(&order.draft.body)});
+    let mut output = json!({"MD5OfMessageBody": md5::of_text(&order.draft.body)});
     if let Some(md5) = md5::of_attributes(order.draft.attributes.iter()) {
-        answer["MD5OfMessageAttributes"] = md5.into();
+        output["MD5OfMessageAttributes"] = md5.into();
     }
     if let Some(md5) = order.draft.md5_system() {
-        answer["MD5OfMessageSystemAttributes"] = md5.into();
+        output["MD5OfMessageSystemAttributes"] = md5.into();
     }
-    let sent = enter(service, queue, order, &answer, now, effects);
-    answer["MessageId"] = sent.message_id.into();
+    let sent = enter(service, queue, order, &output, now, effects);
+    output["MessageId"] = sent.message_id.into();
     if let Some(number) = sent.sequence_number {
-        answer["SequenceNumber"] = number.into();
+        output["SequenceNumber"] = number.into();
     }
-    answer
+    output
 }
 
-fn enter(service: &Service, queue: &Queue, order: Order, answer: &Value, now: Now, effects: &Effects) -> Sent {
+fn enter(service: &Service, queue: &Queue, order: Order, output: &Value, now: Now, effects: &Effects) -> Sent {
     let mut state = queue.lock(now);
     let deduplication_id = queue.fifo.then(|| {
         let explicit = order.deduplication_id.clone();
@@ -154,7 +154,7 @@ fn enter(service: &Service, queue: &Queue, order: Order, answer: &Value, now: No
         let scope = order.group.clone().filter(|_| state.settings.deduplicates_by_group());
         state.sent.put(now.at, (scope, id.clone()), sent.clone());
     }
-    let text = |member: &str| answer[member].as_str().map(str::to_owned);
+    let text = |member: &str| output[member].as_str().map(str::to_owned);
     let content = Content {
         id: sent.message_id.clone(),
         md5: text("MD5OfMessageBody").unwrap_or_default(),
@@ -185,7 +185,7 @@ fn enter(service: &Service, queue: &Queue, order: Order, answer: &Value, now: No
     sent
 }
 
-/// The first send under this id. An id sent while the whole queue was the scope counts for every group.
+/// Finds the first send with this id. An id that was sent with the whole queue as its scope counts for every group.
 fn already_sent(state: &mut State, group: Option<&String>, id: &str, now: Now) -> Option<Sent> {
     let by_group = state.settings.deduplicates_by_group();
     let scopes: [dedup::Key; 2] = [(None, id.to_owned()), (group.cloned(), id.to_owned())];

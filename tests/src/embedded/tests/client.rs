@@ -1,4 +1,4 @@
-//! A client of a few lines: one connection, one request after the other.
+//! A minimal client that sends one request after another over one connection.
 
 use std::io;
 
@@ -17,19 +17,19 @@ pub(super) struct Client {
     pub(super) secret: String,
 }
 
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(n, _)| n == name);
         found.map_or("", |(_, value)| value)
     }
 
-    /// The body, or null if there is none.
+    /// Returns the body as JSON, or null if it is empty.
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -44,23 +44,23 @@ impl Client {
         }
     }
 
-    /// Sends a request that must succeed.
+    /// Sends a request that must succeed, and returns its output.
     pub(super) async fn ok(&mut self, action: &str, input: Value) -> Value {
-        let answer = self.json(action, input).await;
+        let response = self.json(action, input).await;
         assert_eq!(
-            answer.status,
+            response.status,
             200,
             "{action}: {}",
-            String::from_utf8_lossy(&answer.body)
+            String::from_utf8_lossy(&response.body)
         );
-        answer.json()
+        response.json()
     }
 
-    pub(super) async fn json(&mut self, action: &str, input: Value) -> Answer {
-        self.try_json(action, input).await.expect("an answer")
+    pub(super) async fn json(&mut self, action: &str, input: Value) -> Response {
+        self.try_json(action, input).await.expect("no response")
     }
 
-    pub(super) async fn try_json(&mut self, action: &str, input: Value) -> io::Result<Answer> {
+    pub(super) async fn try_json(&mut self, action: &str, input: Value) -> io::Result<Response> {
         let target = format!("AmazonSQS.{action}");
         let headers = [
             ("content-type", "application/x-amz-json-1.0"),
@@ -71,11 +71,11 @@ impl Client {
 
     pub(super) async fn query(&mut self, path: &str, form: &str) -> (u16, String) {
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let answer = self.post(path, &headers, form.as_bytes()).await.expect("an answer");
-        (answer.status, String::from_utf8(answer.body).expect("text"))
+        let response = self.post(path, &headers, form.as_bytes()).await.expect("no response");
+        (response.status, String::from_utf8(response.body).expect("text"))
     }
 
-    async fn post(&mut self, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> io::Result<Answer> {
+    async fn post(&mut self, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> io::Result<Response> {
         let head = self.head(path, headers, body);
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -83,12 +83,12 @@ impl Client {
         };
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(body).await?;
-        let answer = read(&mut stream).await?;
+        let response = read(&mut stream).await?;
         self.stream = Some(stream);
-        Ok(answer)
+        Ok(response)
     }
 
-    /// The request's line and headers, signed.
+    /// Returns the signed head of a request.
     fn head(&self, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> String {
         let date = amz_date(i64::try_from(Clock::new().now().wall_ms / 1000).unwrap_or(0));
         let host = self.address.to_string();
@@ -123,7 +123,7 @@ impl Client {
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
+async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Response> {
     let status = line(stream).await?;
     let status = status.split(' ').nth(1).and_then(|s| s.parse().ok());
     let mut headers = Vec::new();
@@ -134,15 +134,15 @@ async fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
             None => break,
         }
     }
-    let mut answer = Answer {
+    let mut response = Response {
         status: status.ok_or(io::ErrorKind::InvalidData)?,
         headers,
         body: Vec::new(),
     };
-    let length = answer.header("content-length").parse().unwrap_or(0);
-    answer.body = vec![0; length];
-    stream.read_exact(&mut answer.body).await?;
-    Ok(answer)
+    let length = response.header("content-length").parse().unwrap_or(0);
+    response.body = vec![0; length];
+    stream.read_exact(&mut response.body).await?;
+    Ok(response)
 }
 
 async fn line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {

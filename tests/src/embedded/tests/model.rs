@@ -1,4 +1,4 @@
-//! The schema and the table of errors, held against AWS's service model where it is at hand.
+//! Compares the schema and the table of errors with AWS's service model, if the model is available.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::super::schema::{Action, Kind, Member};
 
 const NAMESPACE: &str = "com.amazonaws.sqs#";
 
-/// The model's shapes; none, with a word about it, where the file is not there.
+/// Returns the model's shapes. If there is no model file, prints that and returns `None`.
 fn shapes() -> Option<Value> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors").to_owned();
     let folder = std::env::var("SQS_TEST_VECTORS").unwrap_or(default);
@@ -22,7 +22,7 @@ fn shapes() -> Option<Value> {
 }
 
 #[test]
-fn every_action_has_the_models_members() {
+fn every_action_has_the_members_of_the_model() {
     let Some(shapes) = shapes() else { return };
     let operations = shapes
         .as_object()
@@ -40,7 +40,7 @@ fn every_action_has_the_models_members() {
 }
 
 #[test]
-fn errors_have_the_models_codes() {
+fn errors_have_the_codes_of_the_model() {
     let Some(shapes) = shapes() else { return };
     for code in MODELED {
         let shape = &shapes[format!("{NAMESPACE}{}", code.json)];
@@ -54,10 +54,10 @@ fn errors_have_the_models_codes() {
     }
 }
 
-/// Members as text: names, types, and names in Query.
+/// Returns members as text: their names, types and Query names.
 fn ours(members: &[Member]) -> BTreeSet<String> {
     let one = |m: &Member| match &m.kind {
-        // It has the other list's name in Query; see the schema.
+        // This list has the other's name in Query; see the schema.
         Kind::List("MessageSystemAttributeName", of) => format!("{} [AttributeName {}]", m.name, our_kind(of)),
         kind => format!("{} {}", m.name, our_kind(kind)),
     };

@@ -1,4 +1,4 @@
-//! The body of an answer: whole, or broken off in the middle.
+//! The body of a response, whole or truncated.
 
 use std::io;
 use std::pin::Pin;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// Time for what was written to reach the client before the connection breaks.
+/// The time for written data to reach the client before the connection breaks.
 const BEFORE_BREAKING: Duration = Duration::from_millis(20);
 
-/// An answer's body.
+/// A response's body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseBody {
     data: Option<Bytes>,
-    /// What `Content-Length` says.
+    /// The value of `Content-Length`.
     length: u64,
     breaks: Option<Pin<Box<Sleep>>>,
 }
 
-impl Answer {
+impl ResponseBody {
     pub(crate) fn whole(data: impl Into<Bytes>) -> Self {
         let data = data.into();
         Self {
@@ -30,10 +30,10 @@ impl Answer {
         }
     }
 
-    /// Promises all of the data and gives half of it.
+    /// Announces all of the data, but sends only half of it.
     pub(crate) fn half(data: impl Into<Bytes>) -> Self {
         let mut data = data.into();
-        // An empty answer can only break if it promises more.
+        // An empty body can only break if more is announced.
         let length = data.len().max(1) as u64;
         data.truncate(data.len() / 2);
         Self {
@@ -44,7 +44,7 @@ impl Answer {
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = io::Error;
 
