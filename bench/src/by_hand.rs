@@ -1,4 +1,5 @@
-//! The least code that talks to SQS without a client library: reqwest, aws-sigv4 and serde_json, without retries or MD5s.
+//! The least code that talks to SQS without a client library: reqwest, aws-sigv4 and serde_json, without retries or
+//! MD5s.
 
 use std::time::SystemTime;
 

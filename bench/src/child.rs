@@ -1,4 +1,5 @@
-//! Child processes: a benchmark starts itself again as a server or as one contender, so that each has a process of its own.
+//! Child processes: a benchmark starts itself again as a server or as one contender, so that each has a process of its
+//! own.
 
 use std::io::Read as _;
 use std::process::Stdio;

@@ -75,8 +75,8 @@ async fn respond_to_all(mut connection: TcpStream, response: &[u8]) -> anyhow::R
     }
 }
 
-/// Starts this program with arguments that make it [`serve`], and returns its handle and its address. Dropping the handle
-/// stops the server.
+/// Starts this program with arguments that make it [`serve`], and returns its handle and its address. Dropping the
+/// handle stops the server.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! A payload's upload and download by raw `object_store` and by `sqs-extended`: the same bytes, MinIO server, part size and
-//! concurrency.
+//! A payload's upload and download by raw `object_store` and by `sqs-extended`: the same bytes, MinIO server, part size
+//! and concurrency.
 
 use std::time::Duration;
 

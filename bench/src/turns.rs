@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 
 use crate::child;
 
-/// glibc settings that make a turn keep its memory, as a long-running program does. By default, glibc may return megabytes
-/// to the system and request them again, depending on where the heap lies: one program had ten thousand page faults in
-/// one run and two hundred thousand in the next.
+/// glibc settings that make a turn keep its memory, as a long-running program does. By default, glibc may return
+/// megabytes to the system and request them again, depending on where the heap lies: one program had ten thousand page
+/// faults in one run and two hundred thousand in the next.
 const ALLOCATOR: [(&str, &str); 2] = [
     ("MALLOC_TRIM_THRESHOLD_", "67108864"),
     ("MALLOC_MMAP_THRESHOLD_", "33554432"),
@@ -14,8 +14,8 @@ const ALLOCATOR: [(&str, &str); 2] = [
 
 /// Runs each contender's turns, and returns the results of each contender.
 ///
-/// Each contender has `rounds` turns after a warm-up turn whose result is dropped. A turn is this program, started with the
-/// `arguments` for the contender with that index. It [reports](child::report) its result.
+/// Each contender has `rounds` turns after a warm-up turn whose result is dropped. A turn is this program, started with
+/// the `arguments` for the contender with that index. It [reports](child::report) its result.
 ///
 /// # Errors
 ///

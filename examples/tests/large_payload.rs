@@ -1,5 +1,4 @@
-//! The example as a user runs it: what it prints, what it leaves behind when it is broken off, and how it takes wrong
-//! input.
+//! Runs the example as a user does: its output, its orphans after an interruption, and its response to invalid input.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
@@ -12,12 +11,12 @@ use std::time::Duration;
 use sqs_tests::embedded::EmbeddedServer;
 use sqs_tests::servers::{Server, Servers};
 
-/// Peak memory of the process, for payloads of any size.
+/// The limit of the process's peak memory, for payloads of any size.
 const MEMORY_LIMIT_MIB: f64 = 128.0;
 
 static SERVERS: LazyLock<Servers> = LazyLock::new(Servers::new);
 
-/// Held by a test that looks at what MinIO stores, or uploads to it.
+/// Locked by a test that uploads to MinIO or inspects its data.
 static MINIO: Mutex<()> = Mutex::new(());
 
 fn example() -> Command {
@@ -34,7 +33,7 @@ fn example() -> Command {
     command
 }
 
-/// The example on this queue server and MinIO.
+/// Returns the example's command with a queue server and MinIO.
 fn on_servers(queue_server: &str, minio: &Server, bucket: &str) -> Command {
     minio.create_bucket(bucket).unwrap();
     let mut command = example();
@@ -76,14 +75,14 @@ fn the_defaults_make_a_verified_round_trip() {
 }
 
 #[test]
-fn small_and_empty_payloads_make_it_too() {
+fn small_and_empty_payloads_make_a_round_trip() {
     for size in ["0", "1", "262144", "262145", "8MiB"] {
         succeeded(&example().args(["--size", size]).output().unwrap());
     }
 }
 
 #[test]
-fn a_file_makes_it_on_elasticmq_and_minio_in_bounded_memory() {
+fn a_file_makes_a_round_trip_on_elasticmq_and_minio_in_bounded_memory() {
     let (elasticmq, minio) = match (SERVERS.elasticmq(), SERVERS.minio()) {
         (Ok(elasticmq), Ok(minio)) => (elasticmq, minio),
         (Err(unavailable), _) | (_, Err(unavailable)) => return unavailable.skip().unwrap(),
@@ -96,11 +95,14 @@ fn a_file_makes_it_on_elasticmq_and_minio_in_bounded_memory() {
     let mut command = on_servers(elasticmq.endpoint(), minio, "files");
     command.arg("--file").arg(&file).arg("--output").arg(&output);
     let printed = succeeded(&command.output().unwrap());
-    assert!(std::fs::read(&output).unwrap() == content, "the file came back changed");
+    assert!(
+        std::fs::read(&output).unwrap() == content,
+        "the received file differs from the sent one"
+    );
     assert!(peak_mib(&printed) < MEMORY_LIMIT_MIB, "{printed}");
 }
 
-/// How many unfinished uploads MinIO keeps parts of.
+/// Returns the number of unfinished uploads of which MinIO has parts.
 fn unfinished_uploads(minio: &Server) -> usize {
     let folder = minio.data().unwrap().join("drive/.minio.sys/multipart");
     let uploads = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -119,12 +121,12 @@ fn objects(minio: &Server, bucket: &str) -> usize {
     files(&minio.data().unwrap().join("drive").join(bucket))
 }
 
-/// Starts a large upload and breaks it off half-way by `end`; no message and no object may be left, and so many
-/// unfinished uploads.
-fn broken_off(bucket: &str, left: usize, end: impl FnOnce(&mut Child)) {
+/// Starts a large upload, and ends it half-way by `end`. Checks that no message, no object and the given number of
+/// unfinished uploads remain.
+fn end_half_way(bucket: &str, remaining_uploads: usize, end: impl FnOnce(&mut Child)) {
     let minio = match SERVERS.minio() {
         Ok(minio) if minio.data().is_some() => minio,
-        Ok(_) => return eprintln!("skipped: what a MinIO that was not started here stores cannot be looked at"),
+        Ok(_) => return eprintln!("skipped: the data of a MinIO that was not started here cannot be inspected"),
         Err(unavailable) => return unavailable.skip().unwrap(),
     };
     let _alone = MINIO.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,32 +136,39 @@ fn broken_off(bucket: &str, left: usize, end: impl FnOnce(&mut Child)) {
         .unwrap();
     let before = unfinished_uploads(minio);
     let mut child = on_servers(&server.endpoint(), minio, bucket)
-        .args(["--size", "20GiB", "--queue", "kept"])
+        .args(["--size", "20GiB", "--queue", "interrupted"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     while unfinished_uploads(minio) == before {
         std::thread::sleep(Duration::from_millis(20));
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the example ended before the interruption"
+        );
     }
     std::thread::sleep(Duration::from_millis(500));
     end(&mut child);
 
-    assert_eq!(objects(minio, bucket), 0, "an object is left");
-    assert_eq!(unfinished_uploads(minio) - before, left, "unfinished uploads");
+    assert_eq!(objects(minio, bucket), 0, "an object remains");
+    assert_eq!(
+        unfinished_uploads(minio) - before,
+        remaining_uploads,
+        "unfinished uploads"
+    );
     runtime.block_on(async {
         let client = server.client().unwrap();
-        let queue = client.get_queue_url("kept").await.unwrap().queue_url;
+        let queue = client.get_queue_url("interrupted").await.unwrap().queue_url;
         assert!(
             client.receive_message(queue).await.unwrap().messages.is_empty(),
-            "a message is left"
+            "a message remains"
         );
     });
 }
 
 #[test]
 fn a_kill_half_way_leaves_no_message_and_no_object() {
-    broken_off("killed", 1, |child| {
+    end_half_way("killed", 1, |child| {
         child.kill().unwrap();
         child.wait().unwrap();
     });
@@ -167,8 +176,8 @@ fn a_kill_half_way_leaves_no_message_and_no_object() {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupt_half_way_leaves_no_half_upload_either() {
-    broken_off("interrupted", 0, |child| {
+fn an_interrupt_half_way_leaves_no_unfinished_upload() {
+    end_half_way("interrupted", 0, |child| {
         let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(interrupt.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -176,7 +185,7 @@ fn an_interrupt_half_way_leaves_no_half_upload_either() {
 }
 
 #[test]
-fn wrong_input_gets_one_line_and_exit_code_2() {
+fn invalid_input_is_reported_in_one_line_with_exit_code_2() {
     let missing = [
         "--s3-endpoint",
         "http://127.0.0.1:1",

@@ -1,4 +1,4 @@
-//! The example as a user runs it, on a folder.
+//! Runs the example as a user does, on a folder.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and so do its helpers")]
 
@@ -10,7 +10,7 @@ fn sweep(arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
-/// What it prints where it succeeds.
+/// Runs the example, which must succeed, and returns its output.
 fn printed(arguments: &[&str]) -> String {
     let output = sweep(arguments);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -32,7 +32,7 @@ fn files(folder: &Path) -> usize {
 }
 
 #[test]
-fn nothing_is_removed_unless_told() {
+fn payloads_are_removed_only_on_request() {
     let (folder, url) = folder_of_payloads();
     let young = printed(&[&url, "--remove"]);
     assert!(
@@ -51,7 +51,7 @@ fn nothing_is_removed_unless_told() {
 }
 
 #[test]
-fn wrong_input_gets_exit_code_2() {
+fn invalid_input_ends_with_exit_code_2() {
     let (folder, url) = folder_of_payloads();
     for arguments in [
         &[][..],
@@ -66,7 +66,7 @@ fn wrong_input_gets_exit_code_2() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
         assert!(!errors.contains("hush"), "{errors}");
     }
-    // Known only once the store is asked.
+    // Only the store knows that it has no uploads.
     let output = sweep(&[&url, "--older-than", "0s", "--remove", "--uploads"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(files(folder.path()), 2);

@@ -1,8 +1,8 @@
 //! An SQS-compatible server in the process, with both protocols, signature checks and fault injection.
 //!
-//! The server follows AWS's service model and responses recorded from AWS. It shares no code with the client, so that each
-//! can be tested against the other. It is strict where AWS is lenient: it refuses members and parameters that the model does
-//! not have. Queues are in memory and end with the server.
+//! The server follows AWS's service model and responses recorded from AWS. It shares no code with the client, so that
+//! each can be tested against the other. It is strict where AWS is lenient: it refuses members and parameters that the
+//! model does not have. Queues are in memory and end with the server.
 //!
 //! ```
 //! # #[tokio::main]
@@ -22,9 +22,9 @@
 //!
 //! # Modules
 //!
-//! `http` reads a request, checks its signature (`auth`) and writes the response. The codecs `json`, `query` and `xml` share
-//! the table in `schema`. `service` dispatches each action to a function under `actions`. A `queue` is a lock around a
-//! `store`, the state machine of its messages. `client` builds clients of the server.
+//! `http` reads a request, checks its signature (`auth`) and writes the response. The codecs `json`, `query` and `xml`
+//! share the table in `schema`. `service` dispatches each action to a function under `actions`. A `queue` is a lock
+//! around a `store`, the state machine of its messages. `client` builds clients of the server.
 
 mod actions;
 mod auth;
@@ -188,7 +188,8 @@ impl Builder {
         self
     }
 
-    /// Sets whether [`EmbeddedServer::requests`] remembers each request's input, message bodies included. Default: `false`.
+    /// Sets whether [`EmbeddedServer::requests`] remembers each request's input, message bodies included. Default:
+    /// `false`.
     #[must_use]
     pub fn keep_inputs(mut self, keep: bool) -> Self {
         self.keep_inputs = keep;

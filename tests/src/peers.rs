@@ -1,7 +1,8 @@
-//! AWS's own extended clients, each in a process of its own. A process serves many commands, because a JVM is slow to start.
+//! AWS's own extended clients, each in a process of its own. A process serves many commands, because a JVM is slow to
+//! start.
 //!
-//! A command is a line with a verb and its arguments, separated by tabs. The response is `ok`, the seconds that the library
-//! took, and further values, or `failed` and the reason. The programs are in the folder `peers`.
+//! A command is a line with a verb and its arguments, separated by tabs. The response is `ok`, the seconds that the
+//! library took, and further values, or `failed` and the reason. The programs are in the folder `peers`.
 //!
 //! | command | further values of the response |
 //! |---|---|
@@ -84,8 +85,8 @@ impl Peer {
         python
     }
 
-    /// Starts a program with queues at an endpoint and payloads in a bucket of `store`. It signs all requests with the keys of
-    /// `store`.
+    /// Starts a program with queues at an endpoint and payloads in a bucket of `store`. It signs all requests with the
+    /// keys of `store`.
     ///
     /// # Errors
     ///

@@ -6,9 +6,9 @@
 //! 2. the program on `PATH` (`minio`, or `moto_server` with its Python),
 //! 3. an installation in `target/servers`, which is made if it is missing.
 //!
-//! Otherwise the server is [`Unavailable`], and the test calls [`Unavailable::skip`]. A started server listens on a free
-//! loopback port, and its data is in a temporary folder. Both end with the [`Servers`] that started it, or with the process if
-//! that is killed.
+//! Otherwise the server is [`Unavailable`], and the test calls [`Unavailable::skip`]. A started server listens on a
+//! free loopback port, and its data is in a temporary folder. Both end with the [`Servers`] that started it, or with
+//! the process if that is killed.
 //!
 //! | | address | default keys | requirements of the installation |
 //! |---|---|---|---|
@@ -16,8 +16,8 @@
 //! | [`Servers::elasticmq`] | `SQS_TEST_ELASTICMQ` | `test`, `test` | Java and Maven |
 //! | [`Servers::moto`] | `SQS_TEST_MOTO` | `test`, `test` | Python with `venv` |
 //!
-//! An address is an `http://host:port`. The variable's name followed by `_ACCESS_KEY`, `_SECRET_KEY` or `_REGION` overrides a
-//! default. The default region is `us-east-1`.
+//! An address is an `http://host:port`. The variable's name followed by `_ACCESS_KEY`, `_SECRET_KEY` or `_REGION`
+//! overrides a default. The default region is `us-east-1`.
 
 mod elasticmq;
 mod http;
@@ -100,8 +100,8 @@ impl Servers {
         )
     }
 
-    /// Returns an older ElasticMQ, which limits a batch to 262,144 bytes and has only the old names of JSON members. It is
-    /// always started here.
+    /// Returns an older ElasticMQ, which limits a batch to 262,144 bytes and has only the old names of JSON members. It
+    /// is always started here.
     ///
     /// # Errors
     ///
@@ -189,8 +189,8 @@ impl Unavailable {
         }
     }
 
-    /// Skips a test that needs the server: prints the reason and returns `Ok`. With `CI=true` in the environment every test
-    /// must run, so this returns an error.
+    /// Skips a test that needs the server: prints the reason and returns `Ok`. With `CI=true` in the environment every
+    /// test must run, so this returns an error.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
-//! Transfers a payload of gigabytes up and down, each library in a process of its own: raw `object_store`, `sqs-extended`
-//! with digests, and AWS's libraries for Python and Java. AWS's libraries keep the whole payload in memory, which is limited.
-//! A library that fails is tried again with half the payload, until it succeeds.
+//! Transfers a payload of gigabytes up and down, each library in a process of its own: raw `object_store`,
+//! `sqs-extended` with digests, and AWS's libraries for Python and Java. AWS's libraries keep the whole payload in
+//! memory, which is limited. A library that fails is tried again with half the payload, until it succeeds.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin giants -- --size-mib 4096 --pairs 3

@@ -1,5 +1,5 @@
-//! Compares the offload path with raw `object_store`, in pairs that take turns. Ratios are of throughput: `sqs-extended` over
-//! raw `object_store`.
+//! Compares the offload path with raw `object_store`, in pairs that take turns. Ratios are of throughput:
+//! `sqs-extended` over raw `object_store`.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin offload -- --size-mib 1024 --pairs 5

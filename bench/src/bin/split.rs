@@ -1,6 +1,6 @@
-//! Compares payloads sent in segments with the same bytes cut by hand and sent in batches, both by reqwest, aws-sigv4 and
-//! serde_json (the floor) and by the plain client. The server responds at once. Contenders take turns, each in a process of
-//! its own on one thread. Results are goodput, CPU time and peak memory.
+//! Compares payloads sent in segments with the same bytes cut by hand and sent in batches, both by reqwest, aws-sigv4
+//! and serde_json (the floor) and by the plain client. The server responds at once. Contenders take turns, each in a
+//! process of its own on one thread. Results are goodput, CPU time and peak memory.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin split -- --pairs 5

@@ -36,8 +36,8 @@ impl Clock {
         }
     }
 
-    /// Sets the wall clock's skew in seconds. A negative skew puts it behind the system's clock. The skew affects the `Date`
-    /// header, timestamps, and the time window in which signatures are accepted. Default: 0.
+    /// Sets the wall clock's skew in seconds. A negative skew puts it behind the system's clock. The skew affects the
+    /// `Date` header, timestamps, and the time window in which signatures are accepted. Default: 0.
     pub fn set_skew_seconds(&self, seconds: i64) {
         self.skew_ms.store(seconds.saturating_mul(1000), Ordering::Relaxed);
     }

@@ -72,8 +72,8 @@ impl Groups {
         });
     }
 
-    /// Takes the next message. It comes from the receive's current group while that has available messages, and then from
-    /// the open group with the oldest first message.
+    /// Takes the next message. It comes from the receive's current group while that has available messages, and then
+    /// from the open group with the oldest first message.
     pub(crate) fn take(&mut self, begun: &mut Option<Begun>) -> Option<u64> {
         let (group, key) = match begun.take().and_then(|begun| self.next_of(begun)) {
             Some(next) => next,

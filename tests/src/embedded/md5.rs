@@ -9,8 +9,8 @@ pub(crate) fn of_text(text: &str) -> String {
     hex::encode(Md5::digest(text))
 }
 
-/// Returns the MD5 of message attributes as SQS's developer guide defines it. Attributes are sorted by name. Name, type and
-/// value each follow their length in four bytes, and a byte before the value says whether it is text or binary.
+/// Returns the MD5 of message attributes as SQS's developer guide defines it. Attributes are sorted by name. Name, type
+/// and value each follow their length in four bytes, and a byte before the value says whether it is text or binary.
 pub(crate) fn of_attributes<'a>(sorted: impl Iterator<Item = (&'a String, &'a Attribute)>) -> Option<String> {
     let mut digest = Md5::new();
     let mut any = false;

@@ -1,5 +1,5 @@
-//! The Query protocol's requests: forms whose dotted names encode lists, maps and structures. Parameters that are not in the
-//! action's shape are refused.
+//! The Query protocol's requests: forms whose dotted names encode lists, maps and structures. Parameters that are not
+//! in the action's shape are refused.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

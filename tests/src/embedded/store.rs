@@ -1,5 +1,5 @@
-//! The messages of a queue and their states: delayed, ready and in flight. The store is pure: each call gets the time. No
-//! call scans the queue, because each index is ordered by its queries.
+//! The messages of a queue and their states: delayed, ready and in flight. The store is pure: each call gets the time.
+//! No call scans the queue, because each index is ordered by its queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

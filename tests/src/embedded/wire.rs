@@ -21,7 +21,8 @@ struct State {
 }
 
 impl Line {
-    /// Sets the faults of the next response: a pause between two bytes, and a reset of the connection instead of a close.
+    /// Sets the faults of the next response: a pause between two bytes, and a reset of the connection instead of a
+    /// close.
     pub(crate) fn set(&self, trickle: Option<Duration>, reset: bool) {
         *self.lock() = State { trickle, reset };
     }

@@ -1,5 +1,5 @@
-//! A minimal HTTP client over a plain socket, to poll whether a server is ready and to prepare it with a bucket or a user.
-//! It blocks, so that servers start in the same way inside and outside an async runtime.
+//! A minimal HTTP client over a plain socket, to poll whether a server is ready and to prepare it with a bucket or a
+//! user. It blocks, so that servers start in the same way inside and outside an async runtime.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};

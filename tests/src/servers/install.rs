@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 
 /// Returns the folder of an installation, and makes it with `build` if it is missing.
 ///
-/// `build` fills a temporary folder, which is renamed to `target/servers/<name>` if it succeeds. So its files must not depend
-/// on the folder's name.
+/// `build` fills a temporary folder, which is renamed to `target/servers/<name>` if it succeeds. So its files must not
+/// depend on the folder's name.
 pub(super) fn install(name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     install_in(&root(), name, build)
 }

@@ -1,4 +1,5 @@
-//! A server process: starts it on a free loopback port, waits until it is ready, and finally stops it and removes its data.
+//! A server process: starts it on a free loopback port, waits until it is ready, and finally stops it and removes its
+//! data.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -108,8 +109,8 @@ fn log_in(data: &TempDir) -> PathBuf {
     data.path().join("server.log")
 }
 
-/// Starts a watchdog that cleans up if this process ends without running `Drop` (Ctrl-C, `exit`, a kill). It waits for the end
-/// of its standard input, which closes with this process.
+/// Starts a watchdog that cleans up if this process ends without running `Drop` (Ctrl-C, `exit`, a kill). It waits for
+/// the end of its standard input, which closes with this process.
 ///
 /// Returns `None` if there is no `sh`.
 fn watchdog(server: u32, data: &Path) -> Option<Child> {

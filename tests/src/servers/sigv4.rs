@@ -1,5 +1,5 @@
-//! AWS Signature Version 4 for the few requests that prepare a server. They have no query, and paths that need no escaping.
-//! It is independent of the client's signer, which the tests check.
+//! AWS Signature Version 4 for the few requests that prepare a server. They have no query, and paths that need no
+//! escaping. It is independent of the client's signer, which the tests check.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};

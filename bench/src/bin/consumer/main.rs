@@ -1,7 +1,7 @@
-//! Compares the consumer with a hand-written loop that receives 10 messages, handles them and deletes them in one batch.
-//! Both handle the same messages, in pairs that take turns. The server is a process of its own. Both request the same
-//! attributes, because a real program's loop needs the receive count too. Ratios are of CPU time per message: the consumer's
-//! over the loop's.
+//! Compares the consumer with a hand-written loop that receives 10 messages, handles them and deletes them in one
+//! batch. Both handle the same messages, in pairs that take turns. The server is a process of its own. Both request the
+//! same attributes, because a real program's loop needs the receive count too. Ratios are of CPU time per message: the
+//! consumer's over the loop's.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin consumer -- --messages 50000 --pairs 7

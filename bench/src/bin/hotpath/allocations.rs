@@ -1,5 +1,5 @@
-//! Counts allocations on request, and otherwise costs one relaxed load per call. Crates that count allocations do so always,
-//! which would add most CPU time to the contender that allocates most.
+//! Counts allocations on request, and otherwise costs one relaxed load per call. Crates that count allocations do so
+//! always, which would add most CPU time to the contender that allocates most.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

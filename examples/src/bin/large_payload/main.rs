@@ -1,7 +1,7 @@
-//! Sends a payload of any size through a queue and gets it back: upload, pointer, download, verified digest,
+//! Sends a payload of any size through a queue and receives it: upload, pointer, download, verified digest and
 //! acknowledgement.
 //!
-//! With nothing configured it runs on an embedded SQS server and a temporary folder:
+//! By default it uses an embedded SQS server and a temporary folder:
 //!
 //! ```sh
 //! cargo run --release --bin large_payload
@@ -9,10 +9,10 @@
 //!     --bucket my-bucket --file backup.tar --output restored.tar
 //! ```
 
-mod generated;
 mod options;
-mod places;
 mod report;
+mod resources;
+mod source;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,44 +23,44 @@ use sqs_extended::{ExtendedClient, ExtendedDelivery, Payload};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
-use crate::generated::{Hashed, Source};
-use crate::options::{Options, Wrong};
-use crate::places::Places;
+use crate::options::{InvalidInput, Options};
 use crate::report::{Direction, Report};
+use crate::resources::Resources;
+use crate::source::{Hashed, Source};
 
-/// How long the message stays ours: the download must be over by then.
+/// The message's visibility timeout, in which the download must finish.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How many messages of others are given back before we give up on finding ours.
-const STRANGERS: u32 = 100;
+/// The number of other messages to return to the queue before giving up.
+const MAX_OTHER_MESSAGES: u32 = 100;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(Some(options)) => options,
         Ok(None) => return ExitCode::SUCCESS,
-        Err(Wrong(line)) => return wrong(&line),
+        Err(InvalidInput(line)) => return invalid_input(&line),
     };
     let source = match Source::open(&options).await {
         Ok(source) => source,
-        Err(Wrong(line)) => return wrong(&line),
+        Err(InvalidInput(line)) => return invalid_input(&line),
     };
-    let places = match Places::open(&options).await {
-        Ok(places) => places,
-        Err(Wrong(line)) => return wrong(&line),
+    let resources = match Resources::open(&options).await {
+        Ok(resources) => resources,
+        Err(InvalidInput(line)) => return invalid_input(&line),
     };
     let outcome = tokio::select! {
-        outcome = round_trip(&options, &places, source) => outcome,
-        () = told_to_stop() => {
-            eprintln!("\ninterrupted: clearing up; once more to leave it");
+        outcome = round_trip(&options, &resources, source) => outcome,
+        () = stop_signal() => {
+            eprintln!("\ninterrupted, cleaning up; interrupt again to skip that");
             tokio::select! {
-                () = places.clear_up() => {}
-                () = told_to_stop() => {}
+                () = resources.clean_up() => {}
+                () = stop_signal() => {}
             }
             return ExitCode::from(130);
         }
     };
-    places.clear_up().await;
+    resources.clean_up().await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -70,8 +70,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Ctrl-C, or what asks a process to end.
-async fn told_to_stop() {
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
+async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -83,44 +83,47 @@ async fn told_to_stop() {
             return;
         }
     }
-    // Without a handler nothing can be waited for: the process just ends.
+    // Without a handler the signal ends the process, so there is nothing to wait for.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
 }
 
-fn wrong(line: &str) -> ExitCode {
+fn invalid_input(line: &str) -> ExitCode {
     eprintln!("error: {line}");
     ExitCode::from(2)
 }
 
-/// An error and its causes on one line; a store's cause is as long as its answer.
+/// Returns an error and its causes on one line. A store's error can be as long as the store's response.
 fn chain(error: &anyhow::Error) -> String {
-    let causes: Vec<String> = error.chain().map(|cause| places::first_line(&cause)).collect();
+    let causes: Vec<String> = error.chain().map(|cause| resources::first_line(&cause)).collect();
     causes.join(": ")
 }
 
-async fn round_trip(options: &Options, places: &Places, source: Source) -> anyhow::Result<()> {
-    let queue = places.queue().await?;
-    println!("queue {queue}\nstore {}", places.store_name());
+async fn round_trip(options: &Options, resources: &Resources, source: Source) -> anyhow::Result<()> {
+    let queue = resources.queue().await?;
+    println!("queue {queue}\nstore {}", resources.store_name());
     let mut report = Report::default();
 
-    let (sent_digest, message_id) = send(&places.extended, &queue, source, &mut report).await?;
-    let delivery = receive(&places.extended, &queue, &message_id).await?;
+    let (sent_digest, message_id) = send(&resources.extended, &queue, source, &mut report).await?;
+    let delivery = receive(&resources.extended, &queue, &message_id).await?;
     let received_digest = read(&delivery, options, &mut report).await?;
-    ensure!(received_digest == sent_digest, "the digest of what came back differs");
+    ensure!(
+        received_digest == sent_digest,
+        "the received payload has the digest {received_digest}, the sent one {sent_digest}"
+    );
     println!("digest {received_digest} (BLAKE3), the same at both ends");
 
     match delivery.ack().await? {
         PayloadOutcome::NoStoredPayload | PayloadOutcome::PayloadDeleted => {}
-        kept => bail!("the payload was left in the store: {kept:?}"),
+        outcome => bail!("the payload was not deleted from the store: {outcome:?}"),
     }
-    places.check_empty(&queue).await?;
+    resources.check_empty(&queue).await?;
     println!("queue and store are empty\n{report}");
     Ok(())
 }
 
-/// Sends the payload, and says its digest and the message's id.
+/// Sends the payload, and returns its digest and the message id.
 async fn send(
     extended: &ExtendedClient,
     queue: &str,
@@ -137,31 +140,31 @@ async fn send(
     Ok((digest.get()?, sent.message_id))
 }
 
-/// Receives our message; others that come first are given back.
+/// Receives our message, and returns other messages to the queue.
 async fn receive(extended: &ExtendedClient, queue: &str, message_id: &str) -> anyhow::Result<ExtendedDelivery> {
-    let mut strangers = 0;
-    while strangers < STRANGERS {
+    let mut others = 0;
+    while others < MAX_OTHER_MESSAGES {
         let poll = extended.receive(queue).wait_time(Duration::from_secs(20));
         for received in poll.visibility_timeout(VISIBILITY_TIMEOUT).await? {
-            let delivery = received.context("a message with a pointer that is refused")?;
+            let delivery = received.context("received a message whose pointer is refused")?;
             if delivery.message_id() == message_id {
                 return Ok(delivery);
             }
             delivery.nack(Duration::ZERO).await?;
-            strangers += 1;
+            others += 1;
         }
     }
-    bail!("the queue is full of messages of others; name one of your own by --queue")
+    bail!("received {others} other messages from the queue; name an empty queue with --queue")
 }
 
-/// Reads the payload, to the output file if there is one, and says its digest.
+/// Reads the payload, into the output file if there is one, and returns its digest.
 async fn read(delivery: &ExtendedDelivery, options: &Options, report: &mut Report) -> anyhow::Result<blake3::Hash> {
-    let size = delivery.size().context("the pointer says no size")?;
+    let size = delivery.size().context("the pointer has no size")?;
     let bar = report::bar(Direction::Receive, size);
     let begin = Instant::now();
     let digest = match &options.output {
         Some(path) => {
-            // Ok only after length and digest were found right; hashed once more to be compared with what was sent.
+            // Returns Ok only if length and digest are right. We hash the file again to compare it with the sent payload.
             delivery.download_to(path).await?;
             report.add(Direction::Receive, size, begin.elapsed());
             bar.set_position(size);

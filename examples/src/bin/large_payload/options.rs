@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line options.
 
 use std::path::PathBuf;
 
@@ -9,48 +9,48 @@ use clap::error::ErrorKind;
 /// The largest object of S3: 10,000 parts of 5 GiB.
 const MAX_SIZE: u64 = 10_000 * 5 * (1 << 30);
 
-/// Input that cannot be worked with, in one line.
+/// Invalid input, described in one line.
 #[derive(Debug)]
-pub(crate) struct Wrong(pub String);
+pub(crate) struct InvalidInput(pub String);
 
-impl<E: std::fmt::Display> From<E> for Wrong {
+impl<E: std::fmt::Display> From<E> for InvalidInput {
     fn from(error: E) -> Self {
         Self(error.to_string())
     }
 }
 
-/// Sends a payload of any size through a queue and gets it back.
+/// Sends a payload of any size through a queue and receives it.
 ///
-/// Keys for real servers are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the region from
+/// For real servers, set the keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and the region in
 /// AWS_REGION.
 #[derive(Debug, Parser)]
 #[command(name = "large_payload", version)]
 pub(crate) struct Options {
-    /// How much to send, generated as it is read
+    /// The size of the generated payload
     #[arg(long, default_value = "2GiB", conflicts_with = "file")]
     pub(crate) size: ByteSize,
 
-    /// A file to send instead
+    /// A file to send instead of a generated payload
     #[arg(long)]
     pub(crate) file: Option<PathBuf>,
 
-    /// Where to put what is received; it is only verified otherwise
+    /// The file to write the received payload to [default: verify it only]
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
 
-    /// The SQS server's URL; an embedded server otherwise
+    /// The SQS server's URL [default: an embedded server]
     #[arg(long)]
     pub(crate) endpoint: Option<String>,
 
-    /// The S3 server's URL; a temporary folder is the store otherwise, or AWS's S3 where there is a --bucket
+    /// The S3 server's URL [default: Amazon S3 with --bucket, else a temporary folder]
     #[arg(long)]
-    pub s3_endpoint: Option<String>,
+    pub(crate) s3_endpoint: Option<String>,
 
-    /// The bucket, which must exist; `large-payload` with --s3-endpoint
+    /// An existing bucket [default with --s3-endpoint: large-payload]
     #[arg(long)]
     pub(crate) bucket: Option<String>,
 
-    /// The queue's name, created if need be; a queue of its own otherwise, deleted afterwards
+    /// The queue's name; the queue is created if it does not exist [default: a new queue, deleted at the end]
     #[arg(long)]
     pub(crate) queue: Option<String>,
 
@@ -58,14 +58,14 @@ pub(crate) struct Options {
     #[arg(long, default_value = "8MiB")]
     pub(crate) part_size: ByteSize,
 
-    /// How many parts are uploaded at the same time
+    /// The number of parts uploaded at a time
     #[arg(long)]
     pub(crate) concurrency: Option<usize>,
 }
 
 impl Options {
-    /// The options; `None` where help was asked for and given.
-    pub(crate) fn parse() -> Result<Option<Self>, Wrong> {
+    /// Parses the options. Returns `None` if help or the version was requested and printed.
+    pub(crate) fn parse() -> Result<Option<Self>, InvalidInput> {
         match Self::try_parse() {
             Ok(options) => options.checked().map(Some),
             Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -75,17 +75,17 @@ impl Options {
             Err(error) => {
                 let text = error.to_string();
                 let line = text.lines().next().unwrap_or_default();
-                Err(Wrong(line.trim_start_matches("error: ").to_owned()))
+                Err(InvalidInput(line.trim_start_matches("error: ").to_owned()))
             }
         }
     }
 
-    /// Finds out before gigabytes have been sent that they cannot be put there.
-    fn checked(self) -> Result<Self, Wrong> {
-        let refuse = |why: String| Err(Wrong(why));
+    /// Checks the options, so that an invalid one fails before gigabytes are sent.
+    fn checked(self) -> Result<Self, InvalidInput> {
+        let refuse = |why: String| Err(InvalidInput(why));
         if self.size.as_u64() > MAX_SIZE {
             return refuse(format!(
-                "--size is more than {}, the most that S3 stores",
+                "--size exceeds {}, the largest object of S3",
                 ByteSize::b(MAX_SIZE)
             ));
         }
@@ -102,22 +102,22 @@ impl Options {
             && !url.starts_with("http://")
             && !url.starts_with("https://")
         {
-            return refuse("--s3-endpoint begins with neither http:// nor https://".to_owned());
+            return refuse("--s3-endpoint must begin with http:// or https://".to_owned());
         }
         if self.s3_endpoint.is_some() && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
             return refuse("--s3-endpoint needs keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned());
         }
-        let of_a_queue = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if let Some(queue) = &self.queue
-            && (queue.is_empty() || queue.len() > 80 || !queue.chars().all(of_a_queue))
+            && (queue.is_empty() || queue.len() > 80 || !queue.chars().all(allowed))
         {
             return refuse(format!(
-                "{queue:?} is no queue's name: up to 80 letters, digits, hyphens and underscores"
+                "{queue:?} is not a queue name; use up to 80 letters, digits, hyphens and underscores"
             ));
         }
         if self.queue.as_ref().is_some_and(|queue| queue.ends_with(".fifo")) {
             return refuse(
-                "--queue is of a FIFO queue, which takes messages in groups only; name a standard one".to_owned(),
+                "--queue names a FIFO queue, which requires message groups; name a standard queue".to_owned(),
             );
         }
         Ok(self)

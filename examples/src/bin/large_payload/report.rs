@@ -1,4 +1,4 @@
-//! Progress bars and the figures at the end.
+//! Progress bars and the final report.
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -22,7 +22,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// A progress bar, drawn on a terminal only.
+/// Returns a progress bar, which is drawn only on a terminal.
 pub(crate) fn bar(direction: Direction, size: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -34,7 +34,7 @@ pub(crate) fn bar(direction: Direction, size: u64) -> ProgressBar {
         .with_prefix(direction.to_string())
 }
 
-/// How fast each direction was.
+/// The transfer rates of both directions.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<(Direction, u64, Duration)>);
 
@@ -48,7 +48,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (direction, bytes, time) in &self.0 {
             let seconds = time.as_secs_f64();
-            // A figure for people: what is lost beyond 2^53 bytes does not show.
+            // The loss of precision above 2^53 bytes is invisible in the printed rate.
             #[allow(clippy::cast_precision_loss)]
             let rate = *bytes as f64 / seconds / f64::from(1 << 20);
             let size = ByteSize::b(*bytes);
@@ -56,12 +56,12 @@ impl fmt::Display for Report {
         }
         match peak_memory() {
             Some(peak) => write!(f, "peak resident memory {}", ByteSize::b(peak)),
-            None => write!(f, "peak resident memory is not told by this system"),
+            None => write!(f, "peak resident memory is unknown on this system"),
         }
     }
 }
 
-/// The process's high-water mark, as Linux tells it.
+/// Returns the process's peak resident memory in bytes, which only Linux reports here.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

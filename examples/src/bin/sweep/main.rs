@@ -1,11 +1,11 @@
-//! Removes payloads that no message can point to any more, or, unless told so, says which.
+//! Finds payloads that no message can point to any more, and removes them with `--remove`.
 //!
 //! ```sh
 //! cargo run --bin sweep -- s3://my-bucket/payloads
 //! cargo run --bin sweep -- "s3://my-bucket/payloads?endpoint=http://localhost:9000" --older-than 14d --uploads --remove
 //! ```
 //!
-//! It may be broken off at any time: the next one goes on.
+//! It can be interrupted at any time. The next sweep continues the work.
 
 mod view;
 
@@ -19,29 +19,29 @@ use sqs_extended::sweep::{Sweep, SweepReport};
 
 use crate::view::View;
 
-/// Removes payloads that no message can point to any more; a dry run unless told to remove.
+/// Finds payloads that no message can point to any more. It lists them, and removes them only with --remove.
 ///
-/// Keys of S3 are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, the region from AWS_REGION.
+/// For S3, set the keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and the region in AWS_REGION.
 #[derive(Debug, Parser)]
 #[command(name = "sweep", version)]
 struct Options {
-    /// Where the payloads are: s3://bucket/prefix?endpoint=…&region=…, or file:///folder
+    /// The store's URL: s3://bucket/prefix?endpoint=…&region=…, or file:///folder
     store: String,
 
-    /// The age from which a payload cannot be needed: longer than any message of the queue and of its dead-letter
-    /// queue lives
+    /// The minimum age of an orphaned payload; it must exceed the lifetime of any message in the queue and its
+    /// dead-letter queue
     #[arg(long, default_value = "28d", value_parser = humantime::parse_duration)]
     older_than: Duration,
 
-    /// Remove what is old
+    /// Remove the orphaned payloads
     #[arg(long)]
     remove: bool,
 
-    /// Also uploads that were begun so long ago and never completed; S3 only
+    /// Include uploads of this age that were never completed (S3 only)
     #[arg(long)]
     uploads: bool,
 
-    /// Take the store's URL although it has no prefix, and so all that is in the bucket
+    /// Accept a URL without a prefix, and sweep the whole bucket
     #[arg(long)]
     whole_bucket: bool,
 }
@@ -50,7 +50,7 @@ impl Options {
     fn sweep(&self, view: Arc<View>) -> anyhow::Result<Sweep> {
         ensure!(
             self.whole_bucket || has_prefix(&self.store),
-            "the store's URL has no prefix: name one, or say --whole-bucket"
+            "the store's URL has no prefix; add one or use --whole-bucket"
         );
         let sweep = Sweep::from_url(&self.store, self.older_than)?;
         let sweep = sweep.unfinished_uploads(self.uploads);
@@ -58,10 +58,10 @@ impl Options {
     }
 }
 
-/// Whether something follows the bucket.
+/// Returns `true` if the URL has a path after the bucket.
 fn has_prefix(url: &str) -> bool {
-    let place = url.split(['?', '#']).next().unwrap_or_default();
-    let path = place.split_once("://").and_then(|(_, place)| place.split_once('/'));
+    let location = url.split(['?', '#']).next().unwrap_or_default();
+    let path = location.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
     path.is_some_and(|(_, path)| !path.is_empty())
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_follows_the_bucket() {
+    fn a_prefix_is_found_after_the_bucket() {
         for (url, has) in [
             ("s3://bucket", false),
             ("s3://bucket/", false),

@@ -1,4 +1,4 @@
-//! What is shown of a sweep: a table of what is old on stdout, how far it is on stderr.
+//! The output of a sweep: a table of orphans on stdout, and the progress on stderr.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime};
@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
 use sqs_extended::sweep::{SweepCount, SweepEvent, SweepReport};
 
-/// How often the bar moves by itself.
+/// The interval at which the bar moves by itself.
 const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) struct View {
@@ -17,7 +17,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(removes: bool) -> Self {
-        // How many objects there will be is known at the end only.
+        // A spinner, because the number of objects is unknown until the end.
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new_spinner()
         } else {
@@ -60,7 +60,7 @@ impl View {
     }
 }
 
-/// What it came to.
+/// Returns a summary of a sweep's report.
 pub(crate) fn summary(report: &SweepReport) -> String {
     let count = |count: SweepCount| format!("{} objects of {}", count.objects, ByteSize::b(count.bytes));
     let mut lines = vec![

@@ -1,4 +1,5 @@
-//! Permissions, which are statements of the queue's policy. They are stored but not enforced, because there is one account.
+//! Permissions, which are statements of the queue's policy. They are stored but not enforced, because there is one
+//! account.
 
 use serde_json::{Value, json};
 

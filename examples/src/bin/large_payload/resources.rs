@@ -1,4 +1,4 @@
-//! The queue and the store that the payload goes through.
+//! The queue and the store for the payload.
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -17,17 +17,17 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::options::{Options, Wrong};
+use crate::options::{InvalidInput, Options};
 
 const DEFAULT_BUCKET: &str = "large-payload";
 
-/// A client, its queue and its store; what was made for this run is removed by [`clear_up`](Self::clear_up).
-pub(crate) struct Places {
+/// A client, its queue and its store. [`clean_up`](Self::clean_up) removes the resources created for this run.
+pub(crate) struct Resources {
     pub(crate) extended: ExtendedClient,
     client: Client,
     store: Arc<dyn ObjectStore>,
     store_name: String,
-    /// What all objects of this run begin with, so that those of others are left alone.
+    /// The prefix of this run's objects, so that clean-up touches no others.
     prefix: String,
     queue_name: String,
     keep_queue: bool,
@@ -36,8 +36,8 @@ pub(crate) struct Places {
     _folder: Option<TempDir>,
 }
 
-impl Places {
-    pub(crate) async fn open(options: &Options) -> Result<Self, Wrong> {
+impl Resources {
+    pub(crate) async fn open(options: &Options) -> Result<Self, InvalidInput> {
         let (client, server) = client(options).await?;
         let bucket = options.bucket.clone().unwrap_or_else(|| DEFAULT_BUCKET.to_owned());
         let (store, store_name, folder) = store(options, &bucket)?;
@@ -68,7 +68,7 @@ impl Places {
         &self.store_name
     }
 
-    /// The queue's URL.
+    /// Returns the queue's URL. Creates the queue if it does not exist.
     pub(crate) async fn queue(&self) -> anyhow::Result<String> {
         let url = self.queue.get_or_try_init(|| async {
             let found = self.client.get_queue_url(&self.queue_name).await;
@@ -80,10 +80,12 @@ impl Places {
                 found => found.map(|found| found.queue_url),
             }
         });
-        url.await.cloned().context("the queue cannot be used")
+        url.await
+            .cloned()
+            .with_context(|| format!("cannot use the queue \"{}\"", self.queue_name))
     }
 
-    /// Fails if there is anything left of this run: in the store, and in a queue that is its own.
+    /// Fails if objects of this run remain in the store, or messages in the run's own queue.
     pub(crate) async fn check_empty(&self, queue: &str) -> anyhow::Result<()> {
         if !self.keep_queue {
             let names = [
@@ -97,38 +99,42 @@ impl Places {
             );
             ensure!(
                 visible == Some(0) && hidden == Some(0),
-                "the queue is not empty: {visible:?} messages, {hidden:?} in flight"
+                "the queue is not empty: {visible:?} visible messages, {hidden:?} in flight"
             );
         }
-        let left = self.objects().await?;
-        ensure!(left.is_empty(), "the store is not empty: {left:?}");
+        let objects = self.objects().await?;
+        ensure!(objects.is_empty(), "the store is not empty: {objects:?}");
         Ok(())
     }
 
-    /// What this run has in the store.
+    /// Lists this run's objects in the store.
     async fn objects(&self) -> object_store::Result<Vec<Path>> {
         let prefix = Path::from(self.prefix.as_str());
         let listed = self.store.list_with_delimiter(Some(&prefix)).await?;
         Ok(listed.objects.into_iter().map(|object| object.location).collect())
     }
 
-    /// Waits for uploads that were broken off to be aborted, and removes what was made for this run: its objects where
-    /// their message is gone too, with the queue that was its own.
-    pub(crate) async fn clear_up(&self) {
+    /// Waits until interrupted uploads are aborted. If the queue was created for this run, removes the queue and the run's
+    /// objects.
+    pub(crate) async fn clean_up(&self) {
         self.extended.flush().await;
         if let Err(error) = self.remove_objects().await {
-            eprintln!("objects under {} may be left: {}", self.prefix, first_line(&error));
+            eprintln!(
+                "cannot remove the objects under {}: {}",
+                self.prefix,
+                first_line(&error)
+            );
         }
         if let (false, Some(queue)) = (self.keep_queue, self.queue.get()) {
             let deleted = self.client.delete_queue(queue).await;
             if let Err(error) = deleted {
-                eprintln!("the queue {queue} is left: {error}");
+                eprintln!("cannot delete the queue {queue}: {error}");
             }
         }
     }
 
     async fn remove_objects(&self) -> object_store::Result<()> {
-        // In a queue of others, a message of ours may still be there, and points to what it needs.
+        // A message of ours may still be in a queue that we keep, and its pointer needs the object.
         if self.keep_queue {
             return Ok(());
         }
@@ -138,17 +144,17 @@ impl Places {
     }
 }
 
-/// A store's error repeats its answer on several lines.
+/// Returns the first line of an error, because a store's error contains its whole response.
 pub(crate) fn first_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), Wrong> {
+async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), InvalidInput> {
     let Some(endpoint) = &options.endpoint else {
         let server = EmbeddedServer::start().await?;
         return Ok((server.client()?, Some(server)));
     };
-    // Missing keys are wrong input, and should not show only on the first request.
+    // Missing keys are invalid input, so report them before the first request.
     let credentials = EnvironmentCredentials::new().provide_credentials().await?;
     let builder = ClientBuilder::from_env().endpoint_url(endpoint);
     Ok((builder.credentials(credentials).build()?, None))
@@ -156,14 +162,14 @@ async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), W
 
 type Store = (Arc<dyn ObjectStore>, String, Option<TempDir>);
 
-fn store(options: &Options, bucket: &str) -> Result<Store, Wrong> {
+fn store(options: &Options, bucket: &str) -> Result<Store, InvalidInput> {
     if options.s3_endpoint.is_none() && options.bucket.is_none() {
         let folder = tempfile::Builder::new().prefix("large-payload").tempdir()?;
         let store = LocalFileSystem::new_with_prefix(folder.path())?;
         let name = format!("{} (temporary)", folder.path().display());
         return Ok((Arc::new(store), name, Some(folder)));
     }
-    // A payload's digest is verified at the end, so that over TLS nothing is gained by signing every part's too.
+    // The payload's digest is verified at the end, so signing each part's digest would add nothing over TLS.
     let mut builder = AmazonS3Builder::from_env()
         .with_http_connector(StoreConnector::new())
         .with_bucket_name(bucket)

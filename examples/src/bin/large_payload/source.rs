@@ -1,4 +1,4 @@
-//! What is sent: bytes generated as they are read, or a file; and a reader that hashes what passes.
+//! The payload to send, generated or from a file, and a reader that hashes the bytes that pass.
 
 use std::io;
 use std::pin::Pin;
@@ -9,24 +9,24 @@ use anyhow::Context as _;
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::options::{Options, Wrong};
+use crate::options::{InvalidInput, Options};
 
-/// The payload as it is read.
+/// The payload's bytes.
 pub(crate) enum Source {
     Generated(Generated),
     File { file: File, size: u64 },
 }
 
 impl Source {
-    pub(crate) async fn open(options: &Options) -> Result<Self, Wrong> {
+    pub(crate) async fn open(options: &Options) -> Result<Self, InvalidInput> {
         let Some(path) = &options.file else {
             return Ok(Self::Generated(Generated::new(options.size.as_u64())));
         };
-        let unreadable = |error| Wrong(format!("{} cannot be read: {error}", path.display()));
+        let unreadable = |error| InvalidInput(format!("cannot read {}: {error}", path.display()));
         let file = File::open(path).await.map_err(unreadable)?;
         let metadata = file.metadata().await.map_err(unreadable)?;
         if !metadata.is_file() {
-            return Err(Wrong(format!("{} is not a file", path.display())));
+            return Err(InvalidInput(format!("{} is not a file", path.display())));
         }
         let size = metadata.len();
         Ok(Self::File { file, size })
@@ -34,7 +34,7 @@ impl Source {
 
     pub(crate) fn size(&self) -> u64 {
         match self {
-            Self::Generated(generated) => generated.left,
+            Self::Generated(generated) => generated.remaining,
             Self::File { size, .. } => *size,
         }
     }
@@ -49,17 +49,17 @@ impl AsyncRead for Source {
     }
 }
 
-/// So many bytes that do not repeat, of which none is held.
+/// Random bytes, generated as they are read.
 pub(crate) struct Generated {
     random: fastrand::Rng,
-    left: u64,
+    remaining: u64,
 }
 
 impl Generated {
     fn new(size: u64) -> Self {
         Self {
             random: fastrand::Rng::new(),
-            left: size,
+            remaining: size,
         }
     }
 }
@@ -67,24 +67,24 @@ impl Generated {
 impl AsyncRead for Generated {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let left = usize::try_from(this.left).unwrap_or(usize::MAX);
+        let remaining = usize::try_from(this.remaining).unwrap_or(usize::MAX);
         let room = buffer.initialize_unfilled();
-        let count = room.len().min(left);
+        let count = room.len().min(remaining);
         this.random.fill(room.get_mut(..count).unwrap_or_default());
         buffer.advance(count);
-        this.left = this.left.saturating_sub(count.try_into().unwrap_or(u64::MAX));
+        this.remaining = this.remaining.saturating_sub(count.try_into().unwrap_or(u64::MAX));
         Poll::Ready(Ok(()))
     }
 }
 
-/// A reader that hashes what is read through it.
+/// A reader that hashes the bytes read through it.
 pub(crate) struct Hashed<R> {
     inner: R,
     hasher: blake3::Hasher,
     digest: Arc<OnceLock<blake3::Hash>>,
 }
 
-/// The digest of what a [`Hashed`] has read, once it has come to the end.
+/// The digest of a [`Hashed`] reader's bytes, which is known when the reader reaches the end.
 pub(crate) struct Digest(Arc<OnceLock<blake3::Hash>>);
 
 impl Digest {
