@@ -127,12 +127,12 @@ mod tests {
     fn a_receive_exhausts_one_group_before_the_next() {
         let mut groups = queue(&[(1, "a"), (2, "b"), (3, "a"), (4, "b")]);
         assert_eq!(take(&mut groups, 3), [1, 3, 2]);
-        // Both groups are locked now, b's last message with it.
+        // Both groups are blocked now, including b's last message.
         assert!(take(&mut groups, 10).is_empty());
     }
 
     #[test]
-    fn a_group_yields_up_to_its_first_message_in_flight() {
+    fn a_group_yields_messages_up_to_the_first_in_flight() {
         let mut groups = queue(&[(1, "a"), (2, "a"), (3, "a"), (4, "a")]);
         assert_eq!(take(&mut groups, 3), [1, 2, 3]);
         groups.leave(1, "a");

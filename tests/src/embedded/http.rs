@@ -53,7 +53,7 @@ pub(crate) struct Shared {
     pub(crate) only: Option<Protocol>,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
-    /// Whether the journal records the input of requests.
+    /// `true` if the journal records the input of requests.
     pub(crate) keep_inputs: bool,
 }
 

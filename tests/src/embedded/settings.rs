@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_change_changes_nothing() {
+    fn a_failed_change_leaves_all_attributes_unchanged() {
         let mut settings = create(false, &[]).expect("valid");
         assert!(
             settings

@@ -11,7 +11,7 @@ const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 /// The signed parts of a request.
 pub(crate) struct Signed<'a> {
     pub(crate) method: &'a str,
-    /// As on the wire, still encoded.
+    /// The path as on the wire, still encoded.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
@@ -117,7 +117,7 @@ mod tests {
         signature(SECRET, &request, &names, &scope, DATE)
     }
 
-    /// The worked example of AWS's description of Signature Version 4.
+    /// The worked example in AWS's description of Signature Version 4.
     #[test]
     fn the_signature_equals_the_published_example() {
         let headers = [
@@ -131,7 +131,7 @@ mod tests {
         );
     }
 
-    /// From AWS's test suite: `get-vanilla` and `get-vanilla-query-order-key-case`.
+    /// Two cases of AWS's test suite: `get-vanilla` and `get-vanilla-query-order-key-case`.
     #[test]
     fn signatures_equal_those_of_aws_test_suite() {
         let headers = [("host", "example.amazonaws.com"), ("x-amz-date", DATE)];

@@ -103,7 +103,7 @@ fn a_handle_is_stale_after_its_message_is_received_again() {
 }
 
 #[test]
-fn an_expired_handle_still_deletes_on_standard_and_not_on_fifo() {
+fn an_expired_handle_deletes_on_standard_queues_only() {
     for fifo in [false, true] {
         let mut bench = Bench::new(fifo);
         bench.send("a", Some("g"), 0);
@@ -146,7 +146,7 @@ fn a_handle_changes_the_visibility_timeout() {
 }
 
 #[test]
-fn a_visibility_of_zero_delivers_and_leaves_it_visible() {
+fn a_message_received_with_zero_visibility_stays_visible() {
     let mut bench = Bench::new(false);
     bench.send("a", None, 0);
     bench.one(0);
@@ -186,7 +186,7 @@ fn a_message_is_a_dead_letter_at_the_receive_after_the_last_allowed_one() {
 }
 
 #[test]
-fn a_group_waits_for_its_first_message_in_flight() {
+fn a_message_in_flight_blocks_its_group() {
     let mut bench = Bench::new(true);
     for (body, group) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("a3", "a")] {
         bench.send(body, Some(group), 0);
@@ -227,7 +227,7 @@ fn messages_that_time_out_are_received_before_an_extended_one() {
 }
 
 #[test]
-fn a_receive_repeats_only_while_nothing_changed() {
+fn a_receive_is_repeated_only_while_its_messages_are_in_flight() {
     let mut bench = Bench::new(true);
     bench.send("a", Some("g"), 0);
     bench.send("b", Some("g"), 0);

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_read_from_the_log() {
+    fn the_version_is_parsed_from_the_log() {
         assert_eq!(
             version_in("12:00 INFO Main$ - Starting ElasticMQ server (1.7.1) ...\n"),
             Some("1.7.1")

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn another_port_is_tried_when_one_is_taken() {
+    fn a_taken_port_is_replaced_by_another() {
         let Err(error) = Process::start(&KIND, |_, _| Ok(shell("echo Address already in use; sleep 60"))) else {
             panic!("started")
         };
