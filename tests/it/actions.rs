@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 
 use self::Support::{Forgets, No, Yes};
-use crate::bench::{Bench, Context, Outcome, trial};
-use crate::conformance::{BACKENDS, PROTOCOLS};
+use crate::conformance::PROTOCOLS;
+use crate::harness::{Backend, Context, Harness, Outcome};
 
 /// What a server makes of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ type Call = fn(Context) -> BoxFuture<'static, anyhow::Result<Support>>;
 /// The table: what each of [`BACKENDS`] is known to make of an action, the same in both protocols.
 macro_rules! table {
     ($($action:ident by $call:ident: $($support:ident)*;)*) => {
-        const TABLE: &[(&str, Call, [Support; BACKENDS.len()])] = &[
+        const TABLE: &[(&str, Call, [Support; Backend::ALL.len()])] = &[
             $((stringify!($action), |context| Box::pin(calls::$call(context)), [$($support),*])),*
         ];
     };
@@ -59,17 +59,15 @@ table! {
     UntagQueue by untag_queue: Yes Yes Yes;
 }
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = vec![trial("actions::readme_has_the_table", bench, |_| {
-        Ok(Box::pin(async { readme() }))
-    })];
-    for (column, (backend_name, backend)) in BACKENDS.into_iter().enumerate() {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let mut trials = vec![harness.blocking_test(readme_contains_the_table)];
+    for (column, backend) in Backend::ALL.into_iter().enumerate() {
         for (protocol_name, protocol) in PROTOCOLS {
             for (action, call, supports) in TABLE {
                 let expected = supports[column];
-                let name = format!("actions::{backend_name}::{protocol_name}::{action}");
-                trials.push(trial(name, bench, move |bench| {
-                    let context = Context::new(&bench, backend, protocol)?;
+                let name = format!("actions::{}::{protocol_name}::{action}", backend.name());
+                trials.push(harness.trial(name, move |harness| {
+                    let context = Context::new(harness, backend, protocol)?;
                     Ok(Box::pin(async move {
                         let found = call(context).await?;
                         ensure!(
@@ -100,7 +98,7 @@ fn markdown() -> String {
 }
 
 /// README has the table between its marks; `UPDATE_README=1` puts it there.
-fn readme() -> Outcome {
+fn readme_contains_the_table() -> Outcome {
     const BEGIN: &str = "<!-- actions: written by UPDATE_README=1 cargo test -p sqs-tests --test it -- readme -->\n";
     const END: &str = "<!-- end of actions -->";
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use futures::future::{self, BoxFuture};
+use futures::future;
 use futures::stream::{self, StreamExt as _};
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
@@ -16,57 +16,27 @@ use sqs_client::{
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::time::timeout;
 
-use crate::bench::{Backend, Bench, Context, Outcome, client_of_embedded, trial};
+use crate::harness::{Backend, Context, Harness, Outcome, client_of_embedded};
 
-type Case = fn() -> BoxFuture<'static, Outcome>;
-
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 13] = [
-        ("sixty_four_tasks_fill_nine_entries_of_ten", || Box::pin(fill())),
-        ("adversarial_sizes_are_never_too_much_for_the_server", || {
-            Box::pin(sizes())
-        }),
-        ("under_faults_nothing_is_lost", || Box::pin(faults())),
-        ("under_faults_a_fifo_queue_keeps_the_order_of_each_group", || {
-            Box::pin(fifo())
-        }),
-        ("each_caller_has_its_own_result", || Box::pin(own_results())),
-        ("kinds_of_calls_do_not_wait_for_each_other", || Box::pin(kinds())),
-        ("a_shutdown_under_load_loses_nothing", || Box::pin(shutdown())),
-        ("the_documented_example_sends_all", || Box::pin(example())),
-        ("a_shutdown_lets_calls_finish_that_were_made_before", || {
-            Box::pin(made_before())
-        }),
-        ("calls_that_nobody_polls_hold_up_neither_flush_nor_shutdown", || {
-            Box::pin(unpolled())
-        }),
-        ("after_a_failure_nothing_more_of_the_group_is_sent", || {
-            Box::pin(failed_group())
-        }),
-        ("under_refusals_each_group_stops_at_its_first_failure", || {
-            Box::pin(refused_groups())
-        }),
-        ("a_call_after_the_failure_is_sent", || Box::pin(after_the_failure())),
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let mut trials = vec![
+        harness.test(sixty_four_tasks_fill_at_least_nine_of_ten_entries),
+        harness.test(no_batch_exceeds_the_size_limit),
+        harness.test(faults_lose_no_call),
+        harness.test(faults_keep_the_order_of_each_fifo_group),
+        harness.test(each_caller_gets_its_own_result),
+        harness.test(kinds_of_calls_do_not_wait_for_each_other),
+        harness.test(a_shutdown_under_load_loses_nothing),
+        harness.test(the_documented_example_sends_everything),
+        harness.test(a_shutdown_finishes_earlier_calls),
+        harness.test(unpolled_calls_block_neither_flush_nor_shutdown),
+        harness.test(a_failure_stops_the_rest_of_its_group),
+        harness.test(each_group_stops_at_its_first_refusal),
+        harness.test(a_call_after_the_failure_is_sent),
     ];
-    let mut trials: Vec<Trial> = cases
-        .map(|(name, case)| trial(format!("batcher::{name}"), bench, move |_| Ok(case())))
-        .into();
-    let backends = [
-        ("embedded", Backend::Embedded),
-        ("elasticmq", Backend::ElasticMq),
-        ("moto", Backend::Moto),
-    ];
-    for (name, backend) in backends {
-        trials.push(trial(
-            format!("batcher::{name}::sends_changes_and_deletes_arrive"),
-            bench,
-            move |bench| Ok(Box::pin(round(Context::new(&bench, backend, Protocol::Json)?))),
-        ));
-        trials.push(trial(
-            format!("batcher::{name}::groups_keep_their_order"),
-            bench,
-            move |bench| Ok(Box::pin(groups(Context::new(&bench, backend, Protocol::Query)?))),
-        ));
+    for backend in Backend::ALL {
+        trials.push(harness.server_test(backend, Protocol::Json, sends_changes_and_deletes_arrive));
+        trials.push(harness.server_test(backend, Protocol::Query, groups_keep_their_order));
     }
     trials
 }
@@ -120,7 +90,7 @@ where
     ended.into_iter().map(|ended| ended?).collect()
 }
 
-async fn fill() -> Outcome {
+async fn sixty_four_tasks_fill_at_least_nine_of_ten_entries() -> Outcome {
     const MESSAGES: usize = 6400;
     let (server, client) = server().await?;
     let batcher = client.batcher(queue(&client).await?).build();
@@ -154,7 +124,7 @@ async fn fill() -> Outcome {
 }
 
 /// The server refuses a batch that is over the limit, so that no error means that none was.
-async fn sizes() -> Outcome {
+async fn no_batch_exceeds_the_size_limit() -> Outcome {
     const LIMIT: usize = limits::MAX_MESSAGE_BYTES;
     const SIZES: [usize; 9] = [
         1,
@@ -198,7 +168,7 @@ fn add_faults(server: &EmbeddedServer, action: Action, kinds: &[FaultKind]) {
     }
 }
 
-async fn faults() -> Outcome {
+async fn faults_lose_no_call() -> Outcome {
     let (server, client) = server().await?;
     let queue = queue(&client).await?;
     let batcher = client.batcher(&queue).build();
@@ -252,7 +222,7 @@ async fn faults() -> Outcome {
     Ok(())
 }
 
-async fn fifo() -> Outcome {
+async fn faults_keep_the_order_of_each_fifo_group() -> Outcome {
     let (server, client) = server().await?;
     let queue = client
         .create_queue("q.fifo")
@@ -299,7 +269,7 @@ async fn send_group(batcher: &Batcher, group: usize, count: usize) -> Outcome {
     Ok(())
 }
 
-async fn own_results() -> Outcome {
+async fn each_caller_gets_its_own_result() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
     let batcher = client.batcher(queue(&client).await?).build();
@@ -331,7 +301,7 @@ async fn own_results() -> Outcome {
     Ok(())
 }
 
-async fn kinds() -> Outcome {
+async fn kinds_of_calls_do_not_wait_for_each_other() -> Outcome {
     let (server, client) = server().await?;
     let queue = queue(&client).await?;
     client.send_message(&queue, "x").await?;
@@ -355,7 +325,7 @@ async fn kinds() -> Outcome {
     Ok(())
 }
 
-async fn shutdown() -> Outcome {
+async fn a_shutdown_under_load_loses_nothing() -> Outcome {
     let (server, client) = server().await?;
     add_faults(
         &server,
@@ -399,7 +369,7 @@ async fn shutdown() -> Outcome {
 }
 
 /// The example of `Batcher`'s documentation.
-async fn example() -> Outcome {
+async fn the_documented_example_sends_everything() -> Outcome {
     let (server, client) = server().await?;
     let batcher = client.batcher(queue(&client).await?).build();
     let mut tasks = Vec::new();
@@ -415,7 +385,7 @@ async fn example() -> Outcome {
     Ok(())
 }
 
-async fn made_before() -> Outcome {
+async fn a_shutdown_finishes_earlier_calls() -> Outcome {
     let (server, client) = server().await?;
     let batcher = client.batcher(queue(&client).await?).capacity(5).build();
     let calls: Vec<_> = (0..64).map(|i| batcher.send(format!("{i}"))).collect();
@@ -431,7 +401,7 @@ async fn made_before() -> Outcome {
     Ok(())
 }
 
-async fn unpolled() -> Outcome {
+async fn unpolled_calls_block_neither_flush_nor_shutdown() -> Outcome {
     for shuts_down in [false, true] {
         let (server, client) = server().await?;
         let batcher = client.batcher(queue(&client).await?).capacity(1).build();
@@ -467,7 +437,7 @@ fn of_group(group: &str, numbers: std::ops::Range<usize>) -> impl Iterator<Item 
     numbers.map(move |i| OutgoingMessage::new(format!("{group}{i:02}")).message_group_id(group))
 }
 
-async fn failed_group() -> Outcome {
+async fn a_failure_stops_the_rest_of_its_group() -> Outcome {
     // All have their places, or few of them do.
     for capacity in [1000, 15] {
         let (server, client) = server().await?;
@@ -501,7 +471,7 @@ async fn failed_group() -> Outcome {
     Ok(())
 }
 
-async fn refused_groups() -> Outcome {
+async fn each_group_stops_at_its_first_refusal() -> Outcome {
     let (server, client) = server().await?;
     // Fewer places than calls, so that some wait for theirs.
     let batcher = client.batcher(fifo_queue(&client).await?).capacity(60).build();
@@ -525,7 +495,7 @@ async fn refused_groups() -> Outcome {
     Ok(())
 }
 
-async fn after_the_failure() -> Outcome {
+async fn a_call_after_the_failure_is_sent() -> Outcome {
     let (server, client) = server().await?;
     let batcher = client.batcher(fifo_queue(&client).await?).build();
     let refusal = Fault::on(Action::SendMessageBatch, FaultKind::status(403));
@@ -556,7 +526,7 @@ async fn receive(context: &Context, queue: &str) -> anyhow::Result<Vec<Message>>
     Ok(messages)
 }
 
-async fn round(context: Context) -> Outcome {
+async fn sends_changes_and_deletes_arrive(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let batcher = context.client.batcher(&queue).build();
     let sent = future::try_join_all((0..95).map(|i| batcher.send(format!("{i}")))).await?;
@@ -579,7 +549,7 @@ async fn round(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn groups(context: Context) -> Outcome {
+async fn groups_keep_their_order(context: Context) -> Outcome {
     let queue = context.queue_with(".fifo", fifo_attributes()).await?;
     let batcher = context.client.batcher(&queue).build();
     future::try_join_all((0..3).map(|group| send_group(&batcher, group, 40))).await?;

@@ -2,7 +2,7 @@
 
 mod damaged;
 mod groups;
-mod lost;
+mod lost_responses;
 mod sizes;
 
 use std::sync::Arc;
@@ -14,33 +14,21 @@ use sqs_client::client::RetryPolicy;
 use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = vec![
-        trial("batches::thousands_arrive_once_in_few_requests", bench, |_| {
-            Ok(Box::pin(thousands()))
-        }),
-        trial("batches::entries_that_the_server_failed_are_tried_again", bench, |_| {
-            Ok(Box::pin(failed_entries()))
-        }),
-        trial("batches::each_input_has_its_own_result", bench, |_| {
-            Ok(Box::pin(own_results()))
-        }),
-        trial(
-            "batches::what_an_earlier_attempt_may_have_sent_is_not_forgotten",
-            bench,
-            |_| Ok(Box::pin(refused_when_tried_again())),
-        ),
-        trial("batches::a_fifo_queue_keeps_the_order", bench, |_| Ok(Box::pin(fifo()))),
-        trial("batches::a_request_that_fails_fails_its_own_inputs_only", bench, |_| {
-            Ok(Box::pin(failed_request()))
-        }),
+        harness.test(thousands_of_messages_arrive_once_in_few_requests),
+        harness.test(failed_entries_are_retried),
+        harness.test(each_input_gets_its_own_result),
+        harness.test(an_earlier_attempt_that_may_have_been_sent_is_reported),
+        harness.test(a_fifo_queue_keeps_the_order),
+        harness.test(a_failed_request_fails_only_its_own_inputs),
     ];
-    trials.extend(damaged::trials(bench));
-    trials.extend(groups::trials(bench));
-    trials.extend(lost::trials(bench));
-    trials.extend(sizes::trials(bench));
+    trials.extend(damaged::trials(harness));
+    trials.extend(groups::trials(harness));
+    trials.extend(lost_responses::trials(harness));
+    trials.extend(sizes::trials(harness));
     trials
 }
 
@@ -54,7 +42,7 @@ async fn server(attempts: u32) -> anyhow::Result<(EmbeddedServer, Client, String
     Ok((server, client, queue))
 }
 
-async fn thousands() -> Outcome {
+async fn thousands_of_messages_arrive_once_in_few_requests() -> Outcome {
     let (server, client, queue) = server(3).await?;
     let results = client.send_messages(&queue, (0..2_345).map(|i| format!("{i}"))).await;
     ensure!(results.len() == 2_345 && results.iter().all(Result::is_ok));
@@ -77,7 +65,7 @@ async fn thousands() -> Outcome {
     Ok(())
 }
 
-async fn failed_entries() -> Outcome {
+async fn failed_entries_are_retried() -> Outcome {
     let (server, client, queue) = server(5).await?;
     server
         .faults()
@@ -95,7 +83,7 @@ async fn failed_entries() -> Outcome {
     Ok(())
 }
 
-async fn own_results() -> Outcome {
+async fn each_input_gets_its_own_result() -> Outcome {
     let (server, client, queue) = server(1).await?;
     server
         .faults()
@@ -128,7 +116,7 @@ async fn own_results() -> Outcome {
     Ok(())
 }
 
-async fn refused_when_tried_again() -> Outcome {
+async fn an_earlier_attempt_that_may_have_been_sent_is_reported() -> Outcome {
     let (server, client, queue) = server(3).await?;
     let faults = server.faults();
     faults.add(Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(1)).times(1));
@@ -146,7 +134,7 @@ async fn refused_when_tried_again() -> Outcome {
     Ok(())
 }
 
-async fn fifo() -> Outcome {
+async fn a_fifo_queue_keeps_the_order() -> Outcome {
     let (server, client, _) = server(3).await?;
     let mut attributes = QueueAttributes::default();
     attributes.content_based_deduplication = Some(true);
@@ -164,7 +152,7 @@ async fn fifo() -> Outcome {
     Ok(())
 }
 
-async fn failed_request() -> Outcome {
+async fn a_failed_request_fails_only_its_own_inputs() -> Outcome {
     let (server, client, queue) = server(1).await?;
     server.faults().add(
         Fault::on(Action::SendMessageBatch, FaultKind::status(500))

@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::{Message, Protocol};
 
-use crate::bench::{Backend, Bench, Context, Outcome, trial};
+use crate::harness::{Backend, Context, Harness, Outcome};
 
 type Case = fn(Context) -> BoxFuture<'static, Outcome>;
 
@@ -45,23 +45,18 @@ const SUITE: &[(&str, &[(&str, Case)])] = &[
     ("tags", tags::CASES),
 ];
 
-pub const BACKENDS: [(&str, Backend); 3] = [
-    ("embedded", Backend::Embedded),
-    ("elasticmq", Backend::ElasticMq),
-    ("moto", Backend::Moto),
-];
-
 pub const PROTOCOLS: [(&str, Protocol); 2] = [("json", Protocol::Json), ("query", Protocol::Query)];
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (backend_name, backend) in BACKENDS {
+    for backend in Backend::ALL {
         for (protocol_name, protocol) in PROTOCOLS {
             for (module, cases) in SUITE {
                 for (case_name, case) in *cases {
+                    let backend_name = backend.name();
                     let name = format!("conformance::{backend_name}::{protocol_name}::{module}::{case_name}");
-                    trials.push(trial(name, bench, move |bench| {
-                        let context = Context::new(&bench, backend, protocol)?;
+                    trials.push(harness.trial(name, move |harness| {
+                        let context = Context::new(harness, backend, protocol)?;
                         Ok(case(context))
                     }));
                 }

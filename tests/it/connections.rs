@@ -5,46 +5,30 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
-use sqs_client::{Client, Credentials, ErrorKind, Protocol};
+use sqs_client::{Client, ClientBuilder, Credentials, ErrorKind, Protocol};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Protocol as Spoken, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
-use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
 use crate::fake_http::FakeHttp;
+use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let name = |name: &str| format!("connections::{name}");
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(name("auto_finds_out_what_a_server_speaks"), bench, |_| {
-            Ok(Box::pin(auto()))
+        harness.test(auto_detects_the_servers_protocol),
+        harness.test(auto_never_repeats_a_request_that_may_have_been_sent),
+        harness.trial(name_of(&auto_detects_an_old_elasticmq), |harness| {
+            let server = harness.servers.elasticmq_query_only().map_err(Clone::clone)?;
+            Ok(Box::pin(auto_detects_an_old_elasticmq(client_of(server))))
         }),
-        trial(name("auto_never_repeats_what_may_have_been_sent"), bench, |_| {
-            Ok(Box::pin(auto_after_faults()))
-        }),
-        trial(name("auto_finds_out_an_old_elasticmq"), bench, |bench| {
-            let client = client_of(bench.servers.elasticmq_query_only().map_err(Clone::clone)?);
-            Ok(Box::pin(async move {
-                let client = client.protocol(Protocol::Auto).retry(RetryPolicy::never()).build()?;
-                there_and_back(&client).await
-            }))
-        }),
-        trial(name("a_queue_url_is_followed_where_that_is_allowed"), bench, |_| {
-            Ok(Box::pin(followed()))
-        }),
-        trial(name("a_proxy_is_gone_through"), bench, |_| Ok(Box::pin(proxy()))),
-        trial(name("a_private_certificate_authority_is_trusted"), bench, |_| {
-            Ok(Box::pin(private_authority()))
-        }),
-        trial(name("a_client_of_the_callers_own_is_used"), bench, |_| {
-            Ok(Box::pin(own_http_client()))
-        }),
-        trial(name("no_redirect_is_followed"), bench, |_| Ok(Box::pin(redirected()))),
-        trial(name("a_client_that_follows_redirects_is_named"), bench, |_| {
-            Ok(Box::pin(following_client()))
-        }),
+        harness.test(a_queue_url_is_followed_only_where_allowed),
+        harness.test(requests_go_through_the_proxy),
+        harness.test(a_private_certificate_authority_is_trusted),
+        harness.test(the_callers_http_client_is_used),
+        harness.test(redirects_are_not_followed),
+        harness.test(the_error_names_a_client_that_follows_redirects),
     ]
 }
 
@@ -75,7 +59,7 @@ fn spoken(server: &EmbeddedServer) -> Vec<Spoken> {
         .collect()
 }
 
-async fn auto() -> Outcome {
+async fn auto_detects_the_servers_protocol() -> Outcome {
     for (only, expected) in [
         (
             Some(Spoken::Query),
@@ -97,7 +81,12 @@ async fn auto() -> Outcome {
     Ok(())
 }
 
-async fn auto_after_faults() -> Outcome {
+async fn auto_detects_an_old_elasticmq(client: ClientBuilder) -> Outcome {
+    let client = client.protocol(Protocol::Auto).retry(RetryPolicy::never()).build()?;
+    there_and_back(&client).await
+}
+
+async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
     let unclear = [
         FaultKind::status(500),
         FaultKind::DropBefore,
@@ -127,7 +116,7 @@ async fn auto_after_faults() -> Outcome {
     Ok(())
 }
 
-async fn followed() -> Outcome {
+async fn a_queue_url_is_followed_only_where_allowed() -> Outcome {
     let (own, other) = (EmbeddedServer::start().await?, EmbeddedServer::start().await?);
     let queue = client_of_embedded(&other)
         .build()?
@@ -150,7 +139,7 @@ async fn followed() -> Outcome {
 }
 
 /// Accepts one connection, sees a request's head, and answers as a proxy that refuses.
-async fn proxy() -> Outcome {
+async fn requests_go_through_the_proxy() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://user:hidden@{}", listener.local_addr()?);
     let client = Client::builder()
@@ -185,7 +174,7 @@ async fn proxy() -> Outcome {
 }
 
 /// A server with a certificate of its own authority, in front of the embedded one.
-async fn private_authority() -> Outcome {
+async fn a_private_certificate_authority_is_trusted() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = rustls::pki_types::PrivateKeyDer::try_from(generated.signing_key.serialize_der())
@@ -235,7 +224,7 @@ async fn private_authority() -> Outcome {
     Ok(())
 }
 
-async fn own_http_client() -> Outcome {
+async fn the_callers_http_client_is_used() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let http = sqs_client::client::http_client_builder()?
         .user_agent("of-the-caller")
@@ -255,7 +244,7 @@ async fn own_http_client() -> Outcome {
 }
 
 /// A server that leads to another, and a client's settings for it.
-async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, sqs_client::ClientBuilder)> {
+async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, ClientBuilder)> {
     let other = FakeHttp::start("200 OK", "{}").await?;
     let server = FakeHttp::start(&format!("307 Temporary Redirect\r\nlocation: {}", other.endpoint), "").await?;
     let builder = Client::builder()
@@ -265,7 +254,7 @@ async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, sqs_client::
     Ok((server, other, builder))
 }
 
-async fn redirected() -> Outcome {
+async fn redirects_are_not_followed() -> Outcome {
     let (server, other, builder) = leading_elsewhere().await?;
     let given = builder
         .clone()
@@ -282,7 +271,7 @@ async fn redirected() -> Outcome {
     Ok(())
 }
 
-async fn following_client() -> Outcome {
+async fn the_error_names_a_client_that_follows_redirects() -> Outcome {
     let (_server, _other, builder) = leading_elsewhere().await?;
     let following = sqs_client::client::http_client_builder()?.redirect(reqwest::redirect::Policy::limited(3));
     let client = builder.http_client(following.build()?).build()?;

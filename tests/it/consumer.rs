@@ -6,7 +6,7 @@ mod ending;
 mod handling;
 mod killed;
 mod leases;
-mod neighbours;
+mod poison;
 mod polling;
 mod refused;
 mod rejected;
@@ -22,19 +22,21 @@ use sqs_client::{Client, Consumer, OutgoingMessage};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, client_of_embedded};
+use crate::harness::{Harness, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = handling::trials(bench);
-    trials.extend(leases::trials(bench));
-    trials.extend(polling::trials(bench));
-    trials.extend(ending::trials(bench));
-    trials.extend(rejected::trials(bench));
-    trials.extend(killed::trials(bench));
-    trials.extend(blocking::trials(bench));
-    trials.extend(neighbours::trials(bench));
-    trials.extend(refused::trials(bench));
-    trials
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let modules = [
+        blocking::trials(harness),
+        ending::trials(harness),
+        handling::trials(harness),
+        killed::trials(harness),
+        leases::trials(harness),
+        poison::trials(harness),
+        polling::trials(harness),
+        refused::trials(harness),
+        rejected::trials(harness),
+    ];
+    modules.into_iter().flatten().collect()
 }
 
 /// An embedded server with a queue, and a client whose retries do not wait long.

@@ -9,40 +9,36 @@ use anyhow::{Context as _, ensure};
 use aws_config::{BehaviorVersion, Region};
 use libtest_mimic::Trial;
 use sqs_client::credentials::{AwsConfigCredentials, BoxFuture, ProvideCredentials};
-use sqs_client::{Credentials, ErrorKind};
+use sqs_client::{ClientBuilder, Credentials, ErrorKind};
 use sqs_tests::embedded::{AccessKey, EmbeddedServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
+use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let name = |name: &str| format!("credentials::{name}");
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(name("a_role_is_assumed"), bench, |bench| {
-            let moto = bench.servers.moto().map_err(Clone::clone)?;
-            let (endpoint, builder) = (moto.endpoint().to_owned(), client_of(moto));
-            Ok(Box::pin(async move {
-                let provider = AwsConfigCredentials::from_provider(role(&endpoint).await?);
-                let assumed = provided(&provider).await?;
-                ensure!(assumed.session_token().is_some() && assumed.expires_at().is_some());
-                let client = builder.credentials(provider).build()?;
-                client.create_queue(unique("role")).await?;
-                Ok(())
-            }))
+        harness.trial(name_of(&a_role_is_assumed), |harness| {
+            let moto = harness.servers.moto().map_err(Clone::clone)?;
+            Ok(Box::pin(a_role_is_assumed(moto.endpoint().to_owned(), client_of(moto))))
         }),
-        trial(name("an_instance_has_a_role"), bench, |_| Ok(Box::pin(instance()))),
-        trial(name("a_provider_that_fails_says_why"), bench, |_| {
-            Ok(Box::pin(failing()))
-        }),
-        trial(name("no_request_is_lost_while_keys_are_rotated"), bench, |_| {
-            Ok(Box::pin(rotation()))
-        }),
+        harness.test(an_instance_role_is_used),
+        harness.test(a_failing_provider_is_the_source_of_the_error),
+        harness.test(key_rotation_loses_no_request),
     ]
 }
 
 async fn provided(provider: &AwsConfigCredentials) -> anyhow::Result<Credentials> {
     provider.provide_credentials().await.map_err(anyhow::Error::from_boxed)
+}
+
+async fn a_role_is_assumed(endpoint: String, builder: ClientBuilder) -> Outcome {
+    let provider = AwsConfigCredentials::from_provider(role(&endpoint).await?);
+    let assumed = provided(&provider).await?;
+    ensure!(assumed.session_token().is_some() && assumed.expires_at().is_some());
+    let client = builder.credentials(provider).build()?;
+    client.create_queue(unique("role")).await?;
+    Ok(())
 }
 
 async fn role(endpoint: &str) -> anyhow::Result<aws_config::sts::AssumeRoleProvider> {
@@ -60,7 +56,7 @@ async fn role(endpoint: &str) -> anyhow::Result<aws_config::sts::AssumeRoleProvi
 }
 
 /// An instance's metadata service: a session's token first, then the role's name, then its keys.
-async fn instance() -> Outcome {
+async fn an_instance_role_is_used() -> Outcome {
     const KEYS: &str = r#"{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"AKID","SecretAccessKey":"s","Token":"t",
         "LastUpdated":"2026-01-01T00:00:00Z","Expiration":"2100-01-01T00:00:00Z"}"#;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -103,7 +99,7 @@ async fn instance() -> Outcome {
     Ok(())
 }
 
-async fn failing() -> Outcome {
+async fn a_failing_provider_is_the_source_of_the_error() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let nobody = AwsConfigCredentials::from_provider(role("http://127.0.0.1:1").await?);
     let client = client_of_embedded(&server).credentials(nobody).build()?;
@@ -133,7 +129,7 @@ impl ProvideCredentials for Newest {
     }
 }
 
-async fn rotation() -> Outcome {
+async fn key_rotation_loses_no_request() -> Outcome {
     let mut builder = EmbeddedServer::builder();
     for number in 0..=ROTATIONS {
         builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));

@@ -3,35 +3,35 @@
 mod auth;
 pub mod crash;
 mod faults;
-pub mod hostile;
 mod leases;
 mod peer;
 mod pointers;
-mod road;
+mod round_trip;
 mod settings;
 pub mod store;
 pub mod stores;
 mod sweep;
+pub mod untrusted;
 
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
 
-use crate::bench::Bench;
+use crate::harness::Harness;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let modules = [
-        auth::trials(bench),
-        crash::trials(bench),
-        faults::trials(bench),
-        hostile::trials(bench),
-        leases::trials(bench),
-        peer::trials(bench),
-        pointers::trials(bench),
-        road::trials(bench),
-        settings::trials(bench),
-        stores::trials(bench),
-        sweep::trials(bench),
+        auth::trials(harness),
+        crash::trials(harness),
+        faults::trials(harness),
+        leases::trials(harness),
+        peer::trials(harness),
+        pointers::trials(harness),
+        round_trip::trials(harness),
+        settings::trials(harness),
+        stores::trials(harness),
+        sweep::trials(harness),
+        untrusted::trials(harness),
     ];
     modules.into_iter().flatten().collect()
 }

@@ -5,43 +5,33 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
-use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
-use sqs_client::credentials::{BoxFuture as Provided, ProvideCredentials};
+use sqs_client::credentials::{BoxFuture, ProvideCredentials};
 use sqs_client::{Client, ClientBuilder, Credentials, Error, ErrorCode, ErrorKind, QueueAttributes};
 use sqs_tests::embedded::{AccessKey, Action, EmbeddedServer, Fault, FaultKind, Reply};
 use tokio::time::Instant;
 
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
-type Case = fn() -> BoxFuture<'static, Outcome>;
-
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 15] = [
-        ("passing_faults_are_tried_again", || Box::pin(passing())),
-        ("lasting_faults_end_after_all_attempts", || Box::pin(lasting())),
-        ("refusals_are_not_tried_again", || Box::pin(refusals())),
-        ("retry_after_is_heeded", || Box::pin(retry_after())),
-        ("silence_ends_by_the_attempts_timeout", || Box::pin(silence())),
-        ("a_trickle_ends_by_the_attempts_timeout", || Box::pin(trickle())),
-        ("an_answer_that_is_slow_is_an_answer", || Box::pin(slow())),
-        ("a_long_poll_is_no_silence", || Box::pin(long_poll())),
-        ("damage_is_found_by_md5", || Box::pin(damage())),
-        ("a_clock_that_is_off_is_corrected", || Box::pin(clock())),
-        ("a_date_in_the_far_future_is_not_believed", || Box::pin(far_future())),
-        ("a_token_that_expires_is_replaced", || Box::pin(token())),
-        ("a_key_that_is_no_longer_known_is_read_again_once", || {
-            Box::pin(rotated_away())
-        }),
-        ("nobody_there_is_certainly_not_sent", || Box::pin(nobody())),
-        ("a_fifo_receive_whose_answer_was_lost_brings_the_same", || {
-            Box::pin(lost_receive())
-        }),
-    ];
-    cases
-        .map(|(name, case)| trial(format!("faults::{name}"), bench, move |_| Ok(case())))
-        .into()
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    vec![
+        harness.test(transient_faults_are_retried),
+        harness.test(lasting_faults_end_after_all_attempts),
+        harness.test(refusals_are_not_retried),
+        harness.test(retry_after_is_respected),
+        harness.test(silence_ends_at_the_attempt_timeout),
+        harness.test(a_trickle_ends_at_the_attempt_timeout),
+        harness.test(a_slow_response_is_a_response),
+        harness.test(a_long_poll_is_not_silence),
+        harness.test(damage_is_detected_by_md5),
+        harness.test(a_skewed_clock_is_corrected),
+        harness.test(a_date_in_the_far_future_is_not_trusted),
+        harness.test(an_expired_token_is_replaced),
+        harness.test(an_unknown_key_is_fetched_again_once),
+        harness.test(an_unreachable_server_certainly_received_nothing),
+        harness.test(a_fifo_receive_whose_response_was_lost_returns_the_same_messages),
+    ]
 }
 
 fn quick(attempts: u32) -> RetryPolicy {
@@ -85,7 +75,7 @@ fn faults() -> Vec<(FaultKind, bool)> {
     ]
 }
 
-async fn passing() -> Outcome {
+async fn transient_faults_are_retried() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     for (kind, _) in faults() {
         let fault = Fault::on(Action::SendMessage, kind.clone()).times(2);
@@ -96,7 +86,7 @@ async fn passing() -> Outcome {
     Ok(())
 }
 
-async fn lasting() -> Outcome {
+async fn lasting_faults_end_after_all_attempts() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     for (kind, sent) in faults() {
         let fault = Fault::on(Action::SendMessage, kind.clone());
@@ -116,7 +106,7 @@ async fn lasting() -> Outcome {
     Ok(())
 }
 
-async fn refusals() -> Outcome {
+async fn refusals_are_not_retried() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     for status in [400, 403, 404, 413] {
         let fault = Fault::on(Action::SendMessage, FaultKind::status(status));
@@ -131,7 +121,7 @@ async fn refusals() -> Outcome {
     Ok(())
 }
 
-async fn retry_after() -> Outcome {
+async fn retry_after_is_respected() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     let reply = Reply::new(503).header("retry-after", "1");
     let begin = Instant::now();
@@ -141,7 +131,7 @@ async fn retry_after() -> Outcome {
     Ok(())
 }
 
-async fn silence() -> Outcome {
+async fn silence_ends_at_the_attempt_timeout() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(200))).await?;
     let fault = Fault::on(Action::SendMessage, FaultKind::Delay(Duration::from_secs(3_600)));
     let (result, attempts) = send_under(&server, &client, &queue, fault).await;
@@ -169,7 +159,7 @@ async fn silence() -> Outcome {
 }
 
 /// A server that is never silent for long, and never done.
-async fn trickle() -> Outcome {
+async fn a_trickle_ends_at_the_attempt_timeout() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(400))).await?;
     let within_headers = FaultKind::Trickle(Duration::from_millis(100));
     let (result, attempts) = send_under(&server, &client, &queue, Fault::on(Action::SendMessage, within_headers)).await;
@@ -195,7 +185,7 @@ async fn trickle() -> Outcome {
     Ok(())
 }
 
-async fn slow() -> Outcome {
+async fn a_slow_response_is_a_response() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     let fault = Fault::on(Action::SendMessage, FaultKind::Trickle(Duration::from_millis(1)));
     let (result, attempts) = send_under(&server, &client, &queue, fault).await;
@@ -204,7 +194,7 @@ async fn slow() -> Outcome {
     Ok(())
 }
 
-async fn long_poll() -> Outcome {
+async fn a_long_poll_is_not_silence() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(500))).await?;
     let wait = Duration::from_secs(2);
     ensure!(
@@ -234,7 +224,7 @@ async fn long_poll() -> Outcome {
     Ok(())
 }
 
-async fn damage() -> Outcome {
+async fn damage_is_detected_by_md5() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     let fault = || Fault::on(Action::SendMessage, FaultKind::WrongMd5);
     let (result, attempts) = send_under(&server, &client, &queue, fault()).await;
@@ -259,7 +249,7 @@ async fn damage() -> Outcome {
     Ok(())
 }
 
-async fn clock() -> Outcome {
+async fn a_skewed_clock_is_corrected() -> Outcome {
     for skew in [20 * 60, -20 * 60] {
         let server = EmbeddedServer::start().await?;
         server.clock().set_skew_seconds(skew);
@@ -273,7 +263,7 @@ async fn clock() -> Outcome {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server follows the machine's clock")]
-async fn far_future() -> Outcome {
+async fn a_date_in_the_far_future_is_not_trusted() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     // The year 10000 begins while the client is in use.
@@ -294,13 +284,13 @@ async fn far_future() -> Outcome {
 struct Rotating(Arc<AtomicU32>);
 
 impl ProvideCredentials for Rotating {
-    fn provide_credentials(&self) -> Provided<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
+    fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move { Ok(Credentials::new(format!("key-{number}"), "secret").with_session_token("token")) })
     }
 }
 
-async fn token() -> Outcome {
+async fn an_expired_token_is_replaced() -> Outcome {
     let mut builder = EmbeddedServer::builder();
     for number in 0..3 {
         builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));
@@ -333,14 +323,14 @@ async fn token() -> Outcome {
 struct Listed(&'static [&'static str], Arc<AtomicU32>);
 
 impl ProvideCredentials for Listed {
-    fn provide_credentials(&self) -> Provided<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
+    fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
         let asked = usize::try_from(self.1.fetch_add(1, Ordering::SeqCst)).unwrap_or(usize::MAX);
         let key = self.0[asked.min(self.0.len() - 1)];
         Box::pin(async move { Ok(Credentials::new(key, "test")) })
     }
 }
 
-async fn rotated_away() -> Outcome {
+async fn an_unknown_key_is_fetched_again_once() -> Outcome {
     for (keys, works) in [(&["unknown", "test"][..], true), (&["unknown"][..], false)] {
         let server = EmbeddedServer::start().await?;
         let asked = Arc::new(AtomicU32::new(0));
@@ -363,7 +353,7 @@ async fn rotated_away() -> Outcome {
     Ok(())
 }
 
-async fn nobody() -> Outcome {
+async fn an_unreachable_server_certainly_received_nothing() -> Outcome {
     let refused = "http://127.0.0.1:1";
     let unknown = "http://no-such-host.invalid";
     for endpoint in [refused, unknown] {
@@ -400,7 +390,7 @@ async fn looks_at_the_clock(endpoint: &str, attempts: u32) -> anyhow::Result<u32
     Ok(looks.load(Ordering::SeqCst))
 }
 
-async fn lost_receive() -> Outcome {
+async fn a_fifo_receive_whose_response_was_lost_returns_the_same_messages() -> Outcome {
     let (server, client, _) = server_with(|builder| builder).await?;
     let mut attributes = QueueAttributes::default();
     attributes.content_based_deduplication = Some(true);

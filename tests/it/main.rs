@@ -4,7 +4,6 @@
 mod actions;
 mod batcher;
 mod batches;
-mod bench;
 mod child;
 mod conformance;
 mod connections;
@@ -13,6 +12,7 @@ mod credentials;
 mod extended;
 mod fake_http;
 mod faults;
+mod harness;
 mod roundtrip;
 mod segments;
 mod telemetry;
@@ -22,12 +22,12 @@ use std::sync::Arc;
 
 use libtest_mimic::Arguments;
 
-use crate::bench::Bench;
+use crate::harness::Harness;
 
 fn main() -> ExitCode {
     let ordered = child::run_if_ordered()
         .or_else(extended::crash::child::run_if_ordered)
-        .or_else(extended::hostile::run_if_ordered);
+        .or_else(extended::untrusted::run_if_ordered);
     if let Some(ended) = ordered {
         return ended.map_or_else(
             |error| {
@@ -39,21 +39,23 @@ fn main() -> ExitCode {
     }
     let _dispatchers = telemetry::dispatchers_beside_the_observers();
     let arguments = Arguments::from_args();
-    let bench = Arc::new(Bench::new());
-    let mut trials = conformance::trials(&bench);
-    trials.extend(batcher::trials(&bench));
-    trials.extend(actions::trials(&bench));
-    trials.extend(batches::trials(&bench));
-    trials.extend(connections::trials(&bench));
-    trials.extend(credentials::trials(&bench));
-    trials.extend(consumer::trials(&bench));
-    trials.extend(extended::trials(&bench));
-    trials.extend(faults::trials(&bench));
-    trials.extend(roundtrip::trials(&bench));
-    trials.extend(segments::trials(&bench));
-    trials.extend(telemetry::trials(&bench));
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let harness = Arc::new(Harness::new());
+    let modules = [
+        conformance::trials(&harness),
+        batcher::trials(&harness),
+        actions::trials(&harness),
+        batches::trials(&harness),
+        connections::trials(&harness),
+        credentials::trials(&harness),
+        consumer::trials(&harness),
+        extended::trials(&harness),
+        faults::trials(&harness),
+        roundtrip::trials(&harness),
+        segments::trials(&harness),
+        telemetry::trials(&harness),
+    ];
+    let conclusion = libtest_mimic::run(&arguments, modules.into_iter().flatten().collect());
     // The servers stop here, before the process ends.
-    drop(bench);
+    drop(harness);
     conclusion.exit_code()
 }

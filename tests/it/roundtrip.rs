@@ -22,8 +22,8 @@ use sqs_tests::embedded::{EmbeddedServer, Fault, FaultKind};
 use self::inputs::{
     attribute_name, attributes, entries, label, message, queue, seconds, system_attribute_name, tags, text, visibility,
 };
-use crate::bench::{Bench, client_of_embedded};
 use crate::conformance::PROTOCOLS;
+use crate::harness::{Harness, client_of_embedded};
 
 /// Inputs of each action in each protocol.
 const CASES: u32 = 64;
@@ -33,20 +33,20 @@ const READ: u16 = 418;
 
 /// A server that reads requests, and a client of it.
 struct Road<'a> {
-    bench: &'a Bench,
+    harness: &'a Harness,
     server: EmbeddedServer,
     client: Client,
     protocol: Protocol,
 }
 
 impl<'a> Road<'a> {
-    fn new(bench: &'a Bench, protocol: Protocol) -> Self {
+    fn new(harness: &'a Harness, protocol: Protocol) -> Self {
         let builder = EmbeddedServer::builder().journal_capacity(1).keep_inputs(true);
-        let server = bench.runtime.block_on(builder.start()).expect("a server");
+        let server = harness.runtime.block_on(builder.start()).expect("a server");
         server.faults().add(Fault::any(FaultKind::status(READ)));
         let client = client_of_embedded(&server).protocol(protocol).build();
         Self {
-            bench,
+            harness,
             client: client.expect("a client"),
             server,
             protocol,
@@ -64,7 +64,7 @@ impl<'a> Road<'a> {
             failure_persistence: None,
             ..Config::default()
         };
-        let send = |value| self.bench.runtime.block_on(self.send(request(&self.client, value)));
+        let send = |value| self.harness.runtime.block_on(self.send(request(&self.client, value)));
         TestRunner::new(config)
             .run(&values, send)
             .map_err(|error| Failed::from(error.to_string()))
@@ -254,14 +254,14 @@ const ACTIONS: [(&str, Case); 23] = [
     }),
 ];
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (protocol_name, protocol) in PROTOCOLS {
         for (action, case) in ACTIONS {
-            let bench = bench.clone();
+            let harness = harness.clone();
             trials.push(Trial::test(
                 format!("roundtrip::{protocol_name}::{action}"),
-                move || case(&Road::new(&bench, protocol)),
+                move || case(&Road::new(&harness, protocol)),
             ));
         }
     }

@@ -17,8 +17,8 @@ use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 use crate::consumer::until;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// To be held from before the first test on. While there is one dispatcher only, `tracing` asks none but the thread that
 /// comes to a place first whether what happens there is of interest, and remembers the answer: a test that does not
@@ -27,18 +27,11 @@ pub fn dispatchers_beside_the_observers() -> [Dispatch; 2] {
     [(); 2].map(|()| Dispatch::new(NoSubscriber::new()))
 }
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let blocking = |name: &str, test: fn() -> Outcome| {
-        trial(format!("telemetry::{name}"), bench, move |_| {
-            Ok(Box::pin(async move { tokio::task::spawn_blocking(test).await? }))
-        })
-    };
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        blocking("requests_are_seen_without_what_is_in_them", requests),
-        blocking("a_trace_goes_with_a_message_to_what_is_around_its_handler", traced),
-        trial("telemetry::a_trace_makes_no_poison_message_too_long", bench, |_| {
-            Ok(Box::pin(poison()))
-        }),
+        harness.blocking_test(telemetry_shows_requests_without_their_content),
+        harness.blocking_test(a_trace_reaches_the_wrapped_handler),
+        harness.test(a_trace_makes_no_poison_message_too_long),
     ]
 }
 
@@ -88,7 +81,7 @@ pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, F
     Ok((log, figures.collect()))
 }
 
-fn requests() -> Outcome {
+fn telemetry_shows_requests_without_their_content() -> Outcome {
     let (log, figures) = observe(async {
         let server = EmbeddedServer::start().await?;
         let secret = Credentials::new("test", "test").with_session_token("a-session-token");
@@ -135,7 +128,7 @@ fn requests() -> Outcome {
     Ok(())
 }
 
-fn traced() -> Outcome {
+fn a_trace_reaches_the_wrapped_handler() -> Outcome {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let (log, figures) = observe(async {
         let server = EmbeddedServer::start().await?;
@@ -209,7 +202,7 @@ fn traced() -> Outcome {
 }
 
 /// The message is as long as both queues take.
-async fn poison() -> Outcome {
+async fn a_trace_makes_no_poison_message_too_long() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let plain = client_of_embedded(&server).build()?;
     let mut attributes = QueueAttributes::default();

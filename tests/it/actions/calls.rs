@@ -11,7 +11,7 @@ use sqs_client::types::{
 use sqs_client::{Client, Error, ErrorCode, ErrorKind, Message, QueueAttributes};
 
 use super::Support;
-use crate::bench::{Context, unique};
+use crate::harness::{Context, unique};
 
 type Found = anyhow::Result<Support>;
 

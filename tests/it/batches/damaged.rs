@@ -10,23 +10,15 @@ use sqs_extended::ExtendedMessage;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::server;
-use crate::bench::{Bench, Outcome, trial};
 use crate::extended::store::{Counting, extended, keys};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("batches::damaged::one_entry_costs_no_other", bench, |_| {
-            Ok(Box::pin(one_of_ten()))
-        }),
-        trial("batches::damaged::the_raw_call_names_the_entry", bench, |_| {
-            Ok(Box::pin(raw()))
-        }),
-        trial("batches::damaged::an_unreadable_deletion_costs_no_other", bench, |_| {
-            Ok(Box::pin(deletions()))
-        }),
-        trial("batches::damaged::the_payload_stays", bench, |_| {
-            Ok(Box::pin(payload_stays()))
-        }),
+        harness.test(a_damaged_entry_fails_alone),
+        harness.test(the_raw_call_names_the_damaged_entry),
+        harness.test(an_unreadable_deletion_result_fails_alone),
+        harness.test(the_payload_of_a_damaged_entry_stays),
     ]
 }
 
@@ -48,7 +40,7 @@ fn numbers() -> impl Iterator<Item = String> + Send {
     (0..10).map(|number| number.to_string())
 }
 
-async fn one_of_ten() -> Outcome {
+async fn a_damaged_entry_fails_alone() -> Outcome {
     for (fault, kind) in damages() {
         for through_batcher in [false, true] {
             let (server, client, queue) = server(3).await?;
@@ -79,7 +71,7 @@ async fn one_of_ten() -> Outcome {
     Ok(())
 }
 
-async fn raw() -> Outcome {
+async fn the_raw_call_names_the_damaged_entry() -> Outcome {
     for (fault, kind) in damages() {
         let (server, client, queue) = server(3).await?;
         damage(&server, Action::SendMessageBatch, fault);
@@ -95,7 +87,7 @@ async fn raw() -> Outcome {
     Ok(())
 }
 
-async fn deletions() -> Outcome {
+async fn an_unreadable_deletion_result_fails_alone() -> Outcome {
     let (server, client, queue) = server(3).await?;
     for result in client.send_messages(&queue, numbers()).await {
         result?;
@@ -119,7 +111,7 @@ async fn deletions() -> Outcome {
     Ok(())
 }
 
-async fn payload_stays() -> Outcome {
+async fn the_payload_of_a_damaged_entry_stays() -> Outcome {
     for (fault, _) in damages() {
         let (server, client, queue) = server(3).await?;
         let store = Counting::default();

@@ -11,28 +11,14 @@ use sqs_client::{Client, Error, ErrorKind, OutgoingMessage, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::server;
-use crate::bench::{Bench, Outcome, trial};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(
-            "batches::groups::a_failed_request_ends_its_groups_and_no_others",
-            bench,
-            |_| Ok(Box::pin(failed_request())),
-        ),
-        trial(
-            "batches::groups::a_failed_entry_ends_its_group_from_the_next_request_on",
-            bench,
-            |_| Ok(Box::pin(failed_entry())),
-        ),
-        trial(
-            "batches::groups::what_no_server_accepts_ends_its_group_at_once",
-            bench,
-            |_| Ok(Box::pin(invalid())),
-        ),
-        trial("batches::groups::another_call_sends_the_group_again", bench, |_| {
-            Ok(Box::pin(another_call()))
-        }),
+        harness.test(a_failed_request_stops_only_its_own_groups),
+        harness.test(a_failed_entry_stops_its_group_from_the_next_request),
+        harness.test(an_invalid_message_stops_its_group_immediately),
+        harness.test(another_call_sends_the_group_again),
     ]
 }
 
@@ -67,7 +53,7 @@ fn was_held_back(result: &Result<SendMessageOutput, Error>) -> bool {
     result.as_ref().is_err_and(held_back)
 }
 
-async fn failed_request() -> Outcome {
+async fn a_failed_request_stops_only_its_own_groups() -> Outcome {
     let (server, client, _) = server(1).await?;
     let queue = fifo_queue(&client).await?;
     let fault = Fault::on(Action::SendMessageBatch, FaultKind::status(403));
@@ -87,7 +73,7 @@ async fn failed_request() -> Outcome {
     Ok(())
 }
 
-async fn failed_entry() -> Outcome {
+async fn a_failed_entry_stops_its_group_from_the_next_request() -> Outcome {
     let (server, client, _) = server(1).await?;
     let queue = fifo_queue(&client).await?;
     let mut messages = messages("aabbcabbcc aabbccabca bbbbbbbbbb");
@@ -106,7 +92,7 @@ async fn failed_entry() -> Outcome {
     Ok(())
 }
 
-async fn invalid() -> Outcome {
+async fn an_invalid_message_stops_its_group_immediately() -> Outcome {
     let (server, client, _) = server(1).await?;
     let queue = fifo_queue(&client).await?;
     let mut messages = messages("abab abab abab");
@@ -128,7 +114,7 @@ async fn invalid() -> Outcome {
     Ok(())
 }
 
-async fn another_call() -> Outcome {
+async fn another_call_sends_the_group_again() -> Outcome {
     let (server, client, _) = server(1).await?;
     let queue = fifo_queue(&client).await?;
     let fault = Fault::on(Action::SendMessageBatch, FaultKind::Throttle);

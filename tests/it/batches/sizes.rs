@@ -9,49 +9,34 @@ use sqs_client::{Client, ErrorCode, OutgoingMessage, Protocol, QueueAttributes};
 use sqs_extended::ExtendedMessage;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
-use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
+use crate::conformance::PROTOCOLS;
 use crate::extended::store::{Counting, extended};
+use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
 
 /// AWS's own until August 2025, and ElasticMQ's until 1.7.
 const LOWER_LIMIT: usize = 262_144;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = vec![
-        trial(
-            "batches::sizes::a_refused_batch_is_halved_and_the_limit_remembered",
-            bench,
-            |_| Ok(Box::pin(remembered())),
-        ),
-        trial("batches::sizes::a_fifo_queue_keeps_its_order_in_halves", bench, |_| {
-            Ok(Box::pin(fifo()))
-        }),
-        trial(
-            "batches::sizes::a_message_that_is_too_long_by_itself_fails_alone",
-            bench,
-            |_| Ok(Box::pin(too_long_alone())),
-        ),
-        trial("batches::sizes::the_limit_can_be_set", bench, |_| Ok(Box::pin(set()))),
-        trial("batches::sizes::a_proxys_limit_halves_too", bench, |_| {
-            Ok(Box::pin(proxy()))
-        }),
+        harness.test(a_refused_batch_is_halved_and_its_limit_remembered),
+        harness.test(halving_keeps_the_order_of_a_fifo_queue),
+        harness.test(a_message_that_is_too_long_fails_alone),
+        harness.test(the_limit_can_be_configured),
+        harness.test(a_proxys_limit_also_halves_the_batch),
     ];
-    for (name, protocol) in [("json", Protocol::Json), ("query", Protocol::Query)] {
-        let name = format!("batches::sizes::elasticmq_1_6_takes_a_megabyte_by_{name}");
-        trials.push(trial(name, bench, move |bench| {
-            let server = bench.servers.elasticmq_small_batches().map_err(Clone::clone)?;
+    let name = name_of(&elasticmq_accepts_a_megabyte);
+    for (protocol_name, protocol) in PROTOCOLS {
+        trials.push(harness.trial(format!("{name}::1_6_{protocol_name}"), move |harness| {
+            let server = harness.servers.elasticmq_small_batches().map_err(Clone::clone)?;
             let client = client_of(server).protocol(protocol).build().expect("a client");
-            Ok(Box::pin(real(client)))
+            Ok(Box::pin(elasticmq_accepts_a_megabyte(client)))
         }));
     }
-    trials.push(trial(
-        "batches::sizes::elasticmq_1_3_takes_a_megabyte",
-        bench,
-        |bench| {
-            let server = bench.servers.elasticmq_query_only().map_err(Clone::clone)?;
-            let client = client_of(server).protocol(Protocol::Query).build().expect("a client");
-            Ok(Box::pin(real(client)))
-        },
-    ));
+    trials.push(harness.trial(format!("{name}::1_3_query"), |harness| {
+        let server = harness.servers.elasticmq_query_only().map_err(Clone::clone)?;
+        let client = client_of(server).protocol(Protocol::Query).build().expect("a client");
+        Ok(Box::pin(elasticmq_accepts_a_megabyte(client)))
+    }));
     trials
 }
 
@@ -75,7 +60,7 @@ fn heavy(count: usize) -> impl Iterator<Item = String> + Send + 'static {
     (0..count).map(|i| format!("{i}{}", "x".repeat(99_999)))
 }
 
-async fn remembered() -> Outcome {
+async fn a_refused_batch_is_halved_and_its_limit_remembered() -> Outcome {
     let (server, client, queue) = server().await?;
     let results = client.send_messages(&queue, heavy(10)).await;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
@@ -107,7 +92,7 @@ async fn remembered() -> Outcome {
     Ok(())
 }
 
-async fn fifo() -> Outcome {
+async fn halving_keeps_the_order_of_a_fifo_queue() -> Outcome {
     let (server, client, _) = server().await?;
     let mut attributes = QueueAttributes::default();
     attributes.content_based_deduplication = Some(true);
@@ -141,7 +126,7 @@ async fn fifo() -> Outcome {
     Ok(())
 }
 
-async fn too_long_alone() -> Outcome {
+async fn a_message_that_is_too_long_fails_alone() -> Outcome {
     let (server, client, queue) = server().await?;
     let messages = ["before".to_owned(), "x".repeat(LOWER_LIMIT + 1), "after".to_owned()];
     for _ in 0..2 {
@@ -165,7 +150,7 @@ async fn too_long_alone() -> Outcome {
     Ok(())
 }
 
-async fn set() -> Outcome {
+async fn the_limit_can_be_configured() -> Outcome {
     let server = EmbeddedServer::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
     let client = client_of_embedded(&server).max_batch_bytes(LOWER_LIMIT).build()?;
     let queue = client.create_queue("q").await?.queue_url;
@@ -177,7 +162,7 @@ async fn set() -> Outcome {
     Ok(())
 }
 
-async fn proxy() -> Outcome {
+async fn a_proxys_limit_also_halves_the_batch() -> Outcome {
     let (server, client, queue) = server().await?;
     let page = Reply::new(413).body("<html><h1>413 Request Entity Too Large</h1></html>");
     server
@@ -191,7 +176,7 @@ async fn proxy() -> Outcome {
     Ok(())
 }
 
-async fn real(client: Client) -> Outcome {
+async fn elasticmq_accepts_a_megabyte(client: Client) -> Outcome {
     let queue = client.create_queue(unique("sizes")).await?.queue_url;
     let results = client.send_messages(&queue, heavy(10)).await;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");

@@ -4,12 +4,12 @@ use sqs_client::Message;
 use sqs_client::types::MessageAttributeValue;
 
 use super::cases;
-use crate::bench::{Context, Outcome, Quirk};
+use crate::harness::{Context, Outcome, Quirk};
 
 cases! {
     every_kind_of_attribute_arrives,
     every_byte_arrives,
-    names_filter_what_is_brought,
+    names_filter_the_attributes,
 }
 
 async fn receive(context: &Context, queue: &str, names: &[&str]) -> anyhow::Result<Message> {
@@ -62,7 +62,7 @@ async fn every_byte_arrives(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn names_filter_what_is_brought(context: Context) -> Outcome {
+async fn names_filter_the_attributes(context: Context) -> Outcome {
     let queue = context.queue().await?;
     context
         .client

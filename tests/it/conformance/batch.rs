@@ -6,17 +6,17 @@ use sqs_client::types::{
 use sqs_client::{ErrorCode, ErrorKind, OutgoingMessage, limits};
 
 use super::{cases, is_empty, receive_all};
-use crate::bench::{Context, Outcome};
+use crate::harness::{Context, Outcome};
 
 cases! {
-    ten_are_sent_and_deleted,
+    ten_messages_are_sent_and_deleted,
     one_entry_can_fail_alone,
     a_batch_is_checked_before_it_is_sent,
-    a_full_batch_of_bytes_passes,
+    a_batch_of_the_maximum_size_passes,
     visibility_changes_entry_by_entry,
 }
 
-async fn ten_are_sent_and_deleted(context: Context) -> Outcome {
+async fn ten_messages_are_sent_and_deleted(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let entries = (0..10).map(|i| {
         let message = OutgoingMessage::new(format!("body {i} & <ü>"));
@@ -93,7 +93,7 @@ async fn a_batch_is_checked_before_it_is_sent(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_full_batch_of_bytes_passes(context: Context) -> Outcome {
+async fn a_batch_of_the_maximum_size_passes(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let body = "y".repeat(limits::MAX_MESSAGE_BYTES / 10);
     let entries = (0..10).map(|i| SendMessageBatchEntry::new(i.to_string(), body.clone()));

@@ -4,18 +4,18 @@ use sqs_client::types::MessageAttributeValue;
 use sqs_client::{ErrorCode, ErrorKind, limits};
 
 use super::{cases, receive_one};
-use crate::bench::{Context, Outcome, Quirk, unique};
+use crate::harness::{Context, Outcome, Quirk, unique};
 
 cases! {
-    a_missing_queue_is_said,
-    a_bad_receipt_handle_is_said,
-    characters_that_sqs_does_not_take_are_refused,
+    a_missing_queue_is_reported,
+    a_bad_receipt_handle_is_reported,
+    invalid_characters_are_refused,
     a_visible_message_cannot_be_hidden_longer,
     input_is_checked_before_it_is_sent,
-    an_attribute_of_no_type_is_refused,
+    an_attribute_of_an_unknown_type_is_refused,
 }
 
-async fn a_missing_queue_is_said(context: Context) -> Outcome {
+async fn a_missing_queue_is_reported(context: Context) -> Outcome {
     let client = &context.client;
     let error = client.get_queue_url(unique("missing")).await.unwrap_err();
     assert_eq!(error.code(), Some(&ErrorCode::QueueDoesNotExist), "{error:?}");
@@ -32,7 +32,7 @@ async fn a_missing_queue_is_said(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_bad_receipt_handle_is_said(context: Context) -> Outcome {
+async fn a_bad_receipt_handle_is_reported(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let error = context.client.delete_message(&queue, "garbage").await.unwrap_err();
     assert_eq!(error.code(), Some(&ErrorCode::ReceiptHandleIsInvalid), "{error:?}");
@@ -44,9 +44,9 @@ async fn a_bad_receipt_handle_is_said(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn characters_that_sqs_does_not_take_are_refused(context: Context) -> Outcome {
+async fn invalid_characters_are_refused(context: Context) -> Outcome {
     let queue = context.queue().await?;
-    if context.backend.has(Quirk::TakesAnyCharacter) {
+    if context.backend.has(Quirk::AcceptsAnyCharacter) {
         return Ok(());
     }
     let error = context.client.send_message(&queue, "a\u{1}b").await.unwrap_err();
@@ -110,7 +110,7 @@ async fn input_is_checked_before_it_is_sent(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn an_attribute_of_no_type_is_refused(context: Context) -> Outcome {
+async fn an_attribute_of_an_unknown_type_is_refused(context: Context) -> Outcome {
     let queue = context.queue().await?;
     // There is no constructor for this; it comes in by serde.
     let odd: MessageAttributeValue =

@@ -7,12 +7,12 @@ use sqs_client::types::{
 use sqs_client::{Message, OutgoingMessage, QueueAttributes};
 
 use super::{cases, is_empty, receive_all};
-use crate::bench::{Context, Outcome, Quirk};
+use crate::harness::{Context, Outcome, Quirk};
 
 cases! {
     a_group_keeps_its_order,
     a_repeated_id_is_dropped,
-    a_repeated_body_is_dropped_where_the_queue_says_so,
+    a_repeated_body_is_dropped_by_content_based_deduplication,
     a_group_waits_for_its_message_in_flight,
     a_returned_head_comes_before_the_message_in_flight_behind_it,
     a_returned_message_waits_for_the_one_in_flight_before_it,
@@ -94,7 +94,7 @@ async fn a_repeated_id_is_dropped(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_repeated_body_is_dropped_where_the_queue_says_so(context: Context) -> Outcome {
+async fn a_repeated_body_is_dropped_by_content_based_deduplication(context: Context) -> Outcome {
     let queue = fifo(&context, true).await?;
     for body in ["same", "same", "other"] {
         context.client.send_message(&queue, body).message_group_id("g").await?;

@@ -6,13 +6,13 @@ use sqs_client::{ErrorCode, ErrorKind, QueueAttributes};
 
 use super::cases;
 use super::moves::arn;
-use crate::bench::{Context, Outcome, Quirk, unique};
+use crate::harness::{Context, Outcome, Quirk, unique};
 
 cases! {
     queues_are_listed_by_prefix,
     queues_are_listed_in_pages,
-    the_sources_of_dead_letters_are_listed,
-    a_page_is_checked_before_it_is_asked_for,
+    dead_letter_source_queues_are_listed,
+    the_page_size_is_checked_before_the_request,
 }
 
 /// Creates queues of names that begin so, and brings their URLs.
@@ -59,7 +59,7 @@ async fn queues_are_listed_in_pages(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn the_sources_of_dead_letters_are_listed(context: Context) -> Outcome {
+async fn dead_letter_source_queues_are_listed(context: Context) -> Outcome {
     let dead = context.queue().await?;
     let client = &context.client;
     assert!(
@@ -91,7 +91,7 @@ async fn the_sources_of_dead_letters_are_listed(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_page_is_checked_before_it_is_asked_for(context: Context) -> Outcome {
+async fn the_page_size_is_checked_before_the_request(context: Context) -> Outcome {
     let client = &context.client;
     for error in [
         client.list_queues().max_results(0).await.unwrap_err(),

@@ -5,22 +5,22 @@ use sqs_client::{ErrorKind, OutgoingMessage, limits};
 use tokio::time::{Instant, sleep};
 
 use super::{cases, is_empty, receive_one};
-use crate::bench::{Context, Outcome, Quirk};
+use crate::harness::{Context, Outcome, Quirk};
 
 cases! {
-    sent_received_and_deleted,
-    unicode_arrives_to_the_byte,
-    json_arrives_as_it_was,
+    a_message_is_sent_received_and_deleted,
+    unicode_arrives_unchanged,
+    json_arrives_unchanged,
     the_longest_message_passes,
     a_long_poll_ends_when_a_message_arrives,
-    a_received_message_is_hidden_and_comes_back,
-    visibility_zero_gives_a_message_back,
+    a_received_message_is_hidden_until_its_timeout,
+    visibility_zero_returns_a_message,
     visibility_can_be_extended,
-    a_delayed_message_is_held_back,
-    system_attributes_are_told,
+    a_delayed_message_is_hidden,
+    system_attributes_are_returned,
 }
 
-async fn sent_received_and_deleted(context: Context) -> Outcome {
+async fn a_message_is_sent_received_and_deleted(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let sent = context.client.send_message(&queue, "hello").await?;
     let message = receive_one(&context, &queue).await?;
@@ -35,7 +35,7 @@ async fn sent_received_and_deleted(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn unicode_arrives_to_the_byte(context: Context) -> Outcome {
+async fn unicode_arrives_unchanged(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let bodies = [
         "grüße, 世界, 🦀, e\u{301}, \u{10ffff}",
@@ -54,7 +54,7 @@ async fn unicode_arrives_to_the_byte(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn json_arrives_as_it_was(context: Context) -> Outcome {
+async fn json_arrives_unchanged(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let value = ("grüße \"\n", [1, 2], None::<u8>);
     context
@@ -103,7 +103,7 @@ async fn a_long_poll_ends_when_a_message_arrives(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_received_message_is_hidden_and_comes_back(context: Context) -> Outcome {
+async fn a_received_message_is_hidden_until_its_timeout(context: Context) -> Outcome {
     let queue = context.queue().await?;
     context.client.send_message(&queue, "again").await?;
     let receive = || {
@@ -126,7 +126,7 @@ async fn a_received_message_is_hidden_and_comes_back(context: Context) -> Outcom
     Ok(())
 }
 
-async fn visibility_zero_gives_a_message_back(context: Context) -> Outcome {
+async fn visibility_zero_returns_a_message(context: Context) -> Outcome {
     let queue = context.queue().await?;
     context.client.send_message(&queue, "back").await?;
     let message = receive_one(&context, &queue).await?;
@@ -161,7 +161,7 @@ async fn visibility_can_be_extended(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_delayed_message_is_held_back(context: Context) -> Outcome {
+async fn a_delayed_message_is_hidden(context: Context) -> Outcome {
     let queue = context.queue().await?;
     context
         .client
@@ -173,7 +173,7 @@ async fn a_delayed_message_is_held_back(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn system_attributes_are_told(context: Context) -> Outcome {
+async fn system_attributes_are_returned(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let before = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     context

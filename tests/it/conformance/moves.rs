@@ -9,14 +9,14 @@ use sqs_client::types::{
 use sqs_client::{ErrorCode, QueueAttributes};
 
 use super::{cases, is_empty, receive_all};
-use crate::bench::{Context, Outcome, Quirk};
+use crate::harness::{Context, Outcome, Quirk};
 
 cases! {
-    a_dead_letter_says_where_it_is_from,
+    a_dead_letter_names_its_source,
     messages_move_back,
-    messages_move_elsewhere,
-    a_task_can_be_stopped,
-    a_missing_task_or_queue_is_said,
+    messages_move_to_another_queue,
+    a_task_can_be_cancelled,
+    a_missing_task_or_queue_is_reported,
 }
 
 /// The queue's ARN.
@@ -88,7 +88,7 @@ async fn latest(context: &Context, source_arn: &str) -> anyhow::Result<MessageMo
     tasks.into_iter().next().context("a task")
 }
 
-async fn a_dead_letter_says_where_it_is_from(context: Context) -> Outcome {
+async fn a_dead_letter_names_its_source(context: Context) -> Outcome {
     let letters = dead_letters(&context, 1).await?;
     let receive = context.client.receive_message(&letters.dead);
     let message = receive
@@ -125,7 +125,7 @@ async fn messages_move_back(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn messages_move_elsewhere(context: Context) -> Outcome {
+async fn messages_move_to_another_queue(context: Context) -> Outcome {
     if context.backend.has(Quirk::NoMoveTasks) {
         return Ok(());
     }
@@ -140,7 +140,7 @@ async fn messages_move_elsewhere(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_task_can_be_stopped(context: Context) -> Outcome {
+async fn a_task_can_be_cancelled(context: Context) -> Outcome {
     if context.backend.has(Quirk::NoMoveTasks) {
         return Ok(());
     }
@@ -168,7 +168,7 @@ async fn a_task_can_be_stopped(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_missing_task_or_queue_is_said(context: Context) -> Outcome {
+async fn a_missing_task_or_queue_is_reported(context: Context) -> Outcome {
     if context.backend.has(Quirk::NoMoveTasks) {
         return Ok(());
     }

@@ -3,12 +3,12 @@ use sqs_client::types::{AccessPolicy, PolicyStatement, QueueAttributeName};
 use sqs_client::{ErrorCode, ErrorKind, QueueAttributes};
 
 use super::cases;
-use crate::bench::{Context, Outcome, Quirk};
+use crate::harness::{Context, Outcome, Quirk};
 
 cases! {
     a_permission_is_added_and_removed,
     a_label_is_unique,
-    a_policy_can_be_set_and_taken_away,
+    a_policy_is_set_and_removed,
     a_policy_is_written_and_read_as_statements,
     a_permission_is_checked_before_it_is_sent,
 }
@@ -70,7 +70,7 @@ async fn a_label_is_unique(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_policy_can_be_set_and_taken_away(context: Context) -> Outcome {
+async fn a_policy_is_set_and_removed(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let sent = serde_json::json!({
         "Version": "2012-10-17",

@@ -5,19 +5,19 @@ use sqs_client::{ErrorCode, ErrorKind, QueueAttributes};
 
 use super::moves::arn;
 use super::{cases, is_empty, receive_all};
-use crate::bench::{Backend, Context, Outcome, Quirk, unique};
+use crate::harness::{Backend, Context, Outcome, Quirk, unique};
 
 cases! {
-    created_found_and_deleted,
-    created_twice_is_the_same_queue,
-    attributes_are_kept,
+    a_queue_is_created_found_and_deleted,
+    creating_twice_returns_the_same_queue,
+    attributes_are_stored,
     attributes_are_changed,
-    a_redrive_policy_comes_and_goes,
-    attributes_out_of_their_range_are_not_sent,
-    purge_empties,
+    a_redrive_policy_is_set_and_removed,
+    attributes_out_of_range_are_not_sent,
+    purge_empties_the_queue,
 }
 
-async fn created_found_and_deleted(context: Context) -> Outcome {
+async fn a_queue_is_created_found_and_deleted(context: Context) -> Outcome {
     let name = unique("found");
     let client = &context.client;
     let created = client.create_queue(&name).tag("team", "a b&c").await?.queue_url;
@@ -29,7 +29,7 @@ async fn created_found_and_deleted(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn created_twice_is_the_same_queue(context: Context) -> Outcome {
+async fn creating_twice_returns_the_same_queue(context: Context) -> Outcome {
     let name = unique("twice");
     let first = context.client.create_queue(&name).await?.queue_url;
     let second = context.client.create_queue(&name).await?.queue_url;
@@ -37,7 +37,7 @@ async fn created_twice_is_the_same_queue(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn attributes_are_kept(context: Context) -> Outcome {
+async fn attributes_are_stored(context: Context) -> Outcome {
     let mut attributes = QueueAttributes::default();
     attributes.visibility_timeout = Some(Duration::from_secs(77));
     attributes.delay = Some(Duration::from_secs(1));
@@ -78,7 +78,7 @@ async fn attributes_are_changed(context: Context) -> Outcome {
         assert_eq!(read.message_retention_period, Some(Duration::from_secs(3_600)));
     }
     assert_eq!(read.delay, Some(Duration::from_secs(1)));
-    if context.backend.has(Quirk::TakesAnyAttribute) {
+    if context.backend.has(Quirk::AcceptsAnyAttribute) {
         return Ok(());
     }
     let mut unknown = QueueAttributes::default();
@@ -88,7 +88,7 @@ async fn attributes_are_changed(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn a_redrive_policy_comes_and_goes(context: Context) -> Outcome {
+async fn a_redrive_policy_is_set_and_removed(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let dead = context.queue().await?;
     let client = &context.client;
@@ -111,7 +111,7 @@ async fn a_redrive_policy_comes_and_goes(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn attributes_out_of_their_range_are_not_sent(context: Context) -> Outcome {
+async fn attributes_out_of_range_are_not_sent(context: Context) -> Outcome {
     let no_queue = "http://127.0.0.1:1/000000000000/none";
     let client = &context.client;
     let mut small = QueueAttributes::default();
@@ -129,7 +129,7 @@ async fn attributes_out_of_their_range_are_not_sent(context: Context) -> Outcome
     Ok(())
 }
 
-async fn purge_empties(context: Context) -> Outcome {
+async fn purge_empties_the_queue(context: Context) -> Outcome {
     let queue = context.queue().await?;
     for body in ["a", "b", "c"] {
         context.client.send_message(&queue, body).await?;

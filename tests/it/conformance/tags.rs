@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use sqs_client::{ErrorCode, ErrorKind};
 
 use super::cases;
-use crate::bench::{Context, Outcome, unique};
+use crate::harness::{Context, Outcome, unique};
 
 cases! {
     tags_are_added_replaced_and_removed,

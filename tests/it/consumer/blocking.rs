@@ -9,23 +9,13 @@ use sqs_client::Delivery;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(
-            "consumer::a_handler_that_blocks_the_only_thread_has_each_message_once",
-            bench,
-            |_| Ok(Box::pin(async { tokio::task::spawn_blocking(blocked).await? })),
-        ),
-        trial(
-            "consumer::a_message_whose_blocked_handler_failed_is_handled_again",
-            bench,
-            |_| Ok(Box::pin(async { tokio::task::spawn_blocking(failed).await? })),
-        ),
-        trial("consumer::a_second_copy_of_a_message_is_not_handled", bench, |_| {
-            Ok(Box::pin(copies()))
-        }),
+        harness.blocking_test(a_blocking_handler_gets_each_message_once),
+        harness.blocking_test(a_message_is_handled_again_after_its_blocking_handler_failed),
+        harness.test(a_second_copy_of_a_message_is_not_handled),
     ]
 }
 
@@ -63,7 +53,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
     Ok(())
 }
 
-fn blocked() -> Outcome {
+fn a_blocking_handler_gets_each_message_once() -> Outcome {
     let seen = Seen::default();
     let handler = {
         let seen = seen.clone();
@@ -78,7 +68,7 @@ fn blocked() -> Outcome {
     Ok(())
 }
 
-fn failed() -> Outcome {
+fn a_message_is_handled_again_after_its_blocking_handler_failed() -> Outcome {
     let seen = Seen::default();
     let handler = {
         let seen = seen.clone();
@@ -97,7 +87,7 @@ fn failed() -> Outcome {
     Ok(())
 }
 
-async fn copies() -> Outcome {
+async fn a_second_copy_of_a_message_is_not_handled() -> Outcome {
     let (server, client, queue) = embedded().await?;
     server
         .faults()

@@ -11,35 +11,21 @@ use sqs_tests::embedded::{Action, Fault, FaultKind};
 use tokio::time::Instant;
 
 use super::{Seen, brisk, embedded, numbered, send, until, view};
-use crate::bench::{Bench, Outcome, trial};
+use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("consumer::it_ends_under_load_within_the_grace", bench, |_| {
-            Ok(Box::pin(load()))
-        }),
-        trial("consumer::handlers_over_the_grace_are_aborted", bench, |_| {
-            Ok(Box::pin(endless()))
-        }),
-        trial("consumer::what_the_last_poll_brings_is_given_back", bench, |_| {
-            Ok(Box::pin(last_poll()))
-        }),
-        trial(
-            "consumer::an_idle_consumer_stops_at_once_and_without_a_warning",
-            bench,
-            |_| Ok(Box::pin(async { tokio::task::spawn_blocking(idle).await? })),
-        ),
-        trial(
-            "consumer::it_ends_within_the_grace_though_nobody_answers",
-            bench,
-            |_| Ok(Box::pin(silence())),
-        ),
+        harness.test(a_consumer_under_load_ends_within_the_shutdown_timeout),
+        harness.test(handlers_are_aborted_after_the_shutdown_timeout),
+        harness.test(messages_of_the_last_poll_return_to_the_queue),
+        harness.blocking_test(an_idle_consumer_stops_immediately_without_a_warning),
+        harness.test(a_silent_server_does_not_delay_the_end),
     ]
 }
 
 /// With a grace below the wait time, too.
-fn idle() -> Outcome {
+fn an_idle_consumer_stops_immediately_without_a_warning() -> Outcome {
     let (log, _) = observe(async {
         let (_server, client, queue) = embedded().await?;
         for grace in [Duration::from_secs(30), Duration::from_secs(5)] {
@@ -61,7 +47,7 @@ fn idle() -> Outcome {
 
 const LONG: Duration = Duration::from_secs(600);
 
-async fn load() -> Outcome {
+async fn a_consumer_under_load_ends_within_the_shutdown_timeout() -> Outcome {
     let (server, client, queue) = embedded().await?;
     for kind in [
         FaultKind::Throttle,
@@ -105,7 +91,7 @@ async fn load() -> Outcome {
     Ok(())
 }
 
-async fn endless() -> Outcome {
+async fn handlers_are_aborted_after_the_shutdown_timeout() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(30)).await?;
     let queue_view = view(&server, "q");
@@ -121,7 +107,7 @@ async fn endless() -> Outcome {
     Ok(())
 }
 
-async fn last_poll() -> Outcome {
+async fn messages_of_the_last_poll_return_to_the_queue() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let seen = Seen::default();
     let handler = {
@@ -157,7 +143,7 @@ async fn last_poll() -> Outcome {
     Ok(())
 }
 
-async fn silence() -> Outcome {
+async fn a_silent_server_does_not_delay_the_end() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(30)).await?;
     let grace = Duration::from_secs(2);

@@ -7,40 +7,25 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures::TryStreamExt as _;
-use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::{Delivery, OutgoingMessage, Protocol, QueueAttributes};
 
 use super::{Seen, brisk, grouped, numbered, send, until};
-use crate::bench::{Backend, Bench, Context, Outcome, Quirk, trial};
+use crate::harness::{Backend, Context, Harness, Outcome, Quirk};
 
-type Case = fn(Context) -> BoxFuture<'static, Outcome>;
-
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Case); 6] = [
-        ("every_message_is_handled_and_deleted", |c| Box::pin(all(c))),
-        ("failures_of_all_kinds_bring_the_message_again", |c| {
-            Box::pin(failures(c))
-        }),
-        ("poison_goes_to_its_queue", |c| Box::pin(poison(c))),
-        ("a_group_is_handled_in_order_though_handlers_fail", |c| {
-            Box::pin(order(c))
-        }),
-        ("a_handler_that_takes_three_timeouts_is_alone", |c| Box::pin(slow(c))),
-        ("a_stream_holds_what_its_loop_holds", |c| Box::pin(stream(c))),
-    ];
-    let backends = [Backend::Embedded, Backend::ElasticMq, Backend::Moto];
-    let all = backends
-        .into_iter()
-        .flat_map(|backend| cases.map(|case| (backend, case)));
-    all.map(|(backend, (name, case))| {
-        trial(format!("consumer::{name}::{backend:?}"), bench, move |bench| {
-            let context = Context::new(&bench, backend, Protocol::Json)?;
-            Ok(case(context))
-        })
-    })
-    .collect()
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let of_backend = |backend| {
+        [
+            harness.server_test(backend, Protocol::Json, every_message_is_handled_and_deleted),
+            harness.server_test(backend, Protocol::Json, failed_messages_are_received_again),
+            harness.server_test(backend, Protocol::Json, poison_moves_to_its_queue),
+            harness.server_test(backend, Protocol::Json, a_group_stays_in_order_when_handlers_fail),
+            harness.server_test(backend, Protocol::Json, a_slow_handler_keeps_its_message),
+            harness.server_test(backend, Protocol::Json, a_stream_delivers_no_more_than_its_concurrency),
+        ]
+    };
+    Backend::ALL.into_iter().flat_map(of_backend).collect()
 }
 
 fn body(delivery: &Delivery) -> String {
@@ -58,7 +43,7 @@ pub(super) async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
     Ok(visible + attributes.approximate_number_of_messages_not_visible.unwrap_or(0))
 }
 
-async fn all(c: Context) -> Outcome {
+async fn every_message_is_handled_and_deleted(c: Context) -> Outcome {
     let queue = c.queue().await?;
     send(&c.client, &queue, numbered(200)).await?;
     let (seen, at_once, most) = (
@@ -87,7 +72,7 @@ async fn all(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn failures(c: Context) -> Outcome {
+async fn failed_messages_are_received_again(c: Context) -> Outcome {
     let queue = c.queue().await?;
     let kinds = ["ok", "error", "panic", "slow", "nack", "ack and error"];
     send(&c.client, &queue, kinds.map(OutgoingMessage::new).to_vec()).await?;
@@ -128,7 +113,7 @@ async fn failures(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn poison(c: Context) -> Outcome {
+async fn poison_moves_to_its_queue(c: Context) -> Outcome {
     let (queue, poison) = (c.queue().await?, c.queue().await?);
     let message = OutgoingMessage::new("bad").message_attribute("lang", "en");
     send(&c.client, &queue, vec![message, OutgoingMessage::new("good")]).await?;
@@ -162,7 +147,7 @@ async fn poison(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn order(c: Context) -> Outcome {
+async fn a_group_stays_in_order_when_handlers_fail(c: Context) -> Outcome {
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = Some(true);
     let queue = c.queue_with(".fifo", attributes).await?;
@@ -216,7 +201,7 @@ async fn order(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn slow(c: Context) -> Outcome {
+async fn a_slow_handler_keeps_its_message(c: Context) -> Outcome {
     let queue = c.queue().await?;
     send(&c.client, &queue, numbered(3)).await?;
     let visibility = Duration::from_secs(2);
@@ -253,7 +238,7 @@ async fn slow(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn stream(c: Context) -> Outcome {
+async fn a_stream_delivers_no_more_than_its_concurrency(c: Context) -> Outcome {
     let queue = c.queue().await?;
     send(&c.client, &queue, numbered(20)).await?;
     let mut deliveries = brisk(&c.client, &queue).concurrency(5).prefetch(3).deliveries();

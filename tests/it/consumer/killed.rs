@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use super::child::{CONCURRENCY, PREFETCH, TEST, VISIBILITY_TIMEOUT};
 use super::{grouped, numbered, quick, send};
-use crate::bench::{Bench, Outcome, client_of, client_of_embedded, trial, unique};
 use crate::child::Orders;
+use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
 
 /// The variable that says how many messages each of these tests sends to a standard and to a FIFO queue together.
 const MESSAGES: &str = "SQS_TEST_CONSUMER_MESSAGES";
@@ -26,21 +26,20 @@ const GROUPS: usize = 100;
 /// No message is handled for so long: something is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let name = name_of(&a_killed_consumer_loses_nothing);
     vec![
-        trial("consumer::killed_five_times_it_loses_nothing::Embedded", bench, |_| {
-            Ok(Box::pin(embedded()))
+        harness.variant(&a_killed_consumer_loses_nothing, "embedded", on_a_faulty_server),
+        harness.trial(format!("{name}::elasticmq"), |harness| {
+            let server = harness.servers.elasticmq().map_err(Clone::clone)?;
+            let client = client_of(server).build().expect("a client");
+            let endpoint = server.endpoint().to_owned();
+            Ok(Box::pin(a_killed_consumer_loses_nothing(
+                client,
+                endpoint,
+                messages(1_000),
+            )))
         }),
-        trial(
-            "consumer::killed_five_times_it_loses_nothing::ElasticMq",
-            bench,
-            |bench| {
-                let server = bench.servers.elasticmq().map_err(Clone::clone)?;
-                let client = client_of(server).build().expect("a client");
-                let endpoint = server.endpoint().to_owned();
-                Ok(Box::pin(killed(client, endpoint, messages(1_000))))
-            },
-        ),
     ]
 }
 
@@ -49,7 +48,7 @@ fn messages(default: usize) -> usize {
     set.unwrap_or(default)
 }
 
-async fn embedded() -> Outcome {
+async fn on_a_faulty_server() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;
     // A receive whose answer is lost hides messages that nobody holds: of those, connections break before.
@@ -65,10 +64,10 @@ async fn embedded() -> Outcome {
     for fault in faults {
         server.faults().add(fault.probability(0.05));
     }
-    killed(client, server.endpoint(), messages(5_000)).await
+    a_killed_consumer_loses_nothing(client, server.endpoint(), messages(5_000)).await
 }
 
-async fn killed(client: Client, endpoint: String, messages: usize) -> Outcome {
+async fn a_killed_consumer_loses_nothing(client: Client, endpoint: String, messages: usize) -> Outcome {
     let standard = client.create_queue(unique("killed")).await?.queue_url;
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = Some(true);

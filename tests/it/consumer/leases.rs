@@ -12,42 +12,22 @@ use sqs_client::{Delivery, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Place};
 
 use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("consumer::extensions_survive_faults_and_share_requests", bench, |_| {
-            Ok(Box::pin(faults()))
-        }),
-        trial("consumer::a_lost_lease_is_told_to_handler_and_ack", bench, |_| {
-            Ok(Box::pin(lost()))
-        }),
-        trial("consumer::a_message_taken_away_is_lost_at_once", bench, |_| {
-            Ok(Box::pin(taken()))
-        }),
-        trial("consumer::what_is_dropped_is_back_at_once", bench, |_| {
-            Ok(Box::pin(dropped()))
-        }),
-        trial(
-            "consumer::a_late_extension_does_not_hide_what_was_returned",
-            bench,
-            |_| Ok(Box::pin(late_extension())),
-        ),
-        trial("consumer::backoff_hides_what_failed", bench, |_| {
-            Ok(Box::pin(backoff()))
-        }),
-        trial(
-            "consumer::one_refused_extension_of_a_late_receive_costs_no_other",
-            bench,
-            |_| Ok(Box::pin(late("q"))),
-        ),
-        trial("consumer::a_late_receive_keeps_the_order_of_a_group", bench, |_| {
-            Ok(Box::pin(late("q.fifo")))
-        }),
+        harness.test(extensions_survive_faults_and_share_requests),
+        harness.test(a_lost_lease_is_reported_to_the_handler_and_ack),
+        harness.test(a_deleted_message_loses_its_lease_immediately),
+        harness.test(dropped_deliveries_return_to_the_queue),
+        harness.test(a_late_extension_does_not_hide_a_returned_message),
+        harness.test(the_backoff_hides_a_failed_message),
+        harness.test(a_refused_extension_of_a_late_receive_affects_no_other_message),
+        harness.test(a_late_receive_keeps_the_order_of_a_group),
     ]
 }
 
-async fn faults() -> Outcome {
+async fn extensions_survive_faults_and_share_requests() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(40)).await?;
     for kind in [
@@ -86,7 +66,7 @@ async fn faults() -> Outcome {
     Ok(())
 }
 
-async fn lost() -> Outcome {
+async fn a_lost_lease_is_reported_to_the_handler_and_ack() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     server
@@ -101,7 +81,7 @@ async fn lost() -> Outcome {
     Ok(())
 }
 
-async fn taken() -> Outcome {
+async fn a_deleted_message_loses_its_lease_immediately() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     let mut deliveries = brisk(&client, &queue).prefetch(0).concurrency(1).deliveries();
@@ -117,7 +97,7 @@ async fn taken() -> Outcome {
     Ok(())
 }
 
-async fn dropped() -> Outcome {
+async fn dropped_deliveries_return_to_the_queue() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let queue_view = view(&server, "q");
     let visible = || queue_view.counts().visible == 30;
@@ -140,7 +120,7 @@ async fn dropped() -> Outcome {
     Ok(())
 }
 
-async fn late_extension() -> Outcome {
+async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     // The first attempt of the first extension; the second is not held up.
@@ -161,7 +141,7 @@ async fn late_extension() -> Outcome {
     Ok(())
 }
 
-async fn backoff() -> Outcome {
+async fn the_backoff_hides_a_failed_message() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     let mut deliveries = brisk(&client, &queue)
@@ -179,7 +159,15 @@ async fn backoff() -> Outcome {
     Ok(())
 }
 
-/// Ten messages are received when their lease is nearly over, and the server refuses to extend one of them.
+async fn a_refused_extension_of_a_late_receive_affects_no_other_message() -> Outcome {
+    late("q").await
+}
+
+async fn a_late_receive_keeps_the_order_of_a_group() -> Outcome {
+    late("q.fifo").await
+}
+
+/// Receives ten messages when their lease is nearly over. The server refuses to extend one of them.
 async fn late(name: &str) -> Outcome {
     let server = EmbeddedServer::start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;

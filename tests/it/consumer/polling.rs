@@ -11,27 +11,19 @@ use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 use tokio::time::Instant;
 
 use super::{Seen, brisk, embedded, numbered, send, until, view};
-use crate::bench::{Bench, Outcome, trial};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("consumer::no_more_is_received_than_can_be_held", bench, |_| {
-            Ok(Box::pin(bound()))
-        }),
-        trial("consumer::failing_polls_do_not_spin_and_pass", bench, |_| {
-            Ok(Box::pin(failing()))
-        }),
-        trial("consumer::empty_answers_do_not_spin", bench, |_| Ok(Box::pin(empty()))),
-        trial("consumer::a_queue_that_is_gone_ends_it", bench, |_| {
-            Ok(Box::pin(gone()))
-        }),
-        trial("consumer::settings_that_cannot_work_are_refused", bench, |_| {
-            Ok(Box::pin(settings()))
-        }),
+        harness.test(received_messages_stay_within_the_bound),
+        harness.test(failing_polls_back_off_and_recover),
+        harness.test(empty_responses_do_not_spin),
+        harness.test(a_deleted_queue_ends_the_consumer),
+        harness.test(invalid_settings_are_refused),
     ]
 }
 
-async fn bound() -> Outcome {
+async fn received_messages_stay_within_the_bound() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(300)).await?;
     let queue_view = view(&server, "q");
@@ -59,7 +51,7 @@ async fn bound() -> Outcome {
     Ok(())
 }
 
-async fn failing() -> Outcome {
+async fn failing_polls_back_off_and_recover() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let kinds = [
         FaultKind::Throttle,
@@ -90,7 +82,7 @@ async fn failing() -> Outcome {
     Ok(())
 }
 
-async fn empty() -> Outcome {
+async fn empty_responses_do_not_spin() -> Outcome {
     let (server, client, queue) = embedded().await?;
     for (wait, answers) in [(0, None), (20, Some("{}"))] {
         let before = server.count(Action::ReceiveMessage);
@@ -114,7 +106,7 @@ async fn empty() -> Outcome {
     Ok(())
 }
 
-async fn gone() -> Outcome {
+async fn a_deleted_queue_ends_the_consumer() -> Outcome {
     let (server, client, queue) = embedded().await?;
     client.delete_queue(&queue).await?;
     let timeout = Duration::from_secs(2);
@@ -130,7 +122,7 @@ async fn gone() -> Outcome {
     Ok(())
 }
 
-async fn settings() -> Outcome {
+async fn invalid_settings_are_refused() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let hours = Duration::from_secs(3600);
     let wrong = [

@@ -14,13 +14,13 @@ use sqs_client::{Client, Credentials, Delivery};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
 use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 use crate::telemetry::observe;
 
 /// Longer than a consumer used to bear refusals.
 const OUTAGE: Duration = Duration::from_secs(7);
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let html = || {
         Reply::new(403)
             .header("content-type", "text/html")
@@ -36,42 +36,23 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("a_proxys_404", Reply::new(404).body("404 page not found")),
         ("kms", json("KmsAccessDenied")),
         ("no_permission", json("AccessDeniedException")),
-        ("a_queue_is_created_again", json("QueueDoesNotExist")),
+        ("a_recreated_queue", json("QueueDoesNotExist")),
     ];
     let mut trials: Vec<_> = refusals
         .into_iter()
         .map(|(name, reply)| {
-            trial(format!("consumer::polls_refused_for_a_while::{name}"), bench, |_| {
-                Ok(Box::pin(refused(reply)))
+            harness.variant(&a_consumer_survives_refused_polls, name, || {
+                a_consumer_survives_refused_polls(reply)
             })
         })
         .collect();
-    let blocking = |name: &str, test: fn() -> Outcome| {
-        trial(format!("consumer::{name}"), bench, move |_| {
-            Ok(Box::pin(async move { tokio::task::spawn_blocking(test).await? }))
-        })
-    };
     trials.extend([
-        trial("consumer::polls_refused_for_a_while::credentials", bench, |_| {
-            Ok(Box::pin(without_credentials()))
-        }),
-        blocking("a_while_of_refusals_is_one_warning_and_its_end_is_told", one_warning),
-        blocking("extensions_without_permission_are_few_and_one_warning", no_permission),
-        trial(
-            "consumer::where_only_batches_are_unknown_single_calls_are_made",
-            bench,
-            |_| Ok(Box::pin(no_batches())),
-        ),
-        trial(
-            "consumer::an_extension_without_a_response_loses_no_lease",
-            bench,
-            |_| Ok(Box::pin(silent_extension())),
-        ),
-        trial(
-            "consumer::leases_of_many_set_aside_are_kept_by_few_handlers",
-            bench,
-            |_| Ok(Box::pin(many_aside())),
-        ),
+        harness.test(a_consumer_survives_missing_credentials),
+        harness.blocking_test(an_outage_logs_one_warning_and_its_end),
+        harness.blocking_test(extensions_without_permission_are_limited_and_logged),
+        harness.test(single_calls_replace_unknown_batch_actions),
+        harness.test(an_extension_without_a_response_loses_no_lease),
+        harness.test(few_handlers_keep_the_leases_of_many_messages_set_aside),
     ]);
     trials
 }
@@ -96,7 +77,7 @@ async fn survives(client: &Client, queue: &str, mend: impl Future<Output = ()>) 
     Ok(())
 }
 
-async fn refused(reply: Reply) -> Outcome {
+async fn a_consumer_survives_refused_polls(reply: Reply) -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     let fault = server
@@ -122,7 +103,7 @@ impl ProvideCredentials for Late {
     }
 }
 
-async fn without_credentials() -> Outcome {
+async fn a_consumer_survives_missing_credentials() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     let provider = Late::default();
@@ -133,7 +114,7 @@ async fn without_credentials() -> Outcome {
     survives(&late, &queue, async { provider.0.store(true, Ordering::SeqCst) }).await
 }
 
-fn one_warning() -> Outcome {
+fn an_outage_logs_one_warning_and_its_end() -> Outcome {
     let (log, _) = observe(async {
         let (server, client, queue) = embedded().await?;
         send(&client, &queue, numbered(1)).await?;
@@ -151,7 +132,7 @@ fn one_warning() -> Outcome {
     Ok(())
 }
 
-fn no_permission() -> Outcome {
+fn extensions_without_permission_are_limited_and_logged() -> Outcome {
     let requests = Arc::new(std::sync::Mutex::new(0));
     let counted = requests.clone();
     let (log, _) = observe(async move {
@@ -183,7 +164,7 @@ fn no_permission() -> Outcome {
     Ok(())
 }
 
-async fn no_batches() -> Outcome {
+async fn single_calls_replace_unknown_batch_actions() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(2)).await?;
     for action in [Action::ChangeMessageVisibilityBatch, Action::DeleteMessageBatch] {
@@ -203,7 +184,7 @@ async fn no_batches() -> Outcome {
     Ok(())
 }
 
-async fn silent_extension() -> Outcome {
+async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(10)).await?;
     server.faults().add(
@@ -224,7 +205,7 @@ async fn silent_extension() -> Outcome {
     Ok(())
 }
 
-async fn many_aside() -> Outcome {
+async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
     const COUNT: usize = 1_024;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;

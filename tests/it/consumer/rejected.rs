@@ -10,26 +10,16 @@ use sqs_client::{Delivery, OutgoingMessage, QueueAttributes};
 use sqs_extended::ExtendedClient;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
-use super::neighbours::Queues;
+use super::poison::Queues;
 use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
-use crate::bench::{Backend, Bench, Context, Outcome, client_of_embedded, trial};
+use crate::harness::{Backend, Context, Harness, Outcome, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("consumer::one_bad_message_costs_no_other", bench, |_| {
-            Ok(Box::pin(one_bad()))
-        }),
-        trial("consumer::nothing_of_a_group_passes_a_bad_message", bench, |_| {
-            Ok(Box::pin(in_order()))
-        }),
-        trial("consumer::one_bad_message_of_a_group_dies_alone", bench, |_| {
-            Ok(Box::pin(dies_alone()))
-        }),
-        trial(
-            "consumer::a_bad_message_is_one_rejected_one_of_an_extended_receive",
-            bench,
-            |_| Ok(Box::pin(extended())),
-        ),
+        harness.test(an_unreadable_message_affects_no_other),
+        harness.test(nothing_of_a_group_overtakes_an_unreadable_message),
+        harness.test(an_unreadable_message_of_a_group_dies_alone),
+        harness.test(an_extended_receive_rejects_only_the_unreadable_message),
     ]
 }
 
@@ -49,7 +39,7 @@ fn noting(seen: &Seen) -> impl Fn(Delivery) -> std::future::Ready<Result<(), ()>
     }
 }
 
-async fn one_bad() -> Outcome {
+async fn an_unreadable_message_affects_no_other() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let stop_spoiling = spoil(&server, "4");
     send(&client, &queue, numbered(10)).await?;
@@ -74,7 +64,7 @@ async fn one_bad() -> Outcome {
     Ok(())
 }
 
-async fn in_order() -> Outcome {
+async fn nothing_of_a_group_overtakes_an_unreadable_message() -> Outcome {
     let (server, client, _) = embedded().await?;
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = Some(true);
@@ -113,7 +103,7 @@ async fn in_order() -> Outcome {
     Ok(())
 }
 
-async fn dies_alone() -> Outcome {
+async fn an_unreadable_message_of_a_group_dies_alone() -> Outcome {
     for bad in ["0", "4", "9"] {
         let (server, client, _) = embedded().await?;
         let context = Context {
@@ -136,7 +126,7 @@ async fn dies_alone() -> Outcome {
     Ok(())
 }
 
-async fn extended() -> Outcome {
+async fn an_extended_receive_rejects_only_the_unreadable_message() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;

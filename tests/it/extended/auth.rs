@@ -3,50 +3,48 @@
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
-use sqs_client::{Client, Credentials, ErrorCode, Protocol};
+use sqs_client::{Client, Credentials, ErrorCode};
 use sqs_tests::servers::Server;
 
 use super::store::{bucket_of, bucket_with, extended};
-use crate::bench::{Backend, Bench, Outcome, client_of, trial, unique};
+use crate::conformance::PROTOCOLS;
+use crate::harness::{Backend, Harness, Outcome, client_of, name_of, unique};
 
 /// What must appear nowhere.
 const WRONG_SECRET: &str = "wrong-secret-that-is-not-shown";
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let name = name_of(&the_server_checks_our_signature);
     let mut trials = Vec::new();
-    for (name, protocol) in [("json", Protocol::Json), ("query", Protocol::Query)] {
-        trials.push(trial(
-            format!("extended::auth::moto_checks_our_signature_{name}"),
-            bench,
-            move |bench| {
-                let moto = bench.servers.moto_with_auth().map_err(Clone::clone)?;
-                let right = client_of(moto).protocol(protocol).build().expect("a client");
-                let wrong = Credentials::new(moto.access_key(), WRONG_SECRET);
-                let wrong = client_of(moto)
-                    .protocol(protocol)
-                    .credentials(wrong)
-                    .build()
-                    .expect("a client");
-                Ok(Box::pin(checked(right, wrong)))
-            },
-        ));
+    for (protocol_name, protocol) in PROTOCOLS {
+        trials.push(harness.trial(format!("{name}::moto_{protocol_name}"), move |harness| {
+            let moto = harness.servers.moto_with_auth().map_err(Clone::clone)?;
+            let right = client_of(moto).protocol(protocol).build().expect("a client");
+            let wrong = Credentials::new(moto.access_key(), WRONG_SECRET);
+            let wrong = client_of(moto)
+                .protocol(protocol)
+                .credentials(wrong)
+                .build()
+                .expect("a client");
+            Ok(Box::pin(the_server_checks_our_signature(right, wrong)))
+        }));
     }
-    trials.push(trial("extended::auth::embedded_checks_our_signature", bench, |bench| {
-        let right = bench.client_for(Backend::Embedded)?;
+    trials.push(harness.trial(format!("{name}::embedded"), |harness| {
+        let right = harness.client_for(Backend::Embedded)?;
         let wrong = right.clone().credentials(Credentials::new("test", WRONG_SECRET));
         let (right, wrong) = (right.build().expect("a client"), wrong.build().expect("a client"));
-        Ok(Box::pin(checked(right, wrong)))
+        Ok(Box::pin(the_server_checks_our_signature(right, wrong)))
     }));
-    trials.push(trial("extended::auth::minio_refuses_a_wrong_secret", bench, |bench| {
-        let minio = bench.servers.minio().map_err(Clone::clone)?;
-        let client = bench.client_for(Backend::Embedded)?.build().expect("a client");
+    trials.push(harness.trial(name_of(&minio_refuses_a_wrong_secret), |harness| {
+        let minio = harness.servers.minio().map_err(Clone::clone)?;
+        let client = harness.client_for(Backend::Embedded)?.build().expect("a client");
         let store = store_with_wrong_secret(minio);
-        Ok(Box::pin(store_refuses(client, store)))
+        Ok(Box::pin(minio_refuses_a_wrong_secret(client, store)))
     }));
     trials
 }
 
-async fn checked(right: Client, wrong: Client) -> Outcome {
+async fn the_server_checks_our_signature(right: Client, wrong: Client) -> Outcome {
     let queue = right.create_queue(unique("auth")).await?.queue_url;
     right
         .send_message(&queue, "signed: grüße & = +")
@@ -70,7 +68,7 @@ fn store_with_wrong_secret(minio: &Server) -> object_store::aws::AmazonS3 {
     bucket_with(minio, WRONG_SECRET).expect("settings that work")
 }
 
-async fn store_refuses(client: Client, store: object_store::aws::AmazonS3) -> Outcome {
+async fn minio_refuses_a_wrong_secret(client: Client, store: object_store::aws::AmazonS3) -> Outcome {
     let queue = client.create_queue(unique("auth")).await?.queue_url;
     let extended = extended(client.clone(), store, "auth/");
     for size in [300_000, 20 * 1024 * 1024] {

@@ -22,8 +22,8 @@ use tempfile::TempDir;
 
 use self::child::{Orders, PART, Task, payload};
 use self::gate::Gate;
-use super::store::{Place, extended, keys};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial, unique};
+use super::store::{Bucket, extended, keys};
+use crate::harness::{Harness, Outcome, client_of_embedded, name_of, unique};
 
 /// The variable that says how often the process is killed at each step.
 const ROUNDS: &str = "SQS_TEST_CRASH_ROUNDS";
@@ -31,7 +31,7 @@ const DEFAULT_ROUNDS: usize = 4;
 
 const SMALL: usize = 300_000;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let cases = [
         ("send_in_one_piece", Scenario::Send(SMALL)),
         ("send_in_parts", Scenario::Send(2 * PART + SMALL)),
@@ -39,15 +39,12 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
         ("sweep", Scenario::Sweep),
     ];
     let trials = cases.map(|(name, scenario)| {
-        trial(
-            format!("extended::crash::killed_at_each_step_of_{name}"),
-            bench,
-            move |bench| {
-                let minio = bench.servers.minio().map_err(Clone::clone)?;
-                let place = Place::of(minio).expect("a bucket");
-                Ok(Box::pin(matrix(place, scenario)))
-            },
-        )
+        let name = format!("{}::{name}", name_of(&a_kill_at_any_step_loses_nothing));
+        harness.trial(name, move |harness| {
+            let minio = harness.servers.minio().map_err(Clone::clone)?;
+            let bucket = Bucket::of(minio).expect("a bucket");
+            Ok(Box::pin(a_kill_at_any_step_loses_nothing(bucket, scenario)))
+        })
     });
     trials.into()
 }
@@ -63,10 +60,10 @@ enum Scenario {
 /// How many old payloads without a message there are before each sweep.
 const ORPHANS: usize = 3;
 
-async fn matrix(place: Place, scenario: Scenario) -> Outcome {
+async fn a_kill_at_any_step_loses_nothing(bucket: Bucket, scenario: Scenario) -> Outcome {
     let rounds = std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok());
     let rounds = rounds.unwrap_or(DEFAULT_ROUNDS);
-    let mut crashes = Crashes::new(place, scenario).await?;
+    let mut crashes = Crashes::new(bucket, scenario).await?;
     let steps = crashes.round(None).await.context("not killed")?;
     for step in 0..steps.len() {
         for round in 0..rounds {
@@ -121,7 +118,7 @@ struct Crashes {
     server: EmbeddedServer,
     client: Client,
     gate: Gate,
-    place: Place,
+    bucket: Bucket,
     store: AmazonS3,
     prefix: String,
     scenario: Scenario,
@@ -139,14 +136,14 @@ struct Queue {
 }
 
 impl Crashes {
-    async fn new(place: Place, scenario: Scenario) -> anyhow::Result<Self> {
+    async fn new(bucket: Bucket, scenario: Scenario) -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
         Ok(Self {
             client: client_of_embedded(&server).build()?,
             gate: Gate::before(server.endpoint()).await?,
             server,
-            store: place.bucket()?,
-            place,
+            store: bucket.store()?,
+            bucket,
             prefix: format!("{}/", unique("crash")),
             scenario,
             queues: Vec::new(),
@@ -193,7 +190,7 @@ impl Crashes {
             endpoint: self.gate.endpoint.clone(),
             queue: url.clone(),
             gate: self.gate.address.clone(),
-            store: self.place.clone(),
+            bucket: self.bucket.clone(),
             prefix: self.prefix.clone(),
             task,
         };

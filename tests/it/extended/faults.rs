@@ -6,49 +6,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use libtest_mimic::Trial;
+use object_store::aws::AmazonS3;
 use sqs_client::Client;
 use sqs_client::client::RetryPolicy;
-use sqs_extended::{ExtendedClient, Payload};
+use sqs_extended::Payload;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::sync::oneshot;
 
 use super::store::{Counting, bucket_of, extended, keys};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial, unique};
+use crate::harness::{Harness, Outcome, client_of_embedded, name_of, unique};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(
-            "extended::faults::a_dropped_upload_leaves_no_message_and_no_object",
-            bench,
-            |bench| {
-                let client = client_of_embedded(bench.embedded()).build().expect("a client");
-                let store = bucket_of(bench.servers.minio().map_err(Clone::clone)?).expect("a bucket");
-                let prefix = format!("{}/", unique("dropped"));
-                let listed = store.clone();
-                let extended = extended(client.clone(), store, &prefix);
-                Ok(Box::pin(async move {
-                    dropped_upload(&client, &extended).await?;
-                    anyhow::ensure!(keys(&listed, &prefix).await?.is_empty(), "an object is left");
-                    Ok(())
-                }))
-            },
-        ),
-        trial(
-            "extended::faults::a_refused_message_takes_its_payload_back",
-            bench,
-            |_| Ok(Box::pin(refused())),
-        ),
-        trial(
-            "extended::faults::a_message_that_may_be_sent_keeps_its_payload",
-            bench,
-            |_| Ok(Box::pin(ambiguous())),
-        ),
-        trial("extended::faults::a_retry_uploads_nothing_again", bench, |_| {
-            Ok(Box::pin(retried()))
+        harness.trial(name_of(&a_dropped_upload_leaves_no_message_and_no_object), |harness| {
+            let client = client_of_embedded(harness.embedded()).build().expect("a client");
+            let store = bucket_of(harness.servers.minio().map_err(Clone::clone)?).expect("a bucket");
+            Ok(Box::pin(a_dropped_upload_leaves_no_message_and_no_object(
+                client, store,
+            )))
         }),
-        trial("extended::faults::a_broken_source_leaves_nothing", bench, |_| {
-            Ok(Box::pin(broken_source()))
-        }),
+        harness.test(a_refused_message_deletes_its_payload),
+        harness.test(a_message_that_may_have_been_sent_keeps_its_payload),
+        harness.test(a_retry_uploads_nothing_again),
+        harness.test(a_broken_source_leaves_nothing),
     ]
 }
 
@@ -60,7 +40,9 @@ async fn faulty(retry: RetryPolicy) -> anyhow::Result<(EmbeddedServer, Client, S
     Ok((server, client, queue))
 }
 
-async fn dropped_upload(client: &Client, extended: &ExtendedClient) -> Outcome {
+async fn a_dropped_upload_leaves_no_message_and_no_object(client: Client, store: AmazonS3) -> Outcome {
+    let prefix = format!("{}/", unique("dropped"));
+    let extended = extended(client.clone(), store.clone(), &prefix);
     let queue = client.create_queue(unique("dropped")).await?.queue_url;
     let (reached, halfway) = oneshot::channel();
     let mut reached = Some(reached);
@@ -91,10 +73,11 @@ async fn dropped_upload(client: &Client, extended: &ExtendedClient) -> Outcome {
             .messages
             .is_empty()
     );
+    anyhow::ensure!(keys(&store, &prefix).await?.is_empty(), "an object is left");
     Ok(())
 }
 
-async fn refused() -> Outcome {
+async fn a_refused_message_deletes_its_payload() -> Outcome {
     let (server, client, _queue) = faulty(RetryPolicy::never()).await?;
     let store = Counting::default();
     let extended = extended(client, store.clone(), "p/");
@@ -108,7 +91,7 @@ async fn refused() -> Outcome {
     Ok(())
 }
 
-async fn ambiguous() -> Outcome {
+async fn a_message_that_may_have_been_sent_keeps_its_payload() -> Outcome {
     let (server, client, queue) = faulty(RetryPolicy::never()).await?;
     let store = Counting::default();
     let extended = extended(client, store.clone(), "p/");
@@ -134,7 +117,7 @@ async fn ambiguous() -> Outcome {
     Ok(())
 }
 
-async fn retried() -> Outcome {
+async fn a_retry_uploads_nothing_again() -> Outcome {
     let (server, client, queue) = faulty(RetryPolicy::standard().base_delay(Duration::from_millis(1))).await?;
     let store = Counting::default();
     let extended = extended(client, store.clone(), "p/");
@@ -146,7 +129,7 @@ async fn retried() -> Outcome {
     Ok(())
 }
 
-async fn broken_source() -> Outcome {
+async fn a_broken_source_leaves_nothing() -> Outcome {
     let (_server, client, queue) = faulty(RetryPolicy::never()).await?;
     let store = Counting::default();
     let extended = extended(client.clone(), store.clone(), "p/");

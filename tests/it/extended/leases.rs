@@ -10,38 +10,14 @@ use sqs_extended::{ExtendedClient, ExtendedDelivery};
 use tokio::time::sleep;
 
 use super::store::{Counting, extended, keys};
-use crate::bench::{Backend, Bench, Context, Outcome, trial};
+use crate::harness::{Backend, Context, Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = vec![trial(
-        "extended::leases::an_undeleted_payload_is_told",
-        bench,
-        |bench| {
-            let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
-            Ok(Box::pin(undeleted(context)))
-        },
-    )];
-    for (name, backend) in [
-        ("embedded", Backend::Embedded),
-        ("elasticmq", Backend::ElasticMq),
-        ("moto", Backend::Moto),
-    ] {
-        trials.push(trial(
-            format!("extended::leases::{name}_late_ack_leaves_the_payload"),
-            bench,
-            move |bench| {
-                let context = Context::new(&bench, backend, Protocol::Json)?;
-                Ok(Box::pin(late_ack(context)))
-            },
-        ));
-        trials.push(trial(
-            format!("extended::leases::{name}_extended_lease_holds"),
-            bench,
-            move |bench| {
-                let context = Context::new(&bench, backend, Protocol::Json)?;
-                Ok(Box::pin(extended_lease(context)))
-            },
-        ));
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let mut trials =
+        vec![harness.server_test(Backend::Embedded, Protocol::Json, a_failed_payload_deletion_is_reported)];
+    for backend in Backend::ALL {
+        trials.push(harness.server_test(backend, Protocol::Json, a_late_ack_leaves_the_payload));
+        trials.push(harness.server_test(backend, Protocol::Json, an_extended_lease_lasts));
     }
     trials
 }
@@ -58,7 +34,7 @@ async fn receive(extended: &ExtendedClient, queue: &str, visibility: u64) -> any
 
 /// The first consumer's lease runs out and the message goes to a second one; the first one's acknowledgement must not
 /// take the payload from under it.
-async fn late_ack(context: Context) -> Outcome {
+async fn a_late_ack_leaves_the_payload(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let store = Counting::default();
     let extended = extended(context.client.clone(), store.clone(), "p/");
@@ -86,7 +62,7 @@ async fn late_ack(context: Context) -> Outcome {
     Ok(())
 }
 
-async fn extended_lease(context: Context) -> Outcome {
+async fn an_extended_lease_lasts(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let store = Counting::default();
     let extended = extended(context.client.clone(), store.clone(), "p/");
@@ -101,7 +77,7 @@ async fn extended_lease(context: Context) -> Outcome {
 }
 
 /// The message is dealt with; that its payload is left is no error of the acknowledgement.
-async fn undeleted(context: Context) -> Outcome {
+async fn a_failed_payload_deletion_is_reported(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let mut store = Counting::default();
     store.keeps = true;

@@ -14,7 +14,7 @@ use sqs_tests::servers::Unavailable;
 use tokio::process::Command;
 
 use super::store::{BUCKET, bucket_of, keys};
-use crate::bench::{Backend, Bench, Outcome, trial, unique};
+use crate::harness::{Backend, Harness, Outcome, unique};
 
 /// A library, the server of its queues, and that of its payloads.
 ///
@@ -47,11 +47,11 @@ enum Store {
     Moto,
 }
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let trials = CASES.map(|(name, language, backend, store)| {
-        trial(format!("extended::peer::{name}"), bench, move |bench| {
-            let program = program(&bench, language)?;
-            let servers = &bench.servers;
+        harness.trial(format!("extended::peer::{name}"), move |harness| {
+            let program = program(harness, language)?;
+            let servers = &harness.servers;
             let queues = match backend {
                 Backend::Moto => servers.moto(),
                 _ => servers.elasticmq(),
@@ -63,8 +63,8 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             };
             let server = server.map_err(Clone::clone)?;
             let store = bucket_of(server).expect("a bucket");
-            let client = bench.client_for(backend)?.build().expect("a client");
-            let _runtime = bench.runtime.enter();
+            let client = harness.client_for(backend)?.build().expect("a client");
+            let _runtime = harness.runtime.enter();
             let peer = Peer::start(program, &queues, server, BUCKET).expect("the peer starts");
             let pair = Pair { client, store, peer };
             Ok(Box::pin(pair.exchange()))
@@ -73,8 +73,8 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
     trials.into()
 }
 
-fn program(bench: &Bench, language: Language) -> Result<Command, Unavailable> {
-    let servers = &bench.servers;
+fn program(harness: &Harness, language: Language) -> Result<Command, Unavailable> {
+    let servers = &harness.servers;
     Ok(match language {
         Language::Java => Peer::java(
             servers.java_extended_client().map_err(Clone::clone)?,

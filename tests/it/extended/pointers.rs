@@ -11,33 +11,28 @@ use sqs_client::Protocol;
 use sqs_extended::ErrorKind;
 
 use super::store::{Counting, bucket_of, extended, missing_bucket};
-use crate::bench::{Backend, Bench, Context, Outcome, trial};
+use crate::harness::{Backend, Context, Harness, Outcome, name_of};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(
-            "extended::pointers::a_missing_object_costs_one_message_of_ten",
-            bench,
-            |bench| {
-                let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
-                Ok(Box::pin(missing(context)))
-            },
+        harness.server_test(
+            Backend::Embedded,
+            Protocol::Json,
+            a_missing_object_affects_one_message_of_ten,
         ),
-        trial(
-            "extended::pointers::a_missing_bucket_is_no_missing_payload",
-            bench,
-            |bench| {
-                let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
-                let minio = bench.servers.minio().map_err(Clone::clone)?;
-                let right = bucket_of(minio).expect("a bucket");
-                let wrong = missing_bucket(minio).expect("settings that work");
-                Ok(Box::pin(missing_bucket_is_told(context, right, wrong)))
-            },
-        ),
+        harness.trial(name_of(&a_missing_bucket_is_not_a_missing_payload), |harness| {
+            let context = Context::new(harness, Backend::Embedded, Protocol::Json)?;
+            let minio = harness.servers.minio().map_err(Clone::clone)?;
+            let right = bucket_of(minio).expect("a bucket");
+            let wrong = missing_bucket(minio).expect("valid settings");
+            Ok(Box::pin(a_missing_bucket_is_not_a_missing_payload(
+                context, right, wrong,
+            )))
+        }),
     ]
 }
 
-async fn missing(context: Context) -> Outcome {
+async fn a_missing_object_affects_one_message_of_ten(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let store = Counting::default();
     let extended = extended(context.client.clone(), store.clone(), "p/");
@@ -75,7 +70,7 @@ async fn missing(context: Context) -> Outcome {
 }
 
 /// Who deals with a missing payload as consumed already would lose every message over a wrong setting.
-async fn missing_bucket_is_told(context: Context, right: AmazonS3, wrong: AmazonS3) -> Outcome {
+async fn a_missing_bucket_is_not_a_missing_payload(context: Context, right: AmazonS3, wrong: AmazonS3) -> Outcome {
     let queue = context.queue().await?;
     let sent = extended(context.client.clone(), right.clone(), "p/")
         .send(&queue, "x".repeat(300_000))

@@ -5,19 +5,17 @@ mod batches;
 mod codec;
 mod consumer;
 mod deletion;
-mod elsewhere;
 mod hooks;
+mod interop;
 mod limits;
 mod missing;
 mod not_found;
-mod travel;
+mod strategy;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
 use sqs_client::{Client, QueueAttributes};
@@ -27,34 +25,34 @@ use sqs_extended::{ExtendedClient, ExtendedClientBuilder, ExtendedDelivery, Payl
 use sqs_tests::embedded::{EmbeddedServer, MessageView};
 
 use super::store::{BUCKET, Counting, keys};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
+use crate::harness::{Harness, Outcome, client_of_embedded, name_of};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let modules = [
-        authentication::trials(bench),
-        batches::trials(bench),
-        codec::trials(bench),
-        consumer::trials(bench),
-        deletion::trials(bench),
-        elsewhere::trials(bench),
-        hooks::trials(bench),
-        limits::trials(bench),
-        missing::trials(bench),
-        not_found::trials(bench),
-        travel::trials(bench),
+        authentication::trials(harness),
+        batches::trials(harness),
+        codec::trials(harness),
+        consumer::trials(harness),
+        deletion::trials(harness),
+        hooks::trials(harness),
+        interop::trials(harness),
+        limits::trials(harness),
+        missing::trials(harness),
+        not_found::trials(harness),
+        strategy::trials(harness),
     ];
     modules.into_iter().flatten().collect()
 }
 
 /// A server of the test's own, a client of it that never repeats, a queue and a store.
-struct Setting {
+struct Fixture {
     server: EmbeddedServer,
     client: Client,
     queue: String,
     store: Counting,
 }
 
-impl Setting {
+impl Fixture {
     async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
         let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
@@ -101,13 +99,14 @@ impl Setting {
     }
 }
 
-/// A test with a setting of its own.
-fn set<F>(name: impl fmt::Display, bench: &Arc<Bench>, test: F) -> Trial
+/// Returns a test with a fixture of its own.
+fn test<F, T>(harness: &Arc<Harness>, test: F) -> Trial
 where
-    F: FnOnce(Setting) -> BoxFuture<'static, Outcome> + Send + 'static,
+    F: FnOnce(Fixture) -> T + Send + 'static,
+    T: Future<Output = Outcome> + Send + 'static,
 {
-    trial(format!("extended::settings::{name}"), bench, |_| {
-        Ok(Box::pin(async { test(Setting::new().await?).await }))
+    harness.trial(name_of(&test), |_| {
+        Ok(Box::pin(async { test(Fixture::new().await?).await }))
     })
 }
 

@@ -41,19 +41,19 @@ pub fn missing_bucket(server: &Server) -> anyhow::Result<AmazonS3> {
 }
 
 fn any_bucket(server: &Server, bucket: &str, secret: &str) -> anyhow::Result<AmazonS3> {
-    let builder = Place::by(server, secret).builder();
+    let builder = Bucket::by(server, secret).builder();
     Ok(builder.with_bucket_name(bucket).build()?)
 }
 
 /// Where the [`BUCKET`] is and how to enter it, to be told to another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Place {
+pub struct Bucket {
     pub endpoint: String,
     region: String,
     keys: (String, String),
 }
 
-impl Place {
+impl Bucket {
     /// The [`BUCKET`] of this server, created if need be.
     pub fn of(server: &Server) -> anyhow::Result<Self> {
         server.create_bucket(BUCKET)?;
@@ -68,7 +68,7 @@ impl Place {
         }
     }
 
-    pub fn bucket(&self) -> anyhow::Result<AmazonS3> {
+    pub fn store(&self) -> anyhow::Result<AmazonS3> {
         Ok(self.builder().build()?)
     }
 

@@ -3,26 +3,26 @@
 mod ambiguous;
 mod credentials;
 mod dynamodb;
-mod foreign;
 mod http;
 pub mod memory;
 mod multipart;
+mod other_writers;
 pub mod scripted;
 
 use std::sync::Arc;
 
 use libtest_mimic::Trial;
 
-use crate::bench::Bench;
+use crate::harness::Harness;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let modules = [
-        ambiguous::trials(bench),
-        credentials::trials(bench),
-        dynamodb::trials(bench),
-        foreign::trials(bench),
-        memory::trials(bench),
-        multipart::trials(bench),
+        ambiguous::trials(harness),
+        credentials::trials(harness),
+        dynamodb::trials(harness),
+        memory::trials(harness),
+        multipart::trials(harness),
+        other_writers::trials(harness),
     ];
     modules.into_iter().flatten().collect()
 }

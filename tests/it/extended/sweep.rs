@@ -10,10 +10,10 @@ use object_store::ObjectStoreExt as _;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use sqs_extended::sweep::{Sweep, SweepEvent, SweepReport};
-use sqs_tests::servers::Server;
+use sqs_tests::servers::{Server, Servers, Unavailable};
 
 use super::store::{BUCKET, bucket_of, keys};
-use crate::bench::{Bench, Outcome, trial, unique};
+use crate::harness::{Harness, Outcome, name_of, unique};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -23,26 +23,39 @@ const TICK: Duration = Duration::from_millis(1_100);
 /// The least that a part that is not the last may have.
 const PART: usize = 5 * 1024 * 1024;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = vec![trial("extended::sweep::folder_by_url", bench, |_| {
-        Ok(Box::pin(folder_by_url()))
-    })];
-    macro_rules! on_s3 {
-        ($($server:ident $test:ident)*) => {$(
-            let name = concat!("extended::sweep::", stringify!($server), "_", stringify!($test));
-            trials.push(trial(name, bench, |bench| {
-                let server = bench.servers.$server().map_err(Clone::clone)?;
-                let place = Place::new(server);
-                Ok(Box::pin($test(place)))
-            }));
-        )*};
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let minio: fn(&Servers) -> Result<&Server, &Unavailable> = Servers::minio;
+    let moto: fn(&Servers) -> Result<&Server, &Unavailable> = Servers::moto;
+    let mut trials = vec![
+        harness.test(a_folder_by_url_is_swept),
+        test(harness, "minio", minio, more_objects_than_one_request_covers_are_swept),
+    ];
+    for (name, server) in [("minio", minio), ("moto", moto)] {
+        trials.push(test(harness, name, server, a_prefix_by_url_is_swept));
+        trials.push(test(harness, name, server, unfinished_uploads_are_swept));
     }
-    on_s3! { minio by_url moto by_url minio unfinished_uploads moto unfinished_uploads minio many }
     trials
 }
 
+/// Returns a test with a prefix of its own on this server, whose name ends in the server's.
+fn test<F, T>(
+    harness: &Arc<Harness>,
+    name: &str,
+    server: fn(&Servers) -> Result<&Server, &Unavailable>,
+    test: F,
+) -> Trial
+where
+    F: FnOnce(Prefix) -> T + Send + 'static,
+    T: Future<Output = Outcome> + Send + 'static,
+{
+    harness.trial(format!("{}::{name}", name_of(&test)), move |harness| {
+        let prefix = Prefix::new(server(&harness.servers).map_err(Clone::clone)?);
+        Ok(Box::pin(test(prefix)))
+    })
+}
+
 /// A prefix in a bucket.
-struct Place {
+struct Prefix {
     store: AmazonS3,
     prefix: String,
     url: String,
@@ -50,7 +63,7 @@ struct Place {
     tells_ages: bool,
 }
 
-impl Place {
+impl Prefix {
     fn new(server: &Server) -> Self {
         let name = unique("swept");
         let url = format!(
@@ -88,7 +101,7 @@ fn objects(report: &SweepReport) -> [u64; 4] {
     [seen.objects, old.objects, removed.objects, *failed]
 }
 
-async fn by_url(place: Place) -> Outcome {
+async fn a_prefix_by_url_is_swept(place: Prefix) -> Outcome {
     let beside = Path::from(format!("{}-beside", place.prefix.trim_end_matches('/')));
     place.store.put(&beside, "beside".into()).await?;
     for name in ["a", "b/c"] {
@@ -112,7 +125,7 @@ async fn by_url(place: Place) -> Outcome {
 }
 
 /// More objects than one request lists or deletes.
-async fn many(place: Place) -> Outcome {
+async fn more_objects_than_one_request_covers_are_swept(place: Prefix) -> Outcome {
     const MANY: u64 = 1_203;
     let put = |number: u64| {
         let (store, key) = (place.store.clone(), place.key(&number.to_string()));
@@ -128,7 +141,7 @@ async fn many(place: Place) -> Outcome {
     Ok(())
 }
 
-async fn unfinished_uploads(place: Place) -> Outcome {
+async fn unfinished_uploads_are_swept(place: Prefix) -> Outcome {
     // What a process that was killed leaves, here and beside.
     let beside = Path::from(format!("{}-beside", place.prefix.trim_end_matches('/')));
     for key in [place.key("one"), place.key("two&more"), beside] {
@@ -178,7 +191,7 @@ async fn unfinished_uploads(place: Place) -> Outcome {
     Ok(())
 }
 
-async fn folder_by_url() -> Outcome {
+async fn a_folder_by_url_is_swept() -> Outcome {
     let folder = tempfile::tempdir()?;
     let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path())?;
     for key in ["a", "b/c"] {

@@ -11,10 +11,9 @@ use sqs_tests::embedded::EmbeddedServer;
 use tokio::time::timeout;
 
 use super::payloads::{Payload, again, encoding, send_all, tell};
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::child::{Orders, Report};
 use crate::consumer::quick;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 pub const TEST: &str = "bounded";
 
@@ -27,8 +26,8 @@ const HELD: usize = 17 * MIB;
 /// Without the bound it is twice as much.
 const BESIDE: usize = 70 * MIB;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    vec![test(bench, "held_bytes_bound_the_memory", bounded)]
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    vec![harness.test(buffered_bytes_bound_the_memory)]
 }
 
 /// In a child: tells of every payload that is whole.
@@ -51,7 +50,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
     Ok(())
 }
 
-async fn bounded() -> Outcome {
+async fn buffered_bytes_bound_the_memory() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;
     let sent_to = client.create_queue("sent-to").await?.queue_url;

@@ -12,9 +12,9 @@ use sqs_tests::embedded::EmbeddedServer;
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 use crate::child::{Killed, Orders, Report};
 use crate::consumer::quick;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 pub const TEST: &str = "segments";
 
@@ -27,13 +27,8 @@ const KILL_EVERY: Duration = Duration::from_secs(5);
 /// Nothing arrives for so long: something is stuck.
 const STUCK: Duration = Duration::from_secs(120);
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let set = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
-    vec![trial(
-        "segments::of_four_consumers_that_are_killed_none_loses_a_payload",
-        bench,
-        move |_| Ok(Box::pin(compete(set.unwrap_or(30)))),
-    )]
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    vec![harness.test(killed_consumers_lose_no_payload)]
 }
 
 /// In a child: tells of every message that is received, and of every payload that is whole.
@@ -71,7 +66,9 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
     Ok(())
 }
 
-async fn compete(count: usize) -> Outcome {
+async fn killed_consumers_lose_no_payload() -> Outcome {
+    let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
+    let count: usize = count.unwrap_or(30);
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;

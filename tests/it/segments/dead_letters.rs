@@ -13,9 +13,8 @@ use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::fifo::THREE;
 use super::payloads::Payload;
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::consumer::{quick, until};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// The smallest segments that there are.
 const SEGMENT: usize = 4096;
@@ -31,58 +30,65 @@ const POISON: Payload = Payload {
     size: 20_000,
 };
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let whole = ["", ".fifo"].map(|suffix| {
-        let kind = if suffix.is_empty() { "standard" } else { "fifo" };
-        let name = format!("dead_letters::poison_of_a_{kind}_queue_is_whole_there");
-        test(bench, &name, move || poison(suffix))
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let whole = [("standard", ""), ("fifo", ".fifo")].map(|(kind, suffix)| {
+        harness.variant(&a_poison_payload_is_a_whole_dead_letter, kind, move || {
+            a_poison_payload_is_a_whole_dead_letter(suffix)
+        })
     });
-    let groups: [(&str, Group); 7] = [
-        (
-            "a_poison_payload_takes_no_message_of_its_group_with_it",
-            Group::new(&[THREE, SMALL, SMALL, THREE, SMALL, THREE, SMALL], &[0]),
-        ),
-        (
-            "poison_payloads_one_after_another_die_alone",
-            Group::new(&[TWO, TWO, TWO, TWO, SMALL, SMALL, THREE, SMALL], &[0, 1, 2, 3]),
-        ),
-        (
-            "poison_messages_take_no_payload_behind_them_with_them",
-            Group::new(&[SMALL, THREE, SMALL, THREE, SMALL, THREE, THREE], &[0, 2, 4]),
-        ),
-        (
-            "poison_of_a_group_that_takes_several_receives_dies_alone",
-            Group::new(
-                &[THREE, THREE, THREE, THREE, THREE, THREE, THREE, THREE, THREE, THREE],
-                &[0, 3, 4, 7],
-            ),
-        ),
-        (
-            "neighbours_of_many_poison_payloads_are_handled",
-            Group::new(
-                &[
-                    TWO, TWO, SMALL, TWO, TWO, TWO, SMALL, TWO, TWO, SMALL, TWO, TWO, TWO, THREE, SMALL,
-                ],
-                &[0, 1, 3, 4, 5, 7, 8, 10, 11, 12],
-            ),
-        ),
-        (
-            "poison_that_panics_dies_alone",
-            Group {
-                fails: Fails::Panics,
-                ..Group::new(&[THREE, SMALL, THREE, THREE, TWO, SMALL], &[0, 3])
-            },
-        ),
-        (
-            "a_poison_payload_dies_alone_where_consumers_compete",
-            Group {
-                consumers: 2,
-                ..Group::new(&[SMALL, THREE, THREE, SMALL, TWO], &[1])
-            },
-        ),
+    let mut trials = Vec::from(whole);
+    trials.extend([
+        harness.test(a_poison_payload_spares_the_messages_of_its_group),
+        harness.test(consecutive_poison_payloads_die_alone),
+        harness.test(poison_messages_spare_the_payloads_behind_them),
+        harness.test(poison_of_a_group_of_several_receives_dies_alone),
+        harness.test(neighbors_of_many_poison_payloads_are_handled),
+        harness.test(poison_that_panics_dies_alone),
+        harness.test(a_poison_payload_dies_alone_where_consumers_compete),
+    ]);
+    trials
+}
+
+async fn a_poison_payload_spares_the_messages_of_its_group() -> Outcome {
+    let sizes = &[THREE, SMALL, SMALL, THREE, SMALL, THREE, SMALL];
+    Group::new(sizes, &[0]).run().await
+}
+
+async fn consecutive_poison_payloads_die_alone() -> Outcome {
+    let sizes = &[TWO, TWO, TWO, TWO, SMALL, SMALL, THREE, SMALL];
+    Group::new(sizes, &[0, 1, 2, 3]).run().await
+}
+
+async fn poison_messages_spare_the_payloads_behind_them() -> Outcome {
+    let sizes = &[SMALL, THREE, SMALL, THREE, SMALL, THREE, THREE];
+    Group::new(sizes, &[0, 2, 4]).run().await
+}
+
+async fn poison_of_a_group_of_several_receives_dies_alone() -> Outcome {
+    Group::new(&[THREE; 10], &[0, 3, 4, 7]).run().await
+}
+
+async fn neighbors_of_many_poison_payloads_are_handled() -> Outcome {
+    let sizes = &[
+        TWO, TWO, SMALL, TWO, TWO, TWO, SMALL, TWO, TWO, SMALL, TWO, TWO, TWO, THREE, SMALL,
     ];
-    let alone = groups.map(|(name, group)| test(bench, &format!("dead_letters::{name}"), move || group.run()));
-    whole.into_iter().chain(alone).collect()
+    Group::new(sizes, &[0, 1, 3, 4, 5, 7, 8, 10, 11, 12]).run().await
+}
+
+async fn poison_that_panics_dies_alone() -> Outcome {
+    let group = Group {
+        fails: Fails::Panics,
+        ..Group::new(&[THREE, SMALL, THREE, THREE, TWO, SMALL], &[0, 3])
+    };
+    group.run().await
+}
+
+async fn a_poison_payload_dies_alone_where_consumers_compete() -> Outcome {
+    let group = Group {
+        consumers: 2,
+        ..Group::new(&[SMALL, THREE, THREE, SMALL, TWO], &[1])
+    };
+    group.run().await
 }
 
 #[derive(Clone, Copy)]
@@ -181,7 +187,7 @@ impl Group {
     }
 }
 
-async fn poison(suffix: &str) -> Outcome {
+async fn a_poison_payload_is_a_whole_dead_letter(suffix: &str) -> Outcome {
     let Queues {
         extended,
         queue,

@@ -14,62 +14,29 @@ use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::payloads::{Payload, again};
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::consumer::{quick, until};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// The smallest segments that there are; a payload of this size is three of them.
 pub(super) const SEGMENT: usize = 4096;
 pub(super) const THREE: usize = 10_000;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        test(
-            bench,
-            "fifo::ten_segments_pass_and_eleven_are_refused_or_offloaded",
-            ten_pass,
-        ),
-        test(bench, "fifo::payloads_of_a_group_stay_in_order", in_order),
-        test(bench, "fifo::a_receive_that_brings_half_a_set_is_repeated", half_a_set),
-        test(bench, "fifo::an_interleaved_second_producer_costs_nothing", interleaved),
-        test(
-            bench,
-            "fifo::a_false_segment_blocks_no_payload_before_it",
-            false_segment,
-        ),
-        test(
-            bench,
-            "fifo::a_false_first_segment_takes_no_payload_behind_it_with_it",
-            false_first,
-        ),
-        test(
-            bench,
-            "fifo::a_poison_payload_takes_no_other_of_its_id_with_it",
-            poison_of_one_id,
-        ),
-        test(
-            bench,
-            "fifo::a_tail_that_is_sent_behind_another_message_is_reached",
-            late_tail,
-        ),
-        test(bench, "fifo::a_dead_producers_half_blocks_its_group_alone", || {
-            dead_producer(None)
-        }),
-        test(bench, "fifo::a_dead_producers_half_can_be_deleted", || {
-            dead_producer(Some(IncompleteAction::Delete))
-        }),
-        test(bench, "fifo::a_dead_producers_half_can_be_moved", moved),
-        test(bench, "fifo::a_held_tail_is_waited_for", held_tail),
-        test(
-            bench,
-            "fifo::competing_consumers_keep_the_order_and_complete_every_payload",
-            competing,
-        ),
-        test(
-            bench,
-            "fifo::a_deduplication_id_of_the_callers_holds_for_all_segments",
-            deduplicated,
-        ),
+        harness.test(ten_segments_pass_and_eleven_do_not),
+        harness.test(payloads_of_a_group_stay_in_order),
+        harness.test(a_partly_received_payload_is_received_again),
+        harness.test(interleaved_producers_lose_nothing),
+        harness.test(a_forged_segment_blocks_no_earlier_payload),
+        harness.test(a_forged_first_segment_does_not_spoil_the_payload_behind_it),
+        harness.test(a_poison_payload_spares_the_next_of_its_id),
+        harness.test(a_tail_behind_another_message_is_reached),
+        harness.test(an_incomplete_payload_blocks_only_its_group),
+        harness.test(an_incomplete_payload_can_be_deleted),
+        harness.test(an_incomplete_payload_can_be_moved),
+        harness.test(a_tail_in_flight_is_awaited),
+        harness.test(competing_consumers_keep_the_order),
+        harness.test(a_callers_deduplication_id_covers_all_segments),
     ]
 }
 
@@ -206,7 +173,7 @@ pub(super) fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
 }
 
 /// While the consumer has the first segments, the last one comes behind what another producer sent.
-async fn late_tail() -> Outcome {
+async fn a_tail_behind_another_message_is_reached() -> Outcome {
     let scene = Scene::new().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;
     let last = segments.pop().context("three segments")?;
@@ -224,7 +191,7 @@ async fn late_tail() -> Outcome {
     Ok(())
 }
 
-async fn ten_pass() -> Outcome {
+async fn ten_segments_pass_and_eleven_do_not() -> Outcome {
     let scene = Scene::new().await?;
     let sizes = 25_000..45_000;
     let mut largest = None;
@@ -263,7 +230,7 @@ async fn ten_pass() -> Outcome {
     Ok(())
 }
 
-async fn in_order() -> Outcome {
+async fn payloads_of_a_group_stay_in_order() -> Outcome {
     let scene = Scene::new().await?;
     let (groups, each) = (5, 8);
     for number in 0..groups * each {
@@ -283,7 +250,7 @@ async fn in_order() -> Outcome {
 }
 
 /// The first receive brings four messages of one group and six of the ten of the other.
-async fn half_a_set() -> Outcome {
+async fn a_partly_received_payload_is_received_again() -> Outcome {
     let scene = Scene::new().await?;
     for number in 0..4 {
         scene.send(payload(number, 10), "a").await?;
@@ -299,7 +266,7 @@ async fn half_a_set() -> Outcome {
     Ok(())
 }
 
-async fn interleaved() -> Outcome {
+async fn interleaved_producers_lose_nothing() -> Outcome {
     let scene = Scene::new().await?;
     let (a, b) = (
         scene.segments(payload(0, THREE), "g").await?,
@@ -316,7 +283,7 @@ async fn interleaved() -> Outcome {
 }
 
 /// An untrusted sender's message says that it is a segment of the payload, and holds something else.
-async fn false_segment() -> Outcome {
+async fn a_forged_segment_blocks_no_earlier_payload() -> Outcome {
     let scene = Scene::new().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;
     let mut forged = segments[1].clone().message_deduplication_id("forged");
@@ -340,7 +307,7 @@ async fn with_dead_letters() -> anyhow::Result<Scene> {
 }
 
 /// An untrusted sender's message says that it is the first segment of a payload that is behind it.
-async fn false_first() -> Outcome {
+async fn a_forged_first_segment_does_not_spoil_the_payload_behind_it() -> Outcome {
     let scene = with_dead_letters().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;
     let mut forged = segments[0].clone().message_deduplication_id("forged");
@@ -356,7 +323,7 @@ async fn false_first() -> Outcome {
 }
 
 /// The caller gives both the same deduplication id, and their segments differ.
-async fn poison_of_one_id() -> Outcome {
+async fn a_poison_payload_spares_the_next_of_its_id() -> Outcome {
     let scene = with_dead_letters().await?;
     let (poison, other) = (payload(0, THREE), payload(1, THREE));
     let mut segments = 0;
@@ -398,7 +365,15 @@ async fn half_then_whole(scene: &Scene) -> anyhow::Result<OutgoingMessage> {
     Ok(last)
 }
 
-async fn dead_producer(action: Option<IncompleteAction>) -> Outcome {
+async fn an_incomplete_payload_blocks_only_its_group() -> Outcome {
+    incomplete_payload(None).await
+}
+
+async fn an_incomplete_payload_can_be_deleted() -> Outcome {
+    incomplete_payload(Some(IncompleteAction::Delete)).await
+}
+
+async fn incomplete_payload(action: Option<IncompleteAction>) -> Outcome {
     let scene = Scene::new().await?;
     drop(half_then_whole(&scene).await?);
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -430,7 +405,7 @@ async fn dead_producer(action: Option<IncompleteAction>) -> Outcome {
     Ok(())
 }
 
-async fn moved() -> Outcome {
+async fn an_incomplete_payload_can_be_moved() -> Outcome {
     let scene = Scene::new().await?;
     let last = half_then_whole(&scene).await?;
     let elsewhere = queue(&scene.client, "incomplete.fifo").await?;
@@ -455,7 +430,7 @@ async fn moved() -> Outcome {
 }
 
 /// Another consumer has received all of it, and given back all but the tail.
-async fn held_tail() -> Outcome {
+async fn a_tail_in_flight_is_awaited() -> Outcome {
     let scene = Scene::new().await?;
     scene.send(payload(0, THREE), "g").await?;
     let held = scene
@@ -481,7 +456,7 @@ async fn held_tail() -> Outcome {
 }
 
 /// Three consumers get in one another's way: every third payload fails once, so that its segments are returned.
-async fn competing() -> Outcome {
+async fn competing_consumers_keep_the_order() -> Outcome {
     const CONSUMERS: usize = 3;
     let scene = Scene::new().await?;
     let (groups, each) = (4, 6);
@@ -533,7 +508,7 @@ async fn competing() -> Outcome {
     Ok(())
 }
 
-async fn deduplicated() -> Outcome {
+async fn a_callers_deduplication_id_covers_all_segments() -> Outcome {
     let scene = Scene::new().await?;
     for payload in [payload(0, THREE), payload(0, THREE), payload(1, THREE)] {
         let id = format!("order-{}", payload.number);

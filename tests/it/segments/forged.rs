@@ -9,8 +9,8 @@ use sqs_extended::{ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
 
 use super::payloads::{Payload, again};
-use crate::bench::client_of_embedded;
 use crate::consumer::quick;
+use crate::harness::client_of_embedded;
 
 /// The smallest segments that there are.
 pub const SEGMENT: usize = 4096;

@@ -17,40 +17,26 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::fifo::{SEGMENT, Scene, THREE, consume, count, payload, queue};
 use super::payloads::{Payload, again};
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// Nine segments, of which no receive brings two sets.
 const NINE: usize = 32_000;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = vec![
-        test(
-            bench,
-            "repeats::an_encrypted_payload_is_deduplicated_or_not_split",
-            encrypted,
-        ),
-        test(
-            bench,
-            "repeats::whole_payloads_of_one_id_are_one_for_their_receiver",
-            one_for_the_receiver,
-        ),
+        harness.test(an_encrypted_payload_is_deduplicated_or_not_split),
+        harness.test(a_repeated_payload_is_received_once),
+        harness.test(segments_repeated_after_the_window_are_delivered),
     ];
+    let (bytes, attributes, segment_size) = (Send::of(1), Send::of(0), Send::of(0));
     for (name, first, second) in [
-        (
-            "other_bytes",
-            Send::of(0),
-            Send {
-                size: 20_000,
-                ..Send::of(1)
-            },
-        ),
+        ("other_bytes", Send::of(0), Send { size: 20_000, ..bytes }),
         (
             "other_attributes",
             Send::of(0),
             Send {
                 note: 700,
-                ..Send::of(0)
+                ..attributes
             },
         ),
         (
@@ -58,63 +44,46 @@ pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
             Send::of(0),
             Send {
                 segment: 6_000,
-                ..Send::of(0)
+                ..segment_size
             },
         ),
     ] {
-        trials.push(test(
-            bench,
-            &format!("repeats::of_one_deduplication_id_with_{name}_block_nothing"),
-            move || repeated(first, second),
-        ));
-        trials.push(test(
-            bench,
-            &format!("repeats::after_an_interrupted_send_with_{name}_are_delivered"),
-            move || interrupted(first, second, 2),
-        ));
+        trials.push(harness.variant(&a_repeated_id_blocks_nothing, name, move || {
+            a_repeated_id_blocks_nothing(first, second)
+        }));
+        trials.push(
+            harness.variant(&a_send_after_an_interrupted_one_is_delivered, name, move || {
+                a_send_after_an_interrupted_one_is_delivered(first, second, 2)
+            }),
+        );
     }
-    let nine = Send {
+    let nine = |number| Send {
         size: NINE,
-        ..Send::of(0)
+        ..Send::of(number)
+    };
+    let inline = Send {
+        size: 1_000,
+        ..Send::of(1)
     };
     for (name, first, second) in [
         ("the_same_bytes", Send::of(0), Send::of(0)),
-        ("the_same_nine_segments", nine, nine),
-        (
-            "an_inline_message",
-            Send::of(0),
-            Send {
-                size: 1_000,
-                ..Send::of(1)
-            },
-        ),
-        (
-            "nine_other_segments",
-            nine,
-            Send {
-                size: NINE,
-                ..Send::of(2)
-            },
-        ),
+        ("the_same_nine_segments", nine(0), nine(0)),
+        ("an_inline_message", Send::of(0), inline),
+        ("nine_other_segments", nine(0), nine(2)),
     ] {
-        trials.push(test(
-            bench,
-            &format!("repeats::after_an_interrupted_send_with_{name}_are_delivered"),
-            move || interrupted(first, second, if first.size == NINE { 8 } else { 2 }),
-        ));
+        trials.push(
+            harness.variant(&a_send_after_an_interrupted_one_is_delivered, name, move || {
+                let sent = if first.size == NINE { 8 } else { 2 };
+                a_send_after_an_interrupted_one_is_delivered(first, second, sent)
+            }),
+        );
     }
-    trials.push(test(
-        bench,
-        "repeats::nine_segments_sent_again_after_the_window_are_delivered",
-        after_the_window,
-    ));
     for seed in 0..6 {
         for failing in [1, 2] {
-            trials.push(test(
-                bench,
-                &format!("repeats::a_payload_of_which_{failing}_of_three_stay_is_finished::{seed}"),
-                move || partly_deleted(seed, failing),
-            ));
+            let name = format!("{failing}_of_three_stay::{seed}");
+            trials.push(harness.variant(&a_partly_deleted_payload_is_finished, name, move || {
+                a_partly_deleted_payload_is_finished(seed, failing)
+            }));
         }
     }
     trials
@@ -179,7 +148,7 @@ impl Send {
 }
 
 /// A second payload under the id of the first, which is whole, and another one behind them.
-async fn repeated(first: Send, second: Send) -> Outcome {
+async fn a_repeated_id_blocks_nothing(first: Send, second: Send) -> Outcome {
     let scene = Scene::new().await?;
     ensure!(first.to(&scene, &scene.queue).await? > 1 && second.to(&scene, &scene.queue).await? > 1);
     scene.send(payload(9, THREE), "g").await?;
@@ -190,7 +159,7 @@ async fn repeated(first: Send, second: Send) -> Outcome {
 }
 
 /// Only `sent` segments of the first went out before its sender died.
-async fn interrupted(first: Send, second: Send, sent: usize) -> Outcome {
+async fn a_send_after_an_interrupted_one_is_delivered(first: Send, second: Send, sent: usize) -> Outcome {
     let scene = Scene::new().await?;
     let messages = first.messages(&scene).await?;
     ensure!(messages.len() > sent, "{} segments", messages.len());
@@ -205,7 +174,7 @@ async fn interrupted(first: Send, second: Send, sent: usize) -> Outcome {
 
 /// More than five minutes later SQS swallows none of the repeated segments: the last of them is behind more messages than a
 /// receive brings.
-async fn after_the_window() -> Outcome {
+async fn segments_repeated_after_the_window_are_delivered() -> Outcome {
     let scene = Scene::new().await?;
     let nine = Send {
         size: NINE,
@@ -231,7 +200,7 @@ fn encrypting(scene: &Scene) -> ExtendedClientBuilder {
         .codec(Codec::new().encryption(keys))
 }
 
-async fn encrypted() -> Outcome {
+async fn an_encrypted_payload_is_deduplicated_or_not_split() -> Outcome {
     let scene = Scene::new().await?;
     let message = |size| {
         let payload = payload(1, size).message();
@@ -265,7 +234,7 @@ async fn encrypted() -> Outcome {
 }
 
 /// The second whole payload arrives while nothing of the first is left in the queue.
-async fn one_for_the_receiver() -> Outcome {
+async fn a_repeated_payload_is_received_once() -> Outcome {
     let scene = Scene::new().await?;
     let other = Send {
         note: 700,
@@ -293,7 +262,7 @@ async fn one_for_the_receiver() -> Outcome {
 }
 
 /// The deletion of `failing` of three segments fails at first. The seed chooses which.
-fn partly_deleted(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
+fn a_partly_deleted_payload_is_finished(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
     async move {
         let server = EmbeddedServer::builder().seed(seed).start().await?;
         let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;

@@ -13,34 +13,17 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};
 use super::payloads::Payload;
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::consumer::{quick, until};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        test(bench, "returned::a_failed_payload_comes_again_as_a_whole", as_a_whole),
-        test(bench, "returned::a_panic_is_followed_by_the_backoff", || {
-            not_at_once(Ending::Panic)
-        }),
-        test(bench, "returned::a_handler_timeout_is_followed_by_the_backoff", || {
-            not_at_once(Ending::Timeout)
-        }),
-        test(
-            bench,
-            "returned::one_failed_return_does_not_keep_the_others",
-            one_return_fails,
-        ),
-        test(
-            bench,
-            "returned::what_a_dropped_acknowledgement_left_is_deleted",
-            dropped_acknowledgement,
-        ),
-        test(
-            bench,
-            "returned::a_consumer_that_ends_by_itself_waits_for_no_buffered_segment",
-            ends_by_itself,
-        ),
+        harness.test(a_failed_payload_is_received_again_as_a_whole),
+        harness.test(the_backoff_follows_a_panic),
+        harness.test(the_backoff_follows_a_handler_timeout),
+        harness.test(a_failed_return_does_not_prevent_the_others),
+        harness.test(a_dropped_acknowledgement_is_completed),
+        harness.test(a_refused_consumer_waits_for_no_buffered_segment),
     ]
 }
 
@@ -50,7 +33,7 @@ const PAYLOAD: Payload = Payload {
 };
 
 /// Its segments must not be spread over the backoff, or the payload counts as incomplete, and here is deleted.
-async fn as_a_whole() -> Outcome {
+async fn a_failed_payload_is_received_again_as_a_whole() -> Outcome {
     let scene = Scene::new().await?;
     let segments = scene.send(PAYLOAD).await?;
     ensure!(segments > 10, "{segments}");
@@ -85,7 +68,15 @@ enum Ending {
     Timeout,
 }
 
-async fn not_at_once(ending: Ending) -> Outcome {
+async fn the_backoff_follows_a_panic() -> Outcome {
+    backs_off(Ending::Panic).await
+}
+
+async fn the_backoff_follows_a_handler_timeout() -> Outcome {
+    backs_off(Ending::Timeout).await
+}
+
+async fn backs_off(ending: Ending) -> Outcome {
     let scene = Scene::new().await?;
     scene.send(PAYLOAD).await?;
     let handled = Arc::new(AtomicUsize::new(0));
@@ -115,7 +106,7 @@ async fn not_at_once(ending: Ending) -> Outcome {
 }
 
 /// The server refuses to return one of the segments.
-async fn one_return_fails() -> Outcome {
+async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     const AFTER: Duration = Duration::from_secs(600);
     let mut scene = Scene::new().await?;
     let client = client_of_embedded(&scene.server)
@@ -160,7 +151,7 @@ async fn one_return_fails() -> Outcome {
 }
 
 /// The acknowledgement is dropped when some of the segments are deleted. The others must not come again as half a payload.
-async fn dropped_acknowledgement() -> Outcome {
+async fn a_dropped_acknowledgement_is_completed() -> Outcome {
     let scene = Scene::new().await?;
     let segments = scene.send(PAYLOAD).await?;
     ensure!(segments > 10, "two requests delete them");
@@ -196,7 +187,7 @@ async fn dropped_acknowledgement() -> Outcome {
 }
 
 /// Nobody asks it to: its polls are refused.
-async fn ends_by_itself() -> Outcome {
+async fn a_refused_consumer_waits_for_no_buffered_segment() -> Outcome {
     let scene = Scene::new().await?;
     scene
         .client

@@ -13,27 +13,18 @@ use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, Strategy};
 use sqs_tests::embedded::EmbeddedServer;
 
 use super::payloads::{DESCRIPTION, Payload, encoding};
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// The threshold, the size of segments, and the longest payload that is split.
 const SEGMENT: usize = 4096;
 const SPLIT_LIMIT: usize = 20_000;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        test(bench, "size_and_strategy_decide_how_a_payload_travels", ways),
-        test(
-            bench,
-            "a_plain_receive_rejects_a_segment_and_keeps_its_handle",
-            rejected,
-        ),
-        test(bench, "a_plain_receive_gets_a_payload_in_a_single_segment", alone),
-        test(
-            bench,
-            "consumers_do_not_start_where_gathering_makes_dead_letters",
-            redriven,
-        ),
+        harness.test(size_and_strategy_decide_how_a_payload_is_sent),
+        harness.test(a_plain_receive_rejects_a_segment),
+        harness.test(a_plain_receive_accepts_a_single_segment),
+        harness.test(a_low_max_receive_count_stops_competing_consumers),
     ]
 }
 
@@ -58,7 +49,7 @@ fn payload(size: usize, text: bool) -> Payload {
     Payload { number, size }
 }
 
-async fn ways() -> Outcome {
+async fn size_and_strategy_decide_how_a_payload_is_sent() -> Outcome {
     let (server, client, queue) = server().await?;
     let inline = small(&client, Strategy::Inline).build()?;
     let split = small(&client, Strategy::Split).build()?;
@@ -111,7 +102,7 @@ async fn ways() -> Outcome {
     Ok(())
 }
 
-async fn rejected() -> Outcome {
+async fn a_plain_receive_rejects_a_segment() -> Outcome {
     let (server, client, queue) = server().await?;
     let extended = small(&client, Strategy::Split).build()?;
     extended.send(&queue, payload(10_000, true).message()).await?;
@@ -133,7 +124,7 @@ async fn rejected() -> Outcome {
     Ok(())
 }
 
-async fn alone() -> Outcome {
+async fn a_plain_receive_accepts_a_single_segment() -> Outcome {
     let (server, client, queue) = server().await?;
     let extended = encoding(client)?;
     let sent = payload(1_000, true);
@@ -146,7 +137,7 @@ async fn alone() -> Outcome {
     Ok(())
 }
 
-async fn redriven() -> Outcome {
+async fn a_low_max_receive_count_stops_competing_consumers() -> Outcome {
     let (server, client, _) = server().await?;
     client.create_queue("dead").await?;
     let mut attributes = QueueAttributes::default();

@@ -16,10 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};
 use super::payloads::{Payload, encoding, tell};
-use super::test;
-use crate::bench::{Bench, Outcome, client_of_embedded};
 use crate::child::{Orders, Report};
 use crate::consumer::{quick, until};
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// A child that writes payloads above a few bytes to temporary files.
 pub const SPILLING: &str = "spilling";
@@ -29,31 +28,15 @@ pub const FRUGAL: &str = "frugal";
 const MIB: usize = 1024 * 1024;
 const FRUGAL_BYTES: usize = 2 * MIB;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        test(
-            bench,
-            "untrusted::payloads_that_never_complete_do_not_starve_others",
-            never_complete,
-        ),
-        test(
-            bench,
-            "untrusted::a_segment_that_contradicts_its_payload_does_not_spoil_it",
-            contradiction,
-        ),
-        test(bench, "untrusted::claimed_sizes_open_no_files", claimed_sizes),
-        test(
-            bench,
-            "untrusted::a_payload_waits_for_one_of_the_temporary_files",
-            one_file,
-        ),
-        test(
-            bench,
-            "untrusted::a_missing_temporary_folder_is_not_asked_again_at_once",
-            no_folder,
-        ),
-        test(bench, "untrusted::attributes_count_as_held", attributes),
-        test(bench, "untrusted::a_hook_that_hangs_stops_no_other", hanging_hook),
+        harness.test(incomplete_payloads_do_not_starve_complete_ones),
+        harness.test(a_contradicting_segment_does_not_spoil_its_payload),
+        harness.test(claimed_sizes_open_no_files),
+        harness.test(payloads_wait_for_a_temporary_file),
+        harness.test(a_missing_temporary_folder_is_not_retried_immediately),
+        harness.test(attributes_count_as_buffered_bytes),
+        harness.test(a_hanging_hook_blocks_no_other),
     ]
 }
 
@@ -80,7 +63,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bo
 }
 
 /// There is room for three payloads, which those of an untrusted sender take.
-async fn never_complete() -> Outcome {
+async fn incomplete_payloads_do_not_starve_complete_ones() -> Outcome {
     const PAYLOADS: usize = 4;
     let scene = Scene::new().await?;
     for id in ["x", "y", "z"] {
@@ -116,7 +99,7 @@ async fn never_complete() -> Outcome {
 }
 
 /// It comes before the last of the payload's own segments.
-async fn contradiction() -> Outcome {
+async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
     let scene = Scene::new().await?;
     let payload = Payload {
         number: 0,
@@ -177,7 +160,7 @@ async fn contradiction() -> Outcome {
 }
 
 /// Each of these messages has a byte, and says that it is of a payload of 100 MiB.
-async fn claimed_sizes() -> Outcome {
+async fn claimed_sizes_open_no_files() -> Outcome {
     const FILES: u32 = 128;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = client_of_embedded(&server).retry(quick()).build()?;
@@ -206,7 +189,7 @@ async fn claimed_sizes() -> Outcome {
 }
 
 /// The first payload has the only file there may be.
-async fn one_file() -> Outcome {
+async fn payloads_wait_for_a_temporary_file() -> Outcome {
     let scene = Scene::new().await?;
     let [first, second] = [0, 1].map(|number| Payload { number, size: 20_000 });
     let mut halves = Vec::new();
@@ -263,7 +246,7 @@ async fn one_file() -> Outcome {
     Ok(())
 }
 
-async fn no_folder() -> Outcome {
+async fn a_missing_temporary_folder_is_not_retried_immediately() -> Outcome {
     let scene = Scene::new().await?;
     let payload = Payload {
         number: 2,
@@ -288,7 +271,7 @@ async fn no_folder() -> Outcome {
 }
 
 /// A message is a byte of a payload, and nearly a MiB of attributes.
-async fn attributes() -> Outcome {
+async fn attributes_count_as_buffered_bytes() -> Outcome {
     const MESSAGES: usize = 100;
     /// The process itself, and what is received and not yet held.
     const BESIDE: usize = 80 * MIB;
@@ -319,7 +302,7 @@ async fn attributes() -> Outcome {
 }
 
 /// The first payload's hook never ends; the second's is called all the same.
-async fn hanging_hook() -> Outcome {
+async fn a_hanging_hook_blocks_no_other() -> Outcome {
     let scene = Scene::new().await?;
     scene
         .client

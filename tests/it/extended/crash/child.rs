@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::runtime::Runtime;
 
-use super::super::store::{BUCKET, Place};
+use super::super::store::{BUCKET, Bucket};
 
 /// The variable that makes this binary such a process.
 const ORDERS: &str = "SQS_TEST_CRASH_ORDERS";
@@ -39,7 +39,7 @@ pub struct Orders {
     pub queue: String,
     /// Whom to ask for leave.
     pub gate: String,
-    pub store: Place,
+    pub bucket: Bucket,
     pub prefix: String,
     pub task: Task,
 }
@@ -91,7 +91,7 @@ impl Orders {
             .build()?;
         let gate = Gate(self.gate.into());
         let store = Gated {
-            store: self.store.bucket()?,
+            store: self.bucket.store()?,
             gate: gate.clone(),
         };
         let payloads = PayloadStore::builder(store, BUCKET)

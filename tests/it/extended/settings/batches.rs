@@ -10,46 +10,24 @@ use sqs_extended::send::SendOutput;
 use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload};
 use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 
-use super::{Setting, delivery, large, set};
-use crate::bench::{Bench, Outcome, client_of_embedded};
+use super::{Fixture, delivery, large, test};
 use crate::consumer::quick;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 const MESSAGES: usize = 25;
 /// The one with more attributes than a message takes.
 const BAD: usize = 13;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        set("batches::of_all_kinds_in_order", bench, |setting| {
-            in_order(setting, "standard").boxed()
-        }),
-        set("batches::of_all_kinds_in_order_of_a_group", bench, |setting| {
-            in_order(setting, "ordered.fifo").boxed()
-        }),
-        set("batches::a_refused_request_takes_its_payloads_back", bench, |setting| {
-            refused(setting).boxed()
-        }),
-        set("batches::failed_entries_keep_theirs", bench, |setting| {
-            entries(setting).boxed()
-        }),
-        set("batches::what_may_be_sent_keeps_its_payload", bench, |setting| {
-            ambiguous(setting).boxed()
-        }),
-        set(
-            "batches::what_a_first_attempt_may_have_sent_keeps_its_payload",
-            bench,
-            |setting| refused_after_a_lost_response(setting).boxed(),
-        ),
-        set(
-            "batches::nothing_of_a_group_follows_a_payload_that_was_not_stored",
-            bench,
-            |setting| not_stored(setting).boxed(),
-        ),
-        set(
-            "batches::nothing_of_a_group_follows_a_message_that_was_refused",
-            bench,
-            |setting| group_refused(setting).boxed(),
-        ),
+        test(harness, payloads_of_all_kinds_arrive_in_order),
+        test(harness, payloads_of_all_kinds_arrive_in_order_of_their_group),
+        test(harness, a_refused_request_deletes_its_payloads),
+        test(harness, failed_entries_keep_their_payloads),
+        test(harness, messages_that_may_have_been_sent_keep_their_payloads),
+        test(harness, a_lost_response_before_a_refusal_keeps_the_payloads),
+        test(harness, nothing_of_a_group_follows_an_unstored_payload),
+        test(harness, nothing_of_a_group_follows_a_refused_message),
     ]
 }
 
@@ -64,10 +42,18 @@ fn payload(number: usize) -> Vec<u8> {
     payload
 }
 
-async fn in_order(mut setting: Setting, name: &str) -> Outcome {
-    setting.queue = setting.queue(name).await?;
+async fn payloads_of_all_kinds_arrive_in_order(fixture: Fixture) -> Outcome {
+    in_order(fixture, "standard").await
+}
+
+async fn payloads_of_all_kinds_arrive_in_order_of_their_group(fixture: Fixture) -> Outcome {
+    in_order(fixture, "ordered.fifo").await
+}
+
+async fn in_order(mut fixture: Fixture, name: &str) -> Outcome {
+    fixture.queue = fixture.queue(name).await?;
     let fifo = name.ends_with(".fifo");
-    let extended = setting.extended()?.build()?;
+    let extended = fixture.extended()?.build()?;
     let messages = (0..MESSAGES).map(|number| {
         let mut message = ExtendedMessage::new(payload(number)).message_attribute("n", number.to_string());
         if fifo {
@@ -77,7 +63,7 @@ async fn in_order(mut setting: Setting, name: &str) -> Outcome {
         let more = if number == BAD { 0..10 } else { 0..0 };
         more.fold(message, |message, i| message.message_attribute(format!("a{i}"), "v"))
     });
-    let results = extended.send_messages(&setting.queue, messages).await;
+    let results = extended.send_messages(&fixture.queue, messages).await;
     ensure!(results.len() == MESSAGES);
     let mut ids = BTreeMap::new();
     for (number, result) in results.into_iter().enumerate() {
@@ -95,7 +81,7 @@ async fn in_order(mut setting: Setting, name: &str) -> Outcome {
     }
     let mut order = Vec::new();
     for _ in 0..MESSAGES - 1 {
-        let delivery = delivery(&extended, &setting.queue).await?;
+        let delivery = delivery(&extended, &fixture.queue).await?;
         let number = delivery
             .message_attributes()
             .get("n")
@@ -110,24 +96,24 @@ async fn in_order(mut setting: Setting, name: &str) -> Outcome {
         order.sort_unstable();
     }
     ensure!(order.into_iter().eq((0..MESSAGES).filter(|number| *number != BAD)));
-    ensure!(setting.stored().await?.is_empty());
+    ensure!(fixture.stored().await?.is_empty());
     Ok(())
 }
 
 /// Sends large messages.
-async fn send(setting: &Setting, messages: usize) -> anyhow::Result<Vec<Result<SendOutput, Error>>> {
-    let extended = setting.extended()?.build()?;
-    Ok(extended.send_messages(&setting.queue, vec![large(); messages]).await)
+async fn send(fixture: &Fixture, messages: usize) -> anyhow::Result<Vec<Result<SendOutput, Error>>> {
+    let extended = fixture.extended()?.build()?;
+    Ok(extended.send_messages(&fixture.queue, vec![large(); messages]).await)
 }
 
-async fn refused(setting: Setting) -> Outcome {
+async fn a_refused_request_deletes_its_payloads(fixture: Fixture) -> Outcome {
     // The second of two requests.
     let throttled = Fault::on(Action::SendMessageBatch, FaultKind::Throttle)
         .after(1)
         .times(1);
-    setting.server.faults().add(throttled);
+    fixture.server.faults().add(throttled);
     let mut sent = HashSet::new();
-    for result in send(&setting, 15).await? {
+    for result in send(&fixture, 15).await? {
         match result {
             Ok(output) => drop(sent.insert(output.pointer.context("a pointer")?.key)),
             Err(error) => ensure!(
@@ -138,66 +124,66 @@ async fn refused(setting: Setting) -> Outcome {
     }
     let count = sent.len();
     ensure!(count == 5 || count == 10, "{count} of one request");
-    ensure!(setting.messages(&setting.queue).len() == count);
+    ensure!(fixture.messages(&fixture.queue).len() == count);
     ensure!(
-        HashSet::from_iter(setting.stored().await?) == sent,
+        HashSet::from_iter(fixture.stored().await?) == sent,
         "others are stored than were sent"
     );
     Ok(())
 }
 
 /// SQS does not say that an entry on which it failed itself had no effect.
-async fn entries(setting: Setting) -> Outcome {
+async fn failed_entries_keep_their_payloads(fixture: Fixture) -> Outcome {
     let failing = Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(3)).times(1);
-    setting.server.faults().add(failing);
-    let results = send(&setting, 10).await?;
+    fixture.server.faults().add(failing);
+    let results = send(&fixture, 10).await?;
     let failed: Vec<&Error> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     ensure!(
         failed.len() == 3 && failed.iter().all(|error| error.may_have_been_sent()),
         "{failed:?}"
     );
-    ensure!(setting.messages(&setting.queue).len() == 7);
+    ensure!(fixture.messages(&fixture.queue).len() == 7);
     ensure!(
-        setting.stored().await?.len() == 10,
+        fixture.stored().await?.len() == 10,
         "a payload is gone whose message may be there"
     );
     Ok(())
 }
 
-async fn ambiguous(setting: Setting) -> Outcome {
+async fn messages_that_may_have_been_sent_keep_their_payloads(fixture: Fixture) -> Outcome {
     let lost = Fault::on(Action::SendMessageBatch, FaultKind::DropAfter).times(1);
-    setting.server.faults().add(lost);
-    for result in send(&setting, 5).await? {
+    fixture.server.faults().add(lost);
+    for result in send(&fixture, 5).await? {
         let error = result.err().context("the answer was lost")?;
         ensure!(error.may_have_been_sent(), "{error:?}");
     }
-    let extended = setting.extended()?.build()?;
+    let extended = fixture.extended()?.build()?;
     for _ in 0..5 {
-        ensure!(delivery(&extended, &setting.queue).await?.text().await? == large());
+        ensure!(delivery(&extended, &fixture.queue).await?.text().await? == large());
     }
     Ok(())
 }
 
 /// The first attempt has its effect, and the second one's response names all entries as failed.
-async fn refused_after_a_lost_response(setting: Setting) -> Outcome {
+async fn a_lost_response_before_a_refusal_keeps_the_payloads(fixture: Fixture) -> Outcome {
     let failed: Vec<String> = (0..5)
         .map(|id| format!(r#"{{"Id":"{id}","Code":"InvalidParameterValue","SenderFault":true}}"#))
         .collect();
     let failed = format!(r#"{{"Failed":[{}]}}"#, failed.join(","));
     let on_send = |kind| Fault::on(Action::SendMessageBatch, kind).times(1);
-    setting.server.faults().add(on_send(FaultKind::DropAfter));
+    fixture.server.faults().add(on_send(FaultKind::DropAfter));
     let reply = FaultKind::Reply(Reply::new(200).body(&failed));
-    setting.server.faults().add(on_send(reply).after(1));
-    let retrying = client_of_embedded(&setting.server).retry(quick()).build()?;
+    fixture.server.faults().add(on_send(reply).after(1));
+    let retrying = client_of_embedded(&fixture.server).retry(quick()).build()?;
     let extended = ExtendedClient::builder(retrying)
-        .payload_store(setting.payloads().build()?)
+        .payload_store(fixture.payloads().build()?)
         .build()?;
-    for result in extended.send_messages(&setting.queue, vec![large(); 5]).await {
+    for result in extended.send_messages(&fixture.queue, vec![large(); 5]).await {
         let error = result.err().context("it is named as failed")?;
         ensure!(error.may_have_been_sent(), "{error:?}");
     }
     for _ in 0..5 {
-        ensure!(delivery(&extended, &setting.queue).await?.text().await? == large());
+        ensure!(delivery(&extended, &fixture.queue).await?.text().await? == large());
     }
     Ok(())
 }
@@ -230,9 +216,9 @@ fn outcomes(results: &[Result<SendOutput, Error>]) -> anyhow::Result<(Vec<String
     Ok((sent, unsent))
 }
 
-async fn not_stored(mut setting: Setting) -> Outcome {
-    setting.queue = setting.queue("ordered.fifo").await?;
-    let extended = setting.extended()?.build()?;
+async fn nothing_of_a_group_follows_an_unstored_payload(mut fixture: Fixture) -> Outcome {
+    fixture.queue = fixture.queue("ordered.fifo").await?;
+    let extended = fixture.extended()?.build()?;
     let messages = of_two_groups(4, |group, number| match (group, number) {
         ("a", 1) => {
             let broken = futures::stream::iter([Err(std::io::Error::other("the disk broke"))]);
@@ -241,7 +227,7 @@ async fn not_stored(mut setting: Setting) -> Outcome {
         (_, 3) => Payload::from("small"),
         _ => Payload::from(format!("{group}{number} {}", large())),
     });
-    let results = extended.send_messages(&setting.queue, messages).await;
+    let results = extended.send_messages(&fixture.queue, messages).await;
     let (sent, unsent) = outcomes(&results)?;
     ensure!(unsent == ["a1", "a2", "a3"], "{unsent:?} were not sent");
     ensure!(sent == ["a0", "b0", "b1", "b2", "b3"], "{sent:?}");
@@ -254,8 +240,8 @@ async fn not_stored(mut setting: Setting) -> Outcome {
         kinds == [ErrorKind::PayloadSource, ErrorKind::HeldBack, ErrorKind::HeldBack],
         "{kinds:?}"
     );
-    ensure!(setting.messages(&setting.queue).len() == sent.len());
-    let stored = setting.stored().await?;
+    ensure!(fixture.messages(&fixture.queue).len() == sent.len());
+    let stored = fixture.stored().await?;
     ensure!(
         stored.len() == 4,
         "a payload is kept whose message was not sent: {stored:?}"
@@ -264,26 +250,26 @@ async fn not_stored(mut setting: Setting) -> Outcome {
 }
 
 /// The first of several requests is refused.
-async fn group_refused(mut setting: Setting) -> Outcome {
-    setting.queue = setting.queue("ordered.fifo").await?;
-    let extended = setting.extended()?.build()?;
+async fn nothing_of_a_group_follows_a_refused_message(mut fixture: Fixture) -> Outcome {
+    fixture.queue = fixture.queue("ordered.fifo").await?;
+    let extended = fixture.extended()?.build()?;
     let throttled = Fault::on(Action::SendMessageBatch, FaultKind::Throttle).times(1);
-    setting.server.faults().add(throttled);
+    fixture.server.faults().add(throttled);
     let messages = of_two_groups(8, |group, number| Payload::from(format!("{group}{number} {}", large())));
-    let results = extended.send_messages(&setting.queue, messages).await;
+    let results = extended.send_messages(&fixture.queue, messages).await;
     let (sent, unsent) = outcomes(&results)?;
     ensure!(
         sent.is_empty() && unsent.len() == 16,
         "{sent:?} were sent after a failure in their group"
     );
-    ensure!(setting.messages(&setting.queue).is_empty());
+    ensure!(fixture.messages(&fixture.queue).is_empty());
     let held_back = |result: &&Result<SendOutput, Error>| {
         result
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::HeldBack && error.is_retryable())
     };
     ensure!(results.iter().filter(held_back).count() == 6, "{results:?}");
-    let stored = setting.stored().await?;
+    let stored = fixture.stored().await?;
     ensure!(stored.is_empty(), "payloads of messages that were not sent: {stored:?}");
     Ok(())
 }

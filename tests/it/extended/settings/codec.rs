@@ -15,25 +15,23 @@ use sqs_extended::codec::{Codec, Compression, SecretKey, StaticKeys};
 use sqs_extended::{ErrorKind, Payload, PayloadStore};
 use sqs_tests::servers::Server;
 
-use super::super::store::{BUCKET, Place};
-use super::{Setting, delivery, set};
-use crate::bench::{Bench, Outcome, trial, unique};
+use super::super::store::{BUCKET, Bucket};
+use super::{Fixture, delivery, test};
+use crate::harness::{Harness, Outcome, name_of, unique};
 
 const MIB: usize = 1024 * 1024;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("extended::settings::codec::by_url_on_minio", bench, |bench| {
-            let minio = bench.servers.minio().map_err(Clone::clone)?;
-            let place = Place::of(minio).expect("a bucket");
+        harness.trial(name_of(&a_store_by_url_compresses_and_encrypts), |harness| {
+            let minio = harness.servers.minio().map_err(Clone::clone)?;
+            let bucket = Bucket::of(minio).expect("a bucket");
             let prefix = unique("codec");
             let url = url(minio, &prefix);
-            Ok(Box::pin(async move {
-                by_url(&Setting::new().await?, &place, &url, &prefix).await
-            }))
+            Ok(Box::pin(a_store_by_url_compresses_and_encrypts(bucket, url, prefix)))
         }),
-        set("codec::keys_are_needed", bench, |setting| keys(setting).boxed()),
-        set("codec::bombs_are_found_out", bench, |setting| bombs(setting).boxed()),
+        test(harness, nothing_is_fetched_without_the_right_key),
+        test(harness, decompression_bombs_are_detected),
     ]
 }
 
@@ -65,15 +63,16 @@ fn noise(length: usize) -> Vec<u8> {
     words.flatten().take(length).collect()
 }
 
-async fn by_url(setting: &Setting, place: &Place, url: &str, prefix: &str) -> Outcome {
-    let payloads = PayloadStore::from_url(url)?.codec(secret(1)).part_size(5 * MIB as u64);
-    let extended = setting.with(payloads)?.build()?;
+async fn a_store_by_url_compresses_and_encrypts(bucket: Bucket, url: String, prefix: String) -> Outcome {
+    let fixture = Fixture::new().await?;
+    let payloads = PayloadStore::from_url(&url)?.codec(secret(1)).part_size(5 * MIB as u64);
+    let extended = fixture.with(payloads)?.build()?;
     let payload = noise(20 * MIB);
-    let sent = extended.send(&setting.queue, payload.clone()).await?;
+    let sent = extended.send(&fixture.queue, payload.clone()).await?;
     let pointer = sent.pointer.context("a pointer")?;
     ensure!(pointer.key.starts_with(&format!("{prefix}/")), "{pointer:?}");
 
-    let (bucket, key) = (place.bucket()?, Path::from(&*pointer.key));
+    let (bucket, key) = (bucket.store()?, Path::from(&*pointer.key));
     let object = bucket.get(&key).await?;
     let parts = object.meta.e_tag.clone().unwrap_or_default();
     ensure!(
@@ -90,7 +89,7 @@ async fn by_url(setting: &Setting, place: &Place, url: &str, prefix: &str) -> Ou
         );
     }
 
-    let delivery = delivery(&extended, &setting.queue).await?;
+    let delivery = delivery(&extended, &fixture.queue).await?;
     ensure!(delivery.size() == Some(payload.len() as u64));
     ensure!(delivery.bytes().await? == payload, "it came changed");
     delivery.ack().await?;
@@ -99,41 +98,41 @@ async fn by_url(setting: &Setting, place: &Place, url: &str, prefix: &str) -> Ou
 }
 
 /// Without them, or with others, nothing is fetched.
-async fn keys(setting: Setting) -> Outcome {
-    let sender = setting.with(setting.payloads().codec(secret(1)))?.build()?;
-    sender.send(&setting.queue, "secret ".repeat(100_000)).await?;
-    let none = setting.extended()?.build()?;
-    let wrong = setting.with(setting.payloads().codec(secret(2)))?.build()?;
-    let calls = setting.store.calls();
+async fn nothing_is_fetched_without_the_right_key(fixture: Fixture) -> Outcome {
+    let sender = fixture.with(fixture.payloads().codec(secret(1)))?.build()?;
+    sender.send(&fixture.queue, "secret ".repeat(100_000)).await?;
+    let none = fixture.extended()?.build()?;
+    let wrong = fixture.with(fixture.payloads().codec(secret(2)))?.build()?;
+    let calls = fixture.store.calls();
     for (reader, kind) in [(none, ErrorKind::UnsupportedEncoding), (wrong, ErrorKind::Key)] {
-        let delivery = delivery(&reader, &setting.queue).await?;
+        let delivery = delivery(&reader, &fixture.queue).await?;
         let error = delivery.text().await.unwrap_err();
         ensure!(error.kind() == kind, "{error:?}");
-        ensure!(setting.store.calls() == calls, "the store was called");
+        ensure!(fixture.store.calls() == calls, "the store was called");
         delivery.nack(std::time::Duration::ZERO).await?;
     }
-    let delivery = delivery(&sender, &setting.queue).await?;
+    let delivery = delivery(&sender, &fixture.queue).await?;
     ensure!(delivery.text().await?.starts_with("secret secret"));
     Ok(())
 }
 
 /// 64 MiB of zeros in a few KiB: whoever says less is given no more than that, and nobody more than is accepted.
-async fn bombs(setting: Setting) -> Outcome {
+async fn decompression_bombs_are_detected(fixture: Fixture) -> Outcome {
     const MAX: u64 = 1_000_000;
     let sender = Codec::new().compression(Compression::zstd(1));
-    let sender = setting.with(setting.payloads().codec(sender))?.build()?;
+    let sender = fixture.with(fixture.payloads().codec(sender))?.build()?;
     let zeros = Bytes::from(vec![0; MIB]);
     let zeros = stream::iter((0..64).map(move |_| Ok(zeros.clone())));
-    let sent = sender.send(&setting.queue, Payload::from_stream(zeros, None)).await?;
+    let sent = sender.send(&fixture.queue, Payload::from_stream(zeros, None)).await?;
     let pointer = sent.pointer.context("a pointer")?;
     ensure!(pointer.length.is_some_and(|length| length < 100_000), "{pointer:?}");
     let false_claim = OutgoingMessage::new(pointer.to_string())
         .message_attribute("ExtendedPayloadSize", MessageAttributeValue::number(10));
-    setting.client.send_message(&setting.queue, false_claim).await?;
+    fixture.client.send_message(&fixture.queue, false_claim).await?;
 
-    let careful = setting.with(setting.payloads().max_payload(MAX))?.build()?;
+    let careful = fixture.with(fixture.payloads().max_payload(MAX))?.build()?;
     for (reader, most) in [(&careful, MAX), (&sender, 10)] {
-        let delivery = delivery(reader, &setting.queue).await?;
+        let delivery = delivery(reader, &fixture.queue).await?;
         let mut chunks = delivery.stream().await?;
         let (mut given, mut error) = (0, None);
         while let Some(chunk) = chunks.next().await {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use futures::{FutureExt as _, StreamExt as _};
 use libtest_mimic::Trial;
+use object_store::aws::AmazonS3;
 use sqs_client::OutgoingMessage;
 use sqs_client::types::MessageAttributeValue;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, PayloadStore};
@@ -15,38 +16,20 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::super::store::{BUCKET, bucket_of, keys};
-use super::{Setting, large, set};
-use crate::bench::{Bench, Outcome, trial, unique};
+use super::{Fixture, large, test};
+use crate::harness::{Harness, Outcome, name_of, unique};
 
 const VISIBILITY: Duration = Duration::from_secs(2);
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(
-            "extended::settings::consumer::a_slow_download_is_held",
-            bench,
-            |bench| {
-                let store = bucket_of(bench.servers.minio().map_err(Clone::clone)?).expect("a bucket");
-                Ok(Box::pin(async move {
-                    let prefix = format!("{}/", unique("slow"));
-                    let payloads = PayloadStore::builder(store.clone(), BUCKET).prefix(&*prefix);
-                    slow(Setting::new().await?, payloads.build()?).await?;
-                    ensure!(keys(&store, &prefix).await?.is_empty(), "its payload is still there");
-                    Ok(())
-                }))
-            },
-        ),
-        set("consumer::the_message_is_deleted_first", bench, |setting| {
-            ack_order(setting).boxed()
+        harness.trial(name_of(&a_slow_download_keeps_its_lease), |harness| {
+            let store = bucket_of(harness.servers.minio().map_err(Clone::clone)?).expect("a bucket");
+            Ok(Box::pin(a_slow_download_keeps_its_lease(store)))
         }),
-        set(
-            "consumer::what_failed_is_given_back_with_its_payload",
-            bench,
-            |setting| given_back(setting).boxed(),
-        ),
-        set("consumer::a_refused_pointer_stops_no_others", bench, |setting| {
-            refused(setting).boxed()
-        }),
+        test(harness, the_message_is_deleted_before_its_payload),
+        test(harness, a_failed_message_returns_with_its_payload),
+        test(harness, a_refused_pointer_stops_no_other_message),
     ]
 }
 
@@ -81,12 +64,15 @@ where
 }
 
 /// The download takes longer than the visibility timeout.
-async fn slow(setting: Setting, payloads: PayloadStore) -> Outcome {
+async fn a_slow_download_keeps_its_lease(store: AmazonS3) -> Outcome {
     const SIZE: usize = 20 * 1024 * 1024;
-    let builder = ExtendedClient::builder(setting.client.clone()).payload_store(payloads);
+    let fixture = Fixture::new().await?;
+    let prefix = format!("{}/", unique("slow"));
+    let payloads = PayloadStore::builder(store.clone(), BUCKET).prefix(&*prefix);
+    let builder = ExtendedClient::builder(fixture.client.clone()).payload_store(payloads.build()?);
     let extended = builder.build()?;
-    extended.send(&setting.queue, vec![7; SIZE]).await?;
-    let (client, queue) = (setting.client.clone(), setting.queue.clone());
+    extended.send(&fixture.queue, vec![7; SIZE]).await?;
+    let (client, queue) = (fixture.client.clone(), fixture.queue.clone());
     let handler = move |delivery: ExtendedDelivery| {
         let (client, queue) = (client.clone(), queue.clone());
         async move {
@@ -105,31 +91,32 @@ async fn slow(setting: Setting, payloads: PayloadStore) -> Outcome {
             Ok(())
         }
     };
-    consume(&extended, &setting.queue, 1, handler).await?;
+    consume(&extended, &fixture.queue, 1, handler).await?;
     ensure!(
-        setting.messages(&setting.queue).is_empty(),
-        "the message is still there"
+        fixture.messages(&fixture.queue).is_empty(),
+        "the message was not deleted"
     );
+    ensure!(keys(&store, &prefix).await?.is_empty(), "the payload was not deleted");
     Ok(())
 }
 
 /// The queue is slow to delete: at no time is there a message without its payload.
-async fn ack_order(setting: Setting) -> Outcome {
+async fn the_message_is_deleted_before_its_payload(fixture: Fixture) -> Outcome {
     for action in [Action::DeleteMessage, Action::DeleteMessageBatch] {
         let slow = Fault::on(action, FaultKind::Delay(Duration::from_millis(300)));
-        setting.server.faults().add(slow);
+        fixture.server.faults().add(slow);
     }
-    let extended = setting.extended()?.build()?;
-    extended.send(&setting.queue, large()).await?;
-    let consuming = consume(&extended, &setting.queue, 1, |delivery| async move {
+    let extended = fixture.extended()?.build()?;
+    extended.send(&fixture.queue, large()).await?;
+    let consuming = consume(&extended, &fixture.queue, 1, |delivery| async move {
         ensure!(delivery.text().await? == large());
         Ok(())
     });
     let watching = async {
         loop {
             // In this order: the message is what goes first.
-            let payload = setting.stored().await?.len();
-            let message = setting.messages(&setting.queue).len();
+            let payload = fixture.stored().await?.len();
+            let message = fixture.messages(&fixture.queue).len();
             ensure!(payload >= message, "the payload was deleted first");
             sleep(Duration::from_millis(5)).await;
         }
@@ -140,14 +127,14 @@ async fn ack_order(setting: Setting) -> Outcome {
         consumed = consuming => consumed?,
         watched = watching => watched?,
     }
-    ensure!(setting.messages(&setting.queue).is_empty());
-    ensure!(setting.stored().await?.is_empty());
+    ensure!(fixture.messages(&fixture.queue).is_empty());
+    ensure!(fixture.stored().await?.is_empty());
     Ok(())
 }
 
-async fn given_back(setting: Setting) -> Outcome {
-    let extended = setting.extended()?.build()?;
-    extended.send(&setting.queue, large()).await?;
+async fn a_failed_message_returns_with_its_payload(fixture: Fixture) -> Outcome {
+    let extended = fixture.extended()?.build()?;
+    extended.send(&fixture.queue, large()).await?;
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = tries.clone();
     let handler = move |delivery: ExtendedDelivery| {
@@ -158,35 +145,35 @@ async fn given_back(setting: Setting) -> Outcome {
             Ok(())
         }
     };
-    consume(&extended, &setting.queue, 1, handler).await?;
+    consume(&extended, &fixture.queue, 1, handler).await?;
     ensure!(tries.load(Ordering::SeqCst) == 3);
-    ensure!(setting.messages(&setting.queue).is_empty());
-    ensure!(setting.stored().await?.is_empty());
+    ensure!(fixture.messages(&fixture.queue).is_empty());
+    ensure!(fixture.stored().await?.is_empty());
     Ok(())
 }
 
-async fn refused(setting: Setting) -> Outcome {
+async fn a_refused_pointer_stops_no_other_message(fixture: Fixture) -> Outcome {
     const GOOD: usize = 6;
-    let extended = setting.extended()?.build()?;
+    let extended = fixture.extended()?.build()?;
     let body = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"theirs","s3Key":"p/k"}]"#;
     for i in 0..GOOD {
         let size = MessageAttributeValue::number(300_000);
         let hostile = OutgoingMessage::new(body).message_attribute("ExtendedPayloadSize", size);
-        setting.client.send_message(&setting.queue, hostile).await?;
+        fixture.client.send_message(&fixture.queue, hostile).await?;
         let payload = if i % 2 == 0 { large() } else { "small".to_owned() };
-        extended.send(&setting.queue, payload).await?;
+        extended.send(&fixture.queue, payload).await?;
     }
-    consume(&extended, &setting.queue, GOOD, |delivery| async move {
+    consume(&extended, &fixture.queue, GOOD, |delivery| async move {
         let text = delivery.text().await?;
         ensure!(text == large() || text == "small");
         Ok(())
     })
     .await?;
-    let left = setting.messages(&setting.queue);
+    let left = fixture.messages(&fixture.queue);
     ensure!(
         left.len() == GOOD && left.iter().all(|message| message.body == body),
         "{left:?}"
     );
-    ensure!(setting.stored().await?.is_empty());
+    ensure!(fixture.stored().await?.is_empty());
     Ok(())
 }

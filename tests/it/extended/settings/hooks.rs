@@ -17,9 +17,9 @@ use sqs_extended::receive::MissingPayload;
 use sqs_extended::{ExtendedClient, ExtendedClientBuilder, ExtendedDelivery, ExtendedMessage};
 use sqs_extended::{PayloadStore, Strategy};
 
-use super::{Setting, delivery, large, set};
-use crate::bench::{Bench, Outcome, client_of_embedded};
+use super::{Fixture, delivery, large, test};
 use crate::consumer::until;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CARRIER: &str = "traceparent";
@@ -27,20 +27,12 @@ const CARRIER: &str = "traceparent";
 /// The longest message of the queue.
 const LIMIT: usize = 262_144;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        set("hooks::leave_room_however_a_payload_travels", bench, |setting| {
-            every_way(setting).boxed()
-        }),
-        set("hooks::see_each_of_many_messages_once", bench, |setting| {
-            many(setting).boxed()
-        }),
-        set("hooks::a_trace_takes_no_place_that_is_needed", bench, |setting| {
-            nine_attributes(setting).boxed()
-        }),
-        set("hooks::what_is_sent_on_is_sent_as_it_was", bench, |setting| {
-            sent_on(setting).boxed()
-        }),
+        test(harness, hooks_leave_room_for_every_strategy),
+        test(harness, hooks_see_each_message_once),
+        test(harness, a_trace_uses_no_attribute_that_is_needed),
+        test(harness, hooks_do_not_see_moved_messages),
     ]
 }
 
@@ -51,10 +43,10 @@ struct Hooked {
 }
 
 impl Hooked {
-    fn new(setting: &Setting) -> anyhow::Result<Self> {
+    fn new(fixture: &Fixture) -> anyhow::Result<Self> {
         let seen = Arc::new(AtomicUsize::new(0));
         let counted = seen.clone();
-        let client = client_of_embedded(&setting.server)
+        let client = client_of_embedded(&fixture.server)
             .on_send(move |_, _| {
                 counted.fetch_add(1, Ordering::Relaxed);
             })
@@ -65,8 +57,8 @@ impl Hooked {
         Ok(Self { client, seen })
     }
 
-    fn extended(&self, setting: &Setting, strategy: Strategy) -> anyhow::Result<ExtendedClientBuilder> {
-        let payloads = setting.payloads().build()?;
+    fn extended(&self, fixture: &Fixture, strategy: Strategy) -> anyhow::Result<ExtendedClientBuilder> {
+        let payloads = fixture.payloads().build()?;
         Ok(self.over(payloads).strategy(strategy))
     }
 
@@ -80,10 +72,10 @@ impl Hooked {
 }
 
 /// A queue that takes no longer messages.
-async fn limited(setting: &Setting, name: &str) -> anyhow::Result<String> {
+async fn limited(fixture: &Fixture, name: &str) -> anyhow::Result<String> {
     let mut attributes = QueueAttributes::default();
     attributes.maximum_message_size = Some(LIMIT.try_into()?);
-    Ok(setting
+    Ok(fixture
         .client
         .create_queue(name)
         .attributes(attributes)
@@ -123,11 +115,11 @@ async fn consumed(
     Ok(arrived)
 }
 
-async fn every_way(setting: Setting) -> Outcome {
-    let hooked = Hooked::new(&setting)?;
-    let queue = limited(&setting, "limited").await?;
+async fn hooks_leave_room_for_every_strategy(fixture: Fixture) -> Outcome {
+    let hooked = Hooked::new(&fixture)?;
+    let queue = limited(&fixture, "limited").await?;
     for strategy in [Strategy::Offload, Strategy::Split] {
-        let extended = hooked.extended(&setting, strategy)?.build()?;
+        let extended = hooked.extended(&fixture, strategy)?.build()?;
         let sizes = [10, LIMIT - 44, LIMIT, 600_000];
         for size in sizes {
             let sent = extended.send(&queue, "x".repeat(size)).await;
@@ -145,10 +137,10 @@ async fn every_way(setting: Setting) -> Outcome {
     Ok(())
 }
 
-async fn many(setting: Setting) -> Outcome {
-    let hooked = Hooked::new(&setting)?;
-    let queue = limited(&setting, "limited").await?;
-    let extended = hooked.extended(&setting, Strategy::Split)?.build()?;
+async fn hooks_see_each_message_once(fixture: Fixture) -> Outcome {
+    let hooked = Hooked::new(&fixture)?;
+    let queue = limited(&fixture, "limited").await?;
+    let extended = hooked.extended(&fixture, Strategy::Split)?.build()?;
     let sizes = [10, 600_000, LIMIT - 44, 20];
     let payloads = sizes.map(|size| "x".repeat(size));
     for sent in extended.send_messages(&queue, payloads).await {
@@ -160,34 +152,34 @@ async fn many(setting: Setting) -> Outcome {
 }
 
 /// The tenth attribute would be one too many beside a pointer or a segment's header.
-async fn nine_attributes(setting: Setting) -> Outcome {
-    let hooked = Hooked::new(&setting)?;
+async fn a_trace_uses_no_attribute_that_is_needed(fixture: Fixture) -> Outcome {
+    let hooked = Hooked::new(&fixture)?;
     for strategy in [Strategy::Offload, Strategy::Split] {
-        let extended = hooked.extended(&setting, strategy)?.build()?;
+        let extended = hooked.extended(&fixture, strategy)?.build()?;
         let attribute = |message: ExtendedMessage, number: usize| message.message_attribute(number.to_string(), "v");
         let nine = |message| (1..limits::MAX_MESSAGE_ATTRIBUTES).fold(message, attribute);
         extended
-            .send(&setting.queue, nine(ExtendedMessage::new(large())))
+            .send(&fixture.queue, nine(ExtendedMessage::new(large())))
             .await?;
-        let arrived = consumed(&extended, &setting.queue, 1).await?;
+        let arrived = consumed(&extended, &fixture.queue, 1).await?;
         ensure!(arrived == BTreeMap::from([(large().len(), None)]), "{arrived:?}");
     }
     Ok(())
 }
 
 /// Segments that fill the queue's limit, and a message whose payload is missing, are sent to another queue.
-async fn sent_on(setting: Setting) -> Outcome {
-    let hooked = Hooked::new(&setting)?;
+async fn hooks_do_not_see_moved_messages(fixture: Fixture) -> Outcome {
+    let hooked = Hooked::new(&fixture)?;
     let (queue, elsewhere) = (
-        limited(&setting, "limited").await?,
-        limited(&setting, "elsewhere").await?,
+        limited(&fixture, "limited").await?,
+        limited(&fixture, "elsewhere").await?,
     );
-    let extended = hooked.extended(&setting, Strategy::Split)?.build()?;
+    let extended = hooked.extended(&fixture, Strategy::Split)?.build()?;
     let sent = extended.send(&queue, "x".repeat(600_000)).await?;
     // One of them is gone.
-    let lost = setting.client.receive_message(&queue).await?.messages;
+    let lost = fixture.client.receive_message(&queue).await?.messages;
     let lost = lost.first().context("a segment")?;
-    setting.client.delete_message(&queue, &lost.receipt_handle).await?;
+    fixture.client.delete_message(&queue, &lost.receipt_handle).await?;
     hooked.seen();
 
     let to = elsewhere.clone();
@@ -200,26 +192,26 @@ async fn sent_on(setting: Setting) -> Outcome {
             async move { IncompleteAction::MoveTo(to) }
         })
         .run(
-            until(|| setting.messages(&elsewhere).len() == sent.segments - 1),
+            until(|| fixture.messages(&elsewhere).len() == sent.segments - 1),
             |_| async { Ok::<(), std::convert::Infallible>(()) },
         );
     moved.await?;
-    ensure!(setting.messages(&elsewhere).len() == sent.segments - 1);
+    ensure!(fixture.messages(&elsewhere).len() == sent.segments - 1);
     ensure!(hooked.seen() == 0, "hooks saw segments");
 
-    let missing = limited(&setting, "missing").await?;
+    let missing = limited(&fixture, "missing").await?;
     let offloading = hooked
-        .extended(&setting, Strategy::Offload)?
+        .extended(&fixture, Strategy::Offload)?
         .missing_payload(MissingPayload::MoveTo(missing.clone()))
         .build()?;
-    offloading.send(&setting.queue, large()).await?;
-    for key in setting.stored().await? {
-        setting.store.objects.delete(&Path::from(key)).await?;
+    offloading.send(&fixture.queue, large()).await?;
+    for key in fixture.stored().await? {
+        fixture.store.objects.delete(&Path::from(key)).await?;
     }
     hooked.seen();
-    let error = delivery(&offloading, &setting.queue).await?.text().await.unwrap_err();
+    let error = delivery(&offloading, &fixture.queue).await?.text().await.unwrap_err();
     ensure!(error.is_missing_payload(), "{error:?}");
-    ensure!(setting.messages(&missing).len() == 1);
+    ensure!(fixture.messages(&missing).len() == 1);
     ensure!(hooked.seen() == 0, "hooks saw a message that was sent before");
     Ok(())
 }

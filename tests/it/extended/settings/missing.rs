@@ -19,40 +19,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::super::store::BUCKET;
-use super::{Setting, large, set};
-use crate::bench::{Bench, Outcome};
+use super::{Fixture, large, test};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        set("missing::kept", bench, |setting| kept(setting).boxed()),
-        set("missing::released", bench, |setting| released(setting).boxed()),
-        set("missing::deleted", bench, |setting| deleted(setting).boxed()),
-        set("missing::sent_on_as_it_was", bench, |setting| sent_on(setting).boxed()),
-        set("missing::sent_on_once", bench, |setting| sent_on_once(setting).boxed()),
-        set("missing::sent_on_to_a_fifo_queue", bench, |setting| {
-            sent_on_to_fifo(setting).boxed()
-        }),
-        set("missing::sent_on_by_a_consumer", bench, |setting| {
-            sent_on_by_a_consumer(setting).boxed()
-        }),
-        set("missing::kept_where_it_cannot_be_sent_on", bench, |setting| {
-            not_sent_on(setting).boxed()
-        }),
-        set("missing::no_other_failure_counts", bench, |setting| {
-            other_failures(setting).boxed()
-        }),
+        test(harness, keep_leaves_the_message_in_flight),
+        test(harness, return_makes_the_message_visible),
+        test(harness, delete_removes_the_message),
+        test(harness, move_to_keeps_body_and_attributes),
+        test(harness, move_to_moves_once),
+        test(harness, move_to_a_fifo_queue_keeps_the_group),
+        test(harness, a_consumer_moves_the_message),
+        test(harness, a_message_that_cannot_be_moved_stays),
+        test(harness, other_store_failures_keep_the_message),
     ]
 }
 
-fn with(setting: &Setting, missing: MissingPayload) -> anyhow::Result<ExtendedClient> {
-    Ok(setting.extended()?.missing_payload(missing).build()?)
+fn with(fixture: &Fixture, missing: MissingPayload) -> anyhow::Result<ExtendedClient> {
+    Ok(fixture.extended()?.missing_payload(missing).build()?)
 }
 
 /// Sends this, and removes its payload.
-async fn send_hollow(setting: &Setting, extended: &ExtendedClient, message: ExtendedMessage) -> Outcome {
-    let sent = extended.send(&setting.queue, message).await?;
+async fn send_hollow(fixture: &Fixture, extended: &ExtendedClient, message: ExtendedMessage) -> Outcome {
+    let sent = extended.send(&fixture.queue, message).await?;
     let key = Path::from(sent.pointer.context("a pointer")?.key);
-    setting.store.objects.delete(&key).await?;
+    fixture.store.objects.delete(&key).await?;
     Ok(())
 }
 
@@ -62,13 +54,13 @@ async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Exten
 }
 
 /// Receives a message without a payload, and asks for it.
-async fn find_out(setting: &Setting, missing: MissingPayload) -> Outcome {
-    let extended = with(setting, missing)?;
+async fn find_out(fixture: &Fixture, missing: MissingPayload) -> Outcome {
+    let extended = with(fixture, missing)?;
     let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
-    send_hollow(setting, &extended, message).await?;
-    let delivery = receive(&extended, &setting.queue).await?;
+    send_hollow(fixture, &extended, message).await?;
+    let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(
-        matches!(messages(setting)[0].place, Place::InFlight(_)),
+        matches!(messages(fixture)[0].place, Place::InFlight(_)),
         "nobody has asked yet"
     );
     let error = delivery.text().await.unwrap_err();
@@ -76,34 +68,34 @@ async fn find_out(setting: &Setting, missing: MissingPayload) -> Outcome {
     Ok(())
 }
 
-fn messages(setting: &Setting) -> Vec<MessageView> {
-    setting.messages(&setting.queue)
+fn messages(fixture: &Fixture) -> Vec<MessageView> {
+    fixture.messages(&fixture.queue)
 }
 
-async fn kept(setting: Setting) -> Outcome {
-    find_out(&setting, MissingPayload::Keep).await?;
-    ensure!(matches!(messages(&setting)[0].place, Place::InFlight(_)));
+async fn keep_leaves_the_message_in_flight(fixture: Fixture) -> Outcome {
+    find_out(&fixture, MissingPayload::Keep).await?;
+    ensure!(matches!(messages(&fixture)[0].place, Place::InFlight(_)));
     Ok(())
 }
 
-async fn released(setting: Setting) -> Outcome {
-    find_out(&setting, MissingPayload::Return(Duration::ZERO)).await?;
-    ensure!(messages(&setting)[0].place == Place::Visible);
+async fn return_makes_the_message_visible(fixture: Fixture) -> Outcome {
+    find_out(&fixture, MissingPayload::Return(Duration::ZERO)).await?;
+    ensure!(messages(&fixture)[0].place == Place::Visible);
     Ok(())
 }
 
-async fn deleted(setting: Setting) -> Outcome {
-    find_out(&setting, MissingPayload::Delete).await?;
-    ensure!(messages(&setting).is_empty());
+async fn delete_removes_the_message(fixture: Fixture) -> Outcome {
+    find_out(&fixture, MissingPayload::Delete).await?;
+    ensure!(messages(&fixture).is_empty());
     Ok(())
 }
 
 /// Whoever restores the payload can send the message back.
-async fn sent_on(setting: Setting) -> Outcome {
-    let target = setting.queue("target").await?;
-    find_out(&setting, MissingPayload::MoveTo(target.clone())).await?;
-    ensure!(messages(&setting).is_empty());
-    let message = raw(&setting, &target).await?;
+async fn move_to_keeps_body_and_attributes(fixture: Fixture) -> Outcome {
+    let target = fixture.queue("target").await?;
+    find_out(&fixture, MissingPayload::MoveTo(target.clone())).await?;
+    ensure!(messages(&fixture).is_empty());
+    let message = raw(&fixture, &target).await?;
     ensure!(message.body.contains("PayloadS3Pointer"), "the pointer goes along");
     let names: Vec<&String> = message.message_attributes.keys().collect();
     ensure!(
@@ -113,8 +105,8 @@ async fn sent_on(setting: Setting) -> Outcome {
     Ok(())
 }
 
-async fn raw(setting: &Setting, queue: &str) -> anyhow::Result<Message> {
-    let received = setting
+async fn raw(fixture: &Fixture, queue: &str) -> anyhow::Result<Message> {
+    let received = fixture
         .client
         .receive_message(queue)
         .message_attribute_names(["All"])
@@ -123,51 +115,51 @@ async fn raw(setting: &Setting, queue: &str) -> anyhow::Result<Message> {
 }
 
 /// However often the payload is asked for, ahead of time included.
-async fn sent_on_once(setting: Setting) -> Outcome {
-    let target = setting.queue("target").await?;
-    let extended = with(&setting, MissingPayload::MoveTo(target.clone()))?;
-    send_hollow(&setting, &extended, large().into()).await?;
-    let received = extended.receive(&setting.queue).prefetch_payloads(1).await?;
+async fn move_to_moves_once(fixture: Fixture) -> Outcome {
+    let target = fixture.queue("target").await?;
+    let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
+    send_hollow(&fixture, &extended, large().into()).await?;
+    let received = extended.receive(&fixture.queue).prefetch_payloads(1).await?;
     let delivery = received.into_iter().next().context("a message")??;
     for _ in 0..2 {
         ensure!(delivery.text().await.unwrap_err().is_missing_payload());
     }
-    let sent = setting.messages(&target).len();
+    let sent = fixture.messages(&target).len();
     ensure!(sent == 1, "sent on {sent} times");
     Ok(())
 }
 
 /// In its group if it has one.
-async fn sent_on_to_fifo(mut setting: Setting) -> Outcome {
-    let target = setting.queue("target.fifo").await?;
-    let extended = with(&setting, MissingPayload::MoveTo(target.clone()))?;
-    setting.queue = setting.queue("source.fifo").await?;
+async fn move_to_a_fifo_queue_keeps_the_group(mut fixture: Fixture) -> Outcome {
+    let target = fixture.queue("target.fifo").await?;
+    let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
+    fixture.queue = fixture.queue("source.fifo").await?;
     let message = ExtendedMessage::new(large()).message_group_id("group");
-    send_hollow(&setting, &extended, message).await?;
-    let delivery = receive(&extended, &setting.queue).await?;
+    send_hollow(&fixture, &extended, message).await?;
+    let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(delivery.text().await.unwrap_err().is_missing_payload());
-    let sent = setting.messages(&target);
-    ensure!(sent.len() == 1 && messages(&setting).is_empty());
+    let sent = fixture.messages(&target);
+    ensure!(sent.len() == 1 && messages(&fixture).is_empty());
     ensure!(sent[0].group.as_deref() == Some("group"), "{:?}", sent[0]);
     ensure!(sent[0].deduplication_id.as_deref() == Some(delivery.message_id()));
 
-    setting.queue = setting.queue("standard").await?;
-    send_hollow(&setting, &extended, large().into()).await?;
-    let delivery = receive(&extended, &setting.queue).await?;
+    fixture.queue = fixture.queue("standard").await?;
+    send_hollow(&fixture, &extended, large().into()).await?;
+    let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(delivery.text().await.unwrap_err().is_missing_payload());
-    let sent = setting.messages(&target);
+    let sent = fixture.messages(&target);
     ensure!(sent.len() == 2 && sent[1].group.as_deref() == Some(delivery.message_id()));
     Ok(())
 }
 
-async fn sent_on_by_a_consumer(setting: Setting) -> Outcome {
-    let target = setting.queue("target").await?;
-    let extended = with(&setting, MissingPayload::MoveTo(target.clone()))?;
+async fn a_consumer_moves_the_message(fixture: Fixture) -> Outcome {
+    let target = fixture.queue("target").await?;
+    let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
     let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
-    send_hollow(&setting, &extended, message).await?;
+    send_hollow(&fixture, &extended, message).await?;
     let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let consumer = extended
-        .consumer(&setting.queue)
+        .consumer(&fixture.queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
     let run = consumer.run(async move { asked.recv().await }, move |delivery| {
         let told = told.clone();
@@ -178,25 +170,25 @@ async fn sent_on_by_a_consumer(setting: Setting) -> Outcome {
         }
     });
     tokio::time::timeout(Duration::from_secs(20), run).await??;
-    ensure!(messages(&setting).is_empty(), "it is still there");
-    let message = raw(&setting, &target).await?;
+    ensure!(messages(&fixture).is_empty(), "it is still there");
+    let message = raw(&fixture, &target).await?;
     ensure!(message.message_attributes.contains_key("mine"));
-    ensure!(setting.messages(&target).len() == 1);
+    ensure!(fixture.messages(&target).len() == 1);
     Ok(())
 }
 
-async fn not_sent_on(setting: Setting) -> Outcome {
-    let target = setting.server.queue_url("no-such-queue");
-    find_out(&setting, MissingPayload::MoveTo(target)).await?;
-    ensure!(messages(&setting).len() == 1, "it is lost");
+async fn a_message_that_cannot_be_moved_stays(fixture: Fixture) -> Outcome {
+    let target = fixture.server.queue_url("no-such-queue");
+    find_out(&fixture, MissingPayload::MoveTo(target)).await?;
+    ensure!(messages(&fixture).len() == 1, "it is lost");
     Ok(())
 }
 
 /// A store that is throttled, refuses, or is not the right one, loses no message.
-async fn other_failures(setting: Setting) -> Outcome {
-    let target = setting.queue("target").await?;
-    let extended = setting.extended()?.build()?;
-    extended.send(&setting.queue, large()).await?;
+async fn other_store_failures_keep_the_message(fixture: Fixture) -> Outcome {
+    let target = fixture.queue("target").await?;
+    let extended = fixture.extended()?.build()?;
+    extended.send(&fixture.queue, large()).await?;
     let failures = [
         (503, "SlowDown"),
         (500, "InternalError"),
@@ -210,16 +202,16 @@ async fn other_failures(setting: Setting) -> Outcome {
             MissingPayload::MoveTo(target.clone()),
         ] {
             let payloads = answering(status, code).await?;
-            let builder = ExtendedClient::builder(setting.client.clone()).payload_store(payloads);
+            let builder = ExtendedClient::builder(fixture.client.clone()).payload_store(payloads);
             let misled = builder.missing_payload(missing).build()?;
-            let delivery = receive(&misled, &setting.queue).await?;
+            let delivery = receive(&misled, &fixture.queue).await?;
             let error = delivery.text().await.unwrap_err();
             ensure!(error.kind() == ErrorKind::Store, "{code}: {error:?}");
             ensure!(
-                matches!(messages(&setting)[0].place, Place::InFlight(_)),
+                matches!(messages(&fixture)[0].place, Place::InFlight(_)),
                 "{code} let go of the message"
             );
-            ensure!(setting.messages(&target).is_empty(), "{code} sent the message on");
+            ensure!(fixture.messages(&target).is_empty(), "{code} sent the message on");
             delivery.nack(Duration::ZERO).await?;
         }
     }

@@ -11,17 +11,13 @@ use sqs_extended::{ErrorKind, ExtendedClient, PayloadStore};
 
 use super::super::store::BUCKET;
 use super::super::stores::scripted::{Response, Scripted, Service};
-use super::{Setting, delivery, set};
-use crate::bench::{Bench, Outcome};
+use super::{Fixture, delivery, test};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        set("not_found::other_404s_keep_the_message", bench, |setting| {
-            other_404s(setting).boxed()
-        }),
-        set("not_found::the_stores_word_deletes_it", bench, |setting| {
-            positive(setting).boxed()
-        }),
+        test(harness, other_404s_keep_the_message),
+        test(harness, a_missing_object_deletes_the_message),
     ]
 }
 
@@ -31,14 +27,14 @@ fn xml(code: &str) -> String {
 
 /// Sends a message that points to a payload, has it fetched from a store that responds so, and returns the error's kind
 /// and whether the message is still there.
-async fn fetched(setting: &Setting, service: Service, body: &str, in_parts: bool) -> anyhow::Result<(ErrorKind, bool)> {
+async fn fetched(fixture: &Fixture, service: Service, body: &str, in_parts: bool) -> anyhow::Result<(ErrorKind, bool)> {
     let body = body.to_owned();
     let server = Scripted::start(move |_| Response::new("404 Not Found", body.as_bytes())).await?;
     let mut payloads = PayloadStore::from_url(&server.url(service))?;
     if in_parts {
         payloads = payloads.download_concurrency(2).download_part_size(8 * 1024 * 1024);
     }
-    let extended = ExtendedClient::builder(setting.client.clone())
+    let extended = ExtendedClient::builder(fixture.client.clone())
         .payload_store(payloads.build()?)
         .missing_payload(MissingPayload::Delete)
         .build()?;
@@ -47,13 +43,13 @@ async fn fetched(setting: &Setting, service: Service, body: &str, in_parts: bool
     );
     let size = sqs_client::types::MessageAttributeValue::number(100_000_000);
     let message = OutgoingMessage::new(pointer).message_attribute("ExtendedPayloadSize", size);
-    setting.client.send_message(&setting.queue, message).await?;
-    let delivery = delivery(&extended, &setting.queue).await?;
+    fixture.client.send_message(&fixture.queue, message).await?;
+    let delivery = delivery(&extended, &fixture.queue).await?;
     let error = delivery.stream().await.map(drop).unwrap_err();
-    let kept = !setting.messages(&setting.queue).is_empty();
+    let kept = !fixture.messages(&fixture.queue).is_empty();
     if kept {
         let handle = delivery.receipt_handle();
-        setting.client.delete_message(&setting.queue, handle).await?;
+        fixture.client.delete_message(&fixture.queue, handle).await?;
     }
     let heads = server
         .requests()
@@ -65,7 +61,7 @@ async fn fetched(setting: &Setting, service: Service, body: &str, in_parts: bool
     Ok((error.kind(), kept))
 }
 
-async fn other_404s(setting: Setting) -> Outcome {
+async fn other_404s_keep_the_message(fixture: Fixture) -> Outcome {
     let html = "<html><body><h1>404 Not Found</h1><Code>NoSuchKey</Code> No such object: </body></html>";
     let everywhere = ["", "404 page not found\n", html, "{}", "<Error>", "null"];
     let cases = Service::ALL
@@ -89,7 +85,7 @@ async fn other_404s(setting: Setting) -> Outcome {
     ];
     for (service, body) in cases.into_iter().chain(buckets) {
         for in_parts in [false, true] {
-            let (error, kept) = fetched(&setting, service, &body, in_parts).await?;
+            let (error, kept) = fetched(&fixture, service, &body, in_parts).await?;
             ensure!(
                 kept,
                 "the message is deleted after {body:?} of {service:?}, in parts: {in_parts}"
@@ -100,7 +96,7 @@ async fn other_404s(setting: Setting) -> Outcome {
     Ok(())
 }
 
-async fn positive(setting: Setting) -> Outcome {
+async fn a_missing_object_deletes_the_message(fixture: Fixture) -> Outcome {
     let said = [
         (Service::S3, xml("NoSuchKey")),
         (Service::S3, "<Error>\n  <Code>NoSuchKey</Code></Error>".to_owned()),
@@ -116,7 +112,7 @@ async fn positive(setting: Setting) -> Outcome {
     ];
     for (service, body) in said {
         for in_parts in [false, true] {
-            let (error, kept) = fetched(&setting, service, &body, in_parts).await?;
+            let (error, kept) = fetched(&fixture, service, &body, in_parts).await?;
             ensure!(error == ErrorKind::MissingPayload, "{body:?} of {service:?}: {error:?}");
             ensure!(!kept, "the message is kept after {body:?} of {service:?}");
         }

@@ -20,18 +20,12 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use serde_json::{Value, json};
 use sqs_extended::store::DynamoDbStore;
 
-use crate::bench::{Bench, Outcome, trial};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial("extended::stores::dynamodb_keeps_what_may_be_published", bench, |_| {
-            Ok(Box::pin(ambiguous()))
-        }),
-        trial(
-            "extended::stores::dynamodb_keeps_what_a_dropped_completion_publishes",
-            bench,
-            |_| Ok(Box::pin(dropped())),
-        ),
+        harness.test(dynamodb_keeps_a_payload_that_may_be_published),
+        harness.test(dynamodb_keeps_a_payload_whose_completion_was_dropped),
     ]
 }
 
@@ -138,7 +132,7 @@ async fn is_whole(table: &Table, key: &Path, parts: usize) -> Outcome {
     Ok(())
 }
 
-async fn ambiguous() -> Outcome {
+async fn dynamodb_keeps_a_payload_that_may_be_published() -> Outcome {
     let table = Table::new(Loses::Response);
     let key = Path::from("p/parts");
     let mut upload = table.store().put_multipart(&key).await?;
@@ -165,7 +159,7 @@ async fn ambiguous() -> Outcome {
     Ok(())
 }
 
-async fn dropped() -> Outcome {
+async fn dynamodb_keeps_a_payload_whose_completion_was_dropped() -> Outcome {
     let table = Table::new(Loses::Forever);
     let key = Path::from("p/k");
     let mut upload = table.store().put_multipart(&key).await?;

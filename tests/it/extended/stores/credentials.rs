@@ -13,21 +13,16 @@ use sqs_tests::embedded::{AccessKey, EmbeddedServer};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 use crate::fake_http::FakeHttp;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let name = |name: &str| format!("extended::stores::credentials::{name}");
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(name("a_store_by_url_signs_as_the_queues_client_does"), bench, |_| {
-            Ok(Box::pin(shared()))
-        }),
-        trial(name("keys_in_the_url_win"), bench, |_| Ok(Box::pin(own_keys()))),
-        trial(name("a_clock_that_is_off_is_named"), bench, |_| Ok(Box::pin(clock()))),
-        trial(name("a_silent_metadata_service_costs_seconds"), bench, |_| {
-            Ok(Box::pin(silent_metadata()))
-        }),
-        trial(name("a_redirect_is_not_followed"), bench, |_| Ok(Box::pin(redirect()))),
+        harness.test(a_store_by_url_signs_with_the_queues_credentials),
+        harness.test(keys_in_the_url_take_precedence),
+        harness.test(a_skewed_clock_is_named_in_the_error),
+        harness.test(a_silent_metadata_service_times_out),
+        harness.test(redirects_are_not_followed),
     ]
 }
 
@@ -47,7 +42,7 @@ async fn send(store: &str) -> anyhow::Result<Result<(), Error>> {
     Ok(extended.send(queue, "a payload").await.map(drop))
 }
 
-async fn shared() -> Outcome {
+async fn a_store_by_url_signs_with_the_queues_credentials() -> Outcome {
     let store = FakeHttp::start(STORED, "").await?;
     send(&format!("s3://bucket/p?endpoint={}", store.endpoint)).await??;
     let heads = store.heads();
@@ -56,7 +51,7 @@ async fn shared() -> Outcome {
     Ok(())
 }
 
-async fn own_keys() -> Outcome {
+async fn keys_in_the_url_take_precedence() -> Outcome {
     let store = FakeHttp::start(STORED, "").await?;
     let keys = "access_key_id=store-key&secret_access_key=x";
     send(&format!("s3://bucket/p?endpoint={}&{keys}", store.endpoint)).await??;
@@ -66,7 +61,7 @@ async fn own_keys() -> Outcome {
     Ok(())
 }
 
-async fn clock() -> Outcome {
+async fn a_skewed_clock_is_named_in_the_error() -> Outcome {
     let refusal = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the \
                    current time is too large.</Message></Error>";
     let store = FakeHttp::start("403 Forbidden", refusal).await?;
@@ -76,7 +71,7 @@ async fn clock() -> Outcome {
     Ok(())
 }
 
-async fn silent_metadata() -> Outcome {
+async fn a_silent_metadata_service_times_out() -> Outcome {
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let store = FakeHttp::start(STORED, "").await?;
     let (endpoint, metadata) = (&store.endpoint, silent.local_addr()?);
@@ -91,7 +86,7 @@ async fn silent_metadata() -> Outcome {
     Ok(())
 }
 
-async fn redirect() -> Outcome {
+async fn redirects_are_not_followed() -> Outcome {
     let other = FakeHttp::start(STORED, "").await?;
     for status in [
         "301 Moved Permanently",

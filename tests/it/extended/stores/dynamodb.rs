@@ -24,30 +24,43 @@ use sqs_tests::servers::Server;
 
 use super::super::store::keys;
 use super::http::Http;
-use crate::bench::{Backend, Bench, Outcome, trial, unique};
+use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
 /// Of what one item holds.
 const CHUNK: usize = 384 * 1024;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let mut trials = vec![trial("extended::stores::dynamodb_round_trip", bench, |bench| {
-        let table = Table::new(bench.servers.moto().map_err(Clone::clone)?);
-        let client = bench.client_for(Backend::Moto)?.build().expect("a client");
-        Ok(Box::pin(round_trip(client, table)))
-    })];
-    macro_rules! on_table {
-        ($($test:ident)*) => {$(
-            trials.push(trial(concat!("extended::stores::dynamodb_", stringify!($test)), bench, |bench| {
-                let table = Table::new(bench.servers.moto().map_err(Clone::clone)?);
-                Ok(Box::pin($test(table)))
-            }));
-        )*};
-    }
-    on_table! { objects ranges conditions parts listing orphans lifetime missing_table }
-    trials
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let round_trip = harness.trial(name_of(&payloads_arrive_unchanged), |harness| {
+        let table = Table::new(harness.servers.moto().map_err(Clone::clone)?);
+        let client = harness.client_for(Backend::Moto)?.build().expect("a client");
+        Ok(Box::pin(payloads_arrive_unchanged(client, table)))
+    });
+    vec![
+        round_trip,
+        test(harness, objects_are_stored_and_deleted),
+        test(harness, ranges_are_read),
+        test(harness, conditional_puts_are_checked),
+        test(harness, parts_are_assembled),
+        test(harness, objects_are_listed),
+        test(harness, orphans_are_removed),
+        test(harness, items_expire),
+        test(harness, a_missing_table_is_not_a_missing_object),
+    ]
 }
 
-/// A table of moto's.
+/// Returns a test with a table of its own.
+fn test<F, T>(harness: &Arc<Harness>, test: F) -> Trial
+where
+    F: FnOnce(Table) -> T + Send + 'static,
+    T: Future<Output = Outcome> + Send + 'static,
+{
+    harness.trial(name_of(&test), |harness| {
+        let table = Table::new(harness.servers.moto().map_err(Clone::clone)?);
+        Ok(Box::pin(test(table)))
+    })
+}
+
+/// A table in moto.
 struct Table {
     client: aws_sdk_dynamodb::Client,
     name: String,
@@ -112,7 +125,7 @@ async fn get(store: &DynamoDbStore, key: &Path) -> anyhow::Result<Bytes> {
 }
 
 /// 20 MiB by way of queue and table, and nothing left.
-async fn round_trip(client: Client, table: Table) -> Outcome {
+async fn payloads_arrive_unchanged(client: Client, table: Table) -> Outcome {
     let queue = client.create_queue(unique("dynamodb")).await?.queue_url;
     let store = table.created().await?;
     let payloads = PayloadStore::builder(store.clone(), &table.name).prefix("p/").build()?;
@@ -139,7 +152,7 @@ async fn round_trip(client: Client, table: Table) -> Outcome {
     Ok(())
 }
 
-async fn objects(table: Table) -> Outcome {
+async fn objects_are_stored_and_deleted(table: Table) -> Outcome {
     let store = table.created().await?;
     store.create_table().await.context("a table that exists")?;
     let key = Path::from("p/k");
@@ -166,7 +179,7 @@ async fn objects(table: Table) -> Outcome {
     Ok(())
 }
 
-async fn ranges(table: Table) -> Outcome {
+async fn ranges_are_read(table: Table) -> Outcome {
     let store = table.created().await?;
     let key = Path::from("k");
     let content = bytes(2 * CHUNK + 100);
@@ -190,7 +203,7 @@ async fn ranges(table: Table) -> Outcome {
     Ok(())
 }
 
-async fn conditions(table: Table) -> Outcome {
+async fn conditional_puts_are_checked(table: Table) -> Outcome {
     let store = table.created().await?;
     let key = Path::from("k");
     let mode = |mode| PutOptions {
@@ -219,7 +232,7 @@ async fn conditions(table: Table) -> Outcome {
     Ok(())
 }
 
-async fn parts(table: Table) -> Outcome {
+async fn parts_are_assembled(table: Table) -> Outcome {
     let store = table.created().await?;
     let key = Path::from("k");
     let lengths = [CHUNK, 1, 2 * CHUNK + 3, 0, 5];
@@ -261,7 +274,7 @@ async fn parts(table: Table) -> Outcome {
     Ok(())
 }
 
-async fn listing(table: Table) -> Outcome {
+async fn objects_are_listed(table: Table) -> Outcome {
     let store = table.created().await?;
     let all = ["a", "p/x", "p/y/z", "pp"];
     for key in all {
@@ -303,7 +316,7 @@ async fn listing(table: Table) -> Outcome {
 }
 
 /// What is left by uploads that were never completed is found; what belongs to objects stays.
-async fn orphans(table: Table) -> Outcome {
+async fn orphans_are_removed(table: Table) -> Outcome {
     let store = table.created().await?;
     let content = bytes(2 * CHUNK);
     store.put(&Path::from("kept"), content.clone().into()).await?;
@@ -324,7 +337,7 @@ async fn orphans(table: Table) -> Outcome {
 }
 
 /// Every item says when it expires, an object's chunks after it.
-async fn lifetime(table: Table) -> Outcome {
+async fn items_expire(table: Table) -> Outcome {
     let day = Duration::from_secs(24 * 60 * 60);
     let store = table.store().time_to_live(day);
     store.create_table().await?;
@@ -353,7 +366,7 @@ async fn lifetime(table: Table) -> Outcome {
 }
 
 /// That there is no table says nothing of the object.
-async fn missing_table(table: Table) -> Outcome {
+async fn a_missing_table_is_not_a_missing_object(table: Table) -> Outcome {
     let store = table.store();
     let key = Path::from("k");
     for failed in [

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::super::store::BUCKET;
 use super::scripted::{Request, Response, Scripted, Service};
-use crate::bench::{Bench, Outcome, trial};
 use crate::child::{Orders, Report};
+use crate::harness::{Harness, Outcome};
 
 pub const TEST: &str = "fetch-in-parts";
 
@@ -31,12 +31,8 @@ const REQUESTS: usize = 4;
 /// What the connections' buffers take, and the allocator keeps.
 const BESIDE: usize = 16 * MIB;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    vec![trial(
-        "extended::stores::fetch_in_parts_holds_what_it_says",
-        bench,
-        |_| Ok(Box::pin(bounded())),
-    )]
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    vec![harness.test(a_download_in_parts_stays_within_its_memory)]
 }
 
 fn object(request: &Request) -> Response {
@@ -54,7 +50,7 @@ fn object(request: &Request) -> Response {
     }
 }
 
-async fn bounded() -> Outcome {
+async fn a_download_in_parts_stays_within_its_memory() -> Outcome {
     let server = Scripted::start(object).await?;
     let endpoint = server.endpoint.clone();
     let (orders, mut lines) = Orders::of_several(TEST, endpoint, server.url(Service::S3)).await?;

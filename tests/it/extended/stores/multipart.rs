@@ -5,34 +5,27 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
-use sqs_client::Client;
+use sqs_client::{Client, Protocol};
 use sqs_extended::send::SendOutput;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedMessage, PayloadStore};
 
 use super::scripted::{Request, Response, Scripted, Service};
-use crate::bench::{Backend, Bench, Outcome, trial, unique};
+use crate::harness::{Backend, Context, Harness, Outcome, unique};
 
 const MIB: usize = 1024 * 1024;
 
 /// Two parts of the smallest size.
 const PAYLOAD: usize = 6 * MIB;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    macro_rules! trials {
-        ($($test:ident)*) => {
-            vec![$(trial(concat!("extended::stores::multipart_", stringify!($test)), bench, |bench| {
-                let client = bench.client_for(Backend::Embedded)?.build().expect("a client");
-                Ok(Box::pin($test(client)))
-            })),*]
-        };
-    }
-    trials! {
-        completed_without_a_response_is_sent
-        gone_without_an_object_says_so
-        completed_with_another_length_fails
-        an_older_object_is_not_taken_for_the_payload
-        a_replaced_object_is_sent
-    }
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let (embedded, json) = (Backend::Embedded, Protocol::Json);
+    vec![
+        harness.server_test(embedded, json, a_completion_without_a_response_counts_as_sent),
+        harness.server_test(embedded, json, a_vanished_upload_without_an_object_is_an_error),
+        harness.server_test(embedded, json, a_completed_object_of_another_length_is_an_error),
+        harness.server_test(embedded, json, an_older_object_does_not_count_as_the_payload),
+        harness.server_test(embedded, json, a_replaced_object_counts_as_sent),
+    ]
 }
 
 /// What is stored under the key: how long it is, and how many times it was stored.
@@ -130,7 +123,7 @@ async fn send(
     sent.pop().context("a result")
 }
 
-async fn completed_without_a_response_is_sent(client: Client) -> Outcome {
+async fn a_completion_without_a_response_counts_as_sent(Context { client, .. }: Context) -> Outcome {
     for service in Service::ALL {
         let bucket = Bucket::new(None, object(PAYLOAD, 1));
         send(&client, service, &bucket, None)
@@ -144,7 +137,7 @@ async fn completed_without_a_response_is_sent(client: Client) -> Outcome {
     Ok(())
 }
 
-async fn gone_without_an_object_says_so(client: Client) -> Outcome {
+async fn a_vanished_upload_without_an_object_is_an_error(Context { client, .. }: Context) -> Outcome {
     for service in Service::ALL {
         let error = send(&client, service, &Bucket::new(None, None), None)
             .await?
@@ -155,7 +148,7 @@ async fn gone_without_an_object_says_so(client: Client) -> Outcome {
     Ok(())
 }
 
-async fn completed_with_another_length_fails(client: Client) -> Outcome {
+async fn a_completed_object_of_another_length_is_an_error(Context { client, .. }: Context) -> Outcome {
     let bucket = Bucket::new(None, object(PAYLOAD - 1, 1));
     let error = send(&client, Service::S3, &bucket, None).await?.unwrap_err();
     ensure!(error.to_string().contains("no longer has the upload"), "{error}");
@@ -163,14 +156,14 @@ async fn completed_with_another_length_fails(client: Client) -> Outcome {
 }
 
 /// The caller has sent a payload of this length under this key before.
-async fn an_older_object_is_not_taken_for_the_payload(client: Client) -> Outcome {
+async fn an_older_object_does_not_count_as_the_payload(Context { client, .. }: Context) -> Outcome {
     let bucket = Bucket::new(object(PAYLOAD, 1), None);
     let error = send(&client, Service::S3, &bucket, Some("k")).await?.unwrap_err();
     ensure!(error.to_string().contains("no longer has the upload"), "{error}");
     Ok(())
 }
 
-async fn a_replaced_object_is_sent(client: Client) -> Outcome {
+async fn a_replaced_object_counts_as_sent(Context { client, .. }: Context) -> Outcome {
     for before in [None, object(PAYLOAD, 1), object(10, 1)] {
         let bucket = Bucket::new(before, object(PAYLOAD, 2));
         send(&client, Service::S3, &bucket, Some("k")).await??;

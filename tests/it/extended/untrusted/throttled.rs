@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::super::store::{Place, extended};
-use crate::bench::{Backend, Bench, Outcome, trial, unique};
+use super::super::store::{Bucket, extended};
+use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
 /// A request may take so long in all.
 const REQUEST_LIMIT: Duration = Duration::from_millis(500);
@@ -30,33 +30,32 @@ const RATE: u32 = 2 * 1024 * 1024;
 /// Takes three times as long as both allow together.
 const PAYLOAD: usize = 9 * 1024 * 1024;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    vec![trial(
-        "extended::hostile::a_throttled_payload_outlasts_the_stores_limits",
-        bench,
-        |bench| {
-            let minio = bench.servers.minio().map_err(Clone::clone)?;
-            let place = Place::of(minio).expect("a bucket");
-            let client = bench.client_for(Backend::Embedded)?.build().expect("a client");
-            Ok(Box::pin(throttled(client, place)))
-        },
-    )]
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let name = name_of(&a_throttled_payload_outlasts_the_stores_timeouts);
+    vec![harness.trial(name, |harness| {
+        let minio = harness.servers.minio().map_err(Clone::clone)?;
+        let bucket = Bucket::of(minio).expect("a bucket");
+        let client = harness.client_for(Backend::Embedded)?.build().expect("a client");
+        Ok(Box::pin(a_throttled_payload_outlasts_the_stores_timeouts(
+            client, bucket,
+        )))
+    })]
 }
 
-async fn throttled(client: Client, place: Place) -> Outcome {
+async fn a_throttled_payload_outlasts_the_stores_timeouts(client: Client, bucket: Bucket) -> Outcome {
     let queue = client.create_queue(unique("throttled")).await?.queue_url;
     let prefix = format!("{}/", unique("throttled"));
     let payload: Vec<u8> = (0..PAYLOAD).map(|i| (i / 251 % 256) as u8).collect();
-    extended(client.clone(), place.bucket()?, &prefix)
+    extended(client.clone(), bucket.store()?, &prefix)
         .send(&queue, payload.clone())
         .await?;
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let slow = format!("http://{}", listener.local_addr()?);
-    let server = place.endpoint.trim_start_matches("http://").to_owned();
+    let server = bucket.endpoint.trim_start_matches("http://").to_owned();
     let mut proxy = JoinSet::new();
     proxy.spawn(throttle(listener, server));
-    let extended = extended(client, hasty(&place, slow)?, &prefix);
+    let extended = extended(client, hasty(&bucket, slow)?, &prefix);
     let received = extended.receive(&queue).wait_time(Duration::from_secs(5)).await?;
     let delivery = received.into_iter().next().expect("a message")?;
     let begin = Instant::now();
@@ -68,7 +67,7 @@ async fn throttled(client: Client, place: Place) -> Outcome {
 }
 
 /// A bucket behind this endpoint, by a client of little patience.
-fn hasty(place: &Place, endpoint: String) -> anyhow::Result<AmazonS3> {
+fn hasty(bucket: &Bucket, endpoint: String) -> anyhow::Result<AmazonS3> {
     let retry = RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(10),
@@ -78,7 +77,7 @@ fn hasty(place: &Place, endpoint: String) -> anyhow::Result<AmazonS3> {
         max_retries: 10,
         retry_timeout: RETRY_LIMIT,
     };
-    let builder = place.builder().with_endpoint(endpoint).with_retry(retry);
+    let builder = bucket.builder().with_endpoint(endpoint).with_retry(retry);
     Ok(builder.with_http_connector(Hasty).build()?)
 }
 

@@ -9,33 +9,26 @@ use libtest_mimic::Trial;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 use sqs_client::types::MessageAttributeValue;
-use sqs_client::{Client, OutgoingMessage};
+use sqs_client::{Client, OutgoingMessage, Protocol};
 use sqs_extended::receive::{PayloadOutcome, RetainReason};
 use sqs_extended::sweep::SweepReport;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery, PayloadStore};
 
 use super::super::store::BUCKET;
 use super::scripted::{Request, Response, Scripted, Service};
-use crate::bench::{Backend, Bench, Outcome, trial, unique};
+use crate::harness::{Backend, Context, Harness, Outcome, unique};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    macro_rules! trials {
-        ($($test:ident)*) => {
-            vec![$(trial(concat!("extended::stores::foreign_", stringify!($test)), bench, |bench| {
-                let client = bench.client_for(Backend::Embedded)?.build().expect("a client");
-                Ok(Box::pin($test(client)))
-            })),*]
-        };
-    }
-    trials! {
-        keys_are_read
-        key_in_a_bulk_delete_is_reported
-        key_in_a_bulk_delete_does_not_end_a_sweep
-        store_without_empty_objects_is_swept
-        unfinished_uploads_are_swept
-        uploads_404_is_a_failure
-        weak_etags_mix_no_versions
-    }
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let (embedded, json) = (Backend::Embedded, Protocol::Json);
+    vec![
+        harness.server_test(embedded, json, unusual_keys_are_read),
+        harness.server_test(embedded, json, an_unrequested_key_in_a_bulk_delete_is_reported),
+        harness.test(an_unrequested_key_in_a_bulk_delete_does_not_end_a_sweep),
+        harness.test(a_store_that_refuses_empty_objects_is_swept),
+        harness.test(unfinished_uploads_are_swept),
+        harness.test(an_unexplained_404_for_an_upload_is_a_failure),
+        harness.server_test(embedded, json, weak_etags_do_not_mix_versions),
+    ]
 }
 
 const MODIFIED: &str = "Wed, 25 Nov 2026 10:00:00 GMT";
@@ -70,7 +63,7 @@ fn payload(request: &Request) -> Response {
     }
 }
 
-async fn keys_are_read(client: Client) -> Outcome {
+async fn unusual_keys_are_read(Context { client, .. }: Context) -> Outcome {
     let keys = [
         "p/50% off.json",
         "p/a%2Fb",
@@ -124,7 +117,7 @@ fn names_another_key(request: &Request) -> Response {
     }
 }
 
-async fn key_in_a_bulk_delete_is_reported(client: Client) -> Outcome {
+async fn an_unrequested_key_in_a_bulk_delete_is_reported(Context { client, .. }: Context) -> Outcome {
     let server = Scripted::start(names_another_key).await?;
     let size = MessageAttributeValue::number(7);
     let delivery = from_another_writer(&client, &server, Service::S3, "p/k", size).await??;
@@ -137,7 +130,7 @@ async fn key_in_a_bulk_delete_is_reported(client: Client) -> Outcome {
     Ok(())
 }
 
-async fn key_in_a_bulk_delete_does_not_end_a_sweep(_: Client) -> Outcome {
+async fn an_unrequested_key_in_a_bulk_delete_does_not_end_a_sweep() -> Outcome {
     let server = Scripted::start(names_another_key).await?;
     let payloads = PayloadStore::from_url(&server.url(Service::S3))?.build()?;
     let report = tokio::spawn(async move { payloads.sweep(Duration::ZERO)?.remove().await }).await??;
@@ -148,7 +141,7 @@ async fn key_in_a_bulk_delete_does_not_end_a_sweep(_: Client) -> Outcome {
     Ok(())
 }
 
-async fn store_without_empty_objects_is_swept(_: Client) -> Outcome {
+async fn a_store_that_refuses_empty_objects_is_swept() -> Outcome {
     let server = Scripted::start(|request| match &*request.method {
         "PUT" if request.body.is_empty() => {
             Response::new("400 Bad Request", "<Error><Code>InvalidRequest</Code></Error>")
@@ -196,7 +189,7 @@ async fn swept_uploads(abort: Response) -> anyhow::Result<[u64; 3]> {
     Ok([uploads.old, uploads.removed, uploads.failed])
 }
 
-async fn unfinished_uploads_are_swept(_: Client) -> Outcome {
+async fn unfinished_uploads_are_swept() -> Outcome {
     let gone = Response::new("404 Not Found", "<Error><Code>NoSuchUpload</Code></Error>");
     for abort in [Response::new("204 No Content", ""), gone] {
         ensure!(swept_uploads(abort).await? == [1, 1, 0]);
@@ -204,7 +197,7 @@ async fn unfinished_uploads_are_swept(_: Client) -> Outcome {
     Ok(())
 }
 
-async fn uploads_404_is_a_failure(_: Client) -> Outcome {
+async fn an_unexplained_404_for_an_upload_is_a_failure() -> Outcome {
     for body in ["404 page not found", "", "<Error><Code>NoSuchBucket</Code></Error>"] {
         ensure!(
             swept_uploads(Response::new("404 Not Found", body)).await? == [1, 0, 1],
@@ -216,7 +209,7 @@ async fn uploads_404_is_a_failure(_: Client) -> Outcome {
 
 /// The payload is replaced by one of its length and its weak ETag, after the connection broke: object_store resumes that
 /// by itself.
-async fn weak_etags_mix_no_versions(client: Client) -> Outcome {
+async fn weak_etags_do_not_mix_versions(Context { client, .. }: Context) -> Outcome {
     const LENGTH: usize = 5000;
     let version = |status: &str, bytes: Vec<u8>, hour: u8| {
         Response::new(status, bytes)

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::types::{MessageSystemAttributeName, QueueAttributeName, RedrivePolicy};
 use sqs_client::{Consumer, Delivery, Protocol, QueueAttributes};
@@ -17,73 +16,28 @@ use tokio::time::Instant;
 
 use super::handling::left;
 use super::{Seen, brisk, grouped, send, until};
-use crate::bench::{Backend, Bench, Context, Outcome, Quirk, client_of_embedded, trial};
+use crate::harness::{Backend, Context, Harness, Outcome, Quirk, client_of_embedded};
 use crate::telemetry::observe;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let cases: [(&str, Poisoned); 6] = [
-        ("one_poison_message_of_ten_dies_alone", Poisoned::new(1, 10, &[0])),
-        (
-            "poison_in_the_middle_of_five_groups_dies_alone",
-            Poisoned::new(5, 20, &[7]),
-        ),
-        // More would wait for failed messages than may take no room from polls.
-        ("poison_of_many_groups_dies_alone", Poisoned::new(15, 10, &[0])),
-        (
-            "several_poison_messages_of_a_group_die_alone",
-            Poisoned::new(1, 10, &[0, 1, 5]),
-        ),
-        (
-            "poison_dies_alone_where_consumers_compete",
-            Poisoned {
-                consumers: 2,
-                ..Poisoned::new(2, 10, &[2])
-            },
-        ),
-        (
-            "poison_dies_alone_by_the_consumers_own_limit",
-            Poisoned {
-                limit: Some(4),
-                ..Poisoned::new(2, 10, &[0, 4])
-            },
-        ),
-    ];
-    let backends = [Backend::Embedded, Backend::ElasticMq];
-    let all = backends
-        .into_iter()
-        .flat_map(|backend| cases.map(|case| (backend, case)));
-    let poisoned = all.map(|(backend, (name, case))| {
-        trial(format!("consumer::{name}::{backend:?}"), bench, move |bench| {
-            let context = Context::new(&bench, backend, Protocol::Json)?;
-            Ok(Box::pin(case.run(context)))
-        })
-    });
-    let mut trials: Vec<_> = poisoned.collect();
-    let of_embedded = |name: &str, test: fn(Context) -> BoxFuture<'static, Outcome>| {
-        trial(format!("consumer::{name}"), bench, move |bench| {
-            let context = Context::new(&bench, Backend::Embedded, Protocol::Json)?;
-            Ok(test(context))
-        })
-    };
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for backend in [Backend::Embedded, Backend::ElasticMq] {
+        trials.extend([
+            harness.server_test(backend, Protocol::Json, one_poison_message_of_ten_dies_alone),
+            harness.server_test(backend, Protocol::Json, poison_in_the_middle_of_five_groups_dies_alone),
+            harness.server_test(backend, Protocol::Json, poison_of_many_groups_dies_alone),
+            harness.server_test(backend, Protocol::Json, several_poison_messages_of_a_group_die_alone),
+            harness.server_test(backend, Protocol::Json, poison_dies_alone_where_consumers_compete),
+            harness.server_test(backend, Protocol::Json, poison_dies_alone_at_the_consumers_own_limit),
+        ]);
+    }
+    let (embedded, json) = (Backend::Embedded, Protocol::Json);
     trials.extend([
-        trial(
-            "consumer::poison_loses_nothing_where_groups_are_locked::Moto",
-            bench,
-            |bench| {
-                let context = Context::new(&bench, Backend::Moto, Protocol::Json)?;
-                Ok(Box::pin(Poisoned::new(2, 10, &[0, 4]).run(context)))
-            },
-        ),
-        of_embedded("every_seventh_handling_fails_and_order_is_kept", |c| {
-            Box::pin(sevenths(c))
-        }),
-        of_embedded("a_restart_costs_what_waits_one_receive", |c| Box::pin(restarted(c))),
-        of_embedded("a_head_that_its_handler_returns_goes_alone", |c| {
-            Box::pin(returned_by_its_handler(c))
-        }),
-        trial("consumer::messages_without_a_group_are_one_group", bench, |_| {
-            Ok(Box::pin(async { tokio::task::spawn_blocking(groupless).await? }))
-        }),
+        harness.server_test(Backend::Moto, json, poison_loses_nothing_where_groups_are_locked),
+        harness.server_test(embedded, json, order_is_kept_when_every_seventh_handling_fails),
+        harness.server_test(embedded, json, a_restart_costs_each_prefetched_message_one_receive),
+        harness.server_test(embedded, json, a_head_returned_by_its_handler_returns_alone),
+        harness.blocking_test(messages_without_a_group_form_one_group),
     ]);
     trials
 }
@@ -237,7 +191,44 @@ impl Poisoned {
     }
 }
 
-async fn sevenths(c: Context) -> Outcome {
+async fn one_poison_message_of_ten_dies_alone(c: Context) -> Outcome {
+    Poisoned::new(1, 10, &[0]).run(c).await
+}
+
+async fn poison_in_the_middle_of_five_groups_dies_alone(c: Context) -> Outcome {
+    Poisoned::new(5, 20, &[7]).run(c).await
+}
+
+/// More messages wait behind failed ones than may be buffered without slowing the polls.
+async fn poison_of_many_groups_dies_alone(c: Context) -> Outcome {
+    Poisoned::new(15, 10, &[0]).run(c).await
+}
+
+async fn several_poison_messages_of_a_group_die_alone(c: Context) -> Outcome {
+    Poisoned::new(1, 10, &[0, 1, 5]).run(c).await
+}
+
+async fn poison_dies_alone_where_consumers_compete(c: Context) -> Outcome {
+    let poisoned = Poisoned {
+        consumers: 2,
+        ..Poisoned::new(2, 10, &[2])
+    };
+    poisoned.run(c).await
+}
+
+async fn poison_dies_alone_at_the_consumers_own_limit(c: Context) -> Outcome {
+    let poisoned = Poisoned {
+        limit: Some(4),
+        ..Poisoned::new(2, 10, &[0, 4])
+    };
+    poisoned.run(c).await
+}
+
+async fn poison_loses_nothing_where_groups_are_locked(c: Context) -> Outcome {
+    Poisoned::new(2, 10, &[0, 4]).run(c).await
+}
+
+async fn order_is_kept_when_every_seventh_handling_fails(c: Context) -> Outcome {
     let queues = Queues::new(c).await?;
     let (groups, each) = (5, 40);
     send(&queues.context.client, &queues.queue, grouped(groups, each)).await?;
@@ -269,7 +260,7 @@ async fn sevenths(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn returned_by_its_handler(c: Context) -> Outcome {
+async fn a_head_returned_by_its_handler_returns_alone(c: Context) -> Outcome {
     let queues = Queues::new(c).await?;
     send(&queues.context.client, &queues.queue, grouped(1, 10)).await?;
     let seen = Seen::default();
@@ -296,7 +287,7 @@ async fn returned_by_its_handler(c: Context) -> Outcome {
     Ok(())
 }
 
-async fn restarted(c: Context) -> Outcome {
+async fn a_restart_costs_each_prefetched_message_one_receive(c: Context) -> Outcome {
     let queues = Queues::new(c).await?;
     send(&queues.context.client, &queues.queue, grouped(1, 3)).await?;
     let begun = Arc::new(Notify::new());
@@ -331,7 +322,7 @@ async fn restarted(c: Context) -> Outcome {
     Ok(())
 }
 
-fn groupless() -> Outcome {
+fn messages_without_a_group_form_one_group() -> Outcome {
     let most = Arc::new(AtomicUsize::new(0));
     let seen_most = most.clone();
     let (log, _) = observe(async move {

@@ -13,8 +13,8 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
-use crate::bench::{Backend, Bench, Outcome, client_of_embedded, trial, unique};
 use crate::consumer::quick;
+use crate::harness::{Backend, Harness, Outcome, client_of_embedded, name_of, unique};
 
 /// The variable that says how many payloads are sent on the embedded server.
 const PAYLOADS: &str = "SQS_TEST_SEGMENTED_PAYLOADS";
@@ -23,29 +23,25 @@ const KIB: usize = 1024;
 /// Nothing arrives for so long: something is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
-    let set = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
+    let name = name_of(&all_payloads_arrive);
     let on_server = |backend: Backend, payloads: Vec<Payload>| {
-        trial(
-            format!("segments::one_consumer_gets_all_payloads::{backend:?}"),
-            bench,
-            move |bench| {
-                let client = bench.client_for(backend)?.build().expect("a client");
-                Ok(Box::pin(all_arrive(client, payloads)))
-            },
-        )
+        harness.trial(format!("{name}::{}", backend.name()), move |harness| {
+            let client = harness.client_for(backend)?.build().expect("a client");
+            Ok(Box::pin(all_payloads_arrive(client, payloads)))
+        })
     };
     vec![
-        trial("segments::one_consumer_gets_all_payloads::Embedded", bench, move |_| {
-            Ok(Box::pin(in_trouble(set.unwrap_or(100))))
-        }),
+        harness.variant(&all_payloads_arrive, "embedded", on_a_faulty_server),
         on_server(Backend::ElasticMq, Payload::several(50, 300 * KIB, 8192 * KIB)),
         on_server(Backend::Moto, Payload::several(20, 300 * KIB, 8192 * KIB)),
     ]
 }
 
 /// Of every 20 requests one goes wrong, and messages come twice and out of order.
-async fn in_trouble(count: usize) -> Outcome {
+async fn on_a_faulty_server() -> Outcome {
+    let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
+    let count = count.unwrap_or(100);
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     for action in [
         Action::SendMessageBatch,
@@ -70,10 +66,10 @@ async fn in_trouble(count: usize) -> Outcome {
             .add(Fault::on(Action::SendMessageBatch, kind).probability(0.05));
     }
     let client = client_of_embedded(&server).retry(quick()).build()?;
-    all_arrive(client, Payload::several(count, 300 * KIB, 8192 * KIB)).await
+    all_payloads_arrive(client, Payload::several(count, 300 * KIB, 8192 * KIB)).await
 }
 
-async fn all_arrive(client: Client, payloads: Vec<Payload>) -> Outcome {
+async fn all_payloads_arrive(client: Client, payloads: Vec<Payload>) -> Outcome {
     let queue = client.create_queue(unique("segments")).await?.queue_url;
     let begin = Instant::now();
     let arrived = Arrived::default();

@@ -10,7 +10,7 @@ use sqs_extended::{ErrorKind, ExtendedClient, Payload, PayloadStore};
 
 use super::super::store::{BUCKET, Counting};
 use super::{GIB, ten};
-use crate::bench::Outcome;
+use crate::harness::Outcome;
 
 const MIB: usize = 1024 * 1024;
 

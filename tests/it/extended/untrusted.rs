@@ -20,8 +20,8 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 
 use super::store::{BUCKET, Counting, extended};
-use crate::bench::{Bench, Outcome, client_of_embedded, trial};
 use crate::child::peak_memory;
+use crate::harness::{Harness, Outcome, client_of_embedded};
 
 /// The variable that makes this binary the process that receives.
 const ORDERS: &str = "SQS_TEST_HOSTILE_ORDERS";
@@ -34,31 +34,39 @@ const MESSAGE_BYTES: usize = 1024 * 1024;
 
 const GIB: u64 = 1024 * 1024 * 1024;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = vec![
-        trial("extended::hostile::strangers_pointers_are_refused", bench, |_| {
-            Ok(Box::pin(in_a_child(strangers(), Expected::Refused)))
-        }),
-        trial("extended::hostile::huge_messages_are_refused", bench, |_| {
-            Ok(Box::pin(in_a_child(huge(), Expected::Refused)))
-        }),
-        trial("extended::hostile::false_lengths_are_found_out", bench, |_| {
-            Ok(Box::pin(in_a_child(false_lengths(), Expected::FalseLength)))
-        }),
-        trial(
-            "extended::hostile::a_pointer_in_a_payload_is_not_followed",
-            bench,
-            |_| Ok(Box::pin(in_a_child(recursive(), Expected::Text))),
-        ),
-        trial("extended::hostile::a_bomb_is_found_out", bench, |_| {
-            Ok(Box::pin(in_a_child(Vec::new(), Expected::Bomb)))
-        }),
+        harness.test(untrusted_pointers_are_refused),
+        harness.test(huge_messages_are_refused),
+        harness.test(false_lengths_are_detected),
+        harness.test(a_pointer_in_a_payload_is_not_followed),
+        harness.test(a_decompression_bomb_is_detected),
     ];
-    trials.extend(throttled::trials(bench));
+    trials.extend(throttled::trials(harness));
     trials
 }
 
-/// A message as anybody may send it: a body, and the attribute that says that it is a pointer.
+async fn untrusted_pointers_are_refused() -> Outcome {
+    in_a_child(bad_pointers(), Expected::Refused).await
+}
+
+async fn huge_messages_are_refused() -> Outcome {
+    in_a_child(huge(), Expected::Refused).await
+}
+
+async fn false_lengths_are_detected() -> Outcome {
+    in_a_child(false_lengths(), Expected::FalseLength).await
+}
+
+async fn a_pointer_in_a_payload_is_not_followed() -> Outcome {
+    in_a_child(recursive(), Expected::Text).await
+}
+
+async fn a_decompression_bomb_is_detected() -> Outcome {
+    in_a_child(Vec::new(), Expected::Bomb).await
+}
+
+/// A message that anybody could send: a body and the attribute that marks it as a pointer.
 struct Hostile {
     body: String,
     size: MessageAttributeValue,
@@ -109,7 +117,7 @@ fn with(members: &str) -> String {
     format!(r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{{{members}}}]"#)
 }
 
-fn strangers() -> Vec<Hostile> {
+fn bad_pointers() -> Vec<Hostile> {
     let elsewhere = [
         pointer("another-bucket", "ours/key"),
         pointer("", "ours/key"),

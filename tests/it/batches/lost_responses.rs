@@ -9,39 +9,17 @@ use sqs_extended::ExtendedMessage;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
 use super::server;
-use crate::bench::{Bench, Outcome, trial};
 use crate::extended::store::{Counting, extended, keys};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        trial(
-            "batches::lost::a_failed_entry_of_a_repeated_request_may_have_been_sent",
-            bench,
-            |_| Ok(Box::pin(repeated())),
-        ),
-        trial(
-            "batches::lost::an_entry_in_both_lists_may_have_been_sent",
-            bench,
-            |_| Ok(Box::pin(both_lists())),
-        ),
-        trial("batches::lost::a_lost_round_counts_for_all_later_rounds", bench, |_| {
-            Ok(Box::pin(later_rounds()))
-        }),
-        trial(
-            "batches::lost::an_entry_that_a_later_round_does_not_name_may_have_been_sent",
-            bench,
-            |_| Ok(Box::pin(unnamed())),
-        ),
-        trial(
-            "batches::lost::a_request_refused_as_too_long_after_a_lost_one_may_have_been_sent",
-            bench,
-            |_| Ok(Box::pin(halved())),
-        ),
-        trial(
-            "batches::lost::the_payload_of_a_message_in_the_queue_stays",
-            bench,
-            |_| Ok(Box::pin(payload_stays())),
-        ),
+        harness.test(a_failed_entry_of_a_repeated_request_may_have_been_sent),
+        harness.test(an_entry_in_both_lists_may_have_been_sent),
+        harness.test(a_lost_round_counts_for_all_later_rounds),
+        harness.test(an_entry_that_a_later_round_omits_may_have_been_sent),
+        harness.test(a_request_refused_as_too_long_after_a_lost_one_may_have_been_sent),
+        harness.test(the_payload_of_a_queued_message_stays),
     ]
 }
 
@@ -79,7 +57,7 @@ fn only_error<T>(results: Vec<Result<T, Error>>) -> anyhow::Result<Error> {
     results.into_iter().find_map(Result::err).context("sent")
 }
 
-async fn repeated() -> Outcome {
+async fn a_failed_entry_of_a_repeated_request_may_have_been_sent() -> Outcome {
     for kind in losses() {
         let (server, client, queue) = server(3).await?;
         let batcher = client.batcher(&queue).build();
@@ -108,7 +86,7 @@ async fn repeated() -> Outcome {
     Ok(())
 }
 
-async fn both_lists() -> Outcome {
+async fn an_entry_in_both_lists_may_have_been_sent() -> Outcome {
     let (server, client, queue) = server(3).await?;
     reply(&server, 0, SENT, REFUSED);
     let error = only_error(client.send_messages(&queue, ["x"]).await)?;
@@ -116,7 +94,7 @@ async fn both_lists() -> Outcome {
     Ok(())
 }
 
-async fn later_rounds() -> Outcome {
+async fn a_lost_round_counts_for_all_later_rounds() -> Outcome {
     let (server, client, queue) = server(5).await?;
     // The first round is lost once and then throttled by entry; the second refuses.
     lose(&server, FaultKind::DropAfter, 0);
@@ -128,7 +106,7 @@ async fn later_rounds() -> Outcome {
     Ok(())
 }
 
-async fn unnamed() -> Outcome {
+async fn an_entry_that_a_later_round_omits_may_have_been_sent() -> Outcome {
     let (server, client, queue) = server(5).await?;
     reply(&server, 0, "", THROTTLED);
     reply(&server, 1, "", "");
@@ -140,7 +118,7 @@ async fn unnamed() -> Outcome {
     Ok(())
 }
 
-async fn halved() -> Outcome {
+async fn a_request_refused_as_too_long_after_a_lost_one_may_have_been_sent() -> Outcome {
     let (server, client, queue) = server(3).await?;
     lose(&server, FaultKind::DropAfter, 0);
     let too_long = r#"{"__type":"com.amazonaws.sqs#BatchRequestTooLong","message":"too long"}"#;
@@ -159,7 +137,7 @@ async fn halved() -> Outcome {
     Ok(())
 }
 
-async fn payload_stays() -> Outcome {
+async fn the_payload_of_a_queued_message_stays() -> Outcome {
     let (server, client, queue) = server(3).await?;
     let store = Counting::default();
     let extended = extended(client, store.clone(), "p/");

@@ -7,57 +7,40 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use futures::stream;
 use libtest_mimic::Trial;
-use object_store::ObjectStore;
+use object_store::aws::AmazonS3;
 use sqs_client::types::MessageAttributeValue;
-use sqs_client::{Client, QueueAttributes};
+use sqs_client::{Client, Protocol, QueueAttributes};
 use sqs_extended::receive::PayloadOutcome;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, Payload};
 use tokio::io::AsyncReadExt as _;
 
 use super::store::{Counting, bucket_of, extended, keys};
-use crate::bench::{Backend, Bench, Context, Outcome, trial, unique};
+use crate::harness::{Backend, Context, Harness, Outcome, name_of, unique};
 
 /// Large enough for some 32 parts, small enough for CI; the example does the same with gigabytes.
 const LARGE: usize = 256 * 1024 * 1024;
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (name, backend) in [
-        ("embedded", Backend::Embedded),
-        ("elasticmq", Backend::ElasticMq),
-        ("moto", Backend::Moto),
-    ] {
-        trials.push(trial(
-            format!("extended::road::{name}_and_minio_large_file"),
-            bench,
-            move |bench| {
-                let client = bench.client_for(backend)?.build().expect("a client");
-                let store = bucket_of(bench.servers.minio().map_err(Clone::clone)?).expect("a bucket");
-                Ok(Box::pin(large_file(client, store)))
-            },
-        ));
-        trials.push(trial(
-            format!("extended::road::{name}_every_source"),
-            bench,
-            move |bench| {
-                let client = bench.client_for(backend)?.build().expect("a client");
-                Ok(Box::pin(every_source(client)))
-            },
-        ));
+    for backend in Backend::ALL {
+        let name = format!("{}::{}", name_of(&a_large_file_arrives_unchanged), backend.name());
+        trials.push(harness.trial(name, move |harness| {
+            let client = harness.client_for(backend)?.build().expect("a client");
+            let store = bucket_of(harness.servers.minio().map_err(Clone::clone)?).expect("a bucket");
+            Ok(Box::pin(a_large_file_arrives_unchanged(client, store)))
+        }));
+        trials.push(harness.server_test(backend, Protocol::Json, every_source_arrives_unchanged));
     }
-    trials.push(trial("extended::road::moto_is_queue_and_store", bench, |bench| {
-        let moto = bench.servers.moto().map_err(Clone::clone)?;
-        let client = bench.client_for(Backend::Moto)?.build().expect("a client");
+    trials.push(harness.trial(name_of(&moto_serves_queue_and_store), |harness| {
+        let moto = harness.servers.moto().map_err(Clone::clone)?;
+        let client = harness.client_for(Backend::Moto)?.build().expect("a client");
         let store = bucket_of(moto).expect("a bucket");
-        Ok(Box::pin(one_message(client, store)))
+        Ok(Box::pin(moto_serves_queue_and_store(client, store)))
     }));
-    trials.push(trial(
-        "extended::road::fifo_payloads_are_deduplicated_by_content",
-        bench,
-        |bench| {
-            let context = Context::new(&bench, Backend::Embedded, sqs_client::Protocol::Json)?;
-            Ok(Box::pin(deduplicated(context)))
-        },
+    trials.push(harness.server_test(
+        Backend::Embedded,
+        Protocol::Json,
+        fifo_payloads_are_deduplicated_by_content,
     ));
     trials
 }
@@ -72,7 +55,7 @@ async fn receive_one(extended: &ExtendedClient, queue: &str) -> anyhow::Result<E
 }
 
 /// A file that does not fit into one part, sent and restored, with memory that is checked elsewhere.
-async fn large_file(client: Client, store: impl ObjectStore + Clone) -> Outcome {
+async fn a_large_file_arrives_unchanged(client: Client, store: AmazonS3) -> Outcome {
     let queue = client.create_queue(unique("large")).await?.queue_url;
     let prefix = format!("{}/", unique("large"));
     let extended = extended(client, store.clone(), &prefix);
@@ -95,7 +78,7 @@ async fn large_file(client: Client, store: impl ObjectStore + Clone) -> Outcome 
     Ok(())
 }
 
-async fn every_source(client: Client) -> Outcome {
+async fn every_source_arrives_unchanged(Context { client, .. }: Context) -> Outcome {
     let queue = client.create_queue(unique("sources")).await?.queue_url;
     let store = Counting::default();
     let extended = extended(client, store.clone(), "p/");
@@ -145,7 +128,7 @@ async fn every_source(client: Client) -> Outcome {
     Ok(())
 }
 
-async fn one_message(client: Client, store: impl ObjectStore + Clone) -> Outcome {
+async fn moto_serves_queue_and_store(client: Client, store: AmazonS3) -> Outcome {
     let queue = client.create_queue(unique("one")).await?.queue_url;
     let prefix = format!("{}/", unique("one"));
     let extended = extended(client, store.clone(), &prefix);
@@ -158,7 +141,7 @@ async fn one_message(client: Client, store: impl ObjectStore + Clone) -> Outcome
     Ok(())
 }
 
-async fn deduplicated(context: Context) -> Outcome {
+async fn fifo_payloads_are_deduplicated_by_content(context: Context) -> Outcome {
     let mut attributes = QueueAttributes::default();
     attributes.content_based_deduplication = Some(true);
     let queue = context.queue_with(".fifo", attributes).await?;

@@ -11,24 +11,17 @@ use sqs_client::{Protocol, QueueAttributes};
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedMessage};
 use tokio::sync::Notify;
 
-use crate::bench::{Backend, Bench, Context, Outcome, trial};
+use crate::harness::{Backend, Context, Harness, Outcome, name_of};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (name, backend) in [
-        ("embedded", Backend::Embedded),
-        ("elasticmq", Backend::ElasticMq),
-        ("moto", Backend::Moto),
-    ] {
+    for backend in Backend::ALL {
         for (kind, suffix) in [("standard", ""), ("fifo", ".fifo")] {
-            trials.push(trial(
-                format!("segments::road::{name}_{kind}_there_and_back"),
-                bench,
-                move |bench| {
-                    let context = Context::new(&bench, backend, Protocol::Json)?;
-                    Ok(Box::pin(there_and_back(context, suffix)))
-                },
-            ));
+            let name = format!("{}::{}_{kind}", name_of(&payloads_arrive_unchanged), backend.name());
+            trials.push(harness.trial(name, move |harness| {
+                let context = Context::new(harness, backend, Protocol::Json)?;
+                Ok(Box::pin(payloads_arrive_unchanged(context, suffix)))
+            }));
         }
     }
     trials
@@ -42,7 +35,7 @@ fn payload(number: usize, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|i| (i % 251) as u8 ^ number).collect()
 }
 
-async fn there_and_back(context: Context, suffix: &str) -> Outcome {
+async fn payloads_arrive_unchanged(context: Context, suffix: &'static str) -> Outcome {
     let fifo = !suffix.is_empty();
     let mut attributes = QueueAttributes::default();
     attributes.content_based_deduplication = fifo.then_some(true);

@@ -14,25 +14,21 @@ use sqs_extended::pointer::{
 use sqs_extended::{ErrorKind, PayloadStore};
 
 use super::super::store::BUCKET;
-use super::{Setting, delivery, large, set};
-use crate::bench::{Bench, Outcome};
+use super::{Fixture, delivery, large, test};
+use crate::harness::{Harness, Outcome};
 
-pub fn trials(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        set("elsewhere::a_lambda_record", bench, |setting| lambda(setting).boxed()),
-        set("elsewhere::a_notification_of_sns", bench, |setting| {
-            sns(setting).boxed()
-        }),
-        set("elsewhere::an_embedded_receipt_handle", bench, |setting| {
-            handle(setting).boxed()
-        }),
+        test(harness, a_lambda_record_is_parsed),
+        test(harness, an_sns_notification_is_unwrapped),
+        test(harness, an_embedded_receipt_handle_round_trips),
     ]
 }
 
-async fn raw(setting: &Setting) -> anyhow::Result<Message> {
-    let received = setting
+async fn raw(fixture: &Fixture) -> anyhow::Result<Message> {
+    let received = fixture
         .client
-        .receive_message(&setting.queue)
+        .receive_message(&fixture.queue)
         .message_attribute_names(["All"])
         .await?;
     received.messages.into_iter().next().context("a message")
@@ -51,7 +47,7 @@ async fn read(payloads: &PayloadStore, envelope: &Envelope, queue: &str) -> anyh
 }
 
 /// What AWS Lambda makes of a message.
-fn record(setting: &Setting, message: &Message) -> Value {
+fn record(fixture: &Fixture, message: &Message) -> Value {
     let attribute = |value: &MessageAttributeValue| json!({"dataType": value.data_type(), "stringValue": value.as_str(), "stringListValues": [], "binaryListValues": []});
     let attributes = message.message_attributes.iter();
     let attributes: serde_json::Map<_, _> = attributes
@@ -65,22 +61,22 @@ fn record(setting: &Setting, message: &Message) -> Value {
         "messageAttributes": attributes,
         "md5OfBody": message.md5_of_body,
         "eventSource": "aws:sqs",
-        "eventSourceARN": setting.server.queue_arn("q"),
+        "eventSourceARN": fixture.server.queue_arn("q"),
         "awsRegion": "us-east-1",
     })
 }
 
 /// The pointer is authenticated for the queue, which the record names by its ARN.
-async fn lambda(setting: Setting) -> Outcome {
-    let payloads = setting
+async fn a_lambda_record_is_parsed(fixture: Fixture) -> Outcome {
+    let payloads = fixture
         .payloads()
         .pointer_keys(PointerKeys::new("k", &[1; 32])?)
         .build()?;
-    let extended = setting.with(setting.payloads().pointer_keys(PointerKeys::new("k", &[1; 32])?))?;
-    let message = extended.build()?.send(&setting.queue, large());
+    let extended = fixture.with(fixture.payloads().pointer_keys(PointerKeys::new("k", &[1; 32])?))?;
+    let message = extended.build()?.send(&fixture.queue, large());
     message.message_attribute("mine", "value").await?;
 
-    let event = record(&setting, &raw(&setting).await?).to_string();
+    let event = record(&fixture, &raw(&fixture).await?).to_string();
     let record: LambdaRecord = serde_json::from_str(&event)?;
     let incoming = ParsedMessage::from_message(&record.message)?;
     let names: Vec<&String> = incoming.message_attributes.keys().collect();
@@ -88,27 +84,27 @@ async fn lambda(setting: Setting) -> Outcome {
     let envelope = envelope(incoming)?;
     ensure!(read(&payloads, &envelope, &record.queue_arn).await? == large());
 
-    let calls = setting.store.calls();
+    let calls = fixture.store.calls();
     let error = payloads
         .open(&envelope, "arn:aws:sqs:us-east-1:000000000000:other")
         .await
         .err();
     ensure!(error.context("of another queue")?.kind() == ErrorKind::RefusedPointer);
-    ensure!(setting.store.calls() == calls, "the store was called");
+    ensure!(fixture.store.calls() == calls, "the store was called");
     Ok(())
 }
 
 /// The publisher stored the payload; SNS wrapped the pointer and its attribute into the body.
-async fn sns(setting: Setting) -> Outcome {
-    let extended = setting.extended()?.build()?;
+async fn an_sns_notification_is_unwrapped(fixture: Fixture) -> Outcome {
+    let extended = fixture.extended()?.build()?;
     extended
-        .send(&setting.queue, large())
+        .send(&fixture.queue, large())
         .message_attribute("mine", "value")
         .await?;
-    let published = raw(&setting).await?;
-    setting
+    let published = raw(&fixture).await?;
+    fixture
         .client
-        .delete_message(&setting.queue, &*published.receipt_handle)
+        .delete_message(&fixture.queue, &*published.receipt_handle)
         .await?;
     let attribute = |value: &MessageAttributeValue| json!({"Type": value.data_type(), "Value": value.as_str()});
     let attributes = published.message_attributes.iter();
@@ -123,12 +119,12 @@ async fn sns(setting: Setting) -> Outcome {
         "Timestamp": "2026-11-24T12:00:00.000Z",
         "MessageAttributes": attributes,
     });
-    setting
+    fixture
         .client
-        .send_message(&setting.queue, OutgoingMessage::new(notification.to_string()))
+        .send_message(&fixture.queue, OutgoingMessage::new(notification.to_string()))
         .await?;
 
-    let incoming = ParsedMessage::from_message(&raw(&setting).await?)?;
+    let incoming = ParsedMessage::from_message(&raw(&fixture).await?)?;
     ensure!(
         matches!(incoming.contents, PayloadLocation::Inline(_)),
         "not before it is asked for"
@@ -136,29 +132,29 @@ async fn sns(setting: Setting) -> Outcome {
     let incoming = incoming.unwrap_sns()?;
     let names: Vec<&String> = incoming.message_attributes.keys().collect();
     ensure!(names == ["mine"], "{names:?}");
-    let payloads = setting.payloads().build()?;
-    ensure!(read(&payloads, &*envelope(incoming)?, &setting.queue).await? == large());
+    let payloads = fixture.payloads().build()?;
+    ensure!(read(&payloads, &*envelope(incoming)?, &fixture.queue).await? == large());
     Ok(())
 }
 
-async fn handle(setting: Setting) -> Outcome {
-    let extended = setting.extended()?.build()?;
-    extended.send(&setting.queue, "small").await?;
-    let small = delivery(&extended, &setting.queue).await?;
+async fn an_embedded_receipt_handle_round_trips(fixture: Fixture) -> Outcome {
+    let extended = fixture.extended()?.build()?;
+    extended.send(&fixture.queue, "small").await?;
+    let small = delivery(&extended, &fixture.queue).await?;
     ensure!(small.embedded_receipt_handle().is_none());
     small.ack().await?;
 
-    let sent = extended.send(&setting.queue, large()).await?;
-    let delivery = delivery(&extended, &setting.queue).await?;
+    let sent = extended.send(&fixture.queue, large()).await?;
+    let delivery = delivery(&extended, &fixture.queue).await?;
     let text = delivery.embedded_receipt_handle().context("a pointer")??.to_string();
     let handle: EmbeddedReceiptHandle = text.parse()?;
     let key = sent.pointer.context("a pointer")?.key;
     ensure!((handle.bucket(), handle.key()) == (BUCKET, key.as_str()));
     ensure!(handle.receipt_handle() == delivery.receipt_handle());
-    setting
+    fixture
         .client
-        .delete_message(&setting.queue, handle.receipt_handle())
+        .delete_message(&fixture.queue, handle.receipt_handle())
         .await?;
-    ensure!(setting.messages(&setting.queue).is_empty(), "it is still there");
+    ensure!(fixture.messages(&fixture.queue).is_empty(), "it is still there");
     Ok(())
 }
