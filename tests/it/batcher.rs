@@ -16,7 +16,7 @@ use sqs_client::{
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::time::timeout;
 
-use crate::harness::{Backend, Context, Harness, Outcome, client_of_embedded};
+use crate::harness::{Backend, Context, Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = vec![
@@ -49,7 +49,7 @@ async fn server() -> anyhow::Result<(EmbeddedServer, Client)> {
         .max_attempts(20)
         .base_delay(moment)
         .throttled_base_delay(moment);
-    let client = client_of_embedded(&server).retry(retry).build()?;
+    let client = server.client_builder().retry(retry).build()?;
     Ok((server, client))
 }
 
@@ -271,7 +271,7 @@ async fn send_group(batcher: &Batcher, group: usize, count: usize) -> Outcome {
 
 async fn each_caller_gets_its_own_result() -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
+    let client = server.client_builder().retry(RetryPolicy::never()).build()?;
     let batcher = client.batcher(queue(&client).await?).build();
     server
         .faults()

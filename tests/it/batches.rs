@@ -14,7 +14,7 @@ use sqs_client::client::RetryPolicy;
 use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = vec![
@@ -37,7 +37,7 @@ async fn server(attempts: u32) -> anyhow::Result<(EmbeddedServer, Client, String
     let retry = RetryPolicy::standard()
         .max_attempts(attempts)
         .base_delay(Duration::from_millis(1));
-    let client = client_of_embedded(&server).retry(retry).build()?;
+    let client = server.client_builder().retry(retry).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, bail};
-use sqs_client::{Client, Credentials};
+use sqs_tests::embedded;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -123,11 +123,7 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
     let [test, endpoint, report_to, queues @ ..] = &*words else {
         bail!("no orders");
     };
-    let client = Client::builder()
-        .endpoint_url(*endpoint)
-        .credentials(Credentials::new("test", "test"))
-        .retry(consumer::quick())
-        .build()?;
+    let client = embedded::client_builder(*endpoint).retry(consumer::quick()).build()?;
     let connection = TcpStream::connect(report_to).context("the parent listens")?;
     let mut parent = connection.try_clone()?;
     std::thread::spawn(move || {

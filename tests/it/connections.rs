@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
 use crate::fake_http::FakeHttp;
-use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
+use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -74,7 +74,7 @@ async fn auto_detects_the_servers_protocol() -> Outcome {
             None => builder,
         };
         let server = builder.start().await?;
-        let client = client_of_embedded(&server).protocol(Protocol::Auto).build()?;
+        let client = server.client_builder().protocol(Protocol::Auto).build()?;
         there_and_back(&client).await.with_context(|| format!("{only:?}"))?;
         assert_eq!(spoken(&server), expected, "{only:?}");
     }
@@ -94,7 +94,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
     ];
     for fault in unclear {
         let server = EmbeddedServer::start().await?;
-        let builder = client_of_embedded(&server).protocol(Protocol::Auto);
+        let builder = server.client_builder().protocol(Protocol::Auto);
         let client = builder.retry(RetryPolicy::never()).build()?;
         server.faults().add(Fault::any(fault.clone()).times(1));
         ensure!(client.create_queue("q").await.is_err(), "{fault:?}");
@@ -102,7 +102,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
     }
     // What broke off once may have had its effect, whatever is said of its repetition.
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).protocol(Protocol::Auto).build()?;
+    let client = server.client_builder().protocol(Protocol::Auto).build()?;
     server.faults().add(Fault::any(FaultKind::DropBefore).times(1));
     let refusal = FaultKind::Reply(Reply::new(415));
     server.faults().add(Fault::any(refusal).after(1));
@@ -118,13 +118,9 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
 
 async fn a_queue_url_is_followed_only_where_allowed() -> Outcome {
     let (own, other) = (EmbeddedServer::start().await?, EmbeddedServer::start().await?);
-    let queue = client_of_embedded(&other)
-        .build()?
-        .create_queue("there")
-        .await?
-        .queue_url;
+    let queue = other.client()?.create_queue("there").await?.queue_url;
     for protocol in [Protocol::Json, Protocol::Query] {
-        let builder = client_of_embedded(&own).protocol(protocol);
+        let builder = own.client_builder().protocol(protocol);
         let following = builder.clone().follow_queue_urls([other.endpoint()]).build()?;
         following.send_message(&queue, "x").await?;
         let stranger = "http://127.0.0.1:9/000000000000/there";
@@ -198,7 +194,8 @@ async fn a_private_certificate_authority_is_trusted() -> Outcome {
         }
     });
 
-    let builder = client_of_embedded(&server)
+    let builder = server
+        .client_builder()
         .endpoint_url(endpoint)
         .retry(RetryPolicy::never());
     let trusting = builder.clone().root_certificates(generated.cert.pem()).build()?;
@@ -229,7 +226,7 @@ async fn the_callers_http_client_is_used() -> Outcome {
     let http = sqs_client::client::http_client_builder()?
         .user_agent("of-the-caller")
         .build()?;
-    let client = client_of_embedded(&server).http_client(http).build()?;
+    let client = server.client_builder().http_client(http).build()?;
     there_and_back(&client).await?;
     let agents: Vec<_> = server
         .requests()

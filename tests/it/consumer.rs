@@ -22,7 +22,7 @@ use sqs_client::{Client, Consumer, OutgoingMessage};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 use tokio::time::Instant;
 
-use crate::harness::{Harness, client_of_embedded};
+use crate::harness::Harness;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let modules = [
@@ -42,7 +42,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 /// An embedded server with a queue, and a client whose retries do not wait long.
 async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }

@@ -14,7 +14,7 @@ use sqs_tests::embedded::{AccessKey, EmbeddedServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
+use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -102,7 +102,7 @@ async fn an_instance_role_is_used() -> Outcome {
 async fn a_failing_provider_is_the_source_of_the_error() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let nobody = AwsConfigCredentials::from_provider(role("http://127.0.0.1:1").await?);
-    let client = client_of_embedded(&server).credentials(nobody).build()?;
+    let client = server.client_builder().credentials(nobody).build()?;
     let error = client.list_queues().await.err().context("passed")?;
     ensure!(
         error.kind() == ErrorKind::Credentials && !error.may_have_been_sent(),
@@ -136,9 +136,7 @@ async fn key_rotation_loses_no_request() -> Outcome {
     }
     let server = builder.start().await?;
     let newest = Arc::new(AtomicU32::new(0));
-    let client = client_of_embedded(&server)
-        .credentials(Newest(newest.clone()))
-        .build()?;
+    let client = server.client_builder().credentials(Newest(newest.clone())).build()?;
     let queue = client.create_queue("rotation").await?.queue_url;
     let senders: Vec<_> = (0..16)
         .map(|_| {

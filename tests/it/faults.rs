@@ -12,7 +12,7 @@ use sqs_client::{Client, ClientBuilder, Credentials, Error, ErrorCode, ErrorKind
 use sqs_tests::embedded::{AccessKey, Action, EmbeddedServer, Fault, FaultKind, Reply};
 use tokio::time::Instant;
 
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -46,7 +46,7 @@ async fn server_with(
     settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
-    let client = settings(client_of_embedded(&server).retry(quick(3))).build()?;
+    let client = settings(server.client_builder().retry(quick(3))).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }
@@ -253,7 +253,7 @@ async fn a_skewed_clock_is_corrected() -> Outcome {
     for skew in [20 * 60, -20 * 60] {
         let server = EmbeddedServer::start().await?;
         server.clock().set_skew_seconds(skew);
-        let client = client_of_embedded(&server).retry(quick(3)).build()?;
+        let client = server.client_builder().retry(quick(3)).build()?;
         client.create_queue("q").await?;
         assert_eq!(server.count(Action::CreateQueue), 2, "one to learn the time, one by it");
         client.create_queue("q2").await?;
@@ -297,7 +297,8 @@ async fn an_expired_token_is_replaced() -> Outcome {
     }
     let server = builder.start().await?;
     let asked = Arc::new(AtomicU32::new(0));
-    let client = client_of_embedded(&server)
+    let client = server
+        .client_builder()
         .retry(quick(3))
         .credentials(Rotating(asked.clone()))
         .build()?;
@@ -334,7 +335,8 @@ async fn an_unknown_key_is_fetched_again_once() -> Outcome {
     for (keys, works) in [(&["unknown", "test"][..], true), (&["unknown"][..], false)] {
         let server = EmbeddedServer::start().await?;
         let asked = Arc::new(AtomicU32::new(0));
-        let client = client_of_embedded(&server)
+        let client = server
+            .client_builder()
             .credentials(Listed(keys, asked.clone()))
             .build()?;
         for number in 0..5 {

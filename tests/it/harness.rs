@@ -135,7 +135,7 @@ impl Harness {
     /// Returns a builder of a client of this server.
     pub fn client_for(&self, backend: Backend) -> Result<ClientBuilder, Unavailable> {
         let server = match backend {
-            Backend::Embedded => return Ok(client_of_embedded(self.embedded())),
+            Backend::Embedded => return Ok(self.embedded().client_builder()),
             Backend::ElasticMq => self.servers.elasticmq(),
             Backend::Moto => self.servers.moto(),
         };
@@ -149,14 +149,6 @@ pub fn client_of(server: &Server) -> ClientBuilder {
         .endpoint_url(server.endpoint())
         .region(server.region())
         .credentials(Credentials::new(server.access_key(), server.secret_key()))
-}
-
-/// Returns a builder of a client of an embedded server with its default key.
-pub fn client_of_embedded(server: &EmbeddedServer) -> ClientBuilder {
-    Client::builder()
-        .endpoint_url(server.endpoint())
-        .region("us-east-1")
-        .credentials(Credentials::new("test", "test"))
 }
 
 /// A client of one of the servers, which creates queues that no other test uses.

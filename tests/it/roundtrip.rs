@@ -23,7 +23,7 @@ use self::inputs::{
     attribute_name, attributes, entries, label, message, queue, seconds, system_attribute_name, tags, text, visibility,
 };
 use crate::conformance::PROTOCOLS;
-use crate::harness::{Harness, client_of_embedded};
+use crate::harness::Harness;
 
 /// Inputs of each action in each protocol.
 const CASES: u32 = 64;
@@ -44,7 +44,7 @@ impl<'a> Road<'a> {
         let builder = EmbeddedServer::builder().journal_capacity(1).keep_inputs(true);
         let server = harness.runtime.block_on(builder.start()).expect("a server");
         server.faults().add(Fault::any(FaultKind::status(READ)));
-        let client = client_of_embedded(&server).protocol(protocol).build();
+        let client = server.client_builder().protocol(protocol).build();
         Self {
             harness,
             client: client.expect("a client"),

@@ -18,7 +18,7 @@ use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::consumer::until;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// To be held from before the first test on. While there is one dispatcher only, `tracing` asks none but the thread that
 /// comes to a place first whether what happens there is of interest, and remembers the answer: a test that does not
@@ -85,7 +85,7 @@ fn telemetry_shows_requests_without_their_content() -> Outcome {
     let (log, figures) = observe(async {
         let server = EmbeddedServer::start().await?;
         let secret = Credentials::new("test", "test").with_session_token("a-session-token");
-        let client = client_of_embedded(&server).build()?;
+        let client = server.client()?;
         let queue = client.create_queue("orders").await?.queue_url;
         server
             .faults()
@@ -96,7 +96,7 @@ fn telemetry_shows_requests_without_their_content() -> Outcome {
         let received = client.receive_message(&queue).max_messages(1).await?.messages;
         let message = received.first().context("a message")?;
         client.delete_message(&queue, &message.receipt_handle).await?;
-        let strange = client_of_embedded(&server).credentials(secret).build()?;
+        let strange = server.client_builder().credentials(secret).build()?;
         ensure!(strange.send_message(&queue, "a-secret-body").await.is_err());
         Ok(())
     })?;
@@ -133,7 +133,8 @@ fn a_trace_reaches_the_wrapped_handler() -> Outcome {
     let (log, figures) = observe(async {
         let server = EmbeddedServer::start().await?;
         let carrier = TraceCarrier::MessageAttribute("traceparent".to_owned());
-        let client = client_of_embedded(&server)
+        let client = server
+            .client_builder()
             .propagate_trace(carrier.clone(), || Some(TRACE.to_owned()))
             .build()?;
         let queue = client.create_queue("traced").await?.queue_url;
@@ -204,7 +205,7 @@ fn a_trace_reaches_the_wrapped_handler() -> Outcome {
 /// The message is as long as both queues take.
 async fn a_trace_makes_no_poison_message_too_long() -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let plain = client_of_embedded(&server).build()?;
+    let plain = server.client()?;
     let mut attributes = QueueAttributes::default();
     attributes.maximum_message_size = Some(1_024);
     let mut queues = Vec::new();
@@ -214,7 +215,8 @@ async fn a_trace_makes_no_poison_message_too_long() -> Outcome {
     }
     plain.send_message(&queues[0], "x".repeat(1_024)).await?;
     let carrier = TraceCarrier::MessageAttribute("traceparent".to_owned());
-    let tracing = client_of_embedded(&server)
+    let tracing = server
+        .client_builder()
         .propagate_trace(carrier, || Some("00-4bf92f35".to_owned()))
         .build()?;
     let view = server.queue("poison").context("it was created")?;

@@ -11,7 +11,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
 use crate::conformance::PROTOCOLS;
 use crate::extended::store::{Counting, extended};
-use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
+use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
 /// AWS's own until August 2025, and ElasticMQ's until 1.7.
 const LOWER_LIMIT: usize = 262_144;
@@ -42,7 +42,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 async fn server() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
-    let client = client_of_embedded(&server).build()?;
+    let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }
@@ -152,7 +152,7 @@ async fn a_message_that_is_too_long_fails_alone() -> Outcome {
 
 async fn the_limit_can_be_configured() -> Outcome {
     let server = EmbeddedServer::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
-    let client = client_of_embedded(&server).max_batch_bytes(LOWER_LIMIT).build()?;
+    let client = server.client_builder().max_batch_bytes(LOWER_LIMIT).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let results = client.send_messages(&queue, heavy(10)).await;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");

@@ -9,7 +9,7 @@ use sqs_client::Delivery;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -29,7 +29,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
         .build()?;
     let (server, client, queue) = servers.block_on(async {
         let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let client = server.client_builder().retry(quick()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         send(&client, &queue, numbered(4)).await?;
         anyhow::Ok((server, client, queue))
@@ -37,7 +37,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
     let consumers = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     consumers.block_on(async {
         // Connections of the other runtime would wait for its threads.
-        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let client = server.client_builder().retry(quick()).build()?;
         let queue_view = view(&server, "q");
         let done = async move { until(|| queue_view.is_empty()).await.expect("all are handled") };
         let consumer = brisk(&client, &queue).visibility_timeout(VISIBILITY);

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::child::{CONCURRENCY, PREFETCH, TEST, VISIBILITY_TIMEOUT};
 use super::{grouped, numbered, quick, send};
 use crate::child::Orders;
-use crate::harness::{Harness, Outcome, client_of, client_of_embedded, name_of, unique};
+use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
 /// The variable that says how many messages each of these tests sends to a standard and to a FIFO queue together.
 const MESSAGES: &str = "SQS_TEST_CONSUMER_MESSAGES";
@@ -50,7 +50,7 @@ fn messages(default: usize) -> usize {
 
 async fn on_a_faulty_server() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     // A receive whose answer is lost hides messages that nobody holds: of those, connections break before.
     let lost_after = [Action::DeleteMessageBatch, Action::ChangeMessageVisibilityBatch];
     let faults = lost_after

@@ -12,7 +12,7 @@ use sqs_client::{Delivery, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Place};
 
 use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -170,7 +170,7 @@ async fn a_late_receive_keeps_the_order_of_a_group() -> Outcome {
 /// Receives ten messages when their lease is nearly over. The server refuses to extend one of them.
 async fn late(name: &str) -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let is_fifo = name.ends_with(".fifo");
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = is_fifo.then_some(true);

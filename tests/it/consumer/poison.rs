@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::handling::left;
 use super::{Seen, brisk, grouped, send, until};
-use crate::harness::{Backend, Context, Harness, Outcome, Quirk, client_of_embedded};
+use crate::harness::{Backend, Context, Harness, Outcome, Quirk};
 use crate::telemetry::observe;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -327,7 +327,7 @@ fn messages_without_a_group_form_one_group() -> Outcome {
     let seen_most = most.clone();
     let (log, _) = observe(async move {
         let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).build()?;
+        let client = server.client()?;
         let mut attributes = QueueAttributes::default();
         attributes.fifo_queue = Some(true);
         let queue = client.create_queue("q.fifo").attributes(attributes).await?.queue_url;

@@ -14,7 +14,7 @@ use sqs_client::{Client, Credentials, Delivery};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
 use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
 /// Longer than a consumer used to bear refusals.
@@ -107,7 +107,8 @@ async fn a_consumer_survives_missing_credentials() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
     let provider = Late::default();
-    let late = client_of_embedded(&server)
+    let late = server
+        .client_builder()
         .retry(quick())
         .credentials(provider.clone())
         .build()?;
@@ -208,7 +209,7 @@ async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
 async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
     const COUNT: usize = 1_024;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(COUNT)).await?;
     for action in [Action::ChangeMessageVisibilityBatch, Action::DeleteMessageBatch] {

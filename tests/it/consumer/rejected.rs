@@ -12,7 +12,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::poison::Queues;
 use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
-use crate::harness::{Backend, Context, Harness, Outcome, client_of_embedded};
+use crate::harness::{Backend, Context, Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -128,7 +128,7 @@ async fn an_unreadable_message_of_a_group_dies_alone() -> Outcome {
 
 async fn an_extended_receive_rejects_only_the_unreadable_message() -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(3)).await?;
     let _stop_spoiling = spoil(&server, "1");

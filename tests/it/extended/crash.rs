@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use self::child::{Orders, PART, Task, payload};
 use self::gate::Gate;
 use super::store::{Bucket, extended, keys};
-use crate::harness::{Harness, Outcome, client_of_embedded, name_of, unique};
+use crate::harness::{Harness, Outcome, name_of, unique};
 
 /// The variable that says how often the process is killed at each step.
 const ROUNDS: &str = "SQS_TEST_CRASH_ROUNDS";
@@ -139,7 +139,7 @@ impl Crashes {
     async fn new(bucket: Bucket, scenario: Scenario) -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
         Ok(Self {
-            client: client_of_embedded(&server).build()?,
+            client: server.client()?,
             gate: Gate::before(server.endpoint()).await?,
             server,
             store: bucket.store()?,

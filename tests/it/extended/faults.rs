@@ -14,12 +14,12 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::sync::oneshot;
 
 use super::store::{Counting, bucket_of, extended, keys};
-use crate::harness::{Harness, Outcome, client_of_embedded, name_of, unique};
+use crate::harness::{Harness, Outcome, name_of, unique};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
         harness.trial(name_of(&a_dropped_upload_leaves_no_message_and_no_object), |harness| {
-            let client = client_of_embedded(harness.embedded()).build().expect("a client");
+            let client = harness.embedded().client().expect("a client");
             let store = bucket_of(harness.servers.minio().map_err(Clone::clone)?).expect("a bucket");
             Ok(Box::pin(a_dropped_upload_leaves_no_message_and_no_object(
                 client, store,
@@ -35,7 +35,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 /// A server with faults of its own, a client of it, and a queue.
 async fn faulty(retry: RetryPolicy) -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).retry(retry).build()?;
+    let client = server.client_builder().retry(retry).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }

@@ -25,7 +25,7 @@ use sqs_extended::{ExtendedClient, ExtendedClientBuilder, ExtendedDelivery, Payl
 use sqs_tests::embedded::{EmbeddedServer, MessageView};
 
 use super::store::{BUCKET, Counting, keys};
-use crate::harness::{Harness, Outcome, client_of_embedded, name_of};
+use crate::harness::{Harness, Outcome, name_of};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let modules = [
@@ -55,7 +55,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
+        let client = server.client_builder().retry(RetryPolicy::never()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         Ok(Self {
             server,

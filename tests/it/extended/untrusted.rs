@@ -11,17 +11,17 @@ use libtest_mimic::Trial;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+use sqs_client::OutgoingMessage;
 use sqs_client::types::MessageAttributeValue;
-use sqs_client::{Client, Credentials, OutgoingMessage};
 use sqs_extended::receive::Rejected;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery};
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_tests::embedded::{self, EmbeddedServer};
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
 use super::store::{BUCKET, Counting, extended};
 use crate::child::peak_memory;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// The variable that makes this binary the process that receives.
 const ORDERS: &str = "SQS_TEST_HOSTILE_ORDERS";
@@ -225,7 +225,7 @@ fn recursive() -> Vec<Hostile> {
 /// Sends these, and has another process receive them.
 async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).build()?;
+    let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     let messages = hostile.len();
     for Hostile { body, size } in hostile {
@@ -269,10 +269,7 @@ pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
 }
 
 async fn receive(orders: Orders) -> Outcome {
-    let client = Client::builder()
-        .endpoint_url(&orders.endpoint)
-        .credentials(Credentials::new("test", "test"))
-        .build()?;
+    let client = embedded::client_builder(&orders.endpoint).build()?;
     let store = Counting::default();
     let put = |key: &str, text: String| {
         let (store, key) = (store.objects.clone(), Path::from(key));

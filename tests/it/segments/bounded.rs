@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::payloads::{Payload, again, encoding, send_all, tell};
 use crate::child::{Orders, Report};
 use crate::consumer::quick;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub const TEST: &str = "bounded";
 
@@ -52,7 +52,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
 
 async fn buffered_bytes_bound_the_memory() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let sent_to = client.create_queue("sent-to").await?.queue_url;
     // None of those that are compressed.
     let numbers = (0..).filter(|number| number % 8 < 6).take(PAYLOADS);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::payloads::{Payload, encoding, send_all};
 use crate::child::{Killed, Orders, Report};
 use crate::consumer::quick;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub const TEST: &str = "segments";
 
@@ -70,7 +70,7 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
     let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(30);
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let payloads = Payload::several(count, 300 * 1024, 8192 * 1024);
     send_all(&client, &queue, &payloads).await?;

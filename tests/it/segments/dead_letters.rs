@@ -14,7 +14,7 @@ use sqs_tests::embedded::{EmbeddedServer, QueueView};
 use super::fifo::THREE;
 use super::payloads::Payload;
 use crate::consumer::{quick, until};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// The smallest segments that there are.
 const SEGMENT: usize = 4096;
@@ -240,7 +240,7 @@ struct Queues {
 impl Queues {
     async fn new(suffix: &str) -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let client = server.client_builder().retry(quick()).build()?;
         let (name, dead_name) = (format!("q{suffix}"), format!("dead{suffix}"));
         let dead = create(&client, &dead_name, None).await?;
         let redrive = RedrivePolicy::new(server.queue_arn(&dead_name), MAX_RECEIVES);

@@ -15,7 +15,7 @@ use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::payloads::{Payload, again};
 use crate::consumer::{quick, until};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// The smallest segments that there are; a payload of this size is three of them.
 pub(super) const SEGMENT: usize = 4096;
@@ -51,7 +51,7 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let client = server.client_builder().retry(quick()).build()?;
         Self::on(server, client).await
     }
 

@@ -10,7 +10,6 @@ use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
 
 use super::payloads::{Payload, again};
 use crate::consumer::quick;
-use crate::harness::client_of_embedded;
 
 /// The smallest segments that there are.
 pub const SEGMENT: usize = 4096;
@@ -58,7 +57,7 @@ pub struct Scene {
 impl Scene {
     pub async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = client_of_embedded(&server).retry(quick()).build()?;
+        let client = server.client_builder().retry(quick()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         let view = server.queue("q").expect("it was created");
         let extended = ExtendedClient::builder(client.clone())

@@ -17,7 +17,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::fifo::{SEGMENT, Scene, THREE, consume, count, payload, queue};
 use super::payloads::{Payload, again};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// Nine segments, of which no receive brings two sets.
 const NINE: usize = 32_000;
@@ -265,7 +265,7 @@ async fn a_repeated_payload_is_received_once() -> Outcome {
 fn a_partly_deleted_payload_is_finished(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
     async move {
         let server = EmbeddedServer::builder().seed(seed).start().await?;
-        let client = client_of_embedded(&server).retry(RetryPolicy::never()).build()?;
+        let client = server.client_builder().retry(RetryPolicy::never()).build()?;
         let scene = Scene::on(server, client).await?;
         // As often as an acknowledgement is tried.
         let failing = Fault::on(Action::DeleteMessageBatch, FaultKind::FailEntries(failing)).times(3);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::forged::{Forged, SEGMENT, Scene};
 use super::payloads::Payload;
 use crate::consumer::{quick, until};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -109,9 +109,7 @@ async fn backs_off(ending: Ending) -> Outcome {
 async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     const AFTER: Duration = Duration::from_secs(600);
     let mut scene = Scene::new().await?;
-    let client = client_of_embedded(&scene.server)
-        .retry(quick().max_attempts(1))
-        .build()?;
+    let client = scene.server.client_builder().retry(quick().max_attempts(1)).build()?;
     scene.extended = ExtendedClient::builder(client)
         .strategy(Strategy::Split)
         .segment_size(SEGMENT)

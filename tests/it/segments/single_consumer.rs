@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
 use crate::consumer::quick;
-use crate::harness::{Backend, Harness, Outcome, client_of_embedded, name_of, unique};
+use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
 /// The variable that says how many payloads are sent on the embedded server.
 const PAYLOADS: &str = "SQS_TEST_SEGMENTED_PAYLOADS";
@@ -65,7 +65,7 @@ async fn on_a_faulty_server() -> Outcome {
             .faults()
             .add(Fault::on(Action::SendMessageBatch, kind).probability(0.05));
     }
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     all_payloads_arrive(client, Payload::several(count, 300 * KIB, 8192 * KIB)).await
 }
 

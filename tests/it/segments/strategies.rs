@@ -13,7 +13,7 @@ use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, Strategy};
 use sqs_tests::embedded::EmbeddedServer;
 
 use super::payloads::{DESCRIPTION, Payload, encoding};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// The threshold, the size of segments, and the longest payload that is split.
 const SEGMENT: usize = 4096;
@@ -30,7 +30,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 async fn server() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
-    let client = client_of_embedded(&server).build()?;
+    let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }

@@ -18,7 +18,7 @@ use super::forged::{Forged, SEGMENT, Scene};
 use super::payloads::{Payload, encoding, tell};
 use crate::child::{Orders, Report};
 use crate::consumer::{quick, until};
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 /// A child that writes payloads above a few bytes to temporary files.
 pub const SPILLING: &str = "spilling";
@@ -163,7 +163,7 @@ async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
 async fn claimed_sizes_open_no_files() -> Outcome {
     const FILES: u32 = 128;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let claims = (0..400).map(|number| Forged::half(&format!("claim-{number}"), 100 << 20).message("a"));
     for sent in client.send_messages(&queue, claims).await {
@@ -276,7 +276,7 @@ async fn attributes_count_as_buffered_bytes() -> Outcome {
     /// The process itself, and what is received and not yet held.
     const BESIDE: usize = 80 * MIB;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = client_of_embedded(&server).retry(quick()).build()?;
+    let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     for number in 0..MESSAGES {
         let attribute = MessageAttributeValue::binary(vec![7; MIB - 2_000]);

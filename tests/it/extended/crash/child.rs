@@ -17,8 +17,8 @@ use object_store::{
     ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use serde::{Deserialize, Serialize};
-use sqs_client::{Client, Credentials};
 use sqs_extended::{ExtendedClient, PayloadStore};
+use sqs_tests::embedded;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -85,10 +85,7 @@ impl Orders {
     }
 
     async fn follow(self) -> anyhow::Result<()> {
-        let client = Client::builder()
-            .endpoint_url(&self.endpoint)
-            .credentials(Credentials::new("test", "test"))
-            .build()?;
+        let client = embedded::client_builder(&self.endpoint).build()?;
         let gate = Gate(self.gate.into());
         let store = Gated {
             store: self.bucket.store()?,

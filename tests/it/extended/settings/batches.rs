@@ -12,7 +12,7 @@ use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 
 use super::{Fixture, delivery, large, test};
 use crate::consumer::quick;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 const MESSAGES: usize = 25;
 /// The one with more attributes than a message takes.
@@ -174,7 +174,7 @@ async fn a_lost_response_before_a_refusal_keeps_the_payloads(fixture: Fixture) -
     fixture.server.faults().add(on_send(FaultKind::DropAfter));
     let reply = FaultKind::Reply(Reply::new(200).body(&failed));
     fixture.server.faults().add(on_send(reply).after(1));
-    let retrying = client_of_embedded(&fixture.server).retry(quick()).build()?;
+    let retrying = fixture.server.client_builder().retry(quick()).build()?;
     let extended = ExtendedClient::builder(retrying)
         .payload_store(fixture.payloads().build()?)
         .build()?;

@@ -19,7 +19,7 @@ use sqs_extended::{PayloadStore, Strategy};
 
 use super::{Fixture, delivery, large, test};
 use crate::consumer::until;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CARRIER: &str = "traceparent";
@@ -46,7 +46,9 @@ impl Hooked {
     fn new(fixture: &Fixture) -> anyhow::Result<Self> {
         let seen = Arc::new(AtomicUsize::new(0));
         let counted = seen.clone();
-        let client = client_of_embedded(&fixture.server)
+        let client = fixture
+            .server
+            .client_builder()
             .on_send(move |_, _| {
                 counted.fetch_add(1, Ordering::Relaxed);
             })

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::fake_http::FakeHttp;
-use crate::harness::{Harness, Outcome, client_of_embedded};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -33,7 +33,7 @@ async fn send(store: &str) -> anyhow::Result<Result<(), Error>> {
     let key = AccessKey::new("queue-key", "secret").session_token("hush");
     let server = EmbeddedServer::builder().access_key(key).start().await?;
     let credentials = Credentials::new("queue-key", "secret").with_session_token("hush");
-    let client = client_of_embedded(&server).credentials(credentials).build()?;
+    let client = server.client_builder().credentials(credentials).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let extended = ExtendedClient::builder(client)
         .payload_store(PayloadStore::from_url(store)?.build()?)
