@@ -1,4 +1,4 @@
-//! Every action on every server in both protocols, as a table: what is in README is what the servers do.
+//! Calls every action on every server in both protocols. The results are the table of actions in README.
 
 mod calls;
 
@@ -12,11 +12,11 @@ use self::Support::{Forgets, No, Yes};
 use crate::conformance::PROTOCOLS;
 use crate::harness::{Backend, Context, Harness, Outcome};
 
-/// What a server makes of an action.
+/// A server's support of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Support {
     Yes,
-    /// The request is answered as if it had had its effect.
+    /// The request succeeds without an effect.
     Forgets,
     /// The request is refused.
     No,
@@ -24,7 +24,8 @@ enum Support {
 
 type Call = fn(Context) -> BoxFuture<'static, anyhow::Result<Support>>;
 
-/// The table: what each of [`BACKENDS`] is known to make of an action, the same in both protocols.
+/// Defines the table: each server's known support of an action, in the order of [`Backend::ALL`]. It is the same in both
+/// protocols.
 macro_rules! table {
     ($($action:ident by $call:ident: $($support:ident)*;)*) => {
         const TABLE: &[(&str, Call, [Support; Backend::ALL.len()])] = &[
@@ -83,7 +84,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// The table as README has it.
+/// Formats the table for README.
 fn markdown() -> String {
     let mut text = "| | embedded | ElasticMQ | moto |\n|---|---|---|---|\n".to_owned();
     for (action, _, supports) in TABLE {
@@ -97,7 +98,7 @@ fn markdown() -> String {
     text
 }
 
-/// README has the table between its marks; `UPDATE_README=1` puts it there.
+/// Compares the table with the one between README's markers. `UPDATE_README=1` writes it there.
 fn readme_contains_the_table() -> Outcome {
     const BEGIN: &str = "<!-- actions: written by UPDATE_README=1 cargo test -p sqs-tests --test it -- readme -->\n";
     const END: &str = "<!-- end of actions -->";
@@ -105,10 +106,10 @@ fn readme_contains_the_table() -> Outcome {
     let text = std::fs::read_to_string(path)?;
     let (before, rest) = text
         .split_once(BEGIN)
-        .context("README has no mark where the table begins")?;
+        .context("README has no marker where the table begins")?;
     let (table, after) = rest
         .split_once(END)
-        .context("README has no mark where the table ends")?;
+        .context("README has no marker where the table ends")?;
     let expected = markdown();
     if table == expected {
         return Ok(());
@@ -117,5 +118,5 @@ fn readme_contains_the_table() -> Outcome {
         std::fs::write(path, format!("{before}{BEGIN}{expected}{END}{after}"))?;
         return Ok(());
     }
-    anyhow::bail!("README's table of actions should be the following (UPDATE_README=1 writes it):\n{expected}")
+    anyhow::bail!("README's table of actions is out of date; set UPDATE_README=1 to write this one:\n{expected}")
 }

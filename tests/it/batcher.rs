@@ -1,4 +1,4 @@
-//! The batcher on real requests: full batches, each caller's own result, order, and what faults come to.
+//! Tests the batcher on real requests: full batches, a result for each caller, order, and faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// A server that remembers all requests, and a patient client.
+/// Starts a server that records all requests, and builds a client with many attempts.
 async fn server() -> anyhow::Result<(EmbeddedServer, Client)> {
     let server = EmbeddedServer::builder().journal_capacity(100_000).start().await?;
     let moment = Duration::from_millis(1);
@@ -64,7 +64,7 @@ fn fifo_attributes() -> QueueAttributes {
     attributes
 }
 
-/// The lengths of the batches that the server was sent.
+/// Returns the lengths of the batches that the server received.
 fn lengths(server: &EmbeddedServer, action: Action) -> Vec<usize> {
     let requests = server.requests().into_iter();
     requests
@@ -73,13 +73,13 @@ fn lengths(server: &EmbeddedServer, action: Action) -> Vec<usize> {
         .collect()
 }
 
-/// The bodies in a queue of the server, in their order.
+/// Returns the bodies in a queue of the server, in order.
 fn bodies(server: &EmbeddedServer, queue: &str) -> Vec<String> {
     let messages = server.queue(queue).into_iter().flat_map(|queue| queue.messages());
     messages.map(|message| message.body).collect()
 }
 
-/// So many tasks, each with a clone of the batcher; the results of all.
+/// Runs `count` tasks, each with a clone of the batcher, and returns their results.
 async fn tasks<T, F>(batcher: &Batcher, count: usize, task: impl Fn(Batcher, usize) -> F) -> anyhow::Result<Vec<T>>
 where
     T: Send + 'static,
@@ -94,7 +94,7 @@ async fn sixty_four_tasks_fill_at_least_nine_of_ten_entries() -> Outcome {
     const MESSAGES: usize = 6400;
     let (server, client) = server().await?;
     let batcher = client.batcher(queue(&client).await?).build();
-    // Whoever is free sends the next, so that all tasks are busy until the end.
+    // Each task sends the next message as soon as it can, so that all are busy until the end.
     let next = Arc::new(AtomicUsize::new(0));
     tasks(&batcher, 64, move |batcher, _| {
         let next = next.clone();
@@ -112,7 +112,7 @@ async fn sixty_four_tasks_fill_at_least_nine_of_ten_entries() -> Outcome {
     let lengths = lengths(&server, Action::SendMessageBatch);
     assert_eq!(lengths.iter().sum::<usize>(), MESSAGES);
     ensure!(lengths.iter().all(|length| *length <= limits::MAX_BATCH_ENTRIES));
-    // Nine entries of ten, and so an eighth of the requests that single sends would be.
+    // Nine of ten entries are used, so there are at most an eighth as many requests as single sends would make.
     ensure!(lengths.len() * 9 <= MESSAGES, "{} requests", lengths.len());
     let mut arrived: Vec<usize> = Vec::new();
     for body in bodies(&server, "q") {
@@ -123,7 +123,7 @@ async fn sixty_four_tasks_fill_at_least_nine_of_ten_entries() -> Outcome {
     Ok(())
 }
 
-/// The server refuses a batch that is over the limit, so that no error means that none was.
+/// The server refuses a batch above the limit. So without an error, no batch exceeded it.
 async fn no_batch_exceeds_the_size_limit() -> Outcome {
     const LIMIT: usize = limits::MAX_MESSAGE_BYTES;
     const SIZES: [usize; 9] = [
@@ -141,7 +141,7 @@ async fn no_batch_exceeds_the_size_limit() -> Outcome {
     let batcher = client.batcher(queue(&client).await?).capacity(200).build();
     tasks(&batcher, 36, async |batcher: Batcher, task| {
         let size = SIZES[task % SIZES.len()];
-        // Half of them are made of an attribute mostly.
+        // Half of them consist mostly of an attribute.
         let message = if task % 2 == 0 || size < 100 {
             OutgoingMessage::new("x".repeat(size))
         } else {
@@ -158,7 +158,7 @@ async fn no_batch_exceeds_the_size_limit() -> Outcome {
     let lengths = lengths(&server, Action::SendMessageBatch);
     ensure!(lengths.iter().all(|length| *length <= limits::MAX_BATCH_ENTRIES));
     assert_eq!(lengths.iter().sum::<usize>(), 36);
-    ensure!(lengths.len() < 36, "some shared a batch");
+    ensure!(lengths.len() < 36, "no two messages shared a batch");
     Ok(())
 }
 
@@ -197,7 +197,7 @@ async fn faults_lose_no_call() -> Outcome {
     let mut arrived: Vec<usize> = bodies(&server, "q").iter().flat_map(|body| body.parse()).collect();
     arrived.sort_unstable();
     arrived.dedup();
-    assert_eq!(arrived, (0..32 * 30).collect::<Vec<_>>(), "each at least once");
+    assert_eq!(arrived, (0..32 * 30).collect::<Vec<_>>(), "each arrived at least once");
 
     tasks(&batcher, 32, move |batcher, _| {
         let (client, queue) = (client.clone(), queue.clone());
@@ -258,7 +258,7 @@ async fn faults_keep_the_order_of_each_fifo_group() -> Outcome {
     Ok(())
 }
 
-/// Sends numbered messages of a group, fifty calls at a time.
+/// Sends numbered messages of a group with up to 50 concurrent calls.
 async fn send_group(batcher: &Batcher, group: usize, count: usize) -> Outcome {
     let messages =
         (0..count).map(|i| OutgoingMessage::new(format!("{group}-{i:04}")).message_group_id(group.to_string()));
@@ -287,13 +287,17 @@ async fn each_caller_gets_its_own_result() -> Outcome {
     assert_eq!(failed.count(), 1);
     for (body, result) in ["a", "b", "c", "d"].into_iter().zip(results) {
         let messages = server.queue("q").context("the queue")?.messages();
-        let there = messages.iter().find(|message| message.body == body);
+        let delivered = messages.iter().find(|message| message.body == body);
         assert_eq!(
-            there.map(|message| &message.id),
+            delivered.map(|message| &message.id),
             result.ok().map(|sent| sent.message_id).as_ref()
         );
     }
-    let error = batcher.delete("no handle").await.err().context("no such handle")?;
+    let error = batcher
+        .delete("no handle")
+        .await
+        .err()
+        .context("an unknown handle was accepted")?;
     assert_eq!(
         (error.code(), error.operation()),
         (Some(&ErrorCode::ReceiptHandleIsInvalid), Some("DeleteMessageBatch"))
@@ -316,7 +320,7 @@ async fn kinds_of_calls_do_not_wait_for_each_other() -> Outcome {
     server.faults().add(Fault::on(Action::SendMessageBatch, delay));
     let mut sending = Box::pin(batcher.send("y"));
     ensure!(timeout(Duration::from_millis(50), &mut sending).await.is_err());
-    // The only place and the only request for sends are taken.
+    // The only slot and the only request for sends are in use.
     batcher
         .change_visibility(&message.receipt_handle, Duration::from_secs(60))
         .await?;
@@ -352,23 +356,23 @@ async fn a_shutdown_under_load_loses_nothing() -> Outcome {
             }
         }
     });
-    let shutting = async {
+    let shutdown = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         batcher.shutdown().await;
         server.queue("q").map_or(0, |queue| queue.len())
     };
-    let (sent, there) = future::join(sending, shutting).await;
+    let (sent, delivered) = future::join(sending, shutdown).await;
     assert_eq!(
         sent?.into_iter().sum::<usize>(),
-        there,
-        "all was there when the shutdown had ended"
+        delivered,
+        "the shutdown ended before all messages were sent"
     );
-    ensure!(there > 64);
-    assert_eq!(server.queue("q").map(|queue| queue.len()), Some(there));
+    ensure!(delivered > 64);
+    assert_eq!(server.queue("q").map(|queue| queue.len()), Some(delivered));
     Ok(())
 }
 
-/// The example of `Batcher`'s documentation.
+/// Runs the example in `Batcher`'s documentation.
 async fn the_documented_example_sends_everything() -> Outcome {
     let (server, client) = server().await?;
     let batcher = client.batcher(queue(&client).await?).build();
@@ -392,7 +396,7 @@ async fn a_shutdown_finishes_earlier_calls() -> Outcome {
     let late = async { batcher.send("late").await };
     let (results, (), late) = future::join3(future::join_all(calls), batcher.shutdown(), late).await;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
-    let late = late.err().context("sent")?;
+    let late = late.err().context("the late call was sent")?;
     ensure!(
         late.kind() == ErrorKind::Closed && !late.may_have_been_sent(),
         "{late:?}"
@@ -418,7 +422,7 @@ async fn unpolled_calls_block_neither_flush_nor_shutdown() -> Outcome {
         };
         timeout(Duration::from_secs(20), end)
             .await
-            .context("it waits for a future that nobody polls")?;
+            .context("it waits for an unpolled future")?;
         assert_eq!(bodies(&server, "q"), ["0", "1", "2"]);
         for call in calls {
             call.await?;
@@ -432,13 +436,13 @@ async fn fifo_queue(client: &Client) -> anyhow::Result<String> {
     Ok(created.await?.queue_url)
 }
 
-/// Numbered messages of a group.
+/// Returns numbered messages of a group.
 fn of_group(group: &str, numbers: std::ops::Range<usize>) -> impl Iterator<Item = OutgoingMessage> {
     numbers.map(move |i| OutgoingMessage::new(format!("{group}{i:02}")).message_group_id(group))
 }
 
 async fn a_failure_stops_the_rest_of_its_group() -> Outcome {
-    // All have their places, or few of them do.
+    // With slots for all calls, and for few of them.
     for capacity in [1000, 15] {
         let (server, client) = server().await?;
         let batcher = client
@@ -473,7 +477,7 @@ async fn a_failure_stops_the_rest_of_its_group() -> Outcome {
 
 async fn each_group_stops_at_its_first_refusal() -> Outcome {
     let (server, client) = server().await?;
-    // Fewer places than calls, so that some wait for theirs.
+    // With fewer slots than calls, so that some wait.
     let batcher = client.batcher(fifo_queue(&client).await?).capacity(60).build();
     add_faults(&server, Action::SendMessageBatch, &[FaultKind::status(403)]);
     let groups = tasks(&batcher, 8, async |batcher: Batcher, group| {
@@ -485,9 +489,9 @@ async fn each_group_stops_at_its_first_refusal() -> Outcome {
         Ok((group, sent))
     })
     .await?;
-    let there = bodies(&server, "q.fifo");
+    let delivered = bodies(&server, "q.fifo");
     for (group, sent) in &groups {
-        let of_this = there.iter().filter(|body| body.starts_with(group)).cloned();
+        let of_this = delivered.iter().filter(|body| body.starts_with(group)).cloned();
         let expected = of_group(group, 0..*sent).map(|message| message.body);
         assert_eq!(of_this.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
     }
@@ -518,11 +522,11 @@ async fn a_call_after_the_failure_is_sent() -> Outcome {
     Ok(())
 }
 
-/// Some messages, of which there must be one at least.
+/// Receives messages, at least one.
 async fn receive(context: &Context, queue: &str) -> anyhow::Result<Vec<Message>> {
     let receive = context.client.receive_message(queue).max_messages(10);
     let messages = receive.wait_time(Duration::from_secs(5)).await?.messages;
-    ensure!(!messages.is_empty(), "nothing is left");
+    ensure!(!messages.is_empty(), "no message arrives");
     Ok(messages)
 }
 
@@ -539,11 +543,11 @@ async fn sends_changes_and_deletes_arrive(context: Context) -> Outcome {
     ids.sort_unstable();
     received.sort_unstable();
     assert_eq!(ids, received);
-    // The first is given back, the rest deleted.
+    // The first message is returned to the queue, the others are deleted.
     let mut handles = messages.into_iter().map(|message| message.receipt_handle);
-    let back = handles.next().context("a message")?;
+    let returned = handles.next().context("a message")?;
     let deletes = future::try_join_all(handles.map(|handle| batcher.delete(handle)));
-    future::try_join(batcher.change_visibility(back, Duration::ZERO), deletes).await?;
+    future::try_join(batcher.change_visibility(returned, Duration::ZERO), deletes).await?;
     batcher.shutdown().await;
     assert_eq!(receive(&context, &queue).await?.len(), 1);
     Ok(())

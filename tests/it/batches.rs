@@ -1,4 +1,4 @@
-//! Batches of any length: one result for each input, whatever the server does to some entries.
+//! Tests batches of any length: each input gets one result, even if the server fails some entries.
 
 mod damaged;
 mod groups;
@@ -53,12 +53,18 @@ async fn thousands_of_messages_arrive_once_in_few_requests() -> Outcome {
         let received = client.receive_message(&queue).max_messages(10).await?.messages;
         handles.extend(received.into_iter().map(|message| message.receipt_handle));
     }
-    let back: Vec<_> = handles
+    let changes: Vec<_> = handles
         .iter()
         .take(100)
         .map(|handle| (handle.clone(), Duration::from_secs(60)))
         .collect();
-    assert!(client.change_visibilities(&queue, back).await.iter().all(Result::is_ok));
+    assert!(
+        client
+            .change_visibilities(&queue, changes)
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
     let deleted = client.delete_messages(&queue, handles).concurrency(8).await;
     ensure!(deleted.len() == 2_345 && deleted.iter().all(Result::is_ok));
     assert!(server.queue("q").is_some_and(|queue| queue.is_empty()));
@@ -72,7 +78,7 @@ async fn failed_entries_are_retried() -> Outcome {
         .add(Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(3)).times(2));
     let results = client.send_messages(&queue, (0..10).map(|i| format!("{i}"))).await;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
-    // Ten, the three that failed, and those of them that failed again; nothing that was sent is sent twice.
+    // All ten, then the three that failed, then the same three again. No sent message is sent twice.
     let requests = server.requests();
     let batches = requests
         .iter()
@@ -129,7 +135,7 @@ async fn an_earlier_attempt_that_may_have_been_sent_is_reported() -> Outcome {
     assert_eq!(error.status(), Some(403));
     ensure!(
         error.may_have_been_sent(),
-        "the first attempt may have had its effect: {error:?}"
+        "the first attempt may have taken effect: {error:?}"
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! A consumer in a process of its own, to be killed: this test binary, started again with [`ORDERS`] in its environment.
+//! A child process that can be killed: this test binary, started again with [`ORDERS`] in its environment.
 //!
-//! It tells each step to its parent on a connection: what is written there is not lost by a kill.
+//! The child reports each step to its parent on a connection, because a kill does not lose lines written there.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 
 use crate::{consumer, extended, segments};
 
-/// The variable that makes this binary such a process.
+/// The environment variable that makes this binary a child process.
 const ORDERS: &str = "SQS_TEST_CONSUMER_ORDERS";
 
-/// What it is to do: what to consume by which test, where the server is, whom to tell.
+/// The orders of a child: its test, the server, the queues, and the address for its reports.
 pub struct Orders {
     pub test: &'static str,
     pub endpoint: String,
@@ -29,7 +29,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// For any number of children that consume one queue, and what all of them say, line by line.
+    /// Returns orders for any number of children that consume one queue, and a receiver of the lines they report.
     pub async fn of_several(
         test: &'static str,
         endpoint: String,
@@ -49,7 +49,7 @@ impl Orders {
         self.start_as(Command::new(std::env::current_exe()?))
     }
 
-    /// Starts a child that may open this many files, and has its temporary ones in this folder.
+    /// Starts a child that may open at most `files` files and creates its temporary files in `folder`.
     pub fn start_limited(&self, files: u32, folder: &Path) -> anyhow::Result<Killed> {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\""));
@@ -64,7 +64,7 @@ impl Orders {
     }
 }
 
-/// What all children say.
+/// Returns the lines that all children report.
 fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -81,16 +81,16 @@ fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
     receiver
 }
 
-/// A child process, killed at the latest when this is dropped.
+/// A child process. It is killed on drop.
 pub struct Killed(Child);
 
 impl Killed {
-    /// The most memory that it has held so far, in KiB; `None` where the system does not say.
+    /// Returns the child's peak memory in KiB, or `None` if the system does not report it.
     pub fn peak_memory(&self) -> Option<u64> {
         peak_memory(&self.0.id().to_string())
     }
 
-    /// By SIGKILL.
+    /// Kills the child with SIGKILL.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.0.kill()?;
         self.0.wait()?;
@@ -104,14 +104,14 @@ impl Drop for Killed {
     }
 }
 
-/// The most memory that a process has held so far, in KiB, as Linux says it; `self` is this one.
+/// Returns a process's peak memory in KiB, as Linux reports it. `self` means this process.
 pub fn peak_memory(process: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// In a child: consumes until it is killed, or its parent is gone.
+/// In a child, runs the test's part until the process is killed or its parent has gone.
 pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let orders = std::env::var(ORDERS).ok()?;
     let runtime = Runtime::new().map_err(Into::into);
@@ -127,7 +127,7 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
     let connection = TcpStream::connect(report_to).context("the parent listens")?;
     let mut parent = connection.try_clone()?;
     std::thread::spawn(move || {
-        // The parent says nothing: this ends when it does.
+        // The parent sends nothing, so the read ends when the parent does.
         let _ = parent.read(&mut [0]);
         std::process::exit(1);
     });
@@ -146,14 +146,14 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Where the parent listens.
+/// The connection to the parent.
 #[derive(Clone)]
 pub struct Report(Arc<Mutex<TcpStream>>);
 
 impl Report {
     pub fn tell(&self, line: &str) {
         let mut connection = self.0.lock().expect("no handler panics here");
-        let told = connection.write_all(format!("{line}\n").as_bytes());
-        told.expect("the parent listens");
+        let written = connection.write_all(format!("{line}\n").as_bytes());
+        written.expect("the parent listens");
     }
 }

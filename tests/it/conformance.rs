@@ -1,4 +1,4 @@
-//! One suite for every server, in both protocols: what an application may rely on.
+//! Runs one suite against every server in both protocols. It tests the behavior that an application may rely on.
 
 mod attributes;
 mod batch;
@@ -22,7 +22,7 @@ use crate::harness::{Backend, Context, Harness, Outcome};
 
 type Case = fn(Context) -> BoxFuture<'static, Outcome>;
 
-/// The named async functions as cases of the suite.
+/// Makes cases of the suite of these async functions.
 macro_rules! cases {
     ($($case:ident,)*) => {
         pub(super) const CASES: &[(&str, super::Case)] = &[
@@ -66,7 +66,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// Receives until this many messages are here, or a few polls brought none.
+/// Receives until `count` messages have arrived or a few polls were empty.
 async fn receive_all(context: &Context, queue: &str, count: usize) -> anyhow::Result<Vec<Message>> {
     let mut messages = Vec::new();
     let mut empty = 0;
@@ -84,7 +84,7 @@ async fn receive_all(context: &Context, queue: &str, count: usize) -> anyhow::Re
     }
     anyhow::ensure!(
         messages.len() == count,
-        "{} messages instead of {count}",
+        "received {} messages instead of {count}",
         messages.len()
     );
     Ok(messages)
@@ -95,7 +95,7 @@ async fn receive_one(context: &Context, queue: &str) -> anyhow::Result<Message> 
     receive_all(context, queue, 1).await?.pop().context("a message")
 }
 
-/// Whether nothing can be received now.
+/// Returns `true` if nothing can be received now.
 async fn is_empty(context: &Context, queue: &str) -> anyhow::Result<bool> {
     let wait = std::time::Duration::ZERO;
     let received = context.client.receive_message(queue).wait_time(wait).await?;

@@ -1,4 +1,4 @@
-//! Which server is asked, over what connection, in which protocol.
+//! Tests which server the client calls, over which connection, and in which protocol.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
         ensure!(client.create_queue("q").await.is_err(), "{fault:?}");
         assert_eq!(spoken(&server), [Spoken::Json], "{fault:?}");
     }
-    // What broke off once may have had its effect, whatever is said of its repetition.
+    // A broken request may have taken effect, whatever the response to its repetition.
     let server = EmbeddedServer::start().await?;
     let client = server.client_builder().protocol(Protocol::Auto).build()?;
     server.faults().add(Fault::any(FaultKind::DropBefore).times(1));
@@ -110,7 +110,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
         .create_queue("q")
         .await
         .err()
-        .context("made in the other protocol")?;
+        .context("the request was repeated in the other protocol")?;
     ensure!(error.status() == Some(415) && error.may_have_been_sent(), "{error:?}");
     assert_eq!(spoken(&server), [Spoken::Json; 2]);
     Ok(())
@@ -123,10 +123,10 @@ async fn a_queue_url_is_followed_only_where_allowed() -> Outcome {
         let builder = own.client_builder().protocol(protocol);
         let following = builder.clone().follow_queue_urls([other.endpoint()]).build()?;
         following.send_message(&queue, "x").await?;
-        let stranger = "http://127.0.0.1:9/000000000000/there";
-        let error = following.send_message(stranger, "x").await.err().context("sent")?;
+        let foreign = "http://127.0.0.1:9/000000000000/there";
+        let error = following.send_message(foreign, "x").await.err().context("sent")?;
         ensure!(error.kind() == ErrorKind::InvalidInput, "{error:?}");
-        // By default the same URL is a queue of the endpoint's.
+        // By default the same URL means a queue of the endpoint.
         ensure!(builder.build()?.send_message(&queue, "x").await.is_err());
     }
     assert_eq!(other.count(Action::SendMessage), 2);
@@ -134,7 +134,7 @@ async fn a_queue_url_is_followed_only_where_allowed() -> Outcome {
     Ok(())
 }
 
-/// Accepts one connection, sees a request's head, and answers as a proxy that refuses.
+/// The test accepts one connection, reads a request's head, and responds like a proxy that refuses it.
 async fn requests_go_through_the_proxy() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://user:hidden@{}", listener.local_addr()?);
@@ -158,7 +158,7 @@ async fn requests_go_through_the_proxy() -> Outcome {
     connection
         .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
         .await?;
-    let error = request.await?.err().context("passed")?;
+    let error = request.await?.err().context("the proxy's refusal was ignored")?;
     ensure!(error.status() == Some(407), "{error:?}");
 
     let bad = Client::builder()
@@ -169,7 +169,7 @@ async fn requests_go_through_the_proxy() -> Outcome {
     Ok(())
 }
 
-/// A server with a certificate of its own authority, in front of the embedded one.
+/// A TLS server with a certificate of its own authority forwards to the embedded one.
 async fn a_private_certificate_authority_is_trusted() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
@@ -206,7 +206,7 @@ async fn a_private_certificate_authority_is_trusted() -> Outcome {
         .list_queues()
         .await
         .err()
-        .context("trusted a stranger")?;
+        .context("an unknown authority was trusted")?;
     ensure!(
         error.kind() == ErrorKind::Transport && !error.may_have_been_sent(),
         "{error:?}"
@@ -224,7 +224,7 @@ async fn a_private_certificate_authority_is_trusted() -> Outcome {
 async fn the_callers_http_client_is_used() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let http = sqs_client::client::http_client_builder()?
-        .user_agent("of-the-caller")
+        .user_agent("callers-agent")
         .build()?;
     let client = server.client_builder().http_client(http).build()?;
     there_and_back(&client).await?;
@@ -234,14 +234,14 @@ async fn the_callers_http_client_is_used() -> Outcome {
         .filter_map(|r| r.headers.get("user-agent").cloned())
         .collect();
     ensure!(
-        agents.iter().all(|agent| agent == "of-the-caller") && agents.len() == 4,
+        agents.iter().all(|agent| agent == "callers-agent") && agents.len() == 4,
         "{agents:?}"
     );
     Ok(())
 }
 
-/// A server that leads to another, and a client's settings for it.
-async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, ClientBuilder)> {
+/// Starts a server that redirects to another, and returns a builder of its client.
+async fn redirecting() -> anyhow::Result<(FakeHttp, FakeHttp, ClientBuilder)> {
     let other = FakeHttp::start("200 OK", "{}").await?;
     let server = FakeHttp::start(&format!("307 Temporary Redirect\r\nlocation: {}", other.endpoint), "").await?;
     let builder = Client::builder()
@@ -252,7 +252,7 @@ async fn leading_elsewhere() -> anyhow::Result<(FakeHttp, FakeHttp, ClientBuilde
 }
 
 async fn redirects_are_not_followed() -> Outcome {
-    let (server, other, builder) = leading_elsewhere().await?;
+    let (server, other, builder) = redirecting().await?;
     let given = builder
         .clone()
         .http_client(sqs_client::client::http_client_builder()?.build()?);
@@ -269,7 +269,7 @@ async fn redirects_are_not_followed() -> Outcome {
 }
 
 async fn the_error_names_a_client_that_follows_redirects() -> Outcome {
-    let (_server, _other, builder) = leading_elsewhere().await?;
+    let (_server, _other, builder) = redirecting().await?;
     let following = sqs_client::client::http_client_builder()?.redirect(reqwest::redirect::Policy::limited(3));
     let client = builder.http_client(following.build()?).build()?;
     let error = client.list_queues().await.err().context("passed")?;

@@ -1,4 +1,4 @@
-//! The consumer, on every server: what it handles, holds, gives back, and how it ends.
+//! Tests the consumer on every server: handling, leases, returned messages and shutdown.
 
 mod blocking;
 pub mod child;
@@ -39,7 +39,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     modules.into_iter().flatten().collect()
 }
 
-/// An embedded server with a queue, and a client whose retries do not wait long.
+/// Starts an embedded server with a queue, and builds a client with short retry delays.
 async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
     let client = server.client_builder().retry(quick()).build()?;
@@ -47,7 +47,7 @@ async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     Ok((server, client, queue))
 }
 
-/// Retries that do not wait long.
+/// Returns a retry policy with short delays.
 pub fn quick() -> RetryPolicy {
     let moment = Duration::from_millis(10);
     RetryPolicy::standard()
@@ -56,7 +56,7 @@ pub fn quick() -> RetryPolicy {
         .throttled_base_delay(moment)
 }
 
-/// A consumer with short times, that shows what failed again at once.
+/// Returns a consumer with short timeouts that makes failed messages visible immediately.
 fn brisk(client: &Client, queue: &str) -> Consumer {
     client
         .consumer(queue)
@@ -79,7 +79,7 @@ fn numbered(count: usize) -> Vec<OutgoingMessage> {
         .collect()
 }
 
-/// Messages of a FIFO queue: the body is the number within its group.
+/// Returns messages of a FIFO queue. The body is the number within its group.
 fn grouped(groups: usize, each: usize) -> Vec<OutgoingMessage> {
     let of_group = |group: usize| {
         (0..each).map(move |number| {
@@ -88,18 +88,18 @@ fn grouped(groups: usize, each: usize) -> Vec<OutgoingMessage> {
                 .message_deduplication_id(format!("{group}-{number}"))
         })
     };
-    // All first ones, then all second ones, and so on.
+    // The first message of each group, then the second of each, and so on.
     let mut messages: Vec<_> = (0..groups).flat_map(|group| of_group(group).enumerate()).collect();
     messages.sort_by_key(|(number, _)| *number);
     messages.into_iter().map(|(_, message)| message).collect()
 }
 
-/// Ends when `done` is true.
+/// Waits until `done` returns `true`.
 pub async fn until(done: impl Fn() -> bool) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         if Instant::now() > deadline {
-            bail!("it does not come to pass");
+            bail!("the condition was not met within 60 s");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -110,7 +110,7 @@ fn view(server: &EmbeddedServer, name: &str) -> QueueView {
     server.queue(name).expect("the queue was created")
 }
 
-/// What handlers saw, by key.
+/// The values that handlers noted, by key.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<BTreeMap<String, Vec<String>>>>);
 
@@ -120,7 +120,7 @@ impl Seen {
         seen.entry(key.to_owned()).or_default().push(value.to_owned());
     }
 
-    /// How many keys there are, and how many values.
+    /// Returns the number of keys and the number of values.
     fn counts(&self) -> (usize, usize) {
         let seen = self.0.lock().expect("no handler panics here");
         (seen.len(), seen.values().map(Vec::len).sum())

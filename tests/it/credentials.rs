@@ -1,4 +1,4 @@
-//! Credentials by way of `aws-config`, and their replacement under load.
+//! Tests credentials from `aws-config` and their rotation under load.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ async fn role(endpoint: &str) -> anyhow::Result<aws_config::sts::AssumeRoleProvi
     Ok(role.session_name("tests").configure(&config).build().await)
 }
 
-/// An instance's metadata service: a session's token first, then the role's name, then its keys.
+/// An instance metadata service returns a session token first, then the role's name, then its keys.
 async fn an_instance_role_is_used() -> Outcome {
     const KEYS: &str = r#"{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"AKID","SecretAccessKey":"s","Token":"t",
         "LastUpdated":"2026-01-01T00:00:00Z","Expiration":"2100-01-01T00:00:00Z"}"#;
@@ -73,12 +73,12 @@ async fn an_instance_role_is_used() -> Outcome {
                 path if path.contains("security-credentials") => (200, "reader"),
                 _ => (404, ""),
             };
-            let answer = format!(
+            let response = format!(
                 "HTTP/1.1 {status} OK\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\ncontent-length: {}\r\n\
                  connection: close\r\n\r\n{body}",
                 body.len()
             );
-            let _ = connection.write_all(answer.as_bytes()).await;
+            let _ = connection.write_all(response.as_bytes()).await;
         }
     });
     let config = aws_config::provider_config::ProviderConfig::without_region()
@@ -115,7 +115,7 @@ async fn a_failing_provider_is_the_source_of_the_error() -> Outcome {
 
 const ROTATIONS: u32 = 8;
 
-/// Gives out the newest key.
+/// A provider of the newest key.
 #[derive(Debug)]
 struct Newest(Arc<AtomicU32>);
 

@@ -1,4 +1,4 @@
-//! The large-payload layer on real servers and real stores.
+//! Tests the large-payload layer on real servers and stores.
 
 mod auth;
 pub mod crash;

@@ -1,4 +1,4 @@
-//! An HTTP server that gives every request the same response, and notes what it is asked.
+//! An HTTP server that sends the same response to every request and records the request heads.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ pub struct FakeHttp {
 }
 
 impl FakeHttp {
-    /// `head` is the status line's end and the headers, such as `403 Forbidden\r\nx: y`.
+    /// Starts a server. `head` is the end of the status line and the headers, such as `403 Forbidden\r\nx: y`.
     pub async fn start(head: &str, body: &str) -> anyhow::Result<Self> {
         let response = format!(
             "HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -25,17 +25,17 @@ impl FakeHttp {
         let seen = heads.clone();
         let task = tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
-                // Noted before the response, because a test looks at the heads once it has that.
+                // Record the head before responding, because a test reads the heads as soon as it has the response.
                 let head = request_head(&mut connection).await.unwrap_or_default();
                 seen.lock().expect("no panic").push(head);
-                // A client that has gone has no use for a response.
+                // The client may have gone.
                 let _ = connection.write_all(response.as_bytes()).await;
             }
         });
         Ok(Self { endpoint, heads, task })
     }
 
-    /// The heads of the requests so far, in lower case.
+    /// Returns the heads of the requests so far, in lower case.
     pub fn heads(&self) -> Vec<String> {
         self.heads.lock().expect("no panic").clone()
     }
@@ -47,7 +47,7 @@ impl Drop for FakeHttp {
     }
 }
 
-/// Reads a request, and returns its head in lower case.
+/// Reads a request and returns its head in lower case.
 async fn request_head(connection: &mut TcpStream) -> std::io::Result<String> {
     let mut read = Vec::new();
     let head = loop {

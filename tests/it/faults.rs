@@ -1,4 +1,4 @@
-//! What the client makes of a server or a network in trouble: the outcome and the number of attempts.
+//! Tests the client against a faulty server or network: the outcome and the number of attempts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,7 +59,7 @@ async fn send_under(server: &EmbeddedServer, client: &Client, queue: &str, fault
     (result.map(drop), server.count(Action::SendMessage) - before)
 }
 
-/// Every fault that passes, and whether the message is there although the attempt failed.
+/// Returns every transient fault, and `true` if the failed attempt may still have sent the message.
 fn faults() -> Vec<(FaultKind, bool)> {
     vec![
         (FaultKind::DropBefore, false),
@@ -96,7 +96,7 @@ async fn lasting_faults_end_after_all_attempts() -> Outcome {
             attempts == 3 && error.is_retryable(),
             "{kind:?}: {attempts} attempts, {error:?}"
         );
-        // A connection that breaks before the effect looks like one that breaks after it.
+        // A connection that breaks before the effect reads like one that breaks after it.
         let looks_sent = sent || matches!(kind, FaultKind::DropBefore);
         ensure!(error.may_have_been_sent() == looks_sent, "{kind:?}: {error:?}");
         let throttled =
@@ -151,14 +151,14 @@ async fn silence_ends_at_the_attempt_timeout() -> Outcome {
         "{attempts} attempts: {error:?}"
     );
 
-    // No limit at all.
+    // Without any limit.
     let endless = server_with(|builder| builder.operation_timeout(Duration::MAX).attempt_timeout(Duration::MAX));
     let (_server, client, queue) = endless.await?;
     client.receive_message(&queue).wait_time(Duration::ZERO).await?;
     Ok(())
 }
 
-/// A server that is never silent for long, and never done.
+/// The server is never silent for long and never finishes its response.
 async fn a_trickle_ends_at_the_attempt_timeout() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_millis(400))).await?;
     let within_headers = FaultKind::Trickle(Duration::from_millis(100));
@@ -169,7 +169,7 @@ async fn a_trickle_ends_at_the_attempt_timeout() -> Outcome {
         "{attempts} attempts: {error:?}"
     );
 
-    // Some 200 bytes of headers come within the time, the body does not.
+    // About 200 bytes of headers arrive in time. The body does not.
     let (server, client, queue) = server_with(|builder| builder.attempt_timeout(Duration::from_secs(2))).await?;
     client.send_message(&queue, "x".repeat(100_000)).await?;
     let within_body = FaultKind::Trickle(Duration::from_millis(1));
@@ -206,7 +206,7 @@ async fn a_long_poll_is_not_silence() -> Outcome {
             .is_empty()
     );
     assert_eq!(server.count(Action::ReceiveMessage), 1);
-    // A server that holds its answer longer than it was asked to is silent.
+    // A server that delays its response beyond the wait time counts as silent.
     let fault = Fault::on(Action::ReceiveMessage, FaultKind::Delay(Duration::from_secs(3_600)));
     server.faults().add(fault);
     let begin = Instant::now();
@@ -255,9 +255,13 @@ async fn a_skewed_clock_is_corrected() -> Outcome {
         server.clock().set_skew_seconds(skew);
         let client = server.client_builder().retry(quick(3)).build()?;
         client.create_queue("q").await?;
-        assert_eq!(server.count(Action::CreateQueue), 2, "one to learn the time, one by it");
+        assert_eq!(
+            server.count(Action::CreateQueue),
+            2,
+            "one request to learn the time and one with the corrected time"
+        );
         client.create_queue("q2").await?;
-        assert_eq!(server.count(Action::CreateQueue), 3, "what was learnt is kept");
+        assert_eq!(server.count(Action::CreateQueue), 3, "the correction is remembered");
     }
     Ok(())
 }
@@ -266,7 +270,7 @@ async fn a_skewed_clock_is_corrected() -> Outcome {
 async fn a_date_in_the_far_future_is_not_trusted() -> Outcome {
     let (server, client, queue) = server_with(|builder| builder).await?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    // The year 10000 begins while the client is in use.
+    // The year 10000 begins while the test runs.
     let last_second = 253_402_300_799 - i64::try_from(now.as_secs())?;
     server.clock().set_skew_seconds(last_second);
     for _ in 0..3 {
@@ -279,7 +283,7 @@ async fn a_date_in_the_far_future_is_not_trusted() -> Outcome {
     Ok(())
 }
 
-/// Gives out a new key each time it is asked.
+/// A provider that returns a new key on each call.
 #[derive(Debug, Default)]
 struct Rotating(Arc<AtomicU32>);
 
@@ -296,11 +300,11 @@ async fn an_expired_token_is_replaced() -> Outcome {
         builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));
     }
     let server = builder.start().await?;
-    let asked = Arc::new(AtomicU32::new(0));
+    let calls = Arc::new(AtomicU32::new(0));
     let client = server
         .client_builder()
         .retry(quick(3))
-        .credentials(Rotating(asked.clone()))
+        .credentials(Rotating(calls.clone()))
         .build()?;
     let queue = client.create_queue("q").await?.queue_url;
     server.keys().expire("key-0");
@@ -308,8 +312,8 @@ async fn an_expired_token_is_replaced() -> Outcome {
     for sent in futures::future::join_all(sends).await {
         sent?;
     }
-    // One replacement for all, by one call.
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    // One call replaces the key for all requests.
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
 
     for number in 1..3 {
         server.keys().expire(&format!("key-{number}"));
@@ -319,14 +323,14 @@ async fn an_expired_token_is_replaced() -> Outcome {
     Ok(())
 }
 
-/// Gives out these keys, one after the other, and then the last one.
+/// A provider that returns these keys in order, and then the last one again.
 #[derive(Debug)]
 struct Listed(&'static [&'static str], Arc<AtomicU32>);
 
 impl ProvideCredentials for Listed {
     fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn std::error::Error + Send + Sync>>> {
-        let asked = usize::try_from(self.1.fetch_add(1, Ordering::SeqCst)).unwrap_or(usize::MAX);
-        let key = self.0[asked.min(self.0.len() - 1)];
+        let calls = usize::try_from(self.1.fetch_add(1, Ordering::SeqCst)).unwrap_or(usize::MAX);
+        let key = self.0[calls.min(self.0.len() - 1)];
         Box::pin(async move { Ok(Credentials::new(key, "test")) })
     }
 }
@@ -334,10 +338,10 @@ impl ProvideCredentials for Listed {
 async fn an_unknown_key_is_fetched_again_once() -> Outcome {
     for (keys, works) in [(&["unknown", "test"][..], true), (&["unknown"][..], false)] {
         let server = EmbeddedServer::start().await?;
-        let asked = Arc::new(AtomicU32::new(0));
+        let calls = Arc::new(AtomicU32::new(0));
         let client = server
             .client_builder()
-            .credentials(Listed(keys, asked.clone()))
+            .credentials(Listed(keys, calls.clone()))
             .build()?;
         for number in 0..5 {
             match client.create_queue(format!("q{number}")).await {
@@ -348,7 +352,7 @@ async fn an_unknown_key_is_fetched_again_once() -> Outcome {
                 ),
             }
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
         let attempts = if works { 6 } else { 5 };
         assert_eq!(server.count(Action::CreateQueue), attempts);
     }
@@ -360,9 +364,9 @@ async fn an_unreachable_server_certainly_received_nothing() -> Outcome {
     let unknown = "http://no-such-host.invalid";
     for endpoint in [refused, unknown] {
         let (one, two, three) = (
-            looks_at_the_clock(endpoint, 1).await?,
-            looks_at_the_clock(endpoint, 2).await?,
-            looks_at_the_clock(endpoint, 3).await?,
+            clock_reads(endpoint, 1).await?,
+            clock_reads(endpoint, 2).await?,
+            clock_reads(endpoint, 3).await?,
         );
         ensure!(
             one < two && three - two == two - one,
@@ -372,10 +376,11 @@ async fn an_unreachable_server_certainly_received_nothing() -> Outcome {
     Ok(())
 }
 
-/// How often the clock was read for a send to nobody: equally often for each attempt, as each is signed anew.
-async fn looks_at_the_clock(endpoint: &str, attempts: u32) -> anyhow::Result<u32> {
-    let looks = Arc::new(AtomicU32::new(0));
-    let counted = looks.clone();
+/// Returns how often a send to an unreachable server read the clock. Each attempt reads it equally often, because each is
+/// signed anew.
+async fn clock_reads(endpoint: &str, attempts: u32) -> anyhow::Result<u32> {
+    let reads = Arc::new(AtomicU32::new(0));
+    let counted = reads.clone();
     let client = Client::builder()
         .endpoint_url(endpoint)
         .credentials(Credentials::new("test", "test"))
@@ -389,7 +394,7 @@ async fn looks_at_the_clock(endpoint: &str, attempts: u32) -> anyhow::Result<u32
     let error = sent.err().context("passed")?;
     ensure!(error.kind() == ErrorKind::Transport, "{error:?}");
     ensure!(error.is_retryable() && !error.may_have_been_sent(), "{error:?}");
-    Ok(looks.load(Ordering::SeqCst))
+    Ok(reads.load(Ordering::SeqCst))
 }
 
 async fn a_fifo_receive_whose_response_was_lost_returns_the_same_messages() -> Outcome {
@@ -402,7 +407,7 @@ async fn a_fifo_receive_whose_response_was_lost_returns_the_same_messages() -> O
         .faults()
         .add(Fault::on(Action::ReceiveMessage, FaultKind::DropAfter).times(1));
     let received = client.receive_message(&queue).wait_time(Duration::ZERO).await?.messages;
-    assert_eq!(received.len(), 1, "the retry has the same attempt id");
+    assert_eq!(received.len(), 1, "the retry uses the same attempt id");
     assert_eq!(server.count(Action::ReceiveMessage), 2);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The integration tests: one binary that owns the servers, so that they are shared by all tests and stopped after
-//! the last.
+//! The integration tests: one binary that owns the servers, so that all tests share them and they stop after the last
+//! test.
 
 mod actions;
 mod batcher;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             |()| ExitCode::SUCCESS,
         );
     }
-    let _dispatchers = telemetry::dispatchers_beside_the_observers();
+    let _dispatchers = telemetry::idle_dispatchers();
     let arguments = Arguments::from_args();
     let harness = Arc::new(Harness::new());
     let modules = [

@@ -1,6 +1,6 @@
-//! What the client sends is what a server reads: any input of any action, in both protocols, goes over the wire to the
-//! embedded server, and its own parser, which shares no code with the client and refuses what the service model does not
-//! have, reads the same input.
+//! Tests that a server reads what the client sends. Random inputs of every action go to the embedded server in both
+//! protocols. The server's parser shares no code with the client and refuses input that the service model does not
+//! define. It must read the same input.
 
 mod inputs;
 
@@ -25,21 +25,21 @@ use self::inputs::{
 use crate::conformance::PROTOCOLS;
 use crate::harness::Harness;
 
-/// Inputs of each action in each protocol.
+/// The number of inputs of each action in each protocol.
 const CASES: u32 = 64;
 
-/// What the server answers to a request that it has read, and does not carry out.
+/// The status of the response to a request that the server has read but does not execute.
 const READ: u16 = 418;
 
-/// A server that reads requests, and a client of it.
-struct Road<'a> {
+/// A server that only reads requests, and its client.
+struct Wire<'a> {
     harness: &'a Harness,
     server: EmbeddedServer,
     client: Client,
     protocol: Protocol,
 }
 
-impl<'a> Road<'a> {
+impl<'a> Wire<'a> {
     fn new(harness: &'a Harness, protocol: Protocol) -> Self {
         let builder = EmbeddedServer::builder().journal_capacity(1).keep_inputs(true);
         let server = harness.runtime.block_on(builder.start()).expect("a server");
@@ -53,7 +53,7 @@ impl<'a> Road<'a> {
         }
     }
 
-    /// Sends what `request` makes of any value.
+    /// Sends the requests that `request` makes of random values.
     fn any<S, Op>(&self, values: S, request: impl Fn(&Client, S::Value) -> Request<Op>) -> Result<(), Failed>
     where
         S: Strategy,
@@ -84,7 +84,7 @@ impl<'a> Road<'a> {
         prop_assert_eq!(recorded.action.map(|action| action.name()), Some(Op::NAME));
         let mut read = recorded.input.expect("an input");
         if self.protocol == Protocol::Query && Op::NAME == "ReceiveMessage" {
-            // Its two lists of system attributes have one name there, which the server takes for the older one's.
+            // In Query the two lists of system attributes share one name, which the server reads as the older list.
             read["MessageSystemAttributeNames"] = read["AttributeNames"].take();
             let members = read.as_object_mut().expect("members");
             members.retain(|_, value| !value.is_null());
@@ -95,91 +95,91 @@ impl<'a> Road<'a> {
     }
 }
 
-type Case = fn(&Road<'_>) -> Result<(), Failed>;
+type Case = fn(&Wire<'_>) -> Result<(), Failed>;
 
 const ACTIONS: [(&str, Case); 23] = [
-    ("AddPermission", |road| {
+    ("AddPermission", |wire| {
         let values = (queue(), label(), vec(text(0..=20), 1..=5), vec(text(0..=20), 1..=5));
-        road.any(values, |client, (queue, label, accounts, actions)| {
+        wire.any(values, |client, (queue, label, accounts, actions)| {
             client.add_permission(queue, label, accounts, actions)
         })
     }),
-    ("CancelMessageMoveTask", |road| {
-        road.any(text(0..=50), |client, handle| client.cancel_message_move_task(handle))
+    ("CancelMessageMoveTask", |wire| {
+        wire.any(text(0..=50), |client, handle| client.cancel_message_move_task(handle))
     }),
-    ("ChangeMessageVisibility", |road| {
+    ("ChangeMessageVisibility", |wire| {
         let values = (queue(), text(0..=50), visibility());
-        road.any(values, |client, (queue, handle, timeout)| {
+        wire.any(values, |client, (queue, handle, timeout)| {
             client.change_message_visibility(queue, handle, timeout)
         })
     }),
-    ("ChangeMessageVisibilityBatch", |road| {
+    ("ChangeMessageVisibilityBatch", |wire| {
         let values = (queue(), entries((text(0..=50), visibility())));
-        road.any(values, |client, (queue, entries)| {
+        wire.any(values, |client, (queue, entries)| {
             let entry = |(id, (handle, timeout))| ChangeMessageVisibilityBatchEntry::new(id, handle, timeout);
             client.change_message_visibility_batch(queue, entries.into_iter().map(entry))
         })
     }),
-    ("CreateQueue", |road| {
+    ("CreateQueue", |wire| {
         let values = ("[A-Za-z0-9_-]{1,75}(\\.fifo)?", attributes(), option::of(tags()));
-        road.any(values, |client, (name, attributes, tags)| {
+        wire.any(values, |client, (name, attributes, tags)| {
             let create = client.create_queue(name).attributes(attributes);
             let tags = tags.into_iter().flatten();
             tags.fold(create, |create, (key, value)| create.tag(key, value))
         })
     }),
-    ("DeleteMessage", |road| {
-        road.any((queue(), text(0..=50)), |client, (queue, handle)| {
+    ("DeleteMessage", |wire| {
+        wire.any((queue(), text(0..=50)), |client, (queue, handle)| {
             client.delete_message(queue, handle)
         })
     }),
-    ("DeleteMessageBatch", |road| {
-        road.any((queue(), entries(text(0..=50))), |client, (queue, entries)| {
+    ("DeleteMessageBatch", |wire| {
+        wire.any((queue(), entries(text(0..=50))), |client, (queue, entries)| {
             let entry = |(id, handle)| DeleteMessageBatchEntry::new(id, handle);
             client.delete_message_batch(queue, entries.into_iter().map(entry))
         })
     }),
-    ("DeleteQueue", |road| {
-        road.any(queue(), |client, queue| client.delete_queue(queue))
+    ("DeleteQueue", |wire| {
+        wire.any(queue(), |client, queue| client.delete_queue(queue))
     }),
-    ("GetQueueAttributes", |road| {
+    ("GetQueueAttributes", |wire| {
         let values = (queue(), vec(attribute_name(), 0..=5));
-        road.any(values, |client, (queue, names)| {
+        wire.any(values, |client, (queue, names)| {
             client.get_queue_attributes(queue, names)
         })
     }),
-    ("GetQueueUrl", |road| {
-        road.any((text(1..=80), option::of(text(0..=20))), |client, (name, owner)| {
+    ("GetQueueUrl", |wire| {
+        wire.any((text(1..=80), option::of(text(0..=20))), |client, (name, owner)| {
             let get = client.get_queue_url(name);
             owner
                 .into_iter()
                 .fold(get, |get, owner| get.queue_owner_aws_account_id(owner))
         })
     }),
-    ("ListDeadLetterSourceQueues", |road| {
+    ("ListDeadLetterSourceQueues", |wire| {
         let values = (queue(), option::of(text(0..=50)), option::of(1..=1_000_u16));
-        road.any(values, |client, (queue, token, max)| {
+        wire.any(values, |client, (queue, token, max)| {
             let list = client.list_dead_letter_source_queues(queue);
             let list = token.into_iter().fold(list, |list, token| list.next_token(token));
             max.into_iter().fold(list, |list, max| list.max_results(max))
         })
     }),
-    ("ListMessageMoveTasks", |road| {
-        road.any((text(0..=50), option::of(1..=10_u8)), |client, (arn, max)| {
+    ("ListMessageMoveTasks", |wire| {
+        wire.any((text(0..=50), option::of(1..=10_u8)), |client, (arn, max)| {
             let list = client.list_message_move_tasks(arn);
             max.into_iter().fold(list, |list, max| list.max_results(max))
         })
     }),
-    ("ListQueueTags", |road| {
-        road.any(queue(), |client, queue| client.list_queue_tags(queue))
+    ("ListQueueTags", |wire| {
+        wire.any(queue(), |client, queue| client.list_queue_tags(queue))
     }),
-    ("ListQueues", |road| {
+    ("ListQueues", |wire| {
         let values = (
             option::of(text(0..=80)),
             option::of(text(0..=50)),
             option::of(1..=1_000_u16),
         );
-        road.any(values, |client, (prefix, token, max)| {
+        wire.any(values, |client, (prefix, token, max)| {
             let list = client.list_queues();
             let list = prefix
                 .into_iter()
@@ -188,14 +188,14 @@ const ACTIONS: [(&str, Case); 23] = [
             max.into_iter().fold(list, |list, max| list.max_results(max))
         })
     }),
-    ("PurgeQueue", |road| {
-        road.any(queue(), |client, queue| client.purge_queue(queue))
+    ("PurgeQueue", |wire| {
+        wire.any(queue(), |client, queue| client.purge_queue(queue))
     }),
-    ("ReceiveMessage", |road| {
+    ("ReceiveMessage", |wire| {
         let names = (vec(system_attribute_name(), 0..=5), vec(text(0..=20), 0..=5));
         let times = (option::of(visibility()), option::of(seconds(0..=20)));
         let values = (queue(), names, option::of(1..=10_u8), times, option::of(text(1..=128)));
-        road.any(
+        wire.any(
             values,
             |client, (queue, (system, user), max, (visibility, wait), id)| {
                 let receive = client
@@ -212,30 +212,30 @@ const ACTIONS: [(&str, Case); 23] = [
             },
         )
     }),
-    ("RemovePermission", |road| {
-        road.any((queue(), label()), |client, (queue, label)| {
+    ("RemovePermission", |wire| {
+        wire.any((queue(), label()), |client, (queue, label)| {
             client.remove_permission(queue, label)
         })
     }),
-    ("SendMessage", |road| {
-        road.any((queue(), message()), |client, (queue, message)| {
+    ("SendMessage", |wire| {
+        wire.any((queue(), message()), |client, (queue, message)| {
             client.send_message(queue, message)
         })
     }),
-    ("SendMessageBatch", |road| {
-        road.any((queue(), entries(message())), |client, (queue, entries)| {
+    ("SendMessageBatch", |wire| {
+        wire.any((queue(), entries(message())), |client, (queue, entries)| {
             let entry = |(id, message): (String, OutgoingMessage)| SendMessageBatchEntry::new(id, message);
             client.send_message_batch(queue, entries.into_iter().map(entry))
         })
     }),
-    ("SetQueueAttributes", |road| {
-        road.any((queue(), attributes()), |client, (queue, attributes)| {
+    ("SetQueueAttributes", |wire| {
+        wire.any((queue(), attributes()), |client, (queue, attributes)| {
             client.set_queue_attributes(queue, attributes)
         })
     }),
-    ("StartMessageMoveTask", |road| {
+    ("StartMessageMoveTask", |wire| {
         let values = (text(0..=50), option::of(text(0..=50)), option::of(1..=500_u32));
-        road.any(values, |client, (source, destination, rate)| {
+        wire.any(values, |client, (source, destination, rate)| {
             let start = client.start_message_move_task(source);
             let start = destination
                 .into_iter()
@@ -244,11 +244,11 @@ const ACTIONS: [(&str, Case); 23] = [
                 .fold(start, |start, rate| start.max_number_of_messages_per_second(rate))
         })
     }),
-    ("TagQueue", |road| {
-        road.any((queue(), tags()), |client, (queue, tags)| client.tag_queue(queue, tags))
+    ("TagQueue", |wire| {
+        wire.any((queue(), tags()), |client, (queue, tags)| client.tag_queue(queue, tags))
     }),
-    ("UntagQueue", |road| {
-        road.any((queue(), vec(text(0..=20), 1..=10)), |client, (queue, keys)| {
+    ("UntagQueue", |wire| {
+        wire.any((queue(), vec(text(0..=20), 1..=10)), |client, (queue, keys)| {
             client.untag_queue(queue, keys)
         })
     }),
@@ -261,7 +261,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
             let harness = harness.clone();
             trials.push(Trial::test(
                 format!("roundtrip::{protocol_name}::{action}"),
-                move || case(&Road::new(&harness, protocol)),
+                move || case(&Wire::new(&harness, protocol)),
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Payloads in segments, with no store, on every server.
+//! Tests payloads in segments, without a store, on every server.
 
 pub mod bounded;
 pub mod competing;

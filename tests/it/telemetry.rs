@@ -1,4 +1,4 @@
-//! What can be seen from outside, and what cannot.
+//! Tests what logs, spans and metrics show, and what they must not show.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -20,10 +20,11 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::consumer::until;
 use crate::harness::{Harness, Outcome};
 
-/// To be held from before the first test on. While there is one dispatcher only, `tracing` asks none but the thread that
-/// comes to a place first whether what happens there is of interest, and remembers the answer: a test that does not
-/// observe would blind one that does.
-pub fn dispatchers_beside_the_observers() -> [Dispatch; 2] {
+/// Returns two idle dispatchers that must exist before the first test starts.
+///
+/// With only one dispatcher, `tracing` asks the first thread that reaches a callsite whether it is enabled, and caches
+/// the result. Then a test that does not observe could disable a callsite for one that does.
+pub fn idle_dispatchers() -> [Dispatch; 2] {
     [(); 2].map(|()| Dispatch::new(NoSubscriber::new()))
 }
 
@@ -35,7 +36,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// What a test wrote to the log.
+/// The log of a test.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -48,11 +49,11 @@ impl Write for Log {
     }
 }
 
-/// The counters, and how many values the histograms have, by name and queue.
-pub type Figures = BTreeMap<(String, String), u64>;
+/// Counters, gauges and the number of values in each histogram, by name and queue.
+pub type Metrics = BTreeMap<(String, String), u64>;
 
-/// Runs this on a runtime of this thread, where nothing but it is observed.
-pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, Figures)> {
+/// Runs `test` on a runtime of this thread, and returns its log and metrics.
+pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, Metrics)> {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -68,7 +69,7 @@ pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, F
         metrics::with_local_recorder(&recorder, || runtime.block_on(test))
     })?;
     let log = String::from_utf8(log.0.lock().expect("the log").clone())?;
-    let figures = snapshotter.snapshot().into_vec().into_iter().map(|(key, _, _, value)| {
+    let metrics = snapshotter.snapshot().into_vec().into_iter().map(|(key, _, _, value)| {
         let key = key.key();
         let queue = key.labels().next().map(|label| label.value().to_owned());
         let value = match value {
@@ -78,11 +79,11 @@ pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, F
         };
         ((key.name().to_owned(), queue.unwrap_or_default()), value)
     });
-    Ok((log, figures.collect()))
+    Ok((log, metrics.collect()))
 }
 
 fn telemetry_shows_requests_without_their_content() -> Outcome {
-    let (log, figures) = observe(async {
+    let (log, metrics) = observe(async {
         let server = EmbeddedServer::start().await?;
         let secret = Credentials::new("test", "test").with_session_token("a-session-token");
         let client = server.client()?;
@@ -109,28 +110,28 @@ fn telemetry_shows_requests_without_their_content() -> Outcome {
         "error.type=",
         "retrying",
     ] {
-        ensure!(log.contains(shown), "{shown} is not in {log}");
+        ensure!(log.contains(shown), "the log lacks {shown}: {log}");
     }
     for hidden in ["a-secret-body", "a-session-token", "AWS4-HMAC"] {
-        ensure!(!log.contains(hidden), "{hidden} is in {log}");
+        ensure!(!log.contains(hidden), "the log contains {hidden}: {log}");
     }
-    let figure = |name: &str, queue: &str| figures.get(&(name.to_owned(), queue.to_owned())).copied();
+    let metric = |name: &str, queue: &str| metrics.get(&(name.to_owned(), queue.to_owned())).copied();
     assert_eq!(
-        figure("messaging.client.sent.messages", "orders"),
+        metric("messaging.client.sent.messages", "orders"),
         Some(3),
-        "{figures:?}"
+        "{metrics:?}"
     );
-    assert_eq!(figure("messaging.client.consumed.messages", "orders"), Some(1));
-    assert_eq!(figure("sqs.acknowledged.messages", "orders"), Some(1));
-    assert_eq!(figure("sqs.request.retries", "orders"), Some(1));
-    assert_eq!(figure("sqs.request.failures", "orders"), Some(1));
-    assert_eq!(figure("messaging.client.operation.duration", "orders"), Some(5));
+    assert_eq!(metric("messaging.client.consumed.messages", "orders"), Some(1));
+    assert_eq!(metric("sqs.acknowledged.messages", "orders"), Some(1));
+    assert_eq!(metric("sqs.request.retries", "orders"), Some(1));
+    assert_eq!(metric("sqs.request.failures", "orders"), Some(1));
+    assert_eq!(metric("messaging.client.operation.duration", "orders"), Some(5));
     Ok(())
 }
 
 fn a_trace_reaches_the_wrapped_handler() -> Outcome {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let (log, figures) = observe(async {
+    let (log, metrics) = observe(async {
         let server = EmbeddedServer::start().await?;
         let carrier = TraceCarrier::MessageAttribute("traceparent".to_owned());
         let client = server
@@ -193,16 +194,20 @@ fn a_trace_reaches_the_wrapped_handler() -> Outcome {
     })?;
     ensure!(log.contains("messaging.operation.type=\"process\"") && log.contains("messaging.message.id="));
     ensure!(!log.contains("through a batcher"), "{log}");
-    let figure = |name: &str| figures.get(&(name.to_owned(), "traced".to_owned())).copied();
-    assert_eq!(figure("messaging.process.duration"), Some(6), "{figures:?}");
-    assert_eq!(figure("sqs.message.age"), Some(6));
-    ensure!(figure("sqs.batch.entries").is_some());
-    assert_eq!(figure("sqs.acknowledged.messages"), Some(5));
-    assert_eq!(figure("sqs.consumer.in_flight"), Some(0), "nothing is held in the end");
+    let metric = |name: &str| metrics.get(&(name.to_owned(), "traced".to_owned())).copied();
+    assert_eq!(metric("messaging.process.duration"), Some(6), "{metrics:?}");
+    assert_eq!(metric("sqs.message.age"), Some(6));
+    ensure!(metric("sqs.batch.entries").is_some());
+    assert_eq!(metric("sqs.acknowledged.messages"), Some(5));
+    assert_eq!(
+        metric("sqs.consumer.in_flight"),
+        Some(0),
+        "a message is still in flight at the end"
+    );
     Ok(())
 }
 
-/// The message is as long as both queues take.
+/// The message is as long as both queues allow.
 async fn a_trace_makes_no_poison_message_too_long() -> Outcome {
     let server = EmbeddedServer::start().await?;
     let plain = server.client()?;

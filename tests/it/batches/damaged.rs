@@ -1,4 +1,4 @@
-//! A response in which one entry is damaged: the other entries of the batch count.
+//! Tests responses with one damaged entry. The other entries of the batch remain valid.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// The damage, and the kind of the error that it has to be.
+/// Returns each kind of damage and the kind of error that it must cause.
 fn damages() -> [(FaultKind, ErrorKind); 2] {
     let id = || "3".to_owned();
     [
@@ -57,13 +57,13 @@ async fn a_damaged_entry_fails_alone() -> Outcome {
                 1,
                 "{fault:?}: {failed:?}"
             );
-            let error = results.into_iter().find_map(Result::err).context("one")?;
+            let error = results.into_iter().find_map(Result::err).context("an error")?;
             ensure!(error.kind() == kind && error.may_have_been_sent(), "{error:?}");
             ensure!(error.operation() == Some("SendMessageBatch"), "{error:?}");
             assert_eq!(
                 server.count(Action::SendMessageBatch),
                 1,
-                "{fault:?}: it is not sent again"
+                "{fault:?}: the batch was sent again"
             );
             assert_eq!(server.queue("q").map(|queue| queue.len()), Some(10));
         }
@@ -106,8 +106,8 @@ async fn an_unreadable_deletion_result_fails_alone() -> Outcome {
         .into_iter()
         .map(|result| result.err().map(|error| error.kind()))
         .collect();
-    let unread = Some(ErrorKind::Response);
-    assert_eq!(kinds, [None, unread, None, unread]);
+    let unreadable = Some(ErrorKind::Response);
+    assert_eq!(kinds, [None, unreadable, None, unreadable]);
     Ok(())
 }
 

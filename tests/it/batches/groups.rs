@@ -1,4 +1,4 @@
-//! Messages to a FIFO queue: after a failure, nothing more of that group is sent.
+//! Tests messages to a FIFO queue: after a failure, nothing more of that group is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn fifo_queue(client: &Client) -> anyhow::Result<String> {
     Ok(client.create_queue("q.fifo").attributes(attributes).await?.queue_url)
 }
 
-/// The numbered messages of these groups, a letter each.
+/// Returns numbered messages. Each letter of `groups` is the group of one message.
 fn messages(groups: &str) -> Vec<OutgoingMessage> {
     let numbered = groups.chars().filter(|group| group.is_ascii_alphabetic()).enumerate();
     numbered
@@ -36,7 +36,7 @@ fn messages(groups: &str) -> Vec<OutgoingMessage> {
         .collect()
 }
 
-/// The bodies in the queue, by group.
+/// Returns the bodies in the queue by group.
 fn delivered(server: &EmbeddedServer) -> anyhow::Result<BTreeMap<String, Vec<usize>>> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for message in server.queue("q.fifo").context("the queue")?.messages() {
@@ -79,7 +79,7 @@ async fn a_failed_entry_stops_its_group_from_the_next_request() -> Outcome {
     let mut messages = messages("aabbcabbcc aabbccabca bbbbbbbbbb");
     messages[3].body = "not a character: \u{1}".to_owned();
     let results = client.send_messages(&queue, messages).await;
-    // SQS decides about the entries of one request: those behind the failed one are sent.
+    // SQS decides on the entries of one request, and sends those behind the failed one.
     let failed: Vec<usize> = (0..30).filter(|i| results[*i].is_err()).collect();
     assert_eq!(failed, [vec![3, 12, 13, 17], (20..30).collect()].concat());
     ensure!(failed[1..].iter().all(|i| was_held_back(&results[*i])), "{results:?}");
@@ -87,7 +87,7 @@ async fn a_failed_entry_stops_its_group_from_the_next_request() -> Outcome {
     assert_eq!(
         server.count(Action::SendMessageBatch),
         2,
-        "the last has nothing to send"
+        "the last batch has nothing to send"
     );
     Ok(())
 }
@@ -106,7 +106,7 @@ async fn an_invalid_message_stops_its_group_immediately() -> Outcome {
     let delivered = delivered(&server)?;
     assert_eq!((&delivered["a"], delivered["b"].len()), (&vec![0], 6));
 
-    // A standard queue has no order to keep.
+    // A standard queue has no order.
     let (server, client, queue) = super::server(1).await?;
     let results = client.send_messages(&queue, ["first", "", "third"]).await;
     ensure!(results[0].is_ok() && results[1].is_err() && results[2].is_ok());

@@ -1,4 +1,4 @@
-//! A batch whose first attempt may have taken effect: no later response makes that undone.
+//! Tests batches whose first attempt may have taken effect. No later response rules that out.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// Every way to lose the response to a request that took effect.
+/// Returns every way to lose the response to a request that took effect.
 fn losses() -> [FaultKind; 4] {
     [
         FaultKind::DropAfter,
@@ -33,7 +33,7 @@ fn losses() -> [FaultKind; 4] {
     ]
 }
 
-/// Replies to the request after `skipped` others with a batch output that the server itself would not give.
+/// Responds to the request after `skipped` others with a batch output that the server itself would not send.
 fn reply(server: &EmbeddedServer, skipped: u64, successful: &str, failed: &str) {
     let body = format!(r#"{{"Successful":[{successful}],"Failed":[{failed}]}}"#);
     let kind = FaultKind::Reply(Reply::new(200).body(&body));
@@ -78,7 +78,7 @@ async fn a_failed_entry_of_a_repeated_request_may_have_been_sent() -> Outcome {
             );
         }
     }
-    // A refusal that nothing came before is definite.
+    // A refusal of the first attempt is definite.
     let (server, client, queue) = server(3).await?;
     reply(&server, 0, "", REFUSED);
     let error = only_error(client.send_messages(&queue, ["x"]).await)?;
@@ -96,7 +96,7 @@ async fn an_entry_in_both_lists_may_have_been_sent() -> Outcome {
 
 async fn a_lost_round_counts_for_all_later_rounds() -> Outcome {
     let (server, client, queue) = server(5).await?;
-    // The first round is lost once and then throttled by entry; the second refuses.
+    // The first round is lost once and then throttled by entry. The second one refuses.
     lose(&server, FaultKind::DropAfter, 0);
     reply(&server, 1, "", THROTTLED);
     reply(&server, 2, "", REFUSED);
@@ -111,10 +111,7 @@ async fn an_entry_that_a_later_round_omits_may_have_been_sent() -> Outcome {
     reply(&server, 0, "", THROTTLED);
     reply(&server, 1, "", "");
     let error = only_error(client.send_messages(&queue, ["x"]).await)?;
-    ensure!(
-        error.may_have_been_sent(),
-        "the second request was carried out: {error:?}"
-    );
+    ensure!(error.may_have_been_sent(), "the second request took effect: {error:?}");
     Ok(())
 }
 
@@ -128,7 +125,11 @@ async fn a_request_refused_as_too_long_after_a_lost_one_may_have_been_sent() -> 
         server.faults().add(fault.after(skipped).times(1));
     }
     let results = client.send_messages(&queue, ["first", "second"]).await;
-    assert_eq!(server.count(Action::SendMessageBatch), 4, "two attempts, and each half");
+    assert_eq!(
+        server.count(Action::SendMessageBatch),
+        4,
+        "two attempts and one for each half"
+    );
     for result in results {
         let error = result.err().context("sent")?;
         ensure!(error.status() == Some(403) && error.may_have_been_sent(), "{error:?}");

@@ -1,4 +1,4 @@
-//! Servers that limit a batch to fewer bytes than AWS: it is halved, and the limit remembered.
+//! Tests servers that limit a batch to fewer bytes than AWS. The client halves the batch and remembers the limit.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::conformance::PROTOCOLS;
 use crate::extended::store::{Counting, extended};
 use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
-/// AWS's own until August 2025, and ElasticMQ's until 1.7.
+/// The limit of AWS until August 2025 and of ElasticMQ until 1.7.
 const LOWER_LIMIT: usize = 262_144;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -47,7 +47,7 @@ async fn server() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     Ok((server, client, queue))
 }
 
-/// The lengths of the batches since the last look.
+/// Returns the lengths of the batches since the last call.
 fn batches(server: &EmbeddedServer) -> Vec<usize> {
     let requests = server.requests().into_iter();
     let batches = requests.filter(|request| request.action == Some(Action::SendMessageBatch));
@@ -64,7 +64,7 @@ async fn a_refused_batch_is_halved_and_its_limit_remembered() -> Outcome {
     let (server, client, queue) = server().await?;
     let results = client.send_messages(&queue, heavy(10)).await;
     ensure!(results.iter().all(Result::is_ok), "{results:?}");
-    // Half of it is refused as well; from then on the limit is known.
+    // Half of the batch is refused as well. From then on the limit is known.
     assert_eq!(batches(&server), [10, 5, 2, 2, 2, 2, 2]);
 
     let results = client.send_messages(&queue, heavy(10)).await;
@@ -109,7 +109,7 @@ async fn halving_keeps_the_order_of_a_fifo_queue() -> Outcome {
     let bodies: Vec<usize> = stored.flat_map(|message| message.body.trim().parse()).collect();
     assert_eq!(bodies, (0..20).collect::<Vec<_>>());
 
-    // What is behind a refused half is not sent.
+    // Messages behind a refused half are not sent.
     server.forget_requests();
     let fault = Fault::on(Action::SendMessageBatch, FaultKind::status(403));
     server.faults().add(fault.after(1).times(1));
@@ -141,7 +141,7 @@ async fn a_message_that_is_too_long_fails_alone() -> Outcome {
         );
     }
     assert_eq!(batches(&server), [3, 1, 1, 1, 1, 1, 1]);
-    // The limit is no lower than it was seen to be.
+    // The limit is no lower than the size that was accepted.
     let results = client
         .send_messages(&queue, ["x".repeat(LOWER_LIMIT / 2), "y".repeat(LOWER_LIMIT / 2)])
         .await;
@@ -185,7 +185,7 @@ async fn elasticmq_accepts_a_megabyte(client: Client) -> Outcome {
     let mut bodies = Vec::new();
     while bodies.len() < 20 {
         let received = client.receive_message(&queue).max_messages(1).await?.messages;
-        ensure!(!received.is_empty(), "{} of 20 messages are there", bodies.len());
+        ensure!(!received.is_empty(), "{} of 20 messages arrived", bodies.len());
         bodies.extend(received.into_iter().map(|message| message.body));
     }
     bodies.sort_unstable();

@@ -71,19 +71,19 @@ async fn names_filter_the_attributes(context: Context) -> Outcome {
         .message_attribute("app.two", "2")
         .message_attribute("other", "3")
         .await?;
-    for (asked, brought) in [
+    for (requested, expected) in [
         (&[][..], &[][..]),
         (&["other"], &["other"]),
         (&["app.*"], &["app.one", "app.two"]),
         (&["All"], &["app.one", "app.two", "other"]),
         (&["app.one", "missing"], &["app.one"]),
     ] {
-        if asked == ["app.*"] && context.backend.has(Quirk::NoPrefixFilter) {
+        if requested == ["app.*"] && context.backend.has(Quirk::NoPrefixFilter) {
             continue;
         }
-        let message = receive(&context, &queue, asked).await?;
+        let message = receive(&context, &queue, requested).await?;
         let names: Vec<&String> = message.message_attributes.keys().collect();
-        assert_eq!(names, brought, "asked for {asked:?}");
+        assert_eq!(names, expected, "requested {requested:?}");
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ async fn visibility_changes_entry_by_entry(context: Context) -> Outcome {
     assert_eq!((changed.failed.len(), changed.failed[0].id.as_str()), (1, "bad"));
     assert!(changed.failed[0].sender_fault);
     assert_eq!(changed.failed[0].code, ErrorCode::ReceiptHandleIsInvalid);
-    // Only what was given back comes again.
+    // Only the returned message is received again.
     let again = receive_all(&context, &queue, 1).await?;
     assert_eq!(again[0].body, "b");
     assert!(is_empty(&context, &queue).await?);

@@ -112,7 +112,7 @@ async fn input_is_checked_before_it_is_sent(context: Context) -> Outcome {
 
 async fn an_attribute_of_an_unknown_type_is_refused(context: Context) -> Outcome {
     let queue = context.queue().await?;
-    // There is no constructor for this; it comes in by serde.
+    // This value has no constructor, but serde can create it.
     let odd: MessageAttributeValue =
         serde_json::from_value(serde_json::json!({"DataType": "Date", "StringValue": "today"}))?;
     let result = context

@@ -78,7 +78,7 @@ async fn a_repeated_id_is_dropped(context: Context) -> Outcome {
     let first = send("one", "a").await?;
     let repeated = send("another body", "a").await;
     send("two", "b").await?;
-    // Servers differ in what they answer; they agree that it is not delivered.
+    // Servers respond differently, but all of them drop the message.
     match repeated {
         Ok(repeated) if !context.backend.has(Quirk::NewIdForDuplicates) => {
             assert_eq!(repeated.message_id, first.message_id);
@@ -126,7 +126,7 @@ async fn a_group_waits_for_its_message_in_flight(context: Context) -> Outcome {
     };
     let first = receive().await?.messages.remove(0);
     assert_eq!(first.body, "a1");
-    // Group a waits for its head; group b does not.
+    // Group a waits for its head. Group b does not.
     assert_eq!(receive().await?.messages.remove(0).body, "b1");
     assert!(is_empty(&context, &queue).await?);
     context.client.delete_message(&queue, first.receipt_handle).await?;
@@ -134,7 +134,7 @@ async fn a_group_waits_for_its_message_in_flight(context: Context) -> Outcome {
     Ok(())
 }
 
-/// Sends messages of these bodies in one group, to a new queue.
+/// Sends messages with these bodies in one group to a new queue.
 async fn group_of(context: &Context, bodies: &[&str]) -> anyhow::Result<String> {
     let queue = fifo(context, true).await?;
     for body in bodies {
@@ -143,7 +143,7 @@ async fn group_of(context: &Context, bodies: &[&str]) -> anyhow::Result<String> 
     Ok(queue)
 }
 
-/// The bodies of one receive of up to 10 messages, which are then in flight.
+/// Receives up to 10 messages, which are then in flight, and returns their bodies.
 async fn bodies_now(context: &Context, queue: &str) -> anyhow::Result<Vec<String>> {
     let receive = context.client.receive_message(queue).max_messages(10);
     let received = receive.visibility_timeout(Duration::from_secs(60)).await?;

@@ -15,7 +15,7 @@ cases! {
     the_page_size_is_checked_before_the_request,
 }
 
-/// Creates queues of names that begin so, and brings their URLs.
+/// Creates queues whose names begin with `prefix` and returns their URLs.
 async fn queues(context: &Context, prefix: &str, count: usize) -> anyhow::Result<BTreeSet<String>> {
     let mut urls = BTreeSet::new();
     for i in 0..count {
@@ -54,7 +54,7 @@ async fn queues_are_listed_in_pages(context: Context) -> Outcome {
     let rest: Vec<String> = request().next_token(token).into_stream().try_collect().await?;
     assert_eq!(rest.len(), 3);
     assert!(!rest.contains(&first.queue_urls[0]));
-    let error = request().next_token("no token of its own").await.unwrap_err();
+    let error = request().next_token("a foreign token").await.unwrap_err();
     assert!(error.is_sender_fault(), "{error:?}");
     Ok(())
 }

@@ -77,7 +77,7 @@ async fn the_longest_message_passes(context: Context) -> Outcome {
     let message = receive_one(&context, &queue).await?;
     assert!(
         message.body == body,
-        "{} bytes came back, or others",
+        "{} bytes arrived, or the body changed",
         message.body.len()
     );
     Ok(())
@@ -142,7 +142,7 @@ async fn visibility_zero_returns_a_message(context: Context) -> Outcome {
 
 async fn visibility_can_be_extended(context: Context) -> Outcome {
     let queue = context.queue().await?;
-    context.client.send_message(&queue, "held").await?;
+    context.client.send_message(&queue, "extended").await?;
     let short = Duration::from_secs(1);
     let received = context
         .client

@@ -1,4 +1,4 @@
-//! Dead letters, and the tasks that move them back.
+//! Tests dead letters and the tasks that move them back.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,14 +19,14 @@ cases! {
     a_missing_task_or_queue_is_reported,
 }
 
-/// The queue's ARN.
+/// Returns the queue's ARN.
 pub(super) async fn arn(context: &Context, queue: &str) -> anyhow::Result<String> {
     let names = [QueueAttributeName::QueueArn];
     let attributes = context.client.get_queue_attributes(queue, names).await?.attributes;
     attributes.queue_arn.context("an ARN")
 }
 
-/// A queue, and one that has dead letters of it.
+/// A queue and its dead-letter queue.
 struct Letters {
     source: String,
     source_arn: String,
@@ -34,7 +34,7 @@ struct Letters {
     dead_arn: String,
 }
 
-/// Sends messages, and receives them until they are dead.
+/// Sends messages and receives them until all are dead letters.
 async fn dead_letters(context: &Context, count: usize) -> anyhow::Result<Letters> {
     let dead = context.queue().await?;
     let dead_arn = arn(context, &dead).await?;
@@ -67,7 +67,7 @@ async fn dead_letters(context: &Context, count: usize) -> anyhow::Result<Letters
     anyhow::bail!("the messages do not reach the dead-letter queue")
 }
 
-/// The latest task, once it is over.
+/// Waits for the latest task to end and returns it.
 async fn finished(context: &Context, source_arn: &str) -> anyhow::Result<MessageMoveTask> {
     for _ in 0..100 {
         let task = latest(context, source_arn).await?;

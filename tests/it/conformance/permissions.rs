@@ -47,9 +47,9 @@ async fn a_permission_is_added_and_removed(context: Context) -> Outcome {
         assert!(statement["Action"].to_string().contains("SendMessage"), "{statement}");
     }
     client.remove_permission(&queue, "senders").await?;
-    let left = policy(&context, &queue).await?;
-    let none_left = left.is_none_or(|policy| policy["Statement"].as_array().is_none_or(Vec::is_empty));
-    assert!(none_left);
+    let remaining = policy(&context, &queue).await?;
+    let is_empty = remaining.is_none_or(|policy| policy["Statement"].as_array().is_none_or(Vec::is_empty));
+    assert!(is_empty);
     Ok(())
 }
 

@@ -25,8 +25,8 @@ async fn tags_are_added_replaced_and_removed(context: Context) -> Outcome {
     assert_eq!(client.list_queue_tags(&queue).await?.tags, map(first));
     client.tag_queue(&queue, [("stage", "live")]).await?;
     client.untag_queue(&queue, ["Stage", "missing"]).await?;
-    let left = map([("team", "shop & <ü>"), ("stage", "live")]);
-    assert_eq!(client.list_queue_tags(&queue).await?.tags, left);
+    let remaining = map([("team", "shop & <ü>"), ("stage", "live")]);
+    assert_eq!(client.list_queue_tags(&queue).await?.tags, remaining);
     client.untag_queue(&queue, ["team", "stage"]).await?;
     assert_eq!(client.list_queue_tags(&queue).await?.tags, BTreeMap::new());
     Ok(())

@@ -1,4 +1,4 @@
-//! Handlers that block the runtime's only thread, and messages that come again while or after they are handled.
+//! Tests handlers that block the runtime's only thread, and messages that are received again during or after handling.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 const VISIBILITY: Duration = Duration::from_secs(1);
 
-/// Runs a consumer on a runtime of one thread, with a server on another, until the queue is empty.
+/// Runs a consumer on a single-threaded runtime until the queue is empty. The server runs on another runtime.
 fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + 'static) -> Outcome {
     let servers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -36,7 +36,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
     })?;
     let consumers = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     consumers.block_on(async {
-        // Connections of the other runtime would wait for its threads.
+        // A client of the other runtime would wait for that runtime's thread.
         let client = server.client_builder().retry(quick()).build()?;
         let queue_view = view(&server, "q");
         let done = async move { until(|| queue_view.is_empty()).await.expect("all are handled") };

@@ -1,4 +1,4 @@
-//! What the consumer that is killed does: see [`crate::child`].
+//! The consumer in the child process that is killed. See [`crate::child`].
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -10,8 +10,9 @@ use crate::child::Report;
 
 pub const TEST: &str = "messages";
 
-/// How many messages of one queue it handles at a time, and lets wait.
+/// The concurrency of each queue's consumer.
 pub const CONCURRENCY: usize = 24;
+/// The prefetch of each queue's consumer.
 pub const PREFETCH: usize = 20;
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -32,7 +33,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> anyhow:
     Ok(())
 }
 
-/// One in twenty fails.
+/// One handling in twenty fails.
 async fn handle(queue: usize, delivery: Delivery, report: Report) -> Result<(), ()> {
     let message = delivery.message();
     let group = message.attributes.message_group_id().unwrap_or("-");

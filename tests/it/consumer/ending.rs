@@ -1,4 +1,4 @@
-//! The end of a consumer: within the grace, and with nothing unhandled left hidden.
+//! Tests the shutdown of a consumer: it ends within its timeout and leaves no unhandled message hidden.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -24,19 +24,22 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// With a grace below the wait time, too.
+/// The second shutdown timeout is below the wait time.
 fn an_idle_consumer_stops_immediately_without_a_warning() -> Outcome {
     let (log, _) = observe(async {
         let (_server, client, queue) = embedded().await?;
-        for grace in [Duration::from_secs(30), Duration::from_secs(5)] {
-            let consumer = client.consumer(&queue).shutdown_timeout(grace);
+        for shutdown_timeout in [Duration::from_secs(30), Duration::from_secs(5)] {
+            let consumer = client.consumer(&queue).shutdown_timeout(shutdown_timeout);
             let begin = Instant::now();
             let moment = Duration::from_millis(500);
             consumer
                 .run(tokio::time::sleep(moment), |_| pending::<Result<(), ()>>())
                 .await?;
             let took = begin.elapsed() - moment;
-            ensure!(took < Duration::from_secs(2), "{took:?} with a grace of {grace:?}");
+            ensure!(
+                took < Duration::from_secs(2),
+                "{took:?} with a shutdown timeout of {shutdown_timeout:?}"
+            );
         }
         Ok(())
     })?;
@@ -71,21 +74,21 @@ async fn a_consumer_under_load_ends_within_the_shutdown_timeout() -> Outcome {
         }
     };
     let enough = async { until(|| handled.counts().0 > 300).await.expect("some are handled") };
-    let grace = Duration::from_secs(5);
+    let shutdown_timeout = Duration::from_secs(5);
     let consumer = brisk(&client, &queue)
         .visibility_timeout(LONG)
         .concurrency(64)
-        .shutdown_timeout(grace);
+        .shutdown_timeout(shutdown_timeout);
     let ended = async {
         enough.await;
         Instant::now()
     };
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let shutdown = async { sender.send(ended.await).expect("it is waited for") };
+    let shutdown = async { sender.send(ended.await).expect("the receiver waits") };
     consumer.run(shutdown, handler).await?;
     let took = receiver.await?.elapsed();
-    ensure!(took < grace, "{took:?}");
-    assert_eq!(begun.counts(), handled.counts(), "what was begun was ended");
+    ensure!(took < shutdown_timeout, "{took:?}");
+    assert_eq!(begun.counts(), handled.counts(), "a handler was not finished");
     let counts = view(&server, "q").counts();
     assert_eq!((counts.in_flight, counts.visible), (0, 2_000 - handled.counts().0));
     Ok(())
@@ -95,13 +98,19 @@ async fn handlers_are_aborted_after_the_shutdown_timeout() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(30)).await?;
     let queue_view = view(&server, "q");
-    let held = queue_view.clone();
-    let shutdown = async move { until(|| held.counts().in_flight >= 10).await.expect("ten are handled") };
-    let grace = Duration::from_secs(3);
-    let consumer = brisk(&client, &queue).visibility_timeout(LONG).shutdown_timeout(grace);
+    let view = queue_view.clone();
+    let shutdown = async move {
+        until(|| view.counts().in_flight >= 10)
+            .await
+            .expect("ten are in flight")
+    };
+    let shutdown_timeout = Duration::from_secs(3);
+    let consumer = brisk(&client, &queue)
+        .visibility_timeout(LONG)
+        .shutdown_timeout(shutdown_timeout);
     let begin = Instant::now();
     consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;
-    ensure!(begin.elapsed() < grace + Duration::from_secs(1));
+    ensure!(begin.elapsed() < shutdown_timeout + Duration::from_secs(1));
     let counts = queue_view.counts();
     assert_eq!((counts.in_flight, counts.visible), (0, 30));
     Ok(())
@@ -131,33 +140,35 @@ async fn messages_of_the_last_poll_return_to_the_queue() -> Outcome {
         until(|| server.count(Action::ReceiveMessage) == 1)
             .await
             .expect("a poll");
-        // After the end began, and within the grace of the open poll.
+        // After the shutdown began, and within the open poll's shutdown timeout.
         tokio::time::sleep(Duration::from_millis(600)).await;
-        client.send_message(&queue, "late").await.expect("it is sent");
+        client.send_message(&queue, "late").await.expect("the message is sent");
     };
     let (ended, ()) = futures::future::join(consumer.run(poll_is_under_way, handler), late).await;
     ended?;
     let queue_view = view(&server, "q");
     assert_eq!((queue_view.counts().visible, seen.counts().0), (1, 0));
-    assert_eq!(queue_view.messages()[0].receives, 1, "the poll had it");
+    assert_eq!(queue_view.messages()[0].receives, 1, "the poll did not receive it");
     Ok(())
 }
 
 async fn a_silent_server_does_not_delay_the_end() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(30)).await?;
-    let grace = Duration::from_secs(2);
+    let shutdown_timeout = Duration::from_secs(2);
     let shutdown = async {
         until(|| view(&server, "q").counts().in_flight >= 10)
             .await
-            .expect("ten are handled");
+            .expect("ten are in flight");
         server.faults().add(Fault::any(FaultKind::Delay(LONG)));
     };
     let begin = Instant::now();
-    let consumer = brisk(&client, &queue).visibility_timeout(LONG).shutdown_timeout(grace);
+    let consumer = brisk(&client, &queue)
+        .visibility_timeout(LONG)
+        .shutdown_timeout(shutdown_timeout);
     consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;
     ensure!(
-        begin.elapsed() < grace + Duration::from_secs(1),
+        begin.elapsed() < shutdown_timeout + Duration::from_secs(1),
         "{:?}",
         begin.elapsed()
     );

@@ -1,4 +1,4 @@
-//! What becomes of messages by what their handler does, on every server.
+//! Tests on every server what happens to a message after its handler succeeds, fails, panics or is slow.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ fn body(delivery: &Delivery) -> String {
     delivery.message().body.clone()
 }
 
-/// How many messages the queue says it has, hidden ones included.
-pub(super) async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
+/// Returns the number of messages that the queue reports, including hidden ones.
+pub(super) async fn remaining(c: &Context, queue: &str) -> anyhow::Result<u64> {
     let names = [
         sqs_client::types::QueueAttributeName::ApproximateNumberOfMessages,
         sqs_client::types::QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
@@ -46,7 +46,7 @@ pub(super) async fn left(c: &Context, queue: &str) -> anyhow::Result<u64> {
 async fn every_message_is_handled_and_deleted(c: Context) -> Outcome {
     let queue = c.queue().await?;
     send(&c.client, &queue, numbered(200)).await?;
-    let (seen, at_once, most) = (
+    let (seen, concurrent, most) = (
         Seen::default(),
         Arc::new(AtomicUsize::new(0)),
         Arc::new(AtomicUsize::new(0)),
@@ -54,11 +54,11 @@ async fn every_message_is_handled_and_deleted(c: Context) -> Outcome {
     let handler = {
         let (seen, most) = (seen.clone(), most.clone());
         move |delivery: Delivery| {
-            let (seen, at_once, most) = (seen.clone(), at_once.clone(), most.clone());
+            let (seen, concurrent, most) = (seen.clone(), concurrent.clone(), most.clone());
             async move {
-                most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                most.fetch_max(concurrent.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                at_once.fetch_sub(1, Ordering::SeqCst);
+                concurrent.fetch_sub(1, Ordering::SeqCst);
                 seen.note(&body(&delivery), "");
                 Ok::<_, ()>(())
             }
@@ -68,7 +68,7 @@ async fn every_message_is_handled_and_deleted(c: Context) -> Outcome {
     brisk(&c.client, &queue).concurrency(7).run(done, handler).await?;
     assert_eq!(seen.counts(), (200, 200));
     ensure!((2..=7).contains(&most.load(Ordering::SeqCst)), "{most:?}");
-    assert_eq!(left(&c, &queue).await?, 0);
+    assert_eq!(remaining(&c, &queue).await?, 0);
     Ok(())
 }
 
@@ -109,7 +109,7 @@ async fn failed_messages_are_received_again(c: Context) -> Outcome {
         let expected: &[&str] = if once { &["1"] } else { &["1", "2"] };
         assert_eq!(receives, expected, "{body}");
     }
-    assert_eq!(left(&c, &queue).await?, 0);
+    assert_eq!(remaining(&c, &queue).await?, 0);
     Ok(())
 }
 
@@ -127,13 +127,15 @@ async fn poison_moves_to_its_queue(c: Context) -> Outcome {
         }
     };
     let moved = async {
-        while left(&c, &poison).await.expect("an answer") == 0 || left(&c, &queue).await.expect("an answer") > 0 {
+        while remaining(&c, &poison).await.expect("a response") == 0
+            || remaining(&c, &queue).await.expect("a response") > 0
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let consumer = brisk(&c.client, &queue).move_poison_to(2, &poison);
     tokio::time::timeout(Duration::from_secs(30), consumer.run(moved, handler)).await??;
-    assert_eq!(seen.counts(), (2, 3), "the bad one twice");
+    assert_eq!(seen.counts(), (2, 3), "the bad message is handled twice");
     let moved = c
         .client
         .receive_message(&poison)
@@ -168,7 +170,7 @@ async fn a_group_stays_in_order_when_handlers_fail(c: Context) -> Outcome {
                 busy.note(&group, "begin");
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 busy.note(&group, "end");
-                // A third fails the first time.
+                // A third of the messages fail the first time.
                 let number: u32 = body(&delivery).parse().map_err(drop)?;
                 if number % 3 == 1 && delivery.receive_count() == 1 {
                     return Err(());
@@ -194,10 +196,10 @@ async fn a_group_stays_in_order_when_handlers_fail(c: Context) -> Outcome {
     for (group, turns) in busy.all() {
         ensure!(
             turns.chunks(2).all(|turn| turn == ["begin", "end"]),
-            "{group}: two at a time"
+            "{group}: two at the same time"
         );
     }
-    assert_eq!(left(&c, &queue).await?, 0);
+    assert_eq!(remaining(&c, &queue).await?, 0);
     Ok(())
 }
 
@@ -221,7 +223,7 @@ async fn a_slow_handler_keeps_its_message(c: Context) -> Outcome {
     };
     let done = async { until(|| seen.counts().1 == 3).await.expect("all are handled") };
     let consumer = brisk(&c.client, &queue).visibility_timeout(visibility);
-    // A second one would get what is not kept hidden.
+    // A second consumer would receive messages that are not kept hidden.
     let second = brisk(&c.client, &queue).visibility_timeout(visibility);
     let (first, second) = futures::future::join(
         consumer.shutdown_timeout(visibility * 4).run(done, handler.clone()),
@@ -231,7 +233,7 @@ async fn a_slow_handler_keeps_its_message(c: Context) -> Outcome {
     )
     .await;
     first.and(second)?;
-    assert_eq!(begun.counts(), (3, 3), "none came twice");
+    assert_eq!(begun.counts(), (3, 3), "no message was received twice");
     for (body, outcomes) in seen.all() {
         assert_eq!(outcomes, [format!("{:?}", AckOutcome::Deleted)], "{body}");
     }
@@ -242,26 +244,33 @@ async fn a_stream_delivers_no_more_than_its_concurrency(c: Context) -> Outcome {
     let queue = c.queue().await?;
     send(&c.client, &queue, numbered(20)).await?;
     let mut deliveries = brisk(&c.client, &queue).concurrency(5).prefetch(3).deliveries();
-    let mut held = Vec::new();
+    let mut deliveries_in_flight = Vec::new();
     for _ in 0..5 {
-        held.push(deliveries.try_next().await?.context("a delivery")?);
+        deliveries_in_flight.push(deliveries.try_next().await?.context("a delivery")?);
     }
     let sixth = tokio::time::timeout(Duration::from_millis(500), deliveries.try_next()).await;
-    ensure!(sixth.is_err(), "five are held");
-    assert_eq!(held[0].ack().await?, AckOutcome::Deleted);
-    assert_eq!(held[0].ack().await?, AckOutcome::Deleted, "once more is as good");
-    ensure!(held[0].nack(Duration::ZERO).await.is_err());
-    held[1].nack(Duration::ZERO).await?;
-    held.truncate(2);
-    // Three were dropped, one given back: all but the first are there.
+    ensure!(sixth.is_err(), "five deliveries are the limit");
+    assert_eq!(deliveries_in_flight[0].ack().await?, AckOutcome::Deleted);
+    assert_eq!(
+        deliveries_in_flight[0].ack().await?,
+        AckOutcome::Deleted,
+        "a second ack succeeds as well"
+    );
+    ensure!(deliveries_in_flight[0].nack(Duration::ZERO).await.is_err());
+    deliveries_in_flight[1].nack(Duration::ZERO).await?;
+    deliveries_in_flight.truncate(2);
+    // Three were dropped and one was returned, so all but the first are in the queue.
     let mut seen = std::collections::BTreeSet::new();
     while seen.len() < 19 {
         let delivery = deliveries.try_next().await?.context("a delivery")?;
         delivery.ack().await?;
         seen.insert(body(&delivery));
     }
-    ensure!(!seen.contains(&body(&held[0])));
-    ensure!(deliveries.shutdown(Duration::from_secs(5)).await, "nothing is held");
-    assert_eq!(left(&c, &queue).await?, 0);
+    ensure!(!seen.contains(&body(&deliveries_in_flight[0])));
+    ensure!(
+        deliveries.shutdown(Duration::from_secs(5)).await,
+        "a delivery is still in flight"
+    );
+    assert_eq!(remaining(&c, &queue).await?, 0);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A consumer that is killed and started again, on a server in trouble: nothing is lost, and groups stay in order.
+//! Tests a consumer that is killed and restarted, on a faulty server: nothing is lost, and groups stay in order.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -19,11 +19,11 @@ use super::{grouped, numbered, quick, send};
 use crate::child::Orders;
 use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
-/// The variable that says how many messages each of these tests sends to a standard and to a FIFO queue together.
+/// The environment variable with the number of messages that each test sends to a standard and a FIFO queue together.
 const MESSAGES: &str = "SQS_TEST_CONSUMER_MESSAGES";
 const KILLS: usize = 5;
 const GROUPS: usize = 100;
-/// No message is handled for so long: something is stuck.
+/// The consumer counts as stuck if it handles no message for this long.
 const STUCK: Duration = Duration::from_secs(60);
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -44,14 +44,14 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 fn messages(default: usize) -> usize {
-    let set = std::env::var(MESSAGES).ok().and_then(|messages| messages.parse().ok());
-    set.unwrap_or(default)
+    let configured = std::env::var(MESSAGES).ok().and_then(|messages| messages.parse().ok());
+    configured.unwrap_or(default)
 }
 
 async fn on_a_faulty_server() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(quick()).build()?;
-    // A receive whose answer is lost hides messages that nobody holds: of those, connections break before.
+    // A receive whose response is lost would hide messages from everybody, so its connections break before it.
     let lost_after = [Action::DeleteMessageBatch, Action::ChangeMessageVisibilityBatch];
     let faults = lost_after
         .map(|action| Fault::on(action, FaultKind::DropAfter))
@@ -106,7 +106,7 @@ async fn a_killed_consumer_loses_nothing(client: Client, endpoint: String, messa
         }
         child.kill()?;
         flight.killed();
-        // What it told before its end counts.
+        // Lines that it reported before its end count.
         while let Ok(Some(line)) = lines.next_line().await {
             ledger.note(&line, &mut open)?;
         }
@@ -114,7 +114,7 @@ async fn a_killed_consumer_loses_nothing(client: Client, endpoint: String, messa
     }
     ledger.check(total / 2, each)?;
     eprintln!(
-        "{total} messages handled {} times in {:?}; at most {} of {} in flight while no kill was near",
+        "{total} messages handled {} times in {:?}; at most {} of {} in flight without a recent kill",
         ledger.times,
         begin.elapsed(),
         flight.most,
@@ -123,7 +123,7 @@ async fn a_killed_consumer_loses_nothing(client: Client, endpoint: String, messa
     Ok(())
 }
 
-/// Waits until the queues are empty; what the child tells meanwhile is read, so that it can go on.
+/// Waits until the queues are empty. Reads the child's reports meanwhile, so that it can continue.
 async fn empty(client: &Client, queues: &[String], lines: &mut Lines<BufReader<TcpStream>>) -> Outcome {
     let told = async { while let Ok(Some(_)) = lines.next_line().await {} };
     let emptied = async {
@@ -136,11 +136,11 @@ async fn empty(client: &Client, queues: &[String], lines: &mut Lines<BufReader<T
     };
     tokio::select! {
         () = told => anyhow::bail!("the child ended by itself"),
-        emptied = tokio::time::timeout(STUCK, emptied) => emptied.context("messages stay")?,
+        emptied = tokio::time::timeout(STUCK, emptied) => emptied.context("messages remain")?,
     }
 }
 
-/// Visible and in flight.
+/// Returns the numbers of visible and in-flight messages.
 async fn in_queue(client: &Client, queue: &str) -> anyhow::Result<[u64; 2]> {
     let names = [
         QueueAttributeName::ApproximateNumberOfMessages,
@@ -154,12 +154,12 @@ async fn in_queue(client: &Client, queue: &str) -> anyhow::Result<[u64; 2]> {
     ])
 }
 
-/// How many messages are in flight, looked at from the server's side.
+/// The number of in-flight messages, as the server reports it.
 #[derive(Default)]
 struct Flight {
     kills: Vec<Instant>,
     looked: Option<Instant>,
-    /// While no killed consumer's messages were hidden.
+    /// The maximum while no killed consumer's messages were hidden.
     most: u64,
 }
 
@@ -168,7 +168,7 @@ impl Flight {
         self.kills.push(Instant::now());
     }
 
-    /// At most every 10 ms.
+    /// Checks the numbers, at most every 10 ms.
     async fn look(&mut self, client: &Client, queues: &[String]) -> Outcome {
         if self
             .looked
@@ -176,7 +176,7 @@ impl Flight {
         {
             return Ok(());
         }
-        // What a killed one held stays hidden for the visibility timeout from its last extension.
+        // Messages of a killed consumer stay hidden for the visibility timeout after their last extension.
         let hidden = VISIBILITY_TIMEOUT + Duration::from_secs(1);
         let ghosts = self.kills.iter().filter(|kill| kill.elapsed() < hidden).count();
         for queue in queues {
@@ -184,7 +184,7 @@ impl Flight {
             let bound = (CONCURRENCY + PREFETCH) * (1 + ghosts);
             ensure!(
                 in_flight <= bound as u64,
-                "{in_flight} in flight, {ghosts} killed ones' among them"
+                "{in_flight} in flight, including those of {ghosts} killed consumers"
             );
             if ghosts == 0 {
                 self.most = self.most.max(in_flight);
@@ -195,13 +195,13 @@ impl Flight {
     }
 }
 
-/// What the children handled.
+/// The messages that the children handled.
 #[derive(Default)]
 struct Ledger {
-    /// How often, by queue, group and body.
+    /// The number of handlings by queue, group and body.
     handled: HashMap<(usize, String, usize), u32>,
     times: u32,
-    /// Of each group, how many were handled from the first on.
+    /// The number of consecutive messages that were handled, by group.
     groups: HashMap<String, usize>,
 }
 
@@ -210,11 +210,11 @@ impl Ledger {
         self.handled.len()
     }
 
-    /// `open` has the groups of which this child is handling a message.
+    /// Notes a report. `open` contains the groups of which this child is handling a message.
     fn note(&mut self, line: &str, open: &mut HashMap<String, usize>) -> Outcome {
         let words: Vec<&str> = line.split(' ').collect();
         let [step, queue, group, number] = words[..] else {
-            // The kill cut it off.
+            // The kill cut the line off.
             return Ok(());
         };
         let (queue, number): (usize, usize) = (queue.parse()?, number.parse()?);

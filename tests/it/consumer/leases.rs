@@ -1,4 +1,4 @@
-//! Leases: kept up through faults, and told when they are lost.
+//! Tests leases: extensions survive faults, and lost leases are reported.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ async fn extensions_survive_faults_and_share_requests() -> Outcome {
         "{:?}",
         seen.all()
     );
-    // Each of the 40 is extended every 1.5 s or so.
+    // Each of the 40 is extended about every 1.5 s.
     let requests = server.count(Action::ChangeMessageVisibilityBatch);
     ensure!(requests < 80, "{requests} requests for some 200 extensions");
     ensure!(view(&server, "q").is_empty());
@@ -93,7 +93,7 @@ async fn a_deleted_message_loses_its_lease_immediately() -> Outcome {
     let half = Duration::from_millis(2500);
     tokio::time::timeout(half, delivery.lease_lost())
         .await
-        .context("not told by the first extension")?;
+        .context("the first extension did not report the lost lease")?;
     Ok(())
 }
 
@@ -103,7 +103,7 @@ async fn dropped_deliveries_return_to_the_queue() -> Outcome {
     let visible = || queue_view.counts().visible == 30;
     let consumer = || brisk(&client, &queue).visibility_timeout(Duration::from_secs(600));
 
-    // A stream and its deliveries.
+    // Drop a stream and its delivery.
     send(&client, &queue, numbered(30)).await?;
     let mut deliveries = consumer().deliveries();
     let first = deliveries.try_next().await?.context("a delivery")?;
@@ -112,7 +112,7 @@ async fn dropped_deliveries_return_to_the_queue() -> Outcome {
     drop(first);
     until(visible).await?;
 
-    // The future of `run`, and with it the handlers.
+    // Drop the future of `run` and its handlers.
     let running = consumer().run(pending::<()>(), |_| pending::<Result<(), ()>>());
     let ended = tokio::time::timeout(Duration::from_secs(1), running).await;
     ensure!(ended.is_err());
@@ -123,9 +123,9 @@ async fn dropped_deliveries_return_to_the_queue() -> Outcome {
 async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
-    // The first attempt of the first extension; the second is not held up.
-    let held_up = FaultKind::Delay(Duration::from_secs(3));
-    let fault = Fault::on(Action::ChangeMessageVisibilityBatch, held_up).times(1);
+    // Only the first attempt of the first extension is delayed.
+    let delay = FaultKind::Delay(Duration::from_secs(3));
+    let fault = Fault::on(Action::ChangeMessageVisibilityBatch, delay).times(1);
     server.faults().add(fault);
     let visibility = Duration::from_secs(8);
     let consumer = brisk(&client, &queue).visibility_timeout(visibility);
@@ -136,7 +136,9 @@ async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
     delivery.nack(Duration::from_secs(3)).await?;
     drop(delivery);
     let again = tokio::time::timeout(visibility - Duration::from_secs(1), deliveries.try_next());
-    let again = again.await.context("it is hidden for longer than was asked")??;
+    let again = again
+        .await
+        .context("the message is hidden for longer than requested")??;
     ensure!(again.context("a delivery")?.receive_count() == 2);
     Ok(())
 }
@@ -151,7 +153,7 @@ async fn the_backoff_hides_a_failed_message() -> Outcome {
     delivery.nack_with_backoff().await?;
     let messages = view(&server, "q").messages();
     let hidden = messages.first().map(|message| message.place);
-    // A random part of the bound.
+    // The backoff is a random part of the bound.
     ensure!(
         matches!(hidden, Some(Place::InFlight(time)) if time <= Duration::from_secs(1000)),
         "{hidden:?}"
@@ -193,7 +195,9 @@ async fn late(name: &str) -> Outcome {
         }
     };
     let done = async {
-        until(|| server.faults().fired(refusing) > 5).await.expect("it refuses");
+        until(|| server.faults().fired(refusing) > 5)
+            .await
+            .expect("the server refuses extensions");
         tokio::time::sleep(Duration::from_millis(500)).await;
         server.faults().remove(refusing);
         until(|| view(&server, name).is_empty()).await.expect("all are handled");

@@ -1,4 +1,5 @@
-//! FIFO groups in which messages fail: what waits behind them is handled once, in order, and does not die with them.
+//! Tests FIFO groups with failing messages. The messages behind them are handled once and in order, and do not become
+//! dead letters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
@@ -14,7 +15,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::handling::left;
+use super::handling::remaining;
 use super::{Seen, brisk, grouped, send, until};
 use crate::harness::{Backend, Context, Harness, Outcome, Quirk};
 use crate::telemetry::observe;
@@ -42,7 +43,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// A FIFO queue with a dead-letter queue for what was received three times.
+/// A FIFO queue with a dead-letter queue for messages that were received three times.
 pub(super) struct Queues {
     context: Context,
     pub(super) queue: String,
@@ -54,33 +55,33 @@ impl Queues {
         let mut attributes = QueueAttributes::default();
         attributes.fifo_queue = Some(true);
         let dead = context.queue_with(".fifo", attributes.clone()).await?;
-        let asked = context
+        let arn = context
             .client
             .get_queue_attributes(&dead, [QueueAttributeName::QueueArn]);
-        let arn = asked.await?.attributes.queue_arn.context("the queue's ARN")?;
+        let arn = arn.await?.attributes.queue_arn.context("the queue's ARN")?;
         attributes.redrive_policy = Some(RedrivePolicy::new(arn, 3));
         let queue = context.queue_with(".fifo", attributes).await?;
         Ok(Self { context, queue, dead })
     }
 
     pub(super) fn consumer(&self) -> Consumer {
-        // With the default number of retries in place.
+        // The number of retries in place is the default.
         brisk(&self.context.client, &self.queue).visibility_timeout(Duration::from_secs(3))
     }
 
-    /// Ends when the queue is empty.
+    /// Waits until the queue is empty.
     pub(super) async fn emptied(&self) {
         let deadline = Instant::now() + Duration::from_secs(120);
-        while left(&self.context, &self.queue).await.expect("a response") > 0 {
-            assert!(Instant::now() < deadline, "it does not come to pass");
+        while remaining(&self.context, &self.queue).await.expect("a response") > 0 {
+            assert!(Instant::now() < deadline, "the queue is not emptied within 120 s");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    /// The bodies of the dead letters, by their groups.
+    /// Returns the bodies of the dead letters by group.
     pub(super) async fn dead(&self) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
         let mut dead = BTreeMap::<_, Vec<_>>::new();
-        while left(&self.context, &self.dead).await? > 0 {
+        while remaining(&self.context, &self.dead).await? > 0 {
             let receive = self.context.client.receive_message(&self.dead).max_messages(10);
             let receive = receive.message_system_attribute_names([MessageSystemAttributeName::MessageGroupId]);
             for message in receive.await?.messages {
@@ -101,14 +102,14 @@ fn group_of(delivery: &Delivery) -> String {
     group.unwrap_or_default().to_owned()
 }
 
-/// Groups in which the messages of some numbers always fail.
+/// A test with groups in which the messages of some numbers always fail.
 #[derive(Clone, Copy)]
 struct Poisoned {
     groups: usize,
     each: usize,
     poison: &'static [usize],
     consumers: usize,
-    /// How often a message is handled before the consumer itself moves it.
+    /// The number of handlings after which the consumer itself moves a message.
     limit: Option<u32>,
 }
 
@@ -167,7 +168,7 @@ impl Poisoned {
             assert_eq!(dead[group], numbers(true), "{group}: dead");
             assert_eq!(handled[group], numbers(false), "{group}: handled");
         }
-        // Where no more can wait for it, a failed message is retried in place for longer.
+        // A failed message is retried in place for longer if no more messages can wait behind it.
         let most = if groups * each > 100 { usize::MAX } else { 9 };
         let (least, most) = self.limit.map_or((3, most), |limit| (limit as usize, limit as usize));
         for (group, failures) in failed.all() {
@@ -180,7 +181,8 @@ impl Poisoned {
         Ok(())
     }
 
-    /// Where a group is locked while any of it is in flight, each failure costs those behind it a receive.
+    /// Checks that no message is lost. If the server locks a group while any of it is in flight, each failure costs the
+    /// messages behind it a receive.
     fn nothing_is_lost(self, dead: &BTreeMap<String, Vec<String>>, handled: &BTreeMap<String, Vec<String>>) -> Outcome {
         for group in (0..self.groups).map(|group| format!("group-{group}")) {
             let numbers = [dead, handled].into_iter().filter_map(|numbers| numbers.get(&group));
@@ -293,7 +295,7 @@ async fn a_restart_costs_each_prefetched_message_one_receive(c: Context) -> Outc
     let begun = Arc::new(Notify::new());
     let shutdown = async {
         begun.notified().await;
-        // Its next poll is open.
+        // By then the next poll is open.
         tokio::time::sleep(Duration::from_millis(300)).await;
     };
     let slow = {
@@ -331,7 +333,7 @@ fn messages_without_a_group_form_one_group() -> Outcome {
         let mut attributes = QueueAttributes::default();
         attributes.fifo_queue = Some(true);
         let queue = client.create_queue("q.fifo").attributes(attributes).await?.queue_url;
-        // A server that does not tell groups.
+        // The server does not return the groups.
         let messages: Vec<_> = (0..8)
             .map(|number| format!(r#"{{"MessageId":"m{number}","ReceiptHandle":"r{number}","Body":"{number}"}}"#))
             .collect();
@@ -351,7 +353,7 @@ fn messages_without_a_group_form_one_group() -> Outcome {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     at_once.fetch_sub(1, Ordering::SeqCst);
                     seen.note(&delivery.message().body, "");
-                    // It cannot be deleted: the server does not know it.
+                    // The server does not know the message, so it cannot be deleted.
                     pending::<Result<(), ()>>().await
                 }
             }
@@ -367,7 +369,7 @@ fn messages_without_a_group_form_one_group() -> Outcome {
         run.await?;
         Ok(())
     })?;
-    assert_eq!(seen_most.load(Ordering::SeqCst), 1, "handled at a time");
+    assert_eq!(seen_most.load(Ordering::SeqCst), 1, "handled at the same time");
     let warnings = log
         .lines()
         .filter(|line| line.contains("WARN") && line.contains("group"));

@@ -1,4 +1,4 @@
-//! Polls: bounded by what can be held, paced by what they bring, ended by what lasts.
+//! Tests polls: they are bounded, they back off, and a lasting error ends them.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ async fn failing_polls_back_off_and_recover() -> Outcome {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let polls = server.count(Action::ReceiveMessage);
         faults.iter().for_each(|fault| server.faults().remove(*fault));
-        until(|| seen.counts().0 == 1).await.expect("it is handled");
+        until(|| seen.counts().0 == 1).await.expect("the message is handled");
         assert!(
             (6..120).contains(&polls),
             "{polls} polls in 3 s, each of up to 6 attempts"
@@ -84,10 +84,10 @@ async fn failing_polls_back_off_and_recover() -> Outcome {
 
 async fn empty_responses_do_not_spin() -> Outcome {
     let (server, client, queue) = embedded().await?;
-    for (wait, answers) in [(0, None), (20, Some("{}"))] {
+    for (wait, response) in [(0, None), (20, Some("{}"))] {
         let before = server.count(Action::ReceiveMessage);
-        if let Some(body) = answers {
-            // A server that does not know long polls.
+        if let Some(body) = response {
+            // The server ignores the wait time.
             let reply = Reply::new(200)
                 .header("content-type", "application/x-amz-json-1.0")
                 .body(body);
@@ -114,7 +114,7 @@ async fn a_deleted_queue_ends_the_consumer() -> Outcome {
     let run = brisk(&client, &queue)
         .refusal_timeout(timeout)
         .run(pending::<()>(), |_| pending::<Result<(), ()>>());
-    let error = run.await.err().context("it ends with an error")?;
+    let error = run.await.err().context("it ended without an error")?;
     assert_eq!(error.code(), Some(&ErrorCode::QueueDoesNotExist));
     let (took, polls) = (begin.elapsed(), server.count(Action::ReceiveMessage));
     ensure!(took >= timeout && took < timeout * 4, "{took:?}");
@@ -132,7 +132,7 @@ async fn invalid_settings_are_refused() -> Outcome {
     ];
     for consumer in wrong {
         let run = consumer.run(pending::<()>(), |_| pending::<Result<(), ()>>());
-        let error = run.await.err().context("it is refused")?;
+        let error = run.await.err().context("the setting was accepted")?;
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
     assert_eq!(server.count(Action::ReceiveMessage), 0);

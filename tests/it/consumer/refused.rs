@@ -1,4 +1,4 @@
-//! Refusals: of polls, which pass or end the consumer in time; of extensions, which are tried again in bounds.
+//! Tests refusals. Refused polls pass, or end the consumer in time. Refused extensions are retried within bounds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
 use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
-/// Longer than a consumer used to bear refusals.
+/// The duration of refusals. Earlier versions of the consumer ended sooner.
 const OUTAGE: Duration = Duration::from_secs(7);
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -57,7 +57,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// Handles one message that is sent after polls were refused until `mend`.
+/// Runs a consumer whose polls are refused until `mend`. It must then handle one message.
 async fn survives(client: &Client, queue: &str, mend: impl Future<Output = ()>) -> Outcome {
     let seen = Seen::default();
     let handler = {
@@ -70,10 +70,10 @@ async fn survives(client: &Client, queue: &str, mend: impl Future<Output = ()>) 
     let mended = async {
         tokio::time::sleep(OUTAGE).await;
         mend.await;
-        until(|| seen.counts().0 == 1).await.expect("it is handled");
+        until(|| seen.counts().0 == 1).await.expect("the message is handled");
     };
     brisk(client, queue).run(mended, handler).await?;
-    ensure!(seen.counts() == (1, 1), "it ended before");
+    ensure!(seen.counts() == (1, 1), "the consumer ended early");
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn a_consumer_survives_refused_polls(reply: Reply) -> Outcome {
     survives(&client, &queue, async { server.faults().remove(fault) }).await
 }
 
-/// Fails until it is told to succeed.
+/// A provider that fails until the flag is set.
 #[derive(Clone, Debug, Default)]
 struct Late(Arc<AtomicBool>);
 
@@ -146,11 +146,11 @@ fn extensions_without_permission_are_limited_and_logged() -> Outcome {
             server.faults().add(Fault::on(action, FaultKind::Reply(reply)));
         }
         let mut deliveries = brisk(&client, &queue).concurrency(3).prefetch(0).deliveries();
-        let mut held = Vec::new();
+        let mut in_flight = Vec::new();
         for _ in 0..3 {
-            held.push(deliveries.try_next().await?.context("a delivery")?);
+            in_flight.push(deliveries.try_next().await?.context("a delivery")?);
         }
-        join_all(held.iter().map(Delivery::lease_lost)).await;
+        join_all(in_flight.iter().map(Delivery::lease_lost)).await;
         *counted.lock().expect("no panic") = server.count(Action::ChangeMessageVisibilityBatch);
         Ok(())
     })?;
@@ -160,7 +160,7 @@ fn extensions_without_permission_are_limited_and_logged() -> Outcome {
         .collect();
     assert_eq!(warnings.len(), 3, "{warnings:#?}");
     let requests = *requests.lock().expect("no panic");
-    // A few tries, each for all three or one of them.
+    // There are a few attempts, each for all three messages or one of them.
     ensure!((2..=18).contains(&requests), "{requests} requests");
     Ok(())
 }
@@ -169,7 +169,7 @@ async fn single_calls_replace_unknown_batch_actions() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(2)).await?;
     for action in [Action::ChangeMessageVisibilityBatch, Action::DeleteMessageBatch] {
-        // As GoAws words it.
+        // GoAws responds like this.
         let reply = Reply::new(400).header("content-type", "text/plain").body("Bad Request");
         server.faults().add(Fault::on(action, FaultKind::Reply(reply)));
     }
@@ -196,12 +196,12 @@ async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
         .times(1),
     );
     let mut deliveries = brisk(&client, &queue).concurrency(10).prefetch(0).deliveries();
-    let mut held = Vec::new();
+    let mut in_flight = Vec::new();
     for _ in 0..10 {
-        held.push(deliveries.try_next().await?.context("a delivery")?);
+        in_flight.push(deliveries.try_next().await?.context("a delivery")?);
     }
     tokio::time::sleep(Duration::from_secs(8)).await;
-    let lost = held.iter().filter(|delivery| delivery.lease_remaining().is_zero());
+    let lost = in_flight.iter().filter(|delivery| delivery.lease_remaining().is_zero());
     assert_eq!(lost.count(), 0, "leases lost");
     Ok(())
 }
@@ -220,20 +220,20 @@ async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
         .visibility_timeout(Duration::from_secs(6))
         .concurrency(2)
         .deliveries();
-    let mut held = Vec::new();
-    while held.len() < COUNT {
+    let mut in_flight = Vec::new();
+    while in_flight.len() < COUNT {
         let delivery = deliveries.try_next().await?.context("a delivery")?;
         delivery.set_aside();
-        held.push(delivery);
+        in_flight.push(delivery);
     }
     tokio::time::sleep(Duration::from_secs(8)).await;
-    let lost = held
+    let lost = in_flight
         .iter()
         .filter(|delivery| delivery.lease_remaining().is_zero())
         .count();
-    ensure!(lost == 0, "{lost} leases are lost");
+    ensure!(lost == 0, "{lost} leases were lost");
     let before = server.count(Action::DeleteMessageBatch);
-    for outcome in join_all(held.iter().map(Delivery::ack)).await {
+    for outcome in join_all(in_flight.iter().map(Delivery::ack)).await {
         assert_eq!(outcome?, AckOutcome::Deleted);
     }
     let requests = server.count(Action::DeleteMessageBatch) - before;

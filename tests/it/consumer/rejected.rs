@@ -1,4 +1,4 @@
-//! A message that cannot be read, among others that can: it costs none of them.
+//! Tests an unreadable message among readable ones, which it must not affect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// Delivers messages of this body with a number in its place.
+/// Replaces the body of messages with this body by a number, until the returned function is called.
 fn spoil(server: &EmbeddedServer, body: &str) -> impl Fn() {
     let spoils = Fault::on(Action::ReceiveMessage, FaultKind::SpoilBody(body.to_owned()));
     let fault = server.faults().add(spoils);
@@ -49,15 +49,15 @@ async fn an_unreadable_message_affects_no_other() -> Outcome {
         let bad = || view(&server, "q").messages().first().map_or(0, |bad| bad.receives);
         until(|| bad() >= 3)
             .await
-            .expect("it is returned to the queue each time, and not kept");
+            .expect("it is returned to the queue each time");
         stop_spoiling();
         until(|| view(&server, "q").is_empty()).await.expect("all are handled");
     };
     brisk(&client, &queue).run(done, noting(&seen)).await?;
-    let mut handled = seen.all().remove("").context("some")?;
+    let mut handled = seen.all().remove("").context("no message was handled")?;
     ensure!(
         handled.pop().as_deref() == Some("4"),
-        "the bad one comes last: {handled:?}"
+        "the unreadable message was not the last: {handled:?}"
     );
     handled.sort_unstable();
     assert_eq!(handled, ["0", "1", "2", "3", "5", "6", "7", "8", "9"]);
@@ -96,7 +96,11 @@ async fn nothing_of_a_group_overtakes_an_unreadable_message() -> Outcome {
             .expect("all are handled");
     };
     brisk(&client, &queue).run(done, noting(&seen)).await?;
-    assert_eq!(before.into_inner(), 2, "nothing of the group passes the bad message");
+    assert_eq!(
+        before.into_inner(),
+        2,
+        "a message of the group overtook the unreadable one"
+    );
     let seen = seen.all();
     assert_eq!(seen["a"], ["a0", "a1", "a2", "a3", "a4"]);
     assert_eq!(seen["b"], ["b0", "b1", "b2", "b3", "b4"]);

@@ -1,4 +1,4 @@
-//! Signatures are checked by others than us, and secrets are not shown.
+//! Tests that independent servers accept our signatures, and that errors contain no secrets.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::store::{bucket_of, bucket_with, extended};
 use crate::conformance::PROTOCOLS;
 use crate::harness::{Backend, Harness, Outcome, client_of, name_of, unique};
 
-/// What must appear nowhere.
+/// A secret that must not appear in any output.
 const WRONG_SECRET: &str = "wrong-secret-that-is-not-shown";
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -65,7 +65,7 @@ async fn the_server_checks_our_signature(right: Client, wrong: Client) -> Outcom
 
 fn store_with_wrong_secret(minio: &Server) -> object_store::aws::AmazonS3 {
     bucket_of(minio).expect("a bucket");
-    bucket_with(minio, WRONG_SECRET).expect("settings that work")
+    bucket_with(minio, WRONG_SECRET).expect("valid settings")
 }
 
 async fn minio_refuses_a_wrong_secret(client: Client, store: object_store::aws::AmazonS3) -> Outcome {

@@ -1,5 +1,5 @@
-//! A sender or consumer that is killed at each step on its way: no message without its payload, nothing lost, and nothing
-//! left but payloads that no message points to, which a sweep finds.
+//! Kills a sender, consumer or sweep at each of its steps. No message loses its payload and no message is lost. Only
+//! orphaned payloads remain, and a sweep removes them.
 
 pub mod child;
 mod gate;
@@ -25,7 +25,7 @@ use self::gate::Gate;
 use super::store::{Bucket, extended, keys};
 use crate::harness::{Harness, Outcome, name_of, unique};
 
-/// The variable that says how often the process is killed at each step.
+/// The environment variable with the number of kills at each step.
 const ROUNDS: &str = "SQS_TEST_CRASH_ROUNDS";
 const DEFAULT_ROUNDS: usize = 4;
 
@@ -51,13 +51,13 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 #[derive(Clone, Copy)]
 enum Scenario {
-    /// Of a payload of this size.
+    /// Sends a payload of this size.
     Send(usize),
     Consume,
     Sweep,
 }
 
-/// How many old payloads without a message there are before each sweep.
+/// The number of old orphans before each sweep.
 const ORPHANS: usize = 3;
 
 async fn a_kill_at_any_step_loses_nothing(bucket: Bucket, scenario: Scenario) -> Outcome {
@@ -75,18 +75,18 @@ async fn a_kill_at_any_step_loses_nothing(bucket: Bucket, scenario: Scenario) ->
         }
     }
     if let Scenario::Sweep = scenario {
-        // What the killed ones left, the next one finds.
+        // The next sweep finds what the killed ones did not remove.
         crashes.round(None).await.context("not killed")?;
-        let left = keys(&crashes.store, &crashes.prefix).await?;
+        let remaining = keys(&crashes.store, &crashes.prefix).await?;
         ensure!(
-            !left.iter().any(|key| child::is_old(key)),
-            "old payloads are left: {left:?}"
+            !remaining.iter().any(|key| child::is_old(key)),
+            "old payloads remain: {remaining:?}"
         );
     }
     let orphans = crashes.sweep().await?;
     crashes.drain().await?;
     eprintln!(
-        "{} kills at {} steps; {orphans} payloads without a message were left and swept; steps: {}",
+        "{} kills at {} steps; {orphans} orphans were swept; steps: {}",
         steps.len() * rounds,
         steps.len(),
         steps.join(", "),
@@ -94,7 +94,7 @@ async fn a_kill_at_any_step_loses_nothing(bucket: Bucket, scenario: Scenario) ->
     Ok(())
 }
 
-/// When the process is killed.
+/// The time of a kill.
 #[derive(Clone, Copy)]
 struct Kill {
     step: usize,
@@ -102,13 +102,13 @@ struct Kill {
 }
 
 impl Kill {
-    /// Every other time it is let go on, and killed somewhat later.
+    /// Returns the delay of the kill. Every other time the process continues and is killed a little later.
     fn delay(self) -> Option<Duration> {
         let micros = u64::try_from(self.round).ok()?.checked_mul(431)? % 6_000;
         (self.round % 2 == 1).then_some(Duration::from_micros(micros))
     }
 
-    /// Every other two times, the queue delivers the message twice.
+    /// Returns `true` in two of four rounds, in which the queue delivers the message twice.
     fn is_duplicated(self) -> bool {
         self.round / 2 % 2 == 1
     }
@@ -126,11 +126,11 @@ struct Crashes {
     files: TempDir,
 }
 
-/// A queue of one message, of one round.
+/// The queue of one round, with one message.
 struct Queue {
     name: String,
     size: usize,
-    /// How many messages there are before any is acknowledged: one, or it and its duplicate.
+    /// The number of messages before any is acknowledged: one, or two with its duplicate.
     sent: usize,
     downloaded: bool,
 }
@@ -151,7 +151,7 @@ impl Crashes {
         })
     }
 
-    /// One process, from its start to its end; the steps that it took.
+    /// Runs one process to its end and returns its steps.
     async fn round(&mut self, kill: Option<Kill>) -> anyhow::Result<Vec<String>> {
         let name = format!("round-{}", self.queues.len());
         let url = self.client.create_queue(&name).await?.queue_url;
@@ -196,7 +196,7 @@ impl Crashes {
         };
         let steps = self.follow(&orders, &mut queue, kill).await?;
         for handle in self.gate.clear() {
-            // What is still there can be had again; the rest is deleted.
+            // Make the remaining messages visible. The others are deleted, so this fails.
             let _ = self
                 .client
                 .change_message_visibility(&url, handle, Duration::ZERO)
@@ -205,7 +205,7 @@ impl Crashes {
         self.check(&queue).await?;
         if file.exists() {
             let whole = std::fs::read_to_string(&file)? == payload(queue.size);
-            ensure!(whole, "a file has the name of a payload that it is not");
+            ensure!(whole, "a file with the payload's name has other content");
         }
         self.queues.push(queue);
         Ok(steps)
@@ -218,16 +218,16 @@ impl Crashes {
             let step = tokio::select! {
                 step = self.gate.step() => step?,
                 ended = child.wait() => {
-                    ensure!(ended?.success(), "it failed by itself");
-                    // A kill may come when all is done, but not for nothing.
-                    ensure!(kill.is_none_or(|kill| kill.step < steps.len()), "it took fewer steps");
+                    ensure!(ended?.success(), "the process failed by itself");
+                                        // A kill may be too late for the last step, but not for the one it was meant for.
+                    ensure!(kill.is_none_or(|kill| kill.step < steps.len()), "the process took fewer steps");
                     return Ok(steps);
                 }
             };
             queue.downloaded |= step.name == "downloaded";
             if step.name == "before delete" && !matches!(self.scenario, Scenario::Sweep) {
-                let left = self.view(queue)?.len();
-                ensure!(left < queue.sent, "the payload goes before its message");
+                let remaining = self.view(queue)?.len();
+                ensure!(remaining < queue.sent, "the payload is deleted before its message");
             }
             steps.push(step.name.clone());
             if let Some(kill) = kill
@@ -247,7 +247,7 @@ impl Crashes {
         }
     }
 
-    /// What must be true whenever the process ended.
+    /// Checks the invariants that hold whenever the process ended.
     async fn check(&self, queue: &Queue) -> Outcome {
         let pointers = self.pointers(queue)?;
         let is_untouched = match self.scenario {
@@ -269,27 +269,27 @@ impl Crashes {
         Ok(())
     }
 
-    /// Removes the payloads that no message points to; says how many.
+    /// Removes the orphans and returns their number.
     async fn sweep(&self) -> anyhow::Result<u64> {
         let pointed_to = self.queues.iter().map(|queue| self.pointers(queue));
         let pointed_to: Vec<Vec<Pointer>> = pointed_to.collect::<Result<_, _>>()?;
         let pointed_to: BTreeSet<String> = pointed_to.into_iter().flatten().map(|pointer| pointer.key).collect();
         let stored: BTreeSet<String> = keys(&self.store, &self.prefix).await?.into_iter().collect();
         let orphans = stored.difference(&pointed_to).count();
-        // The store's clock says seconds.
+        // The store's clock has a resolution of one second.
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         let sweep = Sweep::new(self.store.clone(), &*self.prefix, Duration::ZERO)?
             .keep(move |object| pointed_to.contains(object.location.as_ref()));
         let report = sweep.remove().await?;
         ensure!(
             report.removed.objects == orphans as u64,
-            "{report:?} of {orphans} orphans"
+            "{report:?} for {orphans} orphans"
         );
         Ok(report.removed.objects)
     }
 
-    /// Another consumer finds every message whole, but for the duplicates of those that were acknowledged, and leaves
-    /// nothing at all.
+    /// Consumes all messages. Each has its whole payload, except for duplicates of acknowledged messages. Afterwards
+    /// the store is empty.
     async fn drain(&self) -> Outcome {
         let extended = self.extended();
         for queue in &self.queues {
@@ -306,7 +306,7 @@ impl Crashes {
                 acknowledged += 1;
             }
         }
-        ensure!(keys(&self.store, &self.prefix).await?.is_empty(), "payloads are left");
+        ensure!(keys(&self.store, &self.prefix).await?.is_empty(), "payloads remain");
         Ok(())
     }
 
@@ -318,7 +318,7 @@ impl Crashes {
         self.server.queue(&queue.name).context("the queue")
     }
 
-    /// Of the messages in the queue.
+    /// Returns the pointers of the messages in the queue.
     fn pointers(&self, queue: &Queue) -> anyhow::Result<Vec<Pointer>> {
         let messages = self.view(queue)?.messages();
         let pointers = messages.iter().map(|message| Ok(message.body.parse()?));

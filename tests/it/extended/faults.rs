@@ -1,4 +1,4 @@
-//! What is left behind when a send breaks off.
+//! Tests what an interrupted send leaves behind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// A server with faults of its own, a client of it, and a queue.
+/// Starts a server for faults, and returns it with its client and a queue.
 async fn faulty(retry: RetryPolicy) -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
     let client = server.client_builder().retry(retry).build()?;
@@ -47,7 +47,7 @@ async fn a_dropped_upload_leaves_no_message_and_no_object(client: Client, store:
     let (reached, halfway) = oneshot::channel();
     let mut reached = Some(reached);
     let chunk = Bytes::from(vec![7; 1024 * 1024]);
-    // 40 of 64 MiB, and then nothing more.
+    // The source yields 40 of 64 MiB and then hangs.
     let source = stream::iter(0..64).then(move |i| {
         let reached = if i == 40 { reached.take() } else { None };
         let chunk = chunk.clone();
@@ -73,7 +73,7 @@ async fn a_dropped_upload_leaves_no_message_and_no_object(client: Client, store:
             .messages
             .is_empty()
     );
-    anyhow::ensure!(keys(&store, &prefix).await?.is_empty(), "an object is left");
+    anyhow::ensure!(keys(&store, &prefix).await?.is_empty(), "an object remains");
     Ok(())
 }
 
@@ -87,7 +87,7 @@ async fn a_refused_message_deletes_its_payload() -> Outcome {
         .unwrap_err();
     assert!(!error.may_have_been_sent(), "{error:?}");
     assert!(keys(&store, "p").await?.is_empty());
-    assert!(store.calls() >= 2, "uploaded and deleted");
+    assert!(store.calls() >= 2, "the payload was not uploaded and deleted");
     Ok(())
 }
 
@@ -100,7 +100,7 @@ async fn a_message_that_may_have_been_sent_keeps_its_payload() -> Outcome {
         .add(Fault::on(Action::SendMessage, FaultKind::DropAfter).times(1));
     let error = extended.send(&queue, "x".repeat(300_000)).await.unwrap_err();
     assert!(error.may_have_been_sent(), "{error:?}");
-    // It was: and its payload is there.
+    // The message was sent and has its payload.
     let delivery = extended.receive(&queue).await?.remove(0)?;
     assert_eq!(delivery.text().await?.len(), 300_000);
 
@@ -112,7 +112,7 @@ async fn a_message_that_may_have_been_sent_keeps_its_payload() -> Outcome {
     assert_eq!(
         keys(&store, "p").await?.len(),
         2,
-        "an orphan at the worst, never a pointer without its payload"
+        "a payload was deleted although its message may have been sent"
     );
     Ok(())
 }
@@ -125,7 +125,7 @@ async fn a_retry_uploads_nothing_again() -> Outcome {
         .faults()
         .add(Fault::on(Action::SendMessage, FaultKind::DropBefore).times(2));
     extended.send(&queue, "x".repeat(300_000)).await?;
-    assert_eq!(store.calls(), 1, "one put, however often the message was tried");
+    assert_eq!(store.calls(), 1, "a retry uploaded the payload again");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A payload is deleted only while its message is surely ours.
+//! Tests that a payload is deleted only while the lease on its message is certain.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,8 @@ async fn receive(extended: &ExtendedClient, queue: &str, visibility: u64) -> any
     Ok(received.next().ok_or_else(|| anyhow::anyhow!("no message"))??)
 }
 
-/// The first consumer's lease runs out and the message goes to a second one; the first one's acknowledgement must not
-/// take the payload from under it.
+/// The first consumer's lease expires and a second consumer receives the message. The first one's acknowledgement must
+/// not delete the payload.
 async fn a_late_ack_leaves_the_payload(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let store = Counting::default();
@@ -44,7 +44,7 @@ async fn a_late_ack_leaves_the_payload(context: Context) -> Outcome {
     sleep(Duration::from_millis(2_200)).await;
     let second = receive(&extended, &queue, 60).await?;
     assert_eq!(first.message_id(), second.message_id());
-    // SQS confirms a stale handle's deletion without deleting; other servers refuse it.
+    // SQS confirms a deletion by a stale handle without deleting. Other servers refuse it.
     if let Ok(outcome) = first.ack().await {
         assert!(
             matches!(outcome, PayloadOutcome::PayloadRetained(RetainReason::LeaseExpired)),
@@ -76,7 +76,7 @@ async fn an_extended_lease_lasts(context: Context) -> Outcome {
     Ok(())
 }
 
-/// The message is dealt with; that its payload is left is no error of the acknowledgement.
+/// The message is deleted, so the acknowledgement succeeds although the payload remains.
 async fn a_failed_payload_deletion_is_reported(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let mut store = Counting::default();

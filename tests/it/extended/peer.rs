@@ -1,4 +1,4 @@
-//! AWS's own extended clients at the other end: each reads what the other sent, and deletes it by its handle.
+//! Tests against AWS's extended clients. Each side reads the other's messages and deletes them by receipt handle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use tokio::process::Command;
 use super::store::{BUCKET, bucket_of, keys};
 use crate::harness::{Backend, Harness, Outcome, unique};
 
-/// A library, the server of its queues, and that of its payloads.
+/// The tests: name, the peer's language, the server of its queues, and that of its payloads.
 ///
-/// The Python library cuts a receipt handle at its last hyphen, of which ElasticMQ's have several: so it has moto's.
+/// The Python library cuts a receipt handle at its last hyphen. ElasticMQ's handles contain several, so Python uses moto.
 const CASES: [(&str, Language, Backend, Store); 3] = [
     ("python_on_moto", Language::Python, Backend::Moto, Store::Moto),
     (
@@ -84,7 +84,7 @@ fn program(harness: &Harness, language: Language) -> Result<Command, Unavailable
     })
 }
 
-/// We and the peer.
+/// Our client and the peer.
 struct Pair {
     client: Client,
     store: AmazonS3,
@@ -92,19 +92,19 @@ struct Pair {
 }
 
 impl Pair {
-    /// One process for all, as it takes its time to start.
+    /// Runs all exchanges with one process, because the peer is slow to start.
     async fn exchange(mut self) -> Outcome {
         for attribute in [Attribute::Current, Attribute::Legacy] {
-            self.theirs(attribute).await.context("what the peer sent")?;
-            self.ours(attribute).await.context("what we sent")?;
+            self.receives_from_peer(attribute).await.context("the peer's message")?;
+            self.sends_to_peer(attribute).await.context("our message")?;
             self.batch(attribute).await.context("the peer's batch")?;
             self.our_batch(attribute).await.context("our batch")?;
         }
         self.oversized().await.context("the peer's oversized batch")
     }
 
-    /// They send, we receive and delete.
-    async fn theirs(&mut self, attribute: Attribute) -> Outcome {
+    /// The peer sends. We receive and delete.
+    async fn receives_from_peer(&mut self, attribute: Attribute) -> Outcome {
         let (queue, extended) = self.queue(attribute).await?;
         let text = "grüße, 世界 🦀 ".repeat(20_000);
         self.peer.send(attribute, &queue, &text, 2).await?;
@@ -112,90 +112,90 @@ impl Pair {
         let key = delivery.pointer().context("a pointer")?.key.clone();
         ensure!(keys(&self.store, "").await?.contains(&key));
         ensure!(delivery.message_attributes().is_empty());
-        ensure!(delivery.text().await? == text.repeat(2), "it came changed");
+        ensure!(delivery.text().await? == text.repeat(2), "the payload changed");
         delivery.ack().await?;
         ensure!(
             !keys(&self.store, "").await?.contains(&key),
-            "its payload is still there"
+            "the payload was not deleted"
         );
         self.is_empty(&queue).await
     }
 
-    /// We send, they receive, and delete by nothing but the handle that they give.
-    async fn ours(&mut self, attribute: Attribute) -> Outcome {
+    /// We send. The peer receives, and deletes by its own receipt handle alone.
+    async fn sends_to_peer(&mut self, attribute: Attribute) -> Outcome {
         let (queue, extended) = self.queue(attribute).await?;
         let text = "schöne Grüße 🦀 ".repeat(40_000);
         let sent = extended.send(&queue, text.clone()).await?;
         let key = sent.pointer.context("a pointer")?.key;
         let [Received { body, handle }] = self.received(&queue).await?;
-        ensure!(std::fs::read_to_string(body)? == text, "it came changed");
-        ensure!(handle.contains(&key), "the handle is not of the form that we know");
+        ensure!(std::fs::read_to_string(body)? == text, "the payload changed");
+        ensure!(handle.contains(&key), "the receipt handle has an unknown format");
         self.peer.delete(&queue, &handle).await?;
         ensure!(
             !keys(&self.store, "").await?.contains(&key),
-            "its payload is still there"
+            "the payload was not deleted"
         );
         self.is_empty(&queue).await
     }
 
-    /// Their bodies are 1.5 MB together, and go to the store; only one is small.
+    /// The peer sends bodies of 1.5 MB in total. All but a small one are offloaded.
     async fn batch(&mut self, attribute: Attribute) -> Outcome {
         let (queue, extended) = self.queue(attribute).await?;
         let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(300_000)).collect();
         let texts = [texts, vec!["small".to_owned()]].concat();
         self.peer.send_batch(attribute, &queue, &texts).await?;
-        let mut came = Vec::new();
+        let mut arrived = Vec::new();
         let mut offloaded = Vec::new();
-        while came.len() < texts.len() {
+        while arrived.len() < texts.len() {
             for delivery in receive(&extended, &queue).await? {
-                came.push(delivery.text().await?);
+                arrived.push(delivery.text().await?);
                 offloaded.extend(delivery.pointer().map(|pointer| pointer.key.clone()));
                 delivery.ack().await?;
             }
         }
-        came.sort();
-        ensure!(came == texts, "they came changed");
+        arrived.sort();
+        ensure!(arrived == texts, "the payloads changed");
         ensure!(offloaded.len() == 5);
         let left = keys(&self.store, "").await?;
         ensure!(
             !offloaded.iter().any(|key| left.contains(key)),
-            "payloads are still there"
+            "payloads were not deleted"
         );
         self.is_empty(&queue).await
     }
 
-    /// Messages that are below the threshold each, and 1.25 MB together.
+    /// We send messages that are each below the threshold, 1.25 MB in total.
     async fn our_batch(&mut self, attribute: Attribute) -> Outcome {
         let (queue, extended) = self.queue(attribute).await?;
         let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(250_000)).collect();
         for sent in extended.send_messages(&queue, texts.clone()).await {
             sent?;
         }
-        let mut came = Vec::new();
-        while came.len() < texts.len() {
+        let mut arrived = Vec::new();
+        while arrived.len() < texts.len() {
             let (_, received) = self.peer.receive(&queue).await?;
-            ensure!(!received.is_empty(), "no message comes");
+            ensure!(!received.is_empty(), "no message arrives");
             for Received { body, handle } in received {
-                came.push(std::fs::read_to_string(body)?);
+                arrived.push(std::fs::read_to_string(body)?);
                 self.peer.delete(&queue, &handle).await?;
             }
         }
-        came.sort();
-        ensure!(came == texts, "they came changed");
+        arrived.sort();
+        ensure!(arrived == texts, "the payloads changed");
         self.is_empty(&queue).await
     }
 
-    /// The same from them: the libraries look at each message alone, and SQS refuses all.
+    /// The peer sends the same. Its libraries check each message alone, and SQS refuses the whole batch.
     async fn oversized(&mut self) -> Outcome {
         let (queue, _) = self.queue(Attribute::Current).await?;
         let texts: Vec<String> = ('a'..='e').map(|letter| letter.to_string().repeat(250_000)).collect();
         let sent = self.peer.send_batch(Attribute::Current, &queue, &texts).await;
-        let error = format!("{:#}", sent.err().context("the library has learned to count")?);
+        let error = format!("{:#}", sent.err().context("the library now limits the whole batch")?);
         ensure!(error.contains("TooLong") || error.contains("too long"), "{error}");
         self.is_empty(&queue).await
     }
 
-    /// A queue, and our side of it. The peers put their payloads at the bucket's root.
+    /// Creates a queue and our client. The peers store their payloads at the bucket's root.
     async fn queue(&self, attribute: Attribute) -> anyhow::Result<(String, ExtendedClient)> {
         let queue = self.client.create_queue(unique("peer")).await?.queue_url;
         let payloads = PayloadStore::builder(self.store.clone(), BUCKET)
@@ -212,9 +212,9 @@ impl Pair {
 
     async fn received<const COUNT: usize>(&mut self, queue: &str) -> anyhow::Result<[Received; COUNT]> {
         let (_, received) = self.peer.receive(queue).await?;
-        received
-            .try_into()
-            .map_err(|received: Vec<Received>| anyhow::anyhow!("{} messages instead of {COUNT}", received.len()))
+        received.try_into().map_err(|received: Vec<Received>| {
+            anyhow::anyhow!("received {} messages instead of {COUNT}", received.len())
+        })
     }
 
     async fn is_empty(&self, queue: &str) -> Outcome {
@@ -240,6 +240,6 @@ async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<E
         .max_messages(10)
         .wait_time(Duration::from_secs(5))
         .await?;
-    ensure!(!received.is_empty(), "no message comes");
+    ensure!(!received.is_empty(), "no message arrives");
     Ok(received.into_iter().collect::<Result<_, _>>()?)
 }

@@ -1,4 +1,4 @@
-//! Pointers to what is not there: one message's trouble, and no other's.
+//! Tests pointers to missing objects and buckets. They affect no other message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn a_missing_object_affects_one_message_of_ten(context: Context) -> Outcom
     Ok(())
 }
 
-/// Who deals with a missing payload as consumed already would lose every message over a wrong setting.
+/// A program that treats a missing payload as already consumed would lose every message if the bucket is misconfigured.
 async fn a_missing_bucket_is_not_a_missing_payload(context: Context, right: AmazonS3, wrong: AmazonS3) -> Outcome {
     let queue = context.queue().await?;
     let sent = extended(context.client.clone(), right.clone(), "p/")
@@ -88,9 +88,9 @@ async fn a_missing_bucket_is_not_a_missing_payload(context: Context, right: Amaz
     );
 
     right.delete(&Path::from(sent.pointer.expect("a pointer").key)).await?;
-    let delivery_elsewhere = extended(context.client.clone(), right, "p/");
+    let right_bucket = extended(context.client.clone(), right, "p/");
     delivery.nack(Duration::ZERO).await?;
-    let delivery = delivery_elsewhere
+    let delivery = right_bucket
         .receive(&queue)
         .wait_time(Duration::from_secs(5))
         .await?

@@ -1,4 +1,4 @@
-//! Payloads of every source and size, there and back.
+//! Tests that payloads of every source and size arrive unchanged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::io::AsyncReadExt as _;
 use super::store::{Counting, bucket_of, extended, keys};
 use crate::harness::{Backend, Context, Harness, Outcome, name_of, unique};
 
-/// Large enough for some 32 parts, small enough for CI; the example does the same with gigabytes.
+/// Large enough for about 32 parts and small enough for CI. The example does the same with gigabytes.
 const LARGE: usize = 256 * 1024 * 1024;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -54,7 +54,7 @@ async fn receive_one(extended: &ExtendedClient, queue: &str) -> anyhow::Result<E
     Ok(received.into_iter().next().context("a message")??)
 }
 
-/// A file that does not fit into one part, sent and restored, with memory that is checked elsewhere.
+/// Sends and restores a file that does not fit into one part. Other tests check the memory.
 async fn a_large_file_arrives_unchanged(client: Client, store: AmazonS3) -> Outcome {
     let queue = client.create_queue(unique("large")).await?.queue_url;
     let prefix = format!("{}/", unique("large"));
@@ -69,10 +69,7 @@ async fn a_large_file_arrives_unchanged(client: Client, store: AmazonS3) -> Outc
     let delivery = receive_one(&extended, &queue).await?;
     assert_eq!(delivery.size(), Some(LARGE as u64));
     delivery.download_to(&restored).await?;
-    assert!(
-        tokio::fs::read(&restored).await? == content,
-        "the file came back changed"
-    );
+    assert!(tokio::fs::read(&restored).await? == content, "the file changed");
     assert!(matches!(delivery.ack().await?, PayloadOutcome::PayloadDeleted));
     assert_eq!(keys(&store, &prefix).await?, Vec::<String>::new());
     Ok(())
@@ -114,11 +111,11 @@ async fn every_source_arrives_unchanged(Context { client, .. }: Context) -> Outc
             assert_eq!(names, ["n"]);
             let mut read = Vec::new();
             delivery.reader().await?.read_to_end(&mut read).await?;
-            assert!(read == bytes, "{size} bytes came back changed");
+            assert!(read == bytes, "{size} bytes changed");
             delivery.ack().await?;
         }
     }
-    // Binary of any size goes to the store.
+    // Binary payloads of any size are offloaded.
     let sent = extended.send(&queue, vec![0, 159, 146, 150]).await?;
     assert!(sent.pointer.is_some());
     let delivery = receive_one(&extended, &queue).await?;
@@ -157,7 +154,7 @@ async fn fifo_payloads_are_deduplicated_by_content(context: Context) -> Outcome 
     }
     let left = extended.receive(&queue).wait_time(Duration::ZERO).await?;
     assert!(left.is_empty(), "the repeated payload was delivered twice");
-    // The payload of the message that was dropped stays for the sweep.
+    // The payload of the dropped message remains until a sweep.
     assert_eq!(keys(&store, "p").await?.len(), 1);
     Ok(())
 }

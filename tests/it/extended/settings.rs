@@ -1,4 +1,4 @@
-//! What can be set, each setting at work on a server: most on an embedded one, with a store in memory.
+//! Tests each setting against a server, in most tests an embedded one with a store in memory.
 
 mod authentication;
 mod batches;
@@ -44,7 +44,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     modules.into_iter().flatten().collect()
 }
 
-/// A server of the test's own, a client of it that never repeats, a queue and a store.
+/// A server of the test's own, a client that never retries, a queue and a store.
 struct Fixture {
     server: EmbeddedServer,
     client: Client,
@@ -65,7 +65,7 @@ impl Fixture {
         })
     }
 
-    /// Another queue.
+    /// Creates another queue.
     async fn queue(&self, name: &str) -> anyhow::Result<String> {
         let mut attributes = QueueAttributes::default();
         attributes.content_based_deduplication = name.ends_with(".fifo").then_some(true);
@@ -73,12 +73,12 @@ impl Fixture {
         Ok(created.queue_url)
     }
 
-    /// The place of payloads in the store, under `p/`.
+    /// Returns a builder of the payload store, with the prefix `p/`.
     fn payloads(&self) -> PayloadStoreBuilder {
         PayloadStore::builder(self.store.clone(), BUCKET).prefix("p/")
     }
 
-    /// A client whose payloads are in this place.
+    /// Returns a builder of a client with this payload store.
     fn with(&self, payloads: PayloadStoreBuilder) -> anyhow::Result<ExtendedClientBuilder> {
         Ok(ExtendedClient::builder(self.client.clone()).payload_store(payloads.build()?))
     }
@@ -87,13 +87,13 @@ impl Fixture {
         self.with(self.payloads())
     }
 
-    /// The messages of a queue, as the server has them.
+    /// Returns the messages of a queue as the server stores them.
     fn messages(&self, queue: &str) -> Vec<MessageView> {
         let name = queue.rsplit('/').next().unwrap_or_default();
         self.server.queue(name).expect("a queue").messages()
     }
 
-    /// The keys of what is stored.
+    /// Returns the keys of the stored payloads.
     async fn stored(&self) -> anyhow::Result<Vec<String>> {
         Ok(keys(&self.store, "p").await?)
     }
@@ -110,22 +110,22 @@ where
     })
 }
 
-/// The next message with all its attributes, whether or not it is taken.
+/// Receives the next message with all its attributes, accepted or rejected.
 async fn next(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Result<ExtendedDelivery, Rejected>> {
     let received = extended
         .receive(queue)
         .wait_time(Duration::from_secs(5))
         .message_attribute_names(["All"])
         .await?;
-    received.into_iter().next().context("no message comes")
+    received.into_iter().next().context("no message arrives")
 }
 
-/// The next message, which is taken.
+/// Receives the next message, which must be accepted.
 async fn delivery(extended: &ExtendedClient, queue: &str) -> anyhow::Result<ExtendedDelivery> {
     Ok(next(extended, queue).await??)
 }
 
-/// Text that is offloaded.
+/// Returns text that is offloaded.
 fn large() -> String {
     "large ".repeat(50_000)
 }

@@ -1,4 +1,4 @@
-//! Stores for the tests: buckets of the real servers, and one in memory that counts what it is asked.
+//! The stores of the tests: buckets of real servers, and a store in memory that counts its calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, PayloadStore};
 use sqs_tests::servers::Server;
 
-/// The bucket that all tests' payloads are in, each under a prefix of its own.
+/// The bucket of all tests. Each test uses a prefix of its own.
 pub const BUCKET: &str = "payloads";
 
-/// The [`BUCKET`] of this server, created if need be.
+/// Returns the [`BUCKET`] of this server, and creates it if it does not exist.
 pub fn bucket_of(server: &Server) -> anyhow::Result<AmazonS3> {
     server.create_bucket(BUCKET)?;
     bucket_with(server, server.secret_key())
 }
 
-/// The same by another secret.
+/// Returns the [`BUCKET`] of this server for a client with another secret.
 pub fn bucket_with(server: &Server, secret: &str) -> anyhow::Result<AmazonS3> {
     any_bucket(server, BUCKET, secret)
 }
 
-/// A bucket that does not exist.
+/// Returns a bucket that does not exist.
 pub fn missing_bucket(server: &Server) -> anyhow::Result<AmazonS3> {
     any_bucket(server, "no-such-bucket", server.secret_key())
 }
@@ -45,7 +45,7 @@ fn any_bucket(server: &Server, bucket: &str, secret: &str) -> anyhow::Result<Ama
     Ok(builder.with_bucket_name(bucket).build()?)
 }
 
-/// Where the [`BUCKET`] is and how to enter it, to be told to another process.
+/// The address and keys of the [`BUCKET`], which can be passed to another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bucket {
     pub endpoint: String,
@@ -54,7 +54,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// The [`BUCKET`] of this server, created if need be.
+    /// Returns the [`BUCKET`] of this server, and creates it if it does not exist.
     pub fn of(server: &Server) -> anyhow::Result<Self> {
         server.create_bucket(BUCKET)?;
         Ok(Self::by(server, server.secret_key()))
@@ -85,14 +85,14 @@ impl Bucket {
     }
 }
 
-/// A client whose payloads are in this store, under this prefix of [`BUCKET`].
+/// Returns a client with payloads in this store, under this prefix of [`BUCKET`].
 pub fn extended(client: Client, store: impl ObjectStore, prefix: &str) -> ExtendedClient {
     let payloads = PayloadStore::builder(store, BUCKET).prefix(prefix).build();
-    let builder = ExtendedClient::builder(client).payload_store(payloads.expect("settings that work"));
-    builder.build().expect("settings that work")
+    let builder = ExtendedClient::builder(client).payload_store(payloads.expect("valid settings"));
+    builder.build().expect("valid settings")
 }
 
-/// The keys of all objects under this prefix.
+/// Returns the keys of all objects under this prefix.
 pub async fn keys(store: &impl ObjectStore, prefix: &str) -> Result<Vec<String>> {
     let prefix = Path::from(prefix);
     let objects: Vec<ObjectMeta> = store.list(Some(&prefix)).try_collect().await?;
@@ -104,10 +104,10 @@ pub async fn keys(store: &impl ObjectStore, prefix: &str) -> Result<Vec<String>>
 pub struct Counting {
     pub objects: Arc<InMemory>,
     calls: Arc<AtomicUsize>,
-    /// Whether deletes fail.
-    pub keeps: bool,
-    /// How long a request to delete takes.
-    pub deletes_take: Duration,
+    /// Makes deletes fail.
+    pub fails_deletes: bool,
+    /// The duration of a delete request.
+    pub delete_delay: Duration,
 }
 
 impl Counting {
@@ -142,16 +142,16 @@ impl ObjectStore for Counting {
     }
 
     fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        if self.keeps {
+        if self.fails_deletes {
             let refused = |_| {
                 Err(object_store::Error::NotImplemented {
                     operation: "delete".to_owned(),
-                    implementer: "a store that keeps".to_owned(),
+                    implementer: "a store that fails deletes".to_owned(),
                 })
             };
             return keys.map(refused).boxed();
         }
-        let (deleted, time) = (self.called().delete_stream(keys), self.deletes_take);
+        let (deleted, time) = (self.called().delete_stream(keys), self.delete_delay);
         let later = async move {
             tokio::time::sleep(time).await;
             deleted

@@ -1,4 +1,4 @@
-//! Stores other than the S3 of the rest of the suite.
+//! Tests stores other than the S3 servers of the rest of the suite.
 
 mod ambiguous;
 mod credentials;

@@ -1,4 +1,4 @@
-//! Sweeps of real stores.
+//! Tests sweeps of real stores.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -17,10 +17,10 @@ use crate::harness::{Harness, Outcome, name_of, unique};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// S3 tells times of objects by the second.
+/// S3 reports the times of objects with a resolution of one second.
 const TICK: Duration = Duration::from_millis(1_100);
 
-/// The least that a part that is not the last may have.
+/// The minimum size of a part other than the last.
 const PART: usize = 5 * 1024 * 1024;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -57,10 +57,10 @@ where
 /// A prefix in a bucket.
 struct Prefix {
     store: AmazonS3,
-    prefix: String,
+    path: String,
     url: String,
-    /// Whether unfinished uploads are as old as they say: all of moto's are of 2010.
-    tells_ages: bool,
+    /// `false` if the ages of unfinished uploads are wrong. moto dates all of them to 2010.
+    reports_ages: bool,
 }
 
 impl Prefix {
@@ -75,14 +75,14 @@ impl Prefix {
         );
         Self {
             store: bucket_of(server).expect("a bucket"),
-            prefix: format!("{name}/"),
+            path: format!("{name}/"),
             url,
-            tells_ages: server.name() != "moto",
+            reports_ages: server.name() != "moto",
         }
     }
 
     fn key(&self, name: &str) -> Path {
-        Path::from(format!("{}{name}", self.prefix))
+        Path::from(format!("{}{name}", self.path))
     }
 
     fn sweep(&self, older_than: Duration) -> anyhow::Result<Sweep> {
@@ -101,54 +101,54 @@ fn objects(report: &SweepReport) -> [u64; 4] {
     [seen.objects, old.objects, removed.objects, *failed]
 }
 
-async fn a_prefix_by_url_is_swept(place: Prefix) -> Outcome {
-    let beside = Path::from(format!("{}-beside", place.prefix.trim_end_matches('/')));
-    place.store.put(&beside, "beside".into()).await?;
+async fn a_prefix_by_url_is_swept(prefix: Prefix) -> Outcome {
+    let beside = Path::from(format!("{}-beside", prefix.path.trim_end_matches('/')));
+    prefix.store.put(&beside, "beside".into()).await?;
     for name in ["a", "b/c"] {
-        place.store.put(&place.key(name), "12345".into()).await?;
+        prefix.store.put(&prefix.key(name), "12345".into()).await?;
     }
     tokio::time::sleep(TICK).await;
 
-    assert_eq!(objects(&place.sweep(HOUR)?.remove().await?), [2, 0, 0, 0]);
-    let found = place.sweep(Duration::ZERO)?.dry_run().await?;
+    assert_eq!(objects(&prefix.sweep(HOUR)?.remove().await?), [2, 0, 0, 0]);
+    let found = prefix.sweep(Duration::ZERO)?.dry_run().await?;
     assert_eq!((objects(&found), found.old.bytes), ([2, 2, 0, 0], 10));
     assert_eq!(
-        keys(&place.store, &place.prefix).await?.len(),
+        keys(&prefix.store, &prefix.path).await?.len(),
         2,
-        "a dry run removed or left something"
+        "the dry run removed an object"
     );
-    let removed = place.sweep(Duration::ZERO)?.remove().await?;
+    let removed = prefix.sweep(Duration::ZERO)?.remove().await?;
     assert_eq!((objects(&removed), removed.removed.bytes), ([2, 2, 2, 0], 10));
-    assert_eq!(keys(&place.store, &place.prefix).await?, Vec::<String>::new());
-    place.store.head(&beside).await?;
+    assert_eq!(keys(&prefix.store, &prefix.path).await?, Vec::<String>::new());
+    prefix.store.head(&beside).await?;
     Ok(())
 }
 
-/// More objects than one request lists or deletes.
-async fn more_objects_than_one_request_covers_are_swept(place: Prefix) -> Outcome {
+/// One request lists or deletes at most 1,000 objects.
+async fn more_objects_than_one_request_covers_are_swept(prefix: Prefix) -> Outcome {
     const MANY: u64 = 1_203;
     let put = |number: u64| {
-        let (store, key) = (place.store.clone(), place.key(&number.to_string()));
+        let (store, key) = (prefix.store.clone(), prefix.key(&number.to_string()));
         async move { store.put(&key, "x".into()).await.map(drop) }
     };
     stream::iter((0..MANY).map(Ok)).try_for_each_concurrent(16, put).await?;
     tokio::time::sleep(TICK).await;
     assert_eq!(
-        objects(&place.sweep(Duration::ZERO)?.remove().await?),
+        objects(&prefix.sweep(Duration::ZERO)?.remove().await?),
         [MANY, MANY, MANY, 0]
     );
-    assert_eq!(keys(&place.store, &place.prefix).await?, Vec::<String>::new());
+    assert_eq!(keys(&prefix.store, &prefix.path).await?, Vec::<String>::new());
     Ok(())
 }
 
-async fn unfinished_uploads_are_swept(place: Prefix) -> Outcome {
-    // What a process that was killed leaves, here and beside.
-    let beside = Path::from(format!("{}-beside", place.prefix.trim_end_matches('/')));
-    for key in [place.key("one"), place.key("two&more"), beside] {
-        let mut upload = place.store.put_multipart(&key).await?;
+async fn unfinished_uploads_are_swept(prefix: Prefix) -> Outcome {
+    // Leave uploads unfinished, as a killed process does, under the prefix and next to it.
+    let beside = Path::from(format!("{}-beside", prefix.path.trim_end_matches('/')));
+    for key in [prefix.key("one"), prefix.key("two&more"), beside] {
+        let mut upload = prefix.store.put_multipart(&key).await?;
         upload.put_part(vec![0; PART].into()).await?;
     }
-    let mut finished = place.store.put_multipart(&place.key("finished")).await?;
+    let mut finished = prefix.store.put_multipart(&prefix.key("finished")).await?;
     finished.put_part(vec![0; PART].into()).await?;
     tokio::time::sleep(TICK).await;
 
@@ -156,37 +156,40 @@ async fn unfinished_uploads_are_swept(place: Prefix) -> Outcome {
         let uploads = report.uploads;
         [uploads.seen, uploads.old, uploads.removed, uploads.failed]
     };
-    let sweep = |older_than| place.sweep(older_than).map(|sweep| sweep.unfinished_uploads(true));
-    if place.tells_ages {
+    let sweep = |older_than| prefix.sweep(older_than).map(|sweep| sweep.unfinished_uploads(true));
+    if prefix.reports_ages {
         assert_eq!(counts(&sweep(HOUR)?.remove().await?), [3, 0, 0, 0]);
     }
     assert_eq!(counts(&sweep(Duration::ZERO)?.dry_run().await?), [3, 3, 0, 0]);
     assert_eq!(
-        counts(&place.sweep(Duration::ZERO)?.remove().await?),
+        counts(&prefix.sweep(Duration::ZERO)?.remove().await?),
         [0; 4],
-        "not asked for"
+        "uploads were swept without the setting"
     );
 
-    // An upload that is done is none.
+    // A completed upload is not unfinished.
     finished.complete().await?;
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let teller = told.clone();
-    let sweep = Sweep::s3(place.store.clone(), place.prefix.clone(), Duration::ZERO)?;
+    let removed_keys = Arc::new(Mutex::new(Vec::new()));
+    let noted = removed_keys.clone();
+    let sweep = Sweep::s3(prefix.store.clone(), prefix.path.clone(), Duration::ZERO)?;
     let sweep = sweep.unfinished_uploads(true).on_event(move |event| {
         if let SweepEvent::RemovedUpload(upload) = event {
-            teller.lock().expect("no panic").push(upload.key.clone());
+            noted.lock().expect("no panic").push(upload.key.clone());
         }
     });
     let removed = sweep.remove().await?;
     assert_eq!(counts(&removed), [2, 2, 2, 0]);
-    let mut told = told.lock().expect("no panic").clone();
-    told.sort();
-    assert_eq!(told, [place.key("one").to_string(), place.key("two&more").to_string()]);
+    let mut removed_keys = removed_keys.lock().expect("no panic").clone();
+    removed_keys.sort();
+    assert_eq!(
+        removed_keys,
+        [prefix.key("one").to_string(), prefix.key("two&more").to_string()]
+    );
     assert_eq!(counts(&sweep.dry_run().await?), [0; 4]);
 
-    // The one beside is still there.
-    let all = format!("{}-", place.prefix.trim_end_matches('/'));
-    let sweep = Sweep::s3(place.store.clone(), all, Duration::ZERO)?.unfinished_uploads(true);
+    // The upload next to the prefix remains.
+    let all = format!("{}-", prefix.path.trim_end_matches('/'));
+    let sweep = Sweep::s3(prefix.store.clone(), all, Duration::ZERO)?.unfinished_uploads(true);
     assert_eq!(counts(&sweep.remove().await?), [1, 1, 1, 0]);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Messages of strangers, received by a process of its own: refused before the store is asked, and in bounded memory.
+//! Tests messages of untrusted senders in a child process. They are refused before the store is called, and in bounded
+//! memory.
 
 mod bomb;
 mod throttled;
@@ -23,13 +24,13 @@ use super::store::{BUCKET, Counting, extended};
 use crate::child::peak_memory;
 use crate::harness::{Harness, Outcome};
 
-/// The variable that makes this binary the process that receives.
+/// The environment variable that makes this binary the child process that receives.
 const ORDERS: &str = "SQS_TEST_HOSTILE_ORDERS";
 
-/// All that the process may take, itself included.
+/// The memory limit of the whole process.
 const MEMORY_KIB: u64 = 64 * 1024;
 
-/// SQS's limit for a message, its attributes included.
+/// SQS's limit for a message including its attributes.
 const MESSAGE_BYTES: usize = 1024 * 1024;
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -87,13 +88,13 @@ impl Hostile {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Expected {
-    /// At once, without a call to the store.
+    /// The message is refused without a call to the store.
     Refused,
-    /// Once the store says how long the payload is.
+    /// The false length is detected once the store returns the length.
     FalseLength,
-    /// As it is.
+    /// The payload arrives unchanged.
     Text,
-    /// In time: the process makes its own.
+    /// The bomb is detected in time. The process creates it itself.
     Bomb,
 }
 
@@ -118,7 +119,7 @@ fn with(members: &str) -> String {
 }
 
 fn bad_pointers() -> Vec<Hostile> {
-    let elsewhere = [
+    let foreign = [
         pointer("another-bucket", "ours/key"),
         pointer("", "ours/key"),
         pointer(BUCKET, "theirs/key"),
@@ -168,7 +169,7 @@ fn bad_pointers() -> Vec<Hostile> {
         size,
     });
     let two_lengths = with(r#""s3BucketName":"payloads","s3Key":"ours/key","payloadLength":2147483648"#);
-    elsewhere
+    foreign
         .into_iter()
         .chain(malformed)
         .chain([two_lengths])
@@ -177,7 +178,7 @@ fn bad_pointers() -> Vec<Hostile> {
         .collect()
 }
 
-/// Ten of the longest bodies that SQS takes, which come in one answer.
+/// Returns ten bodies of the maximum size, which arrive in one response.
 fn huge() -> Vec<Hostile> {
     let room = MESSAGE_BYTES - 1024;
     let member = |value: &str| with(&format!(r#""s3BucketName":"payloads","s3Key":"ours/key","x":{value}"#));
@@ -196,7 +197,7 @@ fn huge() -> Vec<Hostile> {
     bodies.map(Hostile::new).into()
 }
 
-/// Of the ten bytes at `ours/ten`.
+/// Returns messages with false lengths of the ten bytes at `ours/ten`.
 fn false_lengths() -> Vec<Hostile> {
     let ten = pointer(BUCKET, "ours/ten");
     let length = |bytes: u64| {
@@ -215,14 +216,14 @@ fn false_lengths() -> Vec<Hostile> {
     ]
 }
 
-/// The payload at `ours/pointer` is a pointer, to itself.
+/// Returns a pointer to the payload at `ours/pointer`, which is itself that pointer.
 fn recursive() -> Vec<Hostile> {
     let itself = pointer(BUCKET, "ours/pointer");
     let length = itself.len() as u64;
     vec![Hostile::claiming(itself, length)]
 }
 
-/// Sends these, and has another process receive them.
+/// Sends these messages and receives them in a child process.
 async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
     let server = EmbeddedServer::start().await?;
     let client = server.client()?;
@@ -246,15 +247,15 @@ async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
         .await?;
     ensure!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
     let peak = String::from_utf8(child.stdout)?;
-    // Linux tells.
+    // Only Linux reports the peak memory.
     if let Ok(peak) = peak.trim().parse::<u64>() {
-        ensure!(peak < MEMORY_KIB, "the process took {peak} KiB");
-        eprintln!("{expected:?}: the process took {peak} KiB at the most");
+        ensure!(peak < MEMORY_KIB, "the process used {peak} KiB");
+        eprintln!("{expected:?}: peak memory {peak} KiB");
     }
     Ok(())
 }
 
-/// In a child: receives, and prints the most memory that it took.
+/// In a child, receives the messages and prints the peak memory.
 pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let orders = std::env::var(ORDERS).ok()?;
     let follow = |orders: Orders| {
@@ -281,14 +282,14 @@ async fn receive(orders: Orders) -> Outcome {
     put("ours/ten", "ten bytes!".to_owned()).await?;
     put("ours/pointer", pointer(BUCKET, "ours/pointer")).await?;
     let extended = extended(client, store.clone(), "ours/");
-    let mut came = 0;
-    while came < orders.messages {
+    let mut arrived = 0;
+    while arrived < orders.messages {
         let received = ten(&extended, &orders.queue).await?;
-        came += received.len();
+        arrived += received.len();
         for received in received {
             match orders.expected {
                 Expected::Refused => {
-                    let rejected = received.err().context("it was taken")?;
+                    let rejected = received.err().context("the pointer was accepted")?;
                     let error = rejected.error();
                     ensure!(error.kind() == ErrorKind::RefusedPointer, "{error:?}");
                     ensure!(!rejected.receipt_handle().is_empty() && !error.to_string().is_empty());
@@ -299,7 +300,7 @@ async fn receive(orders: Orders) -> Outcome {
                     ensure!(received?.text().await? == pointer(BUCKET, "ours/pointer"));
                     ensure!(store.calls() == 1, "the store was called {} times", store.calls());
                 }
-                Expected::Bomb => bail!("it was not sent"),
+                Expected::Bomb => bail!("the parent sends no bomb"),
             }
         }
     }
@@ -312,15 +313,15 @@ async fn ten(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Vec<Resul
         .max_messages(10)
         .wait_time(Duration::from_secs(5))
         .await?;
-    ensure!(!received.is_empty(), "no message comes");
+    ensure!(!received.is_empty(), "no message arrives");
     Ok(received)
 }
 
-/// Whichever way the payload is asked for, and without a file left behind.
+/// Checks that every way of reading the payload fails and leaves no file.
 async fn false_length(delivery: &ExtendedDelivery, store: &Counting) -> Outcome {
     let folder = tempfile::tempdir()?;
     let before = store.calls();
-    let text = delivery.text().await.err().context("it was taken")?;
+    let text = delivery.text().await.err().context("the false length was accepted")?;
     let huge = delivery.size().is_some_and(|size| size > GIB);
     let (kind, calls) = if huge {
         (ErrorKind::TooLarge, 0)
@@ -330,14 +331,14 @@ async fn false_length(delivery: &ExtendedDelivery, store: &Counting) -> Outcome 
     ensure!(text.kind() == kind, "{text:?}");
     ensure!(
         store.calls() == before + calls,
-        "what is said to be too large is not asked for"
+        "the store was called for a payload that claims to be too large"
     );
     let file = delivery.download_to(folder.path().join("file")).await;
     let stream = delivery.stream().await.map(drop);
     for error in [file.err(), stream.err()] {
-        let error = error.context("it was taken")?;
+        let error = error.context("the false length was accepted")?;
         ensure!(error.kind() == ErrorKind::Corrupt, "{error:?}");
     }
-    ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "a file is left");
+    ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "a file remains");
     Ok(())
 }

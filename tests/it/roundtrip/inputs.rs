@@ -1,4 +1,4 @@
-//! Any value that the client takes for a member: what it would refuse before sending is left out.
+//! Strategies for the values that the client accepts. They omit values that it refuses before sending.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -12,12 +12,12 @@ use sqs_client::types::{
 };
 use sqs_client::{OutgoingMessage, QueueAttributes};
 
-/// Any characters, `&`, `=`, `%` and those of no width included.
+/// Returns text of any characters, including `&`, `=`, `%` and those without width.
 pub fn text(length: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
     vec(any::<char>(), length).prop_map(|characters| characters.into_iter().collect())
 }
 
-/// A queue's URL, of no FIFO queue: the client adds to their receives.
+/// Returns the URL of a standard queue. For FIFO queues the client adds an attempt id to receives.
 pub fn queue() -> impl Strategy<Value = String> {
     "https?://[a-z]{1,10}(:[1-9][0-9]{1,3})?/[0-9]{12}/[A-Za-z0-9_-]{1,80}"
 }
@@ -38,7 +38,7 @@ pub fn tags() -> impl Strategy<Value = BTreeMap<String, String>> {
     btree_map(text(1..=20), text(0..=20), 1..=10)
 }
 
-/// The entries of a batch, with ids that differ.
+/// Returns the entries of a batch with distinct ids.
 pub fn entries<T: std::fmt::Debug>(entry: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<(String, T)>> {
     let numbered = |entries: Vec<(String, T)>| {
         let numbered = entries.into_iter().enumerate();
@@ -101,7 +101,7 @@ fn redrive_allow_policy() -> impl Strategy<Value = RedriveAllowPolicy> {
     ]
 }
 
-/// Any of the attributes, set or not. None is of empty text, which is how an attribute is taken away.
+/// Returns any combination of attributes. None is empty text, because that removes an attribute.
 pub fn attributes() -> impl Strategy<Value = QueueAttributes> {
     macro_rules! any_of {
         ($($field:ident: $strategy:expr,)*) => {{

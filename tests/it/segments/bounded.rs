@@ -1,4 +1,4 @@
-//! What a consumer holds is bounded, seen from outside: by the memory of a process of its own.
+//! Measures the memory of a consumer in a child process. Its buffers are bounded.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ pub const TEST: &str = "bounded";
 const MIB: usize = 1024 * 1024;
 const PAYLOADS: usize = 24;
 const SIZE: usize = 2 * MIB;
-/// Of eight payloads.
-const HELD: usize = 17 * MIB;
-/// The process itself, what is received and not yet held, and a payload that is being handled, twice: some 70 MiB in all.
-/// Without the bound it is twice as much.
-const BESIDE: usize = 70 * MIB;
+/// Room for eight payloads.
+const BUFFERED: usize = 17 * MIB;
+/// An allowance for the process itself, messages that are received but not yet buffered, and two copies of the payload
+/// that is being handled. The process uses about 70 MiB in total, and twice as much without the bound.
+const OVERHEAD: usize = 70 * MIB;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![harness.test(buffered_bytes_bound_the_memory)]
 }
 
-/// In a child: tells of every payload that is whole.
+/// In a child, consumes and reports every complete payload.
 pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome {
     let queue = *queues.first().context("a queue")?;
     encoding(client)?
         .consumer(queue)
-        .max_buffered_bytes(HELD as u64)
+        .max_buffered_bytes(BUFFERED as u64)
         .spill_threshold(u64::MAX)
         .configure(|consumer| {
             consumer
@@ -54,7 +54,7 @@ async fn buffered_bytes_bound_the_memory() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(quick()).build()?;
     let sent_to = client.create_queue("sent-to").await?.queue_url;
-    // None of those that are compressed.
+    // Without compressed payloads.
     let numbers = (0..).filter(|number| number % 8 < 6).take(PAYLOADS);
     let payloads: Vec<Payload> = numbers.map(|number| Payload { number, size: SIZE }).collect();
     send_all(&client, &sent_to, &payloads).await?;
@@ -63,27 +63,27 @@ async fn buffered_bytes_bound_the_memory() -> Outcome {
 
     let (orders, mut lines) = Orders::of_several(TEST, server.endpoint(), queue).await?;
     let child = orders.start()?;
-    let mut left: BTreeSet<String> = payloads.iter().map(|payload| payload.number.to_string()).collect();
-    while !left.is_empty() {
+    let mut remaining: BTreeSet<String> = payloads.iter().map(|payload| payload.number.to_string()).collect();
+    while !remaining.is_empty() {
         let line = timeout(Duration::from_secs(60), lines.recv()).await;
         let line = line
-            .with_context(|| format!("{left:?} do not come"))?
-            .context("it listens")?;
-        ensure!(left.remove(&line), "{line}");
+            .with_context(|| format!("{remaining:?} do not arrive"))?
+            .context("the listener ended")?;
+        ensure!(remaining.remove(&line), "{line}");
     }
     if let Some(peak) = child.peak_memory() {
         eprintln!(
-            "of {} MiB in segments the consumer may hold {} MiB; its process took {} MiB",
+            "{} MiB in segments, of which the consumer may buffer {} MiB: peak memory {} MiB",
             PAYLOADS * SIZE / MIB,
-            HELD / MIB,
+            BUFFERED / MIB,
             peak / 1024
         );
-        ensure!(peak < ((HELD + BESIDE) / 1024) as u64, "{peak} KiB");
+        ensure!(peak < ((BUFFERED + OVERHEAD) / 1024) as u64, "{peak} KiB");
     }
     Ok(())
 }
 
-/// Sends the segments on in an order in which no payload is complete before the others nearly are.
+/// Forwards the segments by index, so that no payload is complete before all of them nearly are.
 async fn all_first_segments_first(client: &Client, from: &str, to: &str) -> Outcome {
     let mut segments: Vec<(u64, OutgoingMessage)> = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! Consumers in processes of their own that compete for the segments of a standard queue, and are killed one after the
-//! other: all payloads arrive as they were sent.
+//! Tests consumers in child processes that compete for the segments of a standard queue and are killed in turn. All
+//! payloads arrive unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use crate::harness::{Harness, Outcome};
 pub const TEST: &str = "segments";
 
 const CONSUMERS: usize = 4;
-/// The variable that says how many payloads are sent.
+/// The environment variable with the number of payloads.
 const PAYLOADS: &str = "SQS_TEST_COMPETING_PAYLOADS";
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(4);
-/// So often one of them is killed.
-const KILL_EVERY: Duration = Duration::from_secs(5);
-/// Nothing arrives for so long: something is stuck.
+/// The time between kills.
+const KILL_INTERVAL: Duration = Duration::from_secs(5);
+/// The consumers count as stuck if no payload arrives for this long.
 const STUCK: Duration = Duration::from_secs(120);
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![harness.test(killed_consumers_lose_no_payload)]
 }
 
-/// In a child: tells of every message that is received, and of every payload that is whole.
+/// In a child, reports every received message and every complete payload.
 pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome {
     let queue = *queues.first().context("a queue")?;
     let told = report.clone();
@@ -90,11 +90,11 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
         }
         ensure!(
             last_news.elapsed() < STUCK,
-            "{} of {count} arrived; {} messages are left",
+            "{} of {count} arrived; {} messages remain",
             ledger.arrived.len(),
             view.len()
         );
-        if last_kill.elapsed() > KILL_EVERY {
+        if last_kill.elapsed() > KILL_INTERVAL {
             let child = &mut children[kills % CONSUMERS];
             child.kill()?;
             *child = orders.start()?;
@@ -103,7 +103,7 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     drop(children);
-    // What they told before their ends counts.
+    // Lines that the children reported before their ends count.
     drop(orders);
     while let Ok(Some(line)) = tokio::time::timeout(Duration::from_secs(1), lines.recv()).await {
         ledger.note(&line)?;
@@ -112,33 +112,33 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
     ensure!(ledger.arrived.keys().copied().collect::<BTreeSet<_>>() == sent);
     let mut receives: Vec<u32> = ledger.receives.values().copied().collect();
     receives.sort_unstable();
-    ensure!(receives.len() == segments, "every segment was received");
+    ensure!(receives.len() == segments, "a segment was never received");
     let (least, median, most) = (receives[0], receives[segments / 2], receives[segments - 1]);
     eprintln!(
         "{count} payloads in {segments} segments handled {} times by {CONSUMERS} consumers in {:?}, {kills} kills; \
-         receives of a segment: {least} at the least, {median} in the median, {most} at the most",
+         receives of a segment: at least {least}, median {median}, at most {most}",
         ledger.arrived.values().sum::<u32>(),
         begin.elapsed()
     );
-    ensure!(kills > 0, "nobody was killed");
-    // A kill hides what was held for a while, and the rest is passed around meanwhile.
+    ensure!(kills > 0, "no consumer was killed");
+    // A kill hides segments for a while. Meanwhile the consumers receive and return the rest of their payloads.
     ensure!(
         median <= 8 && most as usize <= (30 + 3 * kills).min(60),
-        "segments are passed around"
+        "segments are received too often: median {median}, at most {most}"
     );
     Ok(())
 }
 
 #[derive(Default)]
 struct Ledger {
-    /// How often each was handled.
+    /// The number of handlings of each payload.
     arrived: BTreeMap<Payload, u32>,
-    /// How often each message was received at the most, by its id.
+    /// The highest receive count of each message, by id.
     receives: BTreeMap<String, u32>,
 }
 
 impl Ledger {
-    /// Whether a payload arrived for the first time.
+    /// Notes a report. Returns `true` if a payload arrived for the first time.
     fn note(&mut self, line: &str) -> anyhow::Result<bool> {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
@@ -154,7 +154,7 @@ impl Ledger {
                 Ok(*times == 1)
             }
             ["changed", ..] => bail!("{line}"),
-            // The kill cut it off.
+            // The kill cut the line off.
             _ => Ok(false),
         }
     }

@@ -1,5 +1,5 @@
-//! A payload that can never be handled: all of it comes to the dead-letter queue, and is whole there. Its group's other
-//! messages do not come there.
+//! Tests payloads that can never be handled. All their segments become dead letters, from which the payload is complete.
+//! The other messages of the group do not become dead letters.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,15 +16,16 @@ use super::payloads::Payload;
 use crate::consumer::{quick, until};
 use crate::harness::{Harness, Outcome};
 
-/// The smallest segments that there are.
+/// The minimum segment size.
 const SEGMENT: usize = 4096;
 const MAX_RECEIVES: u32 = 3;
 
-/// The size of a payload of one message, and that of one of two.
+/// The size of a payload of one message.
 const SMALL: usize = 100;
+/// The size of a payload of two segments.
 const TWO: usize = 6_000;
 
-/// No handler can make anything of this one.
+/// The payload that no handler can handle.
 const POISON: Payload = Payload {
     number: 0,
     size: 20_000,
@@ -97,7 +98,7 @@ enum Fails {
     Panics,
 }
 
-/// Payloads of a FIFO group, in order, of which some always fail.
+/// A test with payloads of a FIFO group, some of which always fail.
 #[derive(Clone, Copy)]
 struct Group {
     sizes: &'static [usize],
@@ -144,7 +145,7 @@ impl Group {
             let view = view.clone();
             extended
                 .consumer(&queue)
-                // Longer than a visibility timeout, as consumers may compete.
+                // Longer than a visibility timeout, because consumers may compete.
                 .assembly_timeout(Duration::from_secs(20))
                 .configure(|consumer| {
                     consumer
@@ -153,7 +154,7 @@ impl Group {
                         .backoff(Duration::ZERO, Duration::ZERO)
                 })
                 .run(
-                    async move { until(|| view.is_empty()).await.expect("it is emptied") },
+                    async move { until(|| view.is_empty()).await.expect("the queue is emptied") },
                     move |delivery| {
                         let seen = Arc::clone(&seen);
                         async move {
@@ -164,7 +165,7 @@ impl Group {
                             }
                             match self.fails {
                                 Fails::Panics if fails => panic!("poison"),
-                                _ => ensure!(!fails, "it is poison"),
+                                _ => ensure!(!fails, "the payload is poison"),
                             }
                             Ok(())
                         }
@@ -181,7 +182,7 @@ impl Group {
         let letters = dead_view.len();
         ensure!(
             handled == good && letters == poisoned,
-            "handled {handled:?} of {good:?}; {letters} dead letters, {poisoned} of poison"
+            "handled {handled:?} of {good:?}; {letters} dead letters instead of {poisoned}"
         );
         Ok(())
     }
@@ -213,12 +214,12 @@ async fn a_poison_payload_is_a_whole_dead_letter(suffix: &str) -> Outcome {
     ensure!(rest == others, "{rest:?}");
     ensure!(
         (1..=MAX_RECEIVES as usize).contains(&poison.len()),
-        "it was handled {} times",
+        "the poison was handled {} times",
         poison.len()
     );
     ensure!(
         Some(dead_view.len()) == segments,
-        "{} of {segments:?} are there",
+        "{} of {segments:?} segments are dead letters",
         dead_view.len()
     );
 
@@ -250,7 +251,7 @@ impl Queues {
             .segment_size(SEGMENT)
             .threshold(SEGMENT)
             .build()?;
-        let view = |name: &str| server.queue(name).context("it was created");
+        let view = |name: &str| server.queue(name).context("the queue exists");
         let (view, dead_view) = (view(&name)?, view(&dead_name)?);
         Ok(Self {
             extended,
@@ -272,7 +273,8 @@ async fn create(client: &Client, name: &str, redrive: Option<RedrivePolicy>) -> 
     Ok(client.create_queue(name).attributes(attributes).await?.queue_url)
 }
 
-/// The payloads that were handled until then; the poison's handlers fail, if they are to.
+/// Consumes until `done` ends, and returns the payloads that were handled. With `poison_fails`, the poison's handler
+/// fails.
 async fn consume(
     extended: &ExtendedClient,
     queue: &str,
@@ -296,12 +298,12 @@ async fn consume(
             async move {
                 let payload = Payload::received(&delivery).await?;
                 seen.lock().expect("no handler panics here").push(payload);
-                ensure!(!poison_fails || payload != POISON, "it is poison");
+                ensure!(!poison_fails || payload != POISON, "the payload is poison");
                 Ok(())
             }
         })
         .await?;
-    ended.context("it was waited for")??;
+    ended.context("the shutdown did not complete")??;
     let handled = handled.lock().expect("no handler panics here").clone();
     Ok(handled)
 }

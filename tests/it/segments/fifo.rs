@@ -1,4 +1,4 @@
-//! Payloads in segments on FIFO queues: what is in order stays in order, and what is not whole blocks its group alone.
+//! Tests payloads in segments on FIFO queues. Order is preserved, and an incomplete payload blocks only its own group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,9 @@ use super::payloads::{Payload, again};
 use crate::consumer::{quick, until};
 use crate::harness::{Harness, Outcome};
 
-/// The smallest segments that there are; a payload of this size is three of them.
+/// The minimum segment size.
 pub(super) const SEGMENT: usize = 4096;
+/// The size of a payload of three segments.
 pub(super) const THREE: usize = 10_000;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -40,7 +41,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// A server, a queue there, and a client that makes small segments.
+/// A server, a FIFO queue, and a client that makes small segments.
 pub(super) struct Scene {
     pub(super) server: EmbeddedServer,
     pub(super) client: Client,
@@ -76,7 +77,7 @@ impl Scene {
         Ok(sent.await?.segments)
     }
 
-    /// The messages that carry a payload, to be sent by hand.
+    /// Returns the messages of a payload, so that a test can send them itself.
     async fn segments(&self, payload: Payload, group: &str) -> anyhow::Result<Vec<OutgoingMessage>> {
         let queue = queue(&self.client, "captured.fifo").await?;
         let message = payload.message().message_group_id(group);
@@ -128,10 +129,10 @@ pub(super) fn payload(number: usize, size: usize) -> Payload {
     Payload { number, size }
 }
 
-/// The numbers of the payloads that came, by group, in order.
+/// The numbers of the arrived payloads by group, in order.
 pub(super) type Groups = Arc<Mutex<BTreeMap<String, Vec<usize>>>>;
 
-/// Consumes until `done` says so, and a little longer.
+/// Consumes until `done` returns `true`, and a little longer.
 pub(super) async fn consume(
     consumer: ExtendedConsumer,
     done: impl Fn(&BTreeMap<String, Vec<usize>>) -> bool,
@@ -144,8 +145,8 @@ pub(super) async fn consume(
         tokio::time::sleep(Duration::from_millis(300)).await;
         ended
     };
-    let (told, ended) = tokio::sync::oneshot::channel();
-    let run = consumer.run(async { drop(told.send(shutdown.await)) }, move |delivery| {
+    let (completed, ended) = tokio::sync::oneshot::channel();
+    let run = consumer.run(async { drop(completed.send(shutdown.await)) }, move |delivery| {
         let (noted, wrong) = (noted.clone(), wrong.clone());
         async move {
             let group = delivery.attributes().message_group_id().unwrap_or("-").to_owned();
@@ -172,7 +173,7 @@ pub(super) fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
     groups.values().map(Vec::len).sum()
 }
 
-/// While the consumer has the first segments, the last one comes behind what another producer sent.
+/// While the consumer has the first segments, the last one arrives behind another producer's message.
 async fn a_tail_behind_another_message_is_reached() -> Outcome {
     let scene = Scene::new().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;
@@ -205,8 +206,8 @@ async fn ten_segments_pass_and_eleven_do_not() -> Outcome {
             }
         }
     }
-    let (last, _, segments) = largest.context("one passes")?;
-    let (size, error) = refused.context("one is refused")?;
+    let (last, _, segments) = largest.context("none was sent")?;
+    let (size, error) = refused.context("none was refused")?;
     ensure!(segments == 10, "{segments}");
     let error = error.downcast::<sqs_extended::Error>()?;
     ensure!(error.kind() == ErrorKind::TooLarge, "{error:?}");
@@ -234,7 +235,7 @@ async fn payloads_of_a_group_stay_in_order() -> Outcome {
     let scene = Scene::new().await?;
     let (groups, each) = (5, 8);
     for number in 0..groups * each {
-        // One message, or two to ten segments.
+        // One message, or up to ten segments.
         let size = [100, THREE, 30_000, 1_000, 20_000][number % 7 % 5];
         scene
             .send(payload(number, size), &format!("g{}", number % groups))
@@ -249,7 +250,7 @@ async fn payloads_of_a_group_stay_in_order() -> Outcome {
     Ok(())
 }
 
-/// The first receive brings four messages of one group and six of the ten of the other.
+/// The first receive returns four messages of one group and six of the ten segments of the other.
 async fn a_partly_received_payload_is_received_again() -> Outcome {
     let scene = Scene::new().await?;
     for number in 0..4 {
@@ -258,7 +259,7 @@ async fn a_partly_received_payload_is_received_again() -> Outcome {
     let segments = scene.send(payload(4, 30_000), "b").await?;
     ensure!(
         (7..=10).contains(&segments),
-        "{segments} are more than fit behind the others"
+        "{segments} segments fit into the first receive, or do not fit into one"
     );
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 5).await?;
     ensure!(arrived["a"] == [0, 1, 2, 3] && arrived["b"] == [4], "{arrived:?}");
@@ -282,7 +283,7 @@ async fn interleaved_producers_lose_nothing() -> Outcome {
     Ok(())
 }
 
-/// An untrusted sender's message says that it is a segment of the payload, and holds something else.
+/// An untrusted sender's message claims to be a segment of the payload, but has other content.
 async fn a_forged_segment_blocks_no_earlier_payload() -> Outcome {
     let scene = Scene::new().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;
@@ -292,11 +293,11 @@ async fn a_forged_segment_blocks_no_earlier_payload() -> Outcome {
     scene.send_raw(&scene.queue, segments).await?;
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await?;
     ensure!(arrived["g"] == [0], "{arrived:?}");
-    ensure!(scene.view("q.fifo").len() == 1, "the false one stays");
+    ensure!(scene.view("q.fifo").len() == 1, "the forged segment must remain");
     Ok(())
 }
 
-/// A scene whose queue moves a message to the dead-letter queue `dead.fifo` instead of a fourth receive.
+/// Returns a scene whose queue moves a message to the dead-letter queue `dead.fifo` instead of a fourth receive.
 async fn with_dead_letters() -> anyhow::Result<Scene> {
     let scene = Scene::new().await?;
     queue(&scene.client, "dead.fifo").await?;
@@ -306,7 +307,7 @@ async fn with_dead_letters() -> anyhow::Result<Scene> {
     Ok(scene)
 }
 
-/// An untrusted sender's message says that it is the first segment of a payload that is behind it.
+/// An untrusted sender's message claims to be the first segment of the payload behind it.
 async fn a_forged_first_segment_does_not_spoil_the_payload_behind_it() -> Outcome {
     let scene = with_dead_letters().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;
@@ -316,13 +317,13 @@ async fn a_forged_first_segment_does_not_spoil_the_payload_behind_it() -> Outcom
     scene.send_raw(&scene.queue, segments).await?;
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await;
     let dead = scene.view("dead.fifo").len();
-    ensure!(dead == 1, "{dead} dead letters, one of them false");
+    ensure!(dead == 1, "{dead} dead letters instead of the forged one");
     ensure!(arrived?["g"] == [0]);
     ensure!(scene.view("q.fifo").is_empty());
     Ok(())
 }
 
-/// The caller gives both the same deduplication id, and their segments differ.
+/// Two different payloads have the same deduplication id of the caller.
 async fn a_poison_payload_spares_the_next_of_its_id() -> Outcome {
     let scene = with_dead_letters().await?;
     let (poison, other) = (payload(0, THREE), payload(1, THREE));
@@ -341,7 +342,7 @@ async fn a_poison_payload_spares_the_next_of_its_id() -> Outcome {
         async move {
             let payload = Payload::received(&delivery).await?;
             noted.lock().expect("no handler panics here").push(payload.number);
-            ensure!(payload != poison, "it is poison");
+            ensure!(payload != poison, "the payload is poison");
             Ok(())
         }
     });
@@ -355,7 +356,7 @@ async fn a_poison_payload_spares_the_next_of_its_id() -> Outcome {
     Ok(())
 }
 
-/// Two segments of three, a whole payload behind them, and one of another group.
+/// Sends two of three segments, a complete payload behind them, and one of another group. Returns the last segment.
 async fn half_then_whole(scene: &Scene) -> anyhow::Result<OutgoingMessage> {
     let mut half = scene.segments(payload(0, THREE), "g").await?;
     let last = half.pop().context("the last segment")?;
@@ -390,7 +391,7 @@ async fn incomplete_payload(action: Option<IncompleteAction>) -> Outcome {
     let (after, view) = (tokio::time::Instant::now(), scene.view("q.fifo"));
     let arrived = consume(consumer, |groups| match deletes {
         true => count(groups) == 2,
-        // It is told of, and given back, within this time.
+        // Within this time the payload is reported and returned.
         false => count(groups) >= 1 && after.elapsed() > Duration::from_secs(6),
     })
     .await?;
@@ -399,8 +400,8 @@ async fn incomplete_payload(action: Option<IncompleteAction>) -> Outcome {
         ensure!(arrived["g"] == [1] && *told.lock().expect("no hook panics") == [(2, 3)]);
         ensure!(view.is_empty());
     } else {
-        ensure!(!arrived.contains_key("g"), "the group is blocked: {arrived:?}");
-        ensure!(view.len() == 5, "nothing was deleted");
+        ensure!(!arrived.contains_key("g"), "the group is not blocked: {arrived:?}");
+        ensure!(view.len() == 5, "a segment was deleted");
     }
     Ok(())
 }
@@ -408,8 +409,8 @@ async fn incomplete_payload(action: Option<IncompleteAction>) -> Outcome {
 async fn an_incomplete_payload_can_be_moved() -> Outcome {
     let scene = Scene::new().await?;
     let last = half_then_whole(&scene).await?;
-    let elsewhere = queue(&scene.client, "incomplete.fifo").await?;
-    let to = elsewhere.clone();
+    let target = queue(&scene.client, "incomplete.fifo").await?;
+    let to = target.clone();
     let consumer = scene
         .consumer(&scene.queue)
         .assembly_timeout(Duration::from_secs(2))
@@ -421,26 +422,26 @@ async fn an_incomplete_payload_can_be_moved() -> Outcome {
     ensure!(arrived["g"] == [1] && arrived["other"] == [2]);
     ensure!(scene.view("q.fifo").is_empty());
     ensure!(scene.view("incomplete.fifo").len() == 2);
-    // What was moved is a part of the payload as it was.
-    scene.send_raw(&elsewhere, [last]).await?;
-    let arrived = consume(scene.consumer(&elsewhere), |groups| count(groups) == 1).await?;
+    // The moved segments and the last one form the original payload.
+    scene.send_raw(&target, [last]).await?;
+    let arrived = consume(scene.consumer(&target), |groups| count(groups) == 1).await?;
     ensure!(arrived["g"] == [0]);
     ensure!(scene.view("incomplete.fifo").is_empty());
     Ok(())
 }
 
-/// Another consumer has received all of it, and given back all but the tail.
+/// Another consumer has received all segments and returned all but the last.
 async fn a_tail_in_flight_is_awaited() -> Outcome {
     let scene = Scene::new().await?;
     scene.send(payload(0, THREE), "g").await?;
-    let held = scene
+    let received = scene
         .client
         .receive_message(&scene.queue)
         .max_messages(10)
         .visibility_timeout(Duration::from_secs(3))
         .await?
         .messages;
-    let (_tail, others) = held.split_last().context("three messages")?;
+    let (_tail, others) = received.split_last().context("three messages")?;
     for message in others {
         let handle = &message.receipt_handle;
         scene
@@ -451,11 +452,11 @@ async fn a_tail_in_flight_is_awaited() -> Outcome {
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 1).await?;
     ensure!(arrived["g"] == [0]);
     let view = scene.view("q.fifo");
-    ensure!(view.is_empty(), "{} stay", view.len());
+    ensure!(view.is_empty(), "{} messages remain", view.len());
     Ok(())
 }
 
-/// Three consumers get in one another's way: every third payload fails once, so that its segments are returned.
+/// Three consumers compete. Every third payload fails once, so that its segments are returned.
 async fn competing_consumers_keep_the_order() -> Outcome {
     const CONSUMERS: usize = 3;
     let scene = Scene::new().await?;
@@ -483,7 +484,7 @@ async fn competing_consumers_keep_the_order() -> Outcome {
             async move {
                 let payload = Payload::received(&delivery).await?;
                 let is_first = || failed.lock().expect("no handler panics").insert(payload.number);
-                ensure!(payload.number % 3 > 0 || !is_first(), "it fails once");
+                ensure!(payload.number % 3 > 0 || !is_first(), "the payload fails once");
                 let group = delivery.attributes().message_group_id().unwrap_or("-").to_owned();
                 let mut arrived = arrived.lock().expect("no handler panics");
                 arrived.entry(group).or_default().push(payload.number);
@@ -515,7 +516,10 @@ async fn a_callers_deduplication_id_covers_all_segments() -> Outcome {
         let message = payload.message().message_group_id("g").message_deduplication_id(id);
         ensure!(scene.extended.send(&scene.queue, message).await?.segments == 3);
     }
-    ensure!(scene.view("q.fifo").len() == 6, "the second is the first");
+    ensure!(
+        scene.view("q.fifo").len() == 6,
+        "the second payload was not deduplicated"
+    );
     let arrived = consume(scene.consumer(&scene.queue), |groups| count(groups) == 2).await?;
     ensure!(arrived["g"] == [0, 1]);
     ensure!(scene.view("q.fifo").is_empty());

@@ -1,4 +1,4 @@
-//! Segments as an untrusted sender makes them.
+//! Forged segments, as an untrusted sender makes them.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
 use super::payloads::{Payload, again};
 use crate::consumer::quick;
 
-/// The smallest segments that there are.
+/// The minimum segment size.
 pub const SEGMENT: usize = 4096;
 
-/// The claims of a header.
+/// The claims in a segment's header.
 pub struct Forged<'a> {
     pub id: &'a str,
     pub count: u32,
@@ -24,7 +24,7 @@ pub struct Forged<'a> {
 }
 
 impl Forged<'_> {
-    /// The first of two segments, the other of which never comes.
+    /// Returns the first of two segments. The second never arrives.
     pub fn half(id: &str, total: u64) -> Forged<'_> {
         Forged {
             id,
@@ -45,7 +45,7 @@ impl Forged<'_> {
     }
 }
 
-/// A server, a standard queue there, and a client that makes small segments.
+/// A server, a standard queue, and a client that makes small segments.
 pub struct Scene {
     pub server: EmbeddedServer,
     pub client: Client,
@@ -59,7 +59,7 @@ impl Scene {
         let server = EmbeddedServer::start().await?;
         let client = server.client_builder().retry(quick()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
-        let view = server.queue("q").expect("it was created");
+        let view = server.queue("q").expect("the queue exists");
         let extended = ExtendedClient::builder(client.clone())
             .strategy(Strategy::Split)
             .segment_size(SEGMENT)
@@ -74,12 +74,12 @@ impl Scene {
         })
     }
 
-    /// How many segments it became.
+    /// Sends a payload and returns the number of its segments.
     pub async fn send(&self, payload: Payload) -> anyhow::Result<usize> {
         Ok(self.extended.send(&self.queue, payload.message()).await?.segments)
     }
 
-    /// The messages that carry a payload, to be sent by hand.
+    /// Returns the messages of a payload, so that a test can send them itself.
     pub async fn segments(&self, payload: Payload) -> anyhow::Result<Vec<OutgoingMessage>> {
         let queue = self.client.create_queue("captured").await?.queue_url;
         self.extended.send(&queue, payload.message()).await?;
@@ -89,7 +89,7 @@ impl Scene {
         Ok(segments.into_iter().map(again).collect())
     }
 
-    /// With short times, that shows what failed again after `backoff` at the latest.
+    /// Returns a consumer with short timeouts that makes failed messages visible after at most `backoff`.
     pub fn consumer(&self, backoff: Duration) -> ExtendedConsumer {
         self.extended.consumer(&self.queue).configure(|consumer| {
             consumer
@@ -102,13 +102,13 @@ impl Scene {
 
     pub fn in_flight(&self) -> Vec<Duration> {
         let hidden = |message: MessageView| match message.place {
-            Place::InFlight(left) => Some(left),
+            Place::InFlight(remaining) => Some(remaining),
             Place::Visible | Place::Delayed(_) => None,
         };
         self.view.messages().into_iter().filter_map(hidden).collect()
     }
 
-    /// How often messages were received in all.
+    /// Returns the total number of receives.
     pub fn receives(&self) -> u32 {
         self.view.messages().iter().map(|message| message.receives).sum()
     }

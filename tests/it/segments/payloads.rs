@@ -1,4 +1,4 @@
-//! Payloads that say what they are, so that what arrives can be held against what was sent, in any process.
+//! Payloads that describe themselves, so that any process can compare an arrived payload with the original.
 
 use anyhow::{Context as _, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -8,13 +8,14 @@ use sqs_extended::{ExtendedClient, ExtendedDelivery, ExtendedMessage};
 
 use crate::child::Report;
 
-/// The message attribute that says which payload it is.
+/// The message attribute that identifies the payload.
 pub const DESCRIPTION: &str = "payload";
 
-/// So many payloads are being sent at a time.
+/// The number of concurrent sends.
 const SENDING: usize = 4;
 
-/// Pseudorandom bytes, or text with characters of one to four bytes, and some that JSON escapes.
+/// A payload of pseudorandom bytes, or of text. The text contains characters of one to four bytes, and some that JSON
+/// escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Payload {
     pub number: usize,
@@ -22,7 +23,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Payloads of sizes from the least to the most: most of them small, and some of the largest.
+    /// Returns payloads of sizes between `least` and `most`. Most are small, and a few are among the largest.
     pub fn several(count: usize, least: usize, most: usize) -> Vec<Self> {
         let size = |number: usize| match number {
             0 => least,
@@ -55,8 +56,8 @@ impl Payload {
                 break;
             }
             if self.is_text() {
-                for place in 0..10 {
-                    bytes.extend_from_slice(LETTERS[(word >> (6 * place)) as usize % LETTERS.len()].as_bytes());
+                for index in 0..10 {
+                    bytes.extend_from_slice(LETTERS[(word >> (6 * index)) as usize % LETTERS.len()].as_bytes());
                 }
             } else {
                 bytes.extend_from_slice(&word.to_le_bytes());
@@ -74,7 +75,7 @@ impl Payload {
         ExtendedMessage::new(self.bytes()).message_attribute(DESCRIPTION, self.description())
     }
 
-    /// A message whose attributes are this many bytes longer.
+    /// Returns a message whose attributes are `bytes` longer.
     pub fn noted(self, bytes: usize) -> ExtendedMessage {
         let note = " ".repeat(bytes);
         ExtendedMessage::new(self.bytes()).message_attribute(DESCRIPTION, format!("{}{note}", self.description()))
@@ -84,23 +85,26 @@ impl Payload {
         format!("{} {}", self.number, self.size)
     }
 
-    /// Which payload this is.
+    /// Reads a delivery and returns its payload.
     ///
     /// # Errors
     ///
-    /// Its bytes are not those that were sent.
+    /// Returns an error if its bytes are not those that were sent.
     pub async fn received(delivery: &ExtendedDelivery) -> anyhow::Result<Self> {
         let attributes = delivery.message_attributes();
-        ensure!(attributes.len() == 1, "ours are hidden");
+        ensure!(attributes.len() == 1, "the layer's own attributes are visible");
         let description = attributes.get(DESCRIPTION).and_then(|value| value.as_str());
         let payload: Self = description.context("the sender's attribute")?.parse()?;
         let bytes = delivery.bytes().await?;
-        ensure!(delivery.size() == Some(bytes.len() as u64), "{payload:?}: its size");
-        ensure!(payload.bytes() == bytes, "{payload:?} came changed");
+        ensure!(
+            delivery.size() == Some(bytes.len() as u64),
+            "{payload:?} has the wrong size"
+        );
+        ensure!(payload.bytes() == bytes, "{payload:?} changed");
         Ok(payload)
     }
 
-    /// Two of eight, one of them text, are compressed and encrypted.
+    /// Returns `true` if the payload is compressed and encrypted: two of eight, one of them text.
     pub fn is_encoded(self) -> bool {
         self.number / 2 % 4 == 3
     }
@@ -134,14 +138,14 @@ const LETTERS: [&str; 64] = {
     letters
 };
 
-/// One step of a generator whose every state is another.
+/// Returns the next state of a pseudorandom generator.
 fn random(state: u64) -> u64 {
     let state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed ^ (mixed >> 27)
 }
 
-/// A client that compresses and encrypts, and reads what is.
+/// Returns a client that compresses and encrypts, and reads such payloads.
 pub fn encoding(client: Client) -> anyhow::Result<ExtendedClient> {
     let codec = Codec::new()
         .compression(Compression::zstd(1))
@@ -149,7 +153,7 @@ pub fn encoding(client: Client) -> anyhow::Result<ExtendedClient> {
     Ok(ExtendedClient::builder(client).codec(codec).build()?)
 }
 
-/// A handler in a child: tells the number of the payload, or how it came changed.
+/// A handler in a child. Reports the number of the payload, or the error.
 pub async fn tell(delivery: ExtendedDelivery, report: Report) -> Result<(), std::convert::Infallible> {
     report.tell(&match Payload::received(&delivery).await {
         Ok(payload) => payload.number.to_string(),
@@ -158,7 +162,7 @@ pub async fn tell(delivery: ExtendedDelivery, report: Report) -> Result<(), std:
     Ok(())
 }
 
-/// Sends them, several at a time.
+/// Sends the payloads concurrently.
 pub async fn send_all(client: &Client, queue: &str, payloads: &[Payload]) -> anyhow::Result<()> {
     let plain = ExtendedClient::builder(client.clone()).build()?;
     let encoding = encoding(client.clone())?;
@@ -175,7 +179,7 @@ pub async fn send_all(client: &Client, queue: &str, payloads: &[Payload]) -> any
         .await
 }
 
-/// A received message, to be sent once more.
+/// Makes an outgoing message of a received one.
 pub fn again(received: Message) -> OutgoingMessage {
     let attributes = received.message_attributes.into_iter();
     attributes.fold(OutgoingMessage::new(received.body), |message, (name, value)| {

@@ -1,5 +1,5 @@
-//! Payloads of a FIFO group that are sent again, as they were or changed, and payloads that are deleted in part: whatever
-//! `Ok` was returned for is delivered, and the group goes on.
+//! Tests payloads of a FIFO group that are sent again, unchanged or changed, and payloads that are partly deleted. Every
+//! payload whose send returned `Ok` is delivered, and the group continues.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::fifo::{SEGMENT, Scene, THREE, consume, count, payload, queue};
 use super::payloads::{Payload, again};
 use crate::harness::{Harness, Outcome};
 
-/// Nine segments, of which no receive brings two sets.
+/// The size of a payload of nine segments. No receive returns two such payloads.
 const NINE: usize = 32_000;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -89,12 +89,12 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// One way of sending under a deduplication id.
+/// One way to send with a deduplication id.
 #[derive(Clone, Copy)]
 struct Send {
     number: usize,
     size: usize,
-    /// Bytes of an attribute's value.
+    /// The length of an attribute's value in bytes.
     note: usize,
     segment: usize,
 }
@@ -126,7 +126,7 @@ impl Send {
         Ok(extended.send(queue, message).await?.segments)
     }
 
-    /// The messages that carry it, with their deduplication ids.
+    /// Returns the messages of the payload with their deduplication ids.
     async fn messages(self, scene: &Scene) -> anyhow::Result<Vec<OutgoingMessage>> {
         let captured = queue(&scene.client, "captured.fifo").await?;
         self.to(scene, &captured).await?;
@@ -147,7 +147,7 @@ impl Send {
     }
 }
 
-/// A second payload under the id of the first, which is whole, and another one behind them.
+/// Sends a complete payload, a second one with the same id, and another one behind them.
 async fn a_repeated_id_blocks_nothing(first: Send, second: Send) -> Outcome {
     let scene = Scene::new().await?;
     ensure!(first.to(&scene, &scene.queue).await? > 1 && second.to(&scene, &scene.queue).await? > 1);
@@ -158,7 +158,7 @@ async fn a_repeated_id_blocks_nothing(first: Send, second: Send) -> Outcome {
     Ok(())
 }
 
-/// Only `sent` segments of the first went out before its sender died.
+/// Sends only `sent` segments of the first payload, as if its sender had crashed, and then the second payload.
 async fn a_send_after_an_interrupted_one_is_delivered(first: Send, second: Send, sent: usize) -> Outcome {
     let scene = Scene::new().await?;
     let messages = first.messages(&scene).await?;
@@ -172,8 +172,8 @@ async fn a_send_after_an_interrupted_one_is_delivered(first: Send, second: Send,
     Ok(())
 }
 
-/// More than five minutes later SQS swallows none of the repeated segments: the last of them is behind more messages than a
-/// receive brings.
+/// After five minutes SQS no longer drops repeated segments. The last of them is behind more messages than one receive
+/// returns.
 async fn segments_repeated_after_the_window_are_delivered() -> Outcome {
     let scene = Scene::new().await?;
     let nine = Send {
@@ -209,13 +209,19 @@ async fn an_encrypted_payload_is_deduplicated_or_not_split() -> Outcome {
     let split = encrypting(&scene).strategy(Strategy::Split).build()?;
     let error = split.send(&scene.queue, message(THREE)).await.unwrap_err();
     ensure!(error.kind() == ErrorKind::TooLarge, "{error:?}");
-    ensure!(error.to_string().contains("offload"), "it names the way out: {error}");
+    ensure!(
+        error.to_string().contains("offload"),
+        "the error names no remedy: {error}"
+    );
     ensure!(scene.view("q.fifo").is_empty());
 
     for _ in 0..2 {
         ensure!(split.send(&scene.queue, message(1_000)).await?.segments == 1);
     }
-    ensure!(scene.view("q.fifo").len() == 1, "the second is the first");
+    ensure!(
+        scene.view("q.fifo").len() == 1,
+        "the second message was not deduplicated"
+    );
     let arrived = consume(split.consumer(&scene.queue), |groups| count(groups) == 1).await?;
     ensure!(arrived["g"] == [1], "{arrived:?}");
 
@@ -233,7 +239,7 @@ async fn an_encrypted_payload_is_deduplicated_or_not_split() -> Outcome {
     Ok(())
 }
 
-/// The second whole payload arrives while nothing of the first is left in the queue.
+/// The second payload arrives after all of the first was deleted from the queue.
 async fn a_repeated_payload_is_received_once() -> Outcome {
     let scene = Scene::new().await?;
     let other = Send {
@@ -261,13 +267,13 @@ async fn a_repeated_payload_is_received_once() -> Outcome {
     Ok(())
 }
 
-/// The deletion of `failing` of three segments fails at first. The seed chooses which.
+/// The first deletions of `failing` of three segments fail. The seed determines which.
 fn a_partly_deleted_payload_is_finished(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
     async move {
         let server = EmbeddedServer::builder().seed(seed).start().await?;
         let client = server.client_builder().retry(RetryPolicy::never()).build()?;
         let scene = Scene::on(server, client).await?;
-        // As often as an acknowledgement is tried.
+        // As many times as an acknowledgement is attempted.
         let failing = Fault::on(Action::DeleteMessageBatch, FaultKind::FailEntries(failing)).times(3);
         scene.server.faults().add(failing);
         scene.send(payload(0, THREE), "g").await?;

@@ -1,4 +1,4 @@
-//! Payloads that go back to the queue, and come again as a whole, not at once.
+//! Tests payloads that are returned to the queue. They are received again as a whole, after the backoff.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,8 @@ const PAYLOAD: Payload = Payload {
     size: 60_000,
 };
 
-/// Its segments must not be spread over the backoff, or the payload counts as incomplete, and here is deleted.
+/// If its segments became visible at different times of the backoff, the payload would count as incomplete and be
+/// deleted.
 async fn a_failed_payload_is_received_again_as_a_whole() -> Outcome {
     let scene = Scene::new().await?;
     let segments = scene.send(PAYLOAD).await?;
@@ -105,7 +106,7 @@ async fn backs_off(ending: Ending) -> Outcome {
     Ok(())
 }
 
-/// The server refuses to return one of the segments.
+/// The server refuses to make one of the segments visible.
 async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     const AFTER: Duration = Duration::from_secs(600);
     let mut scene = Scene::new().await?;
@@ -143,16 +144,17 @@ async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     let returned = scene.in_flight().into_iter().filter(|left| *left > AFTER / 2).count();
     ensure!(
         returned + 1 >= segments,
-        "{returned} of {segments} were returned as asked"
+        "{returned} of {segments} were returned as requested"
     );
     Ok(())
 }
 
-/// The acknowledgement is dropped when some of the segments are deleted. The others must not come again as half a payload.
+/// The acknowledgement is dropped when some of the segments are deleted. The others must not be received again as an
+/// incomplete payload.
 async fn a_dropped_acknowledgement_is_completed() -> Outcome {
     let scene = Scene::new().await?;
     let segments = scene.send(PAYLOAD).await?;
-    ensure!(segments > 10, "two requests delete them");
+    ensure!(segments > 10, "one request deletes all {segments}");
     let silent = Fault::on(Action::DeleteMessageBatch, FaultKind::Delay(Duration::from_secs(600)));
     scene.server.faults().add(silent.after(1).times(1));
     let (handled, incomplete) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -172,19 +174,19 @@ async fn a_dropped_acknowledgement_is_completed() -> Outcome {
                 let acknowledged = timeout(Duration::from_secs(2), delivery.ack()).await;
                 ensure!(
                     acknowledged.is_ok_and(|acknowledged| acknowledged.is_ok()),
-                    "it was dropped"
+                    "the acknowledgement was dropped"
                 );
                 Ok(())
             }
         })
         .await?;
     let incomplete = incomplete.load(Ordering::SeqCst);
-    ensure!(incomplete == 0, "{} segments stay", scene.view.len());
+    ensure!(incomplete == 0, "{} segments remain", scene.view.len());
     ensure!(handled.load(Ordering::SeqCst) == 1);
     Ok(())
 }
 
-/// Nobody asks it to: its polls are refused.
+/// The consumer ends because its polls are refused.
 async fn a_refused_consumer_waits_for_no_buffered_segment() -> Outcome {
     let scene = Scene::new().await?;
     scene
@@ -194,14 +196,20 @@ async fn a_refused_consumer_waits_for_no_buffered_segment() -> Outcome {
     let refusal = Reply::new(403).body(r#"{"__type":"com.amazonaws.sqs#AccessDenied","message":"no"}"#);
     let refusals = Fault::on(Action::ReceiveMessage, FaultKind::Reply(refusal));
     scene.server.faults().add(refusals.after(1));
-    let grace = Duration::from_secs(60);
+    let shutdown_timeout = Duration::from_secs(60);
     let run = scene
         .consumer(Duration::ZERO)
-        .configure(|consumer| consumer.shutdown_timeout(grace).refusal_timeout(Duration::from_secs(2)))
+        .configure(|consumer| {
+            consumer
+                .shutdown_timeout(shutdown_timeout)
+                .refusal_timeout(Duration::from_secs(2))
+        })
         .run(std::future::pending::<()>(), |_| async { Ok::<(), Outcome>(()) });
     let begin = Instant::now();
-    let ended = timeout(grace / 2, run).await.context("it waits out its grace")?;
+    let ended = timeout(shutdown_timeout / 2, run)
+        .await
+        .context("it waits out its shutdown_timeout")?;
     ensure!(ended.is_err(), "{:?}", begin.elapsed());
-    ensure!(scene.in_flight().is_empty(), "the segment was returned");
+    ensure!(scene.in_flight().is_empty(), "the segment was not returned");
     Ok(())
 }

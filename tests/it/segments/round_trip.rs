@@ -1,4 +1,4 @@
-//! There and back: sent in segments, gathered by a consumer, deleted with the acknowledgement.
+//! Tests that payloads are sent in segments, assembled by a consumer, and deleted by the acknowledgement.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-/// By the caller's attribute.
+/// The arrived payloads, with the caller's attribute.
 type Received = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
 fn payload(number: usize, bytes: usize) -> Vec<u8> {
@@ -78,7 +78,11 @@ async fn payloads_arrive_unchanged(context: Context, suffix: &'static str) -> Ou
         async move {
             let size = delivery.message_attributes().get("size").and_then(|size| size.as_str());
             let size = size.context("the caller's attribute")?.to_owned();
-            assert_eq!(delivery.message_attributes().len(), 1, "ours are hidden");
+            assert_eq!(
+                delivery.message_attributes().len(),
+                1,
+                "the layer's own attributes are visible"
+            );
             let bytes = delivery.bytes().await?;
             assert_eq!(delivery.size(), Some(bytes.len() as u64));
             delivery.ack().await?;
@@ -92,14 +96,11 @@ async fn payloads_arrive_unchanged(context: Context, suffix: &'static str) -> Ou
     });
     tokio::time::timeout(Duration::from_secs(60), run)
         .await
-        .context("all of it")??;
+        .context("not all payloads arrived within 60 s")??;
     let received = received.lock().expect("no handler panics here").clone();
     for (size, bytes) in &received {
         let text = std::str::from_utf8(bytes).is_ok_and(|text| text.starts_with('ü'));
-        assert!(
-            sent.get(&(size.clone(), text)) == Some(bytes),
-            "{size} {text} came back changed"
-        );
+        assert!(sent.get(&(size.clone(), text)) == Some(bytes), "{size} {text} changed");
     }
     if fifo {
         let order: Vec<&String> = received.iter().map(|(size, _)| size).collect();
@@ -109,15 +110,15 @@ async fn payloads_arrive_unchanged(context: Context, suffix: &'static str) -> Ou
             .collect();
         assert_eq!(order, expected.iter().collect::<Vec<_>>());
     }
-    let left = context
+    let remaining = context
         .client
         .get_queue_attributes(&queue, [QueueAttributeName::All])
         .await?
         .attributes;
     assert_eq!(
         (
-            left.approximate_number_of_messages,
-            left.approximate_number_of_messages_not_visible
+            remaining.approximate_number_of_messages,
+            remaining.approximate_number_of_messages_not_visible
         ),
         (Some(0), Some(0))
     );

@@ -1,4 +1,4 @@
-//! One consumer, on every server, and on one in trouble: all payloads arrive as they were sent, and nothing stays.
+//! Tests one consumer on every server, and on a faulty one. All payloads arrive unchanged, and no message remains.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,11 +16,11 @@ use super::payloads::{Payload, encoding, send_all};
 use crate::consumer::quick;
 use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
-/// The variable that says how many payloads are sent on the embedded server.
+/// The environment variable with the number of payloads on the embedded server.
 const PAYLOADS: &str = "SQS_TEST_SEGMENTED_PAYLOADS";
 
 const KIB: usize = 1024;
-/// Nothing arrives for so long: something is stuck.
+/// The consumer counts as stuck if no payload arrives for this long.
 const STUCK: Duration = Duration::from_secs(60);
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -38,7 +38,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// Of every 20 requests one goes wrong, and messages come twice and out of order.
+/// One of 20 requests fails, and messages are duplicated and reordered.
 async fn on_a_faulty_server() -> Outcome {
     let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
     let count = count.unwrap_or(100);
@@ -97,11 +97,11 @@ async fn all_payloads_arrive(client: Client, payloads: Vec<Payload>) -> Outcome 
             }
         })
         .await?;
-    end.await.context("it was waited for")??;
+    end.await.context("the shutdown did not complete")??;
     let times = arrived.check(&payloads)?;
     let bytes: usize = payloads.iter().map(|payload| payload.size).sum();
     eprintln!(
-        "{} payloads, {} MiB in all, handled {times} times in {:?}",
+        "{} payloads of {} MiB in total, handled {times} times in {:?}",
         payloads.len(),
         bytes / (KIB * KIB),
         begin.elapsed()
@@ -109,7 +109,7 @@ async fn all_payloads_arrive(client: Client, payloads: Vec<Payload>) -> Outcome 
     Ok(())
 }
 
-/// Until there are no messages, visible or not.
+/// Waits until the queue has no messages, visible or hidden.
 async fn until_empty(client: &Client, queue: &str) -> Outcome {
     let deadline = Instant::now() + STUCK;
     loop {
@@ -117,23 +117,23 @@ async fn until_empty(client: &Client, queue: &str) -> Outcome {
             .get_queue_attributes(queue, [QueueAttributeName::All])
             .await?
             .attributes;
-        let left = [
+        let remaining = [
             attributes.approximate_number_of_messages,
             attributes.approximate_number_of_messages_not_visible,
         ];
-        if left == [Some(0); 2] {
+        if remaining == [Some(0); 2] {
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "{left:?} messages stay");
+        ensure!(Instant::now() < deadline, "{remaining:?} messages remain");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// What was handled, how often, and what came as it should not.
+/// The payloads that were handled, and the errors.
 #[derive(Clone, Default)]
 struct Arrived(Arc<Mutex<Seen>>);
 
-/// How often each came, and the errors.
+/// The number of handlings of each payload, and the errors.
 type Seen = (BTreeMap<Payload, u32>, Vec<String>);
 
 impl Arrived {
@@ -162,7 +162,7 @@ impl Arrived {
         Ok(())
     }
 
-    /// How many were handled, those that were handled again among them.
+    /// Checks that all payloads arrived, and returns the number of handlings.
     fn check(&self, payloads: &[Payload]) -> anyhow::Result<u32> {
         let seen = self.0.lock().expect("no handler panics here");
         ensure!(seen.1.is_empty(), "{:?}", seen.1);
@@ -170,12 +170,15 @@ impl Arrived {
         sent.sort();
         let arrived: Vec<Payload> = seen.0.keys().copied().collect();
         ensure!(arrived == sent, "{} of {} arrived", arrived.len(), sent.len());
-        // What compression made small enough is an ordinary message, and comes as often as SQS brings it.
+        // A payload that compression made small enough is an ordinary message, which SQS may deliver repeatedly.
         let again = seen
             .0
             .iter()
             .find(|(payload, times)| **times > 1 && !payload.is_encoded());
-        ensure!(again.is_none(), "{again:?}: segments of a finished payload are deleted");
+        ensure!(
+            again.is_none(),
+            "{again:?} arrived again after its segments were deleted"
+        );
         Ok(seen.0.values().sum())
     }
 }

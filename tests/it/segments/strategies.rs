@@ -1,4 +1,4 @@
-//! Which way payloads travel, and what comes of segments where nobody gathers them.
+//! Tests how strategies and sizes decide the way a payload is sent, and how a plain receive treats segments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use sqs_tests::embedded::EmbeddedServer;
 use super::payloads::{DESCRIPTION, Payload, encoding};
 use crate::harness::{Harness, Outcome};
 
-/// The threshold, the size of segments, and the longest payload that is split.
+/// The threshold and segment size.
 const SEGMENT: usize = 4096;
+/// The size of the longest payload that is split.
 const SPLIT_LIMIT: usize = 20_000;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -43,7 +44,7 @@ fn small(client: &Client, strategy: Strategy) -> ExtendedClientBuilder {
         .split_limit(SPLIT_LIMIT)
 }
 
-/// Text, or else bytes.
+/// Returns a payload of text or of bytes.
 fn payload(size: usize, text: bool) -> Payload {
     let number = usize::from(!text);
     Payload { number, size }
@@ -71,16 +72,16 @@ async fn size_and_strategy_decide_how_a_payload_is_sent() -> Outcome {
         (&auto, 10_000, false, Some(3)),
         (&auto, SPLIT_LIMIT + 1, true, Some(0)),
     ] {
-        let before = server.queue("q").context("it was created")?.len();
+        let before = server.queue("q").context("the queue exists")?.len();
         let sent = extended.send(&queue, payload(size, text).message()).await;
-        let messages = server.queue("q").context("it was created")?.len() - before;
+        let messages = server.queue("q").context("the queue exists")?.len() - before;
         let case = format!("{size} {text} {expected:?}: {sent:?}");
         match (expected, sent) {
             (None, Err(error)) => {
                 ensure!(error.kind() == ErrorKind::TooLarge && messages == 0, "{case}");
                 ensure!(!error.is_retryable() && !error.may_have_been_sent(), "{case}");
             }
-            // None in segments: in the store.
+            // No segments, because the payload is in the store.
             (Some(0), Ok(SendOutput { pointer: Some(_), .. })) => ensure!(messages == 1, "{case}"),
             (Some(count), Ok(sent)) if sent.pointer.is_none() => {
                 ensure!(count == sent.segments && count == messages, "{case}")
@@ -109,7 +110,7 @@ async fn a_plain_receive_rejects_a_segment() -> Outcome {
     let received = extended.receive(&queue).max_messages(10).await?;
     ensure!(received.len() == 3);
     for received in received {
-        let rejected = received.err().context("a segment is nothing by itself")?;
+        let rejected = received.err().context("a single segment was accepted")?;
         ensure!(
             rejected.error().kind() == ErrorKind::UnexpectedSegment,
             "{:?}",
@@ -120,7 +121,7 @@ async fn a_plain_receive_rejects_a_segment() -> Outcome {
             .change_message_visibility(&queue, rejected.receipt_handle(), Duration::ZERO)
             .await?;
     }
-    ensure!(server.queue("q").context("it was created")?.counts().visible == 3);
+    ensure!(server.queue("q").context("the queue exists")?.counts().visible == 3);
     Ok(())
 }
 
@@ -133,7 +134,7 @@ async fn a_plain_receive_accepts_a_single_segment() -> Outcome {
     let delivery = received.into_iter().next().context("a message")??;
     ensure!(Payload::received(&delivery).await? == sent);
     delivery.ack().await?;
-    ensure!(server.queue("q").context("it was created")?.is_empty());
+    ensure!(server.queue("q").context("the queue exists")?.is_empty());
     Ok(())
 }
 

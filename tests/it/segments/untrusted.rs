@@ -1,4 +1,4 @@
-//! Segments of untrusted senders take no more than their share, and cost no payload of others.
+//! Tests segments of untrusted senders. They use bounded resources and affect no other payload.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use sqs_client::types::MessageAttributeValue;
 use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::ExtendedDelivery;
 use sqs_extended::consumer::IncompleteAction;
+use sqs_extended::payload::{Digest, DigestAlgorithm};
 use sqs_tests::embedded::{Action, EmbeddedServer};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,9 +21,9 @@ use crate::child::{Orders, Report};
 use crate::consumer::{quick, until};
 use crate::harness::{Harness, Outcome};
 
-/// A child that writes payloads above a few bytes to temporary files.
+/// The test name of a child that writes all but small payloads to temporary files.
 pub const SPILLING: &str = "spilling";
-/// A child that may hold little.
+/// The test name of a child with a low limit of buffered bytes.
 pub const FRUGAL: &str = "frugal";
 
 const MIB: usize = 1024 * 1024;
@@ -40,7 +41,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// In a child: tells of every payload that is whole.
+/// In a child, consumes and reports every complete payload.
 pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bool) -> Outcome {
     let queue = *queues.first().context("a queue")?;
     let consumer = encoding(client)?.consumer(queue);
@@ -62,7 +63,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bo
     Ok(())
 }
 
-/// There is room for three payloads, which those of an untrusted sender take.
+/// There is room for three payloads, all used by those of an untrusted sender.
 async fn incomplete_payloads_do_not_starve_complete_ones() -> Outcome {
     const PAYLOADS: usize = 4;
     let scene = Scene::new().await?;
@@ -98,7 +99,7 @@ async fn incomplete_payloads_do_not_starve_complete_ones() -> Outcome {
     Ok(())
 }
 
-/// It comes before the last of the payload's own segments.
+/// The contradicting segment arrives before the payload's last one.
 async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
     let scene = Scene::new().await?;
     let payload = Payload {
@@ -114,8 +115,7 @@ async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
         .and_then(|value| value.as_str());
     let mut header: serde_json::Value = serde_json::from_str(header.context("a header")?)?;
     let wrong = "wrong".repeat(100);
-    let checksum =
-        sqs_extended::payload::Digest::compute(sqs_extended::payload::DigestAlgorithm::Blake3, wrong.as_bytes());
+    let checksum = Digest::compute(DigestAlgorithm::Blake3, wrong.as_bytes());
     header["checksum"] = checksum.to_string().into();
     header["form"] = "text".into();
     let wrong = OutgoingMessage::new(wrong).message_attribute("SQSExtendedSegment", header.to_string());
@@ -159,7 +159,7 @@ async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
     Ok(())
 }
 
-/// Each of these messages has a byte, and says that it is of a payload of 100 MiB.
+/// Each of these messages is one byte long and claims to belong to a payload of 100 MiB.
 async fn claimed_sizes_open_no_files() -> Outcome {
     const FILES: u32 = 128;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
@@ -171,7 +171,7 @@ async fn claimed_sizes_open_no_files() -> Outcome {
     }
     let (orders, mut lines) = Orders::of_several(SPILLING, server.endpoint(), queue.clone()).await?;
     let _child = orders.start_limited(FILES, &std::env::temp_dir())?;
-    let view = server.queue("q").context("it was created")?;
+    let view = server.queue("q").context("the queue exists")?;
     until(|| view.messages().iter().all(|message| message.receives > 0)).await?;
     let payload = Payload {
         number: 2,
@@ -183,12 +183,12 @@ async fn claimed_sizes_open_no_files() -> Outcome {
         .build()?;
     extended.send(&queue, payload.message()).await?;
     let line = timeout(Duration::from_secs(20), lines.recv()).await;
-    let line = line.context("it does not come")?;
+    let line = line.context("the payload does not arrive")?;
     ensure!(line.as_deref() == Some("2"), "{line:?}");
     Ok(())
 }
 
-/// The first payload has the only file there may be.
+/// The first payload uses the only temporary file that is allowed.
 async fn payloads_wait_for_a_temporary_file() -> Outcome {
     let scene = Scene::new().await?;
     let [first, second] = [0, 1].map(|number| Payload { number, size: 20_000 });
@@ -241,7 +241,7 @@ async fn payloads_wait_for_a_temporary_file() -> Outcome {
             }
         })
         .await?;
-    ended.context("it was waited for")??;
+    ended.context("the shutdown did not complete")??;
     ensure!(*handled.lock().expect("no handler panics here") == [first, second]);
     Ok(())
 }
@@ -266,15 +266,15 @@ async fn a_missing_temporary_folder_is_not_retried_immediately() -> Outcome {
     );
     std::fs::create_dir(&temporary)?;
     let line = timeout(Duration::from_secs(60), lines.recv()).await;
-    ensure!(line.context("it does not come")?.as_deref() == Some("2"));
+    ensure!(line.context("the payload does not arrive")?.as_deref() == Some("2"));
     Ok(())
 }
 
-/// A message is a byte of a payload, and nearly a MiB of attributes.
+/// Each message is one byte of a payload with nearly 1 MiB of attributes.
 async fn attributes_count_as_buffered_bytes() -> Outcome {
     const MESSAGES: usize = 100;
-    /// The process itself, and what is received and not yet held.
-    const BESIDE: usize = 80 * MIB;
+    /// An allowance for the process itself and messages that are received but not yet buffered.
+    const OVERHEAD: usize = 80 * MIB;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(quick()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
@@ -287,21 +287,21 @@ async fn attributes_count_as_buffered_bytes() -> Outcome {
     }
     let (orders, _lines) = Orders::of_several(FRUGAL, server.endpoint(), queue).await?;
     let child = orders.start()?;
-    let view = server.queue("q").context("it was created")?;
+    let view = server.queue("q").context("the queue exists")?;
     let receives = || view.messages().iter().map(|message| message.receives).sum::<u32>();
     until(|| receives() as usize >= MESSAGES).await?;
     sleep(Duration::from_millis(500)).await;
     if let Some(peak) = child.peak_memory() {
         eprintln!(
-            "{MESSAGES} MiB of attributes, of which {FRUGAL_BYTES} bytes may be held: {} MiB",
+            "{MESSAGES} MiB of attributes, of which {FRUGAL_BYTES} bytes may be buffered: peak memory {} MiB",
             peak / 1024
         );
-        ensure!(peak < ((FRUGAL_BYTES + BESIDE) / 1024) as u64, "{peak} KiB");
+        ensure!(peak < ((FRUGAL_BYTES + OVERHEAD) / 1024) as u64, "{peak} KiB");
     }
     Ok(())
 }
 
-/// The first payload's hook never ends; the second's is called all the same.
+/// The first payload's hook never ends. The second payload's hook must still be called.
 async fn a_hanging_hook_blocks_no_other() -> Outcome {
     let scene = Scene::new().await?;
     scene
@@ -319,7 +319,7 @@ async fn a_hanging_hook_blocks_no_other() -> Outcome {
             .await?;
         timeout(Duration::from_secs(15), until(|| told("passes")))
             .await
-            .context("the other is not reported")?
+            .context("the other payload was not reported")?
     };
     let mut ended = None;
     let run = scene
@@ -339,10 +339,10 @@ async fn a_hanging_hook_blocks_no_other() -> Outcome {
         });
     let begin = Instant::now();
     run.await?;
-    ended.context("it was waited for")??;
+    ended.context("the shutdown did not complete")??;
     ensure!(
         begin.elapsed() < Duration::from_secs(25),
-        "it does not end: {:?}",
+        "the consumer did not end in time: {:?}",
         begin.elapsed()
     );
     ensure!(scene.server.count(Action::ReceiveMessage) > 0);

@@ -1,5 +1,5 @@
-//! A sender or consumer in a process of its own, to be killed: this test binary, started again with [`ORDERS`] in its
-//! environment. Its store asks the parent's leave before and after all that it does.
+//! A child process that can be killed: this test binary, started again with [`ORDERS`] in its environment. Its store
+//! asks the parent for permission before and after each operation.
 
 use std::fmt;
 use std::path::{Path as File, PathBuf};
@@ -26,18 +26,18 @@ use tokio::runtime::Runtime;
 
 use super::super::store::{BUCKET, Bucket};
 
-/// The variable that makes this binary such a process.
+/// The environment variable that makes this binary a child process.
 const ORDERS: &str = "SQS_TEST_CRASH_ORDERS";
 
-/// The size of parts, the smallest that is allowed.
+/// The part size, which is the smallest that S3 allows.
 pub const PART: usize = 5 * 1024 * 1024;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Orders {
-    /// Where the queue is.
+    /// The endpoint of the queue.
     pub endpoint: String,
     pub queue: String,
-    /// Whom to ask for leave.
+    /// The address of the parent's gate.
     pub gate: String,
     pub bucket: Bucket,
     pub prefix: String,
@@ -50,11 +50,11 @@ pub enum Task {
     Send(usize),
     /// Receives a message, downloads it to this file, and acknowledges it.
     Consume(PathBuf),
-    /// Removes what is old.
+    /// Removes old payloads.
     Sweep,
 }
 
-/// What the child's store says to be of the day before yesterday.
+/// Returns the key of an object that the child's store reports as two days older.
 pub fn old_key(prefix: &str, name: &str, number: usize) -> Path {
     Path::from(format!("{prefix}{OLD}{name}-{number}"))
 }
@@ -63,13 +63,13 @@ pub fn is_old(key: &str) -> bool {
     key.contains(OLD)
 }
 
-/// How long a consumer hides what it receives. Where it is killed while the answer is on its way, nobody knows the handle.
+/// The visibility timeout of a consumer. If it is killed before the response arrives, nobody knows the receipt handle.
 pub const HIDDEN_FOR: Duration = Duration::from_secs(10);
 
 const OLD: &str = "old-";
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A text no two parts of which are alike.
+/// Returns text whose parts are all different.
 pub fn payload(size: usize) -> String {
     let line = "no part begins where this line does, as its length divides none of theirs\n";
     let mut text = line.repeat(size / line.len() + 1);
@@ -128,19 +128,19 @@ async fn consume(extended: &ExtendedClient, queue: &str, file: &File, gate: &Gat
     Ok(())
 }
 
-/// In a child: does what it is told, until it is killed or done.
+/// In a child, follows the orders until the process is killed or done.
 pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let orders = std::env::var(ORDERS).ok()?;
     let follow = |orders: Orders| Runtime::new()?.block_on(orders.follow());
     Some(serde_json::from_str(&orders).map_err(Into::into).and_then(follow))
 }
 
-/// The way to the parent: one connection a step.
+/// The connection to the parent's gate. Each step opens one.
 #[derive(Clone, Debug)]
 struct Gate(Arc<str>);
 
 impl Gate {
-    /// Ends when the parent gives leave. Without a parent there is nothing left to do.
+    /// Waits for the parent's permission. Without a parent the process exits.
     async fn pass(&self, step: &str) {
         if self.ask(step).await.is_err() {
             std::process::exit(1);
@@ -169,7 +169,7 @@ struct Gated {
 
 impl fmt::Display for Gated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a store that asks for leave")
+        f.write_str("a gated store")
     }
 }
 
@@ -192,7 +192,7 @@ impl ObjectStore for Gated {
         let mut got = self.gate.around("get", get).await?;
         got.meta = aged(got.meta);
         if let GetResultPayload::Stream(chunks) = got.payload {
-            // Once for each object, at its first chunk.
+            // One step for each object, at its first chunk.
             let gate = self.gate.clone();
             let first = async move { gate.pass("chunk").await }.into_stream();
             let first = first.filter_map(|()| async { None });
@@ -231,7 +231,7 @@ impl ObjectStore for Gated {
     }
 }
 
-/// What the store says of an object, as if those that are to be swept were older.
+/// Makes the objects that are to be swept older.
 fn aged(mut object: ObjectMeta) -> ObjectMeta {
     if is_old(object.location.as_ref()) {
         object.last_modified -= 2 * DAY;

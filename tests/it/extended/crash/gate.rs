@@ -1,5 +1,5 @@
-//! Where a child's steps come together, to be let pass one by one: those of its store, and by a proxy before the queue
-//! its requests.
+//! A gate that a child's steps pass one by one: the operations of its store and, through a proxy, its requests to the
+//! queue.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -18,24 +18,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// What a child is about to do, or has done: it waits until this is [passed](Self::pass). Where it never is, a request
-/// of the queue's is not sent on, and an answer not given.
+/// A step that a child is about to take or has taken. The child waits until it [passes](Self::pass). Until then a
+/// request is not forwarded to the queue, and a response is not returned.
 pub struct Step {
     pub name: String,
-    leave: oneshot::Sender<()>,
+    permit: oneshot::Sender<()>,
 }
 
 impl Step {
     pub fn pass(self) {
-        // The child may be gone already.
-        let _ = self.leave.send(());
+        // The child may have gone already.
+        let _ = self.permit.send(());
     }
 }
 
 pub struct Gate {
-    /// For the child's store.
+    /// The address for the child's store.
     pub address: String,
-    /// For its queue.
+    /// The endpoint of the child's queue.
     pub endpoint: String,
     steps: mpsc::UnboundedReceiver<Step>,
     received: Arc<Mutex<Vec<String>>>,
@@ -45,7 +45,7 @@ pub struct Gate {
 type Steps = mpsc::UnboundedSender<Step>;
 
 impl Gate {
-    /// A gate before the queues of the server at this endpoint.
+    /// Starts a gate in front of the server at this endpoint.
     pub async fn before(server: String) -> anyhow::Result<Self> {
         let (passing, steps) = mpsc::unbounded_channel();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -72,10 +72,10 @@ impl Gate {
 
     pub async fn step(&mut self) -> anyhow::Result<Step> {
         let step = tokio::time::timeout(Duration::from_secs(60), self.steps.recv());
-        step.await.context("nothing happens")?.context("the gate is closed")
+        step.await.context("no step within 60 s")?.context("the gate is closed")
     }
 
-    /// After a kill: forgets what was waiting, and says by which handles messages were received.
+    /// Clears the waiting steps after a kill, and returns the receipt handles of received messages.
     pub fn clear(&mut self) -> Vec<String> {
         while self.steps.try_recv().is_ok() {}
         std::mem::take(&mut *self.received.lock().expect("nobody panics here"))
@@ -93,11 +93,11 @@ where
     }
 }
 
-/// Waits until this step is let pass; `None` where it never is.
+/// Waits until this step passes. Returns `None` if it never does.
 async fn passed(steps: &Steps, name: String) -> Option<()> {
-    let (leave, given) = oneshot::channel();
-    steps.send(Step { name, leave }).ok()?;
-    given.await.ok()
+    let (permit, permitted) = oneshot::channel();
+    steps.send(Step { name, permit }).ok()?;
+    permitted.await.ok()
 }
 
 async fn store_step(connection: TcpStream, steps: Steps) {
@@ -122,7 +122,7 @@ impl Proxy {
     async fn serve(self, connection: TcpStream) {
         let service = service_fn(|request| {
             let this = self.clone();
-            // An error closes the connection without an answer.
+            // An error closes the connection without a response.
             async move {
                 this.request(request)
                     .await
@@ -149,17 +149,17 @@ impl Proxy {
         passed(&self.steps, format!("before {action}")).await?;
         let url = format!("{}{}", self.server, head.uri.path());
         let sent = self.http.post(url).headers(head.headers).body(body).send().await.ok()?;
-        let mut answer = Response::builder().status(sent.status());
-        answer.headers_mut()?.clone_from(sent.headers());
+        let mut response = Response::builder().status(sent.status());
+        response.headers_mut()?.clone_from(sent.headers());
         let body = sent.bytes().await.ok()?;
         self.note_handles(&body);
         passed(&self.steps, format!("after {action}")).await?;
-        answer.body(Full::new(body)).ok()
+        response.body(Full::new(body)).ok()
     }
 
-    fn note_handles(&self, answer: &[u8]) {
-        let answer: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
-        let messages = answer["Messages"].as_array().into_iter().flatten();
+    fn note_handles(&self, body: &[u8]) {
+        let response: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let messages = response["Messages"].as_array().into_iter().flatten();
         let handles = messages.filter_map(|message| Some(message["ReceiptHandle"].as_str()?.to_owned()));
         self.received.lock().expect("nobody panics here").extend(handles);
     }

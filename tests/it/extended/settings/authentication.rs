@@ -1,4 +1,4 @@
-//! Pointers that only holders of a key can have written.
+//! Tests authenticated pointers, which require a key to create.
 
 use std::sync::Arc;
 
@@ -50,27 +50,27 @@ async fn unauthenticated_pointers_are_refused(fixture: Fixture) -> Outcome {
     for sender in [&unauthenticated, &same_name, &unknown] {
         sender.send(queue, large()).await?;
     }
-    // A true pointer, but another length.
+    // A genuine pointer with another length.
     ours.send(queue, large()).await?;
     let body = fixture.messages(queue).pop().expect("a message").body;
     let changed = OutgoingMessage::new(body).message_attribute("ExtendedPayloadSize", MessageAttributeValue::number(1));
     fixture.client.send_message(queue, changed).await?;
 
     let (calls, stored) = (fixture.store.calls(), fixture.stored().await?);
-    let mut taken = 0;
+    let mut accepted = 0;
     for _ in 0..5 {
         match next(&ours, queue).await? {
-            Ok(_) => taken += 1,
+            Ok(_) => accepted += 1,
             Err(rejected) => ensure!(rejected.error().kind() == ErrorKind::RefusedPointer, "{rejected:?}"),
         }
     }
-    ensure!(taken == 1, "only ours is taken, and {taken} were");
+    ensure!(accepted == 1, "{accepted} pointers were accepted instead of ours alone");
     ensure!(fixture.store.calls() == calls, "the store was called");
     ensure!(fixture.stored().await? == stored);
     Ok(())
 }
 
-/// A copy in another queue is refused, except where that is a dead-letter queue of the first.
+/// A copy in another queue is refused, unless the consumer accepts the first queue as its source.
 async fn a_pointer_is_valid_only_in_its_queue(fixture: Fixture) -> Outcome {
     let other = fixture.queue("dead-letters").await?;
     let sender = with(&fixture, PointerKeys::new("k", &KEY)?)?;
@@ -82,7 +82,9 @@ async fn a_pointer_is_valid_only_in_its_queue(fixture: Fixture) -> Outcome {
         fixture.client.send_message(&other, copy).await?;
     }
     let calls = fixture.store.calls();
-    let rejected = next(&sender, &other).await?.expect_err("it is of another queue");
+    let rejected = next(&sender, &other)
+        .await?
+        .expect_err("a pointer of another queue was accepted");
     ensure!(rejected.error().kind() == ErrorKind::RefusedPointer, "{rejected:?}");
     ensure!(fixture.store.calls() == calls, "the store was called");
 

@@ -1,4 +1,4 @@
-//! Many messages of all kinds by one call.
+//! Tests sending many messages of all kinds in one call.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::consumer::quick;
 use crate::harness::{Harness, Outcome};
 
 const MESSAGES: usize = 25;
-/// The one with more attributes than a message takes.
+/// The message with too many attributes.
 const BAD: usize = 13;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -31,7 +31,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// Small, of which six are longer together than a request may be, for the store, and binary.
+/// Returns a small, a medium, an offloaded or a binary payload. Six medium ones exceed the size of a request.
 fn payload(number: usize) -> Vec<u8> {
     let size = [1, 200_000, 300_000, 1_000][number % 4];
     let mut payload = format!("{number:02}").into_bytes();
@@ -57,7 +57,7 @@ async fn in_order(mut fixture: Fixture, name: &str) -> Outcome {
     let messages = (0..MESSAGES).map(|number| {
         let mut message = ExtendedMessage::new(payload(number)).message_attribute("n", number.to_string());
         if fifo {
-            // In its group nothing follows what fails.
+            // Nothing follows a failed message in its group.
             message = message.message_group_id(if number == BAD { "bad" } else { "g" });
         }
         let more = if number == BAD { 0..10 } else { 0..0 };
@@ -87,8 +87,11 @@ async fn in_order(mut fixture: Fixture, name: &str) -> Outcome {
             .get("n")
             .and_then(|number| number.as_str());
         let number: usize = number.context("the attribute")?.parse()?;
-        ensure!(delivery.bytes().await? == payload(number), "{number} came changed");
-        ensure!(ids[&number] == delivery.message_id(), "{number} has another's result");
+        ensure!(delivery.bytes().await? == payload(number), "{number} changed");
+        ensure!(
+            ids[&number] == delivery.message_id(),
+            "{number} has the result of another message"
+        );
         delivery.ack().await?;
         order.push(number);
     }
@@ -100,14 +103,14 @@ async fn in_order(mut fixture: Fixture, name: &str) -> Outcome {
     Ok(())
 }
 
-/// Sends large messages.
+/// Sends this number of large messages.
 async fn send(fixture: &Fixture, messages: usize) -> anyhow::Result<Vec<Result<SendOutput, Error>>> {
     let extended = fixture.extended()?.build()?;
     Ok(extended.send_messages(&fixture.queue, vec![large(); messages]).await)
 }
 
 async fn a_refused_request_deletes_its_payloads(fixture: Fixture) -> Outcome {
-    // The second of two requests.
+    // The second of two requests fails.
     let throttled = Fault::on(Action::SendMessageBatch, FaultKind::Throttle)
         .after(1)
         .times(1);
@@ -123,16 +126,19 @@ async fn a_refused_request_deletes_its_payloads(fixture: Fixture) -> Outcome {
         }
     }
     let count = sent.len();
-    ensure!(count == 5 || count == 10, "{count} of one request");
+    ensure!(
+        count == 5 || count == 10,
+        "{count} messages were sent by the other request"
+    );
     ensure!(fixture.messages(&fixture.queue).len() == count);
     ensure!(
         HashSet::from_iter(fixture.stored().await?) == sent,
-        "others are stored than were sent"
+        "the stored payloads are not those of the sent messages"
     );
     Ok(())
 }
 
-/// SQS does not say that an entry on which it failed itself had no effect.
+/// An entry that failed because of an internal error may still have taken effect.
 async fn failed_entries_keep_their_payloads(fixture: Fixture) -> Outcome {
     let failing = Fault::on(Action::SendMessageBatch, FaultKind::FailEntries(3)).times(1);
     fixture.server.faults().add(failing);
@@ -145,7 +151,7 @@ async fn failed_entries_keep_their_payloads(fixture: Fixture) -> Outcome {
     ensure!(fixture.messages(&fixture.queue).len() == 7);
     ensure!(
         fixture.stored().await?.len() == 10,
-        "a payload is gone whose message may be there"
+        "a payload was deleted although its message may have been sent"
     );
     Ok(())
 }
@@ -154,7 +160,7 @@ async fn messages_that_may_have_been_sent_keep_their_payloads(fixture: Fixture) 
     let lost = Fault::on(Action::SendMessageBatch, FaultKind::DropAfter).times(1);
     fixture.server.faults().add(lost);
     for result in send(&fixture, 5).await? {
-        let error = result.err().context("the answer was lost")?;
+        let error = result.err().context("the response was not lost")?;
         ensure!(error.may_have_been_sent(), "{error:?}");
     }
     let extended = fixture.extended()?.build()?;
@@ -164,7 +170,7 @@ async fn messages_that_may_have_been_sent_keep_their_payloads(fixture: Fixture) 
     Ok(())
 }
 
-/// The first attempt has its effect, and the second one's response names all entries as failed.
+/// The first attempt takes effect. The response to the second reports all entries as failed.
 async fn a_lost_response_before_a_refusal_keeps_the_payloads(fixture: Fixture) -> Outcome {
     let failed: Vec<String> = (0..5)
         .map(|id| format!(r#"{{"Id":"{id}","Code":"InvalidParameterValue","SenderFault":true}}"#))
@@ -179,7 +185,7 @@ async fn a_lost_response_before_a_refusal_keeps_the_payloads(fixture: Fixture) -
         .payload_store(fixture.payloads().build()?)
         .build()?;
     for result in extended.send_messages(&fixture.queue, vec![large(); 5]).await {
-        let error = result.err().context("it is named as failed")?;
+        let error = result.err().context("the entry was not reported as failed")?;
         ensure!(error.may_have_been_sent(), "{error:?}");
     }
     for _ in 0..5 {
@@ -188,7 +194,7 @@ async fn a_lost_response_before_a_refusal_keeps_the_payloads(fixture: Fixture) -
     Ok(())
 }
 
-/// Messages of two groups in turn: the group's name and the number within it.
+/// Returns messages of two groups in turn, with the payload of each group and number.
 fn of_two_groups(each: usize, payload: impl Fn(&str, usize) -> Payload) -> Vec<ExtendedMessage> {
     let message = |group: &str, number: usize| {
         ExtendedMessage::new(payload(group, number))
@@ -200,11 +206,11 @@ fn of_two_groups(each: usize, payload: impl Fn(&str, usize) -> Payload) -> Vec<E
         .collect()
 }
 
-/// The groups and numbers of what was sent, and of what was certainly not.
+/// Returns the groups and numbers of the sent messages, and of those that were certainly not sent.
 fn outcomes(results: &[Result<SendOutput, Error>]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let (mut sent, mut unsent) = (Vec::new(), Vec::new());
-    for (place, result) in results.iter().enumerate() {
-        let name = format!("{}{}", ["a", "b"][place % 2], place / 2);
+    for (index, result) in results.iter().enumerate() {
+        let name = format!("{}{}", ["a", "b"][index % 2], index / 2);
         match result {
             Ok(_) => sent.push(name),
             Err(error) => {
@@ -244,12 +250,12 @@ async fn nothing_of_a_group_follows_an_unstored_payload(mut fixture: Fixture) ->
     let stored = fixture.stored().await?;
     ensure!(
         stored.len() == 4,
-        "a payload is kept whose message was not sent: {stored:?}"
+        "the payload of an unsent message remains: {stored:?}"
     );
     Ok(())
 }
 
-/// The first of several requests is refused.
+/// The server refuses the first of several requests.
 async fn nothing_of_a_group_follows_a_refused_message(mut fixture: Fixture) -> Outcome {
     fixture.queue = fixture.queue("ordered.fifo").await?;
     let extended = fixture.extended()?.build()?;
@@ -270,6 +276,6 @@ async fn nothing_of_a_group_follows_a_refused_message(mut fixture: Fixture) -> O
     };
     ensure!(results.iter().filter(held_back).count() == 6, "{results:?}");
     let stored = fixture.stored().await?;
-    ensure!(stored.is_empty(), "payloads of messages that were not sent: {stored:?}");
+    ensure!(stored.is_empty(), "payloads of unsent messages remain: {stored:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Payloads that are compressed and encrypted, in a store by its URL.
+//! Tests compressed and encrypted payloads, and a store that is configured by its URL.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ fn secret(key: u8) -> Codec {
     Codec::new().compression(Compression::zstd(1)).encryption(keys)
 }
 
-/// Bytes that cannot be compressed.
+/// Returns incompressible bytes.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let words = std::iter::repeat_with(move || {
@@ -77,7 +77,7 @@ async fn a_store_by_url_compresses_and_encrypts(bucket: Bucket, url: String, pre
     let parts = object.meta.e_tag.clone().unwrap_or_default();
     ensure!(
         parts.trim_matches('"').ends_with("-5"),
-        "it was not stored in parts: {parts}"
+        "the payload was not stored in parts: {parts}"
     );
     let stored = object.bytes().await?;
     ensure!(pointer.length == Some(stored.len() as u64));
@@ -91,13 +91,12 @@ async fn a_store_by_url_compresses_and_encrypts(bucket: Bucket, url: String, pre
 
     let delivery = delivery(&extended, &fixture.queue).await?;
     ensure!(delivery.size() == Some(payload.len() as u64));
-    ensure!(delivery.bytes().await? == payload, "it came changed");
+    ensure!(delivery.bytes().await? == payload, "the payload changed");
     delivery.ack().await?;
-    ensure!(bucket.head(&key).await.is_err(), "its payload is still there");
+    ensure!(bucket.head(&key).await.is_err(), "the payload was not deleted");
     Ok(())
 }
 
-/// Without them, or with others, nothing is fetched.
 async fn nothing_is_fetched_without_the_right_key(fixture: Fixture) -> Outcome {
     let sender = fixture.with(fixture.payloads().codec(secret(1)))?.build()?;
     sender.send(&fixture.queue, "secret ".repeat(100_000)).await?;
@@ -116,7 +115,7 @@ async fn nothing_is_fetched_without_the_right_key(fixture: Fixture) -> Outcome {
     Ok(())
 }
 
-/// 64 MiB of zeros in a few KiB: whoever says less is given no more than that, and nobody more than is accepted.
+/// 64 MiB of zeros compress to a few KiB. No receiver gets more than the message claims or the store's limit allows.
 async fn decompression_bombs_are_detected(fixture: Fixture) -> Outcome {
     const MAX: u64 = 1_000_000;
     let sender = Codec::new().compression(Compression::zstd(1));
@@ -134,20 +133,20 @@ async fn decompression_bombs_are_detected(fixture: Fixture) -> Outcome {
     for (reader, most) in [(&careful, MAX), (&sender, 10)] {
         let delivery = delivery(reader, &fixture.queue).await?;
         let mut chunks = delivery.stream().await?;
-        let (mut given, mut error) = (0, None);
+        let (mut bytes, mut error) = (0, None);
         while let Some(chunk) = chunks.next().await {
             match chunk {
-                Ok(chunk) => given += chunk.len() as u64,
+                Ok(chunk) => bytes += chunk.len() as u64,
                 Err(failed) => error = Some(failed),
             }
         }
-        let error = error.context("it was taken")?;
+        let error = error.context("the bomb was accepted")?;
         ensure!(error.kind() == ErrorKind::TooLarge, "{error:?}");
-        ensure!(given <= most, "{given} bytes of at most {most}");
+        ensure!(bytes <= most, "received {bytes} bytes of at most {most}");
         let folder = tempfile::tempdir()?;
         let file = delivery.download_to(folder.path().join("file")).await;
-        ensure!(file.err().context("it was taken")?.kind() == ErrorKind::TooLarge);
-        ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "a file is left");
+        ensure!(file.err().context("the bomb was accepted")?.kind() == ErrorKind::TooLarge);
+        ensure!(std::fs::read_dir(folder.path())?.next().is_none(), "a file remains");
     }
     Ok(())
 }

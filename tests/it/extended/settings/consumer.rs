@@ -1,4 +1,4 @@
-//! A consumer of payloads in the store: held as long as a download takes, deleted in order, given back whole.
+//! Tests a consumer of offloaded payloads: leases during downloads, the order of deletion, and failed messages.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// Consumes until so many messages were handled without an error.
+/// Consumes until `handled` messages were handled without an error.
 async fn consume<H, F>(extended: &ExtendedClient, queue: &str, handled: usize, handler: H) -> Outcome
 where
     H: Fn(ExtendedDelivery) -> F + Clone + Send + Sync + 'static,
@@ -59,7 +59,9 @@ where
             anyhow::Ok(())
         }
     });
-    timeout(Duration::from_secs(30), run).await.context("all of it")??;
+    timeout(Duration::from_secs(30), run)
+        .await
+        .context("not all messages were handled within 30 s")??;
     Ok(())
 }
 
@@ -83,7 +85,7 @@ async fn a_slow_download_keeps_its_lease(store: AmazonS3) -> Outcome {
                 while slept < 5 * read / SIZE {
                     sleep(VISIBILITY * 3 / 10).await;
                     let others = client.receive_message(&queue).await?.messages;
-                    ensure!(others.is_empty(), "another consumer was given the message");
+                    ensure!(others.is_empty(), "another consumer received the message");
                     slept += 1;
                 }
             }
@@ -100,7 +102,7 @@ async fn a_slow_download_keeps_its_lease(store: AmazonS3) -> Outcome {
     Ok(())
 }
 
-/// The queue is slow to delete: at no time is there a message without its payload.
+/// The queue deletes slowly. At no time does a message exist without its payload.
 async fn the_message_is_deleted_before_its_payload(fixture: Fixture) -> Outcome {
     for action in [Action::DeleteMessage, Action::DeleteMessageBatch] {
         let slow = Fault::on(action, FaultKind::Delay(Duration::from_millis(300)));
@@ -114,13 +116,13 @@ async fn the_message_is_deleted_before_its_payload(fixture: Fixture) -> Outcome 
     });
     let watching = async {
         loop {
-            // In this order: the message is what goes first.
+            // Read in this order, because the message is deleted first.
             let payload = fixture.stored().await?.len();
             let message = fixture.messages(&fixture.queue).len();
             ensure!(payload >= message, "the payload was deleted first");
             sleep(Duration::from_millis(5)).await;
         }
-        #[expect(unreachable_code, reason = "it says what an error is")]
+        #[expect(unreachable_code, reason = "it names the error type")]
         Ok(())
     };
     tokio::select! {
@@ -140,7 +142,7 @@ async fn a_failed_message_returns_with_its_payload(fixture: Fixture) -> Outcome 
     let handler = move |delivery: ExtendedDelivery| {
         let tried = counted.fetch_add(1, Ordering::SeqCst);
         async move {
-            ensure!(delivery.text().await? == large(), "its payload is gone");
+            ensure!(delivery.text().await? == large(), "the payload was deleted");
             ensure!(tried >= 2, "not yet");
             Ok(())
         }
@@ -169,10 +171,10 @@ async fn a_refused_pointer_stops_no_other_message(fixture: Fixture) -> Outcome {
         Ok(())
     })
     .await?;
-    let left = fixture.messages(&fixture.queue);
+    let remaining = fixture.messages(&fixture.queue);
     ensure!(
-        left.len() == GOOD && left.iter().all(|message| message.body == body),
-        "{left:?}"
+        remaining.len() == GOOD && remaining.iter().all(|message| message.body == body),
+        "{remaining:?}"
     );
     ensure!(fixture.stored().await?.is_empty());
     Ok(())

@@ -1,4 +1,4 @@
-//! When payloads are deleted.
+//! Tests when payloads are deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use sqs_extended::store::Deletion;
 use super::{Fixture, delivery, large, test};
 use crate::harness::{Harness, Outcome};
 
-const GRACE: Duration = Duration::from_millis(500);
+const DELAY: Duration = Duration::from_millis(500);
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
@@ -45,20 +45,20 @@ async fn keep_retains_the_payload(fixture: Fixture) -> Outcome {
     ensure!(is_configured(&outcome), "{outcome:?}");
     extended.flush().await;
     ensure!(fixture.stored().await?.len() == 1);
-    ensure!(fixture.store.calls() == 1, "the put");
+    ensure!(fixture.store.calls() == 1, "the store was called again after the put");
     Ok(())
 }
 
 async fn payloads_are_deleted_after_the_delay(fixture: Fixture) -> Outcome {
-    let extended = with(&fixture, Deletion::After(GRACE))?;
+    let extended = with(&fixture, Deletion::After(DELAY))?;
     let begin = tokio::time::Instant::now();
     let outcome = acknowledged(&fixture, &extended).await?;
     ensure!(is_configured(&outcome), "{outcome:?}");
     let is_stored = !fixture.stored().await?.is_empty();
-    ensure!(is_stored || begin.elapsed() >= GRACE, "it was deleted early");
+    ensure!(is_stored || begin.elapsed() >= DELAY, "the payload was deleted early");
     extended.flush().await;
-    ensure!(begin.elapsed() >= GRACE, "the grace was not waited for");
-    ensure!(fixture.stored().await?.is_empty(), "it was never deleted");
+    ensure!(begin.elapsed() >= DELAY, "the flush did not wait for the delay");
+    ensure!(fixture.stored().await?.is_empty(), "the payload was not deleted");
     Ok(())
 }
 
@@ -72,7 +72,7 @@ async fn concurrent_acks_share_delete_requests(mut fixture: Fixture) -> Outcome 
     let mut deliveries = Vec::new();
     while deliveries.len() < MESSAGES {
         let received = extended.receive(&fixture.queue).max_messages(10).await?;
-        ensure!(!received.is_empty(), "no message comes");
+        ensure!(!received.is_empty(), "no message arrives");
         deliveries.extend(received.into_iter().collect::<Result<Vec<_>, _>>()?);
     }
     let calls = fixture.store.calls();

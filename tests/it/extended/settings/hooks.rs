@@ -1,4 +1,4 @@
-//! Hooks of the queue's client: each message is shown to them once, before it is decided how its payload travels.
+//! Tests hooks of the SQS client. They see each message once, before its strategy is chosen.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ use crate::harness::{Harness, Outcome};
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CARRIER: &str = "traceparent";
 
-/// The longest message of the queue.
+/// The queue's maximum message size.
 const LIMIT: usize = 262_144;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -36,7 +36,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// A client that names a trace in every message, and counts the messages that its hooks see.
+/// A client that propagates a trace in every message and counts the messages that its hooks see.
 struct Hooked {
     client: Client,
     seen: Arc<AtomicUsize>,
@@ -73,7 +73,7 @@ impl Hooked {
     }
 }
 
-/// A queue that takes no longer messages.
+/// Creates a queue whose maximum message size is [`LIMIT`].
 async fn limited(fixture: &Fixture, name: &str) -> anyhow::Result<String> {
     let mut attributes = QueueAttributes::default();
     attributes.maximum_message_size = Some(LIMIT.try_into()?);
@@ -85,7 +85,7 @@ async fn limited(fixture: &Fixture, name: &str) -> anyhow::Result<String> {
         .queue_url)
 }
 
-/// The length of each payload that arrives, and the trace that came with it.
+/// Consumes `count` payloads, and returns the length and trace of each.
 async fn consumed(
     extended: &ExtendedClient,
     queue: &str,
@@ -97,9 +97,9 @@ async fn consumed(
     let consumer = extended
         .consumer(queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
-    let (told, ended) = tokio::sync::oneshot::channel();
+    let (done, ended) = tokio::sync::oneshot::channel();
     let run = consumer.run(
-        async { drop(told.send(all.await)) },
+        async { drop(done.send(all.await)) },
         move |delivery: ExtendedDelivery| {
             let noted = noted.clone();
             async move {
@@ -153,7 +153,7 @@ async fn hooks_see_each_message_once(fixture: Fixture) -> Outcome {
     Ok(())
 }
 
-/// The tenth attribute would be one too many beside a pointer or a segment's header.
+/// A tenth attribute would leave no room for a pointer's or a segment's attribute.
 async fn a_trace_uses_no_attribute_that_is_needed(fixture: Fixture) -> Outcome {
     let hooked = Hooked::new(&fixture)?;
     for strategy in [Strategy::Offload, Strategy::Split] {
@@ -169,22 +169,19 @@ async fn a_trace_uses_no_attribute_that_is_needed(fixture: Fixture) -> Outcome {
     Ok(())
 }
 
-/// Segments that fill the queue's limit, and a message whose payload is missing, are sent to another queue.
+/// The consumer moves segments that fill the queue's limit, and a message whose payload is missing, to another queue.
 async fn hooks_do_not_see_moved_messages(fixture: Fixture) -> Outcome {
     let hooked = Hooked::new(&fixture)?;
-    let (queue, elsewhere) = (
-        limited(&fixture, "limited").await?,
-        limited(&fixture, "elsewhere").await?,
-    );
+    let (queue, target) = (limited(&fixture, "limited").await?, limited(&fixture, "target").await?);
     let extended = hooked.extended(&fixture, Strategy::Split)?.build()?;
     let sent = extended.send(&queue, "x".repeat(600_000)).await?;
-    // One of them is gone.
+    // Delete one of the segments.
     let lost = fixture.client.receive_message(&queue).await?.messages;
     let lost = lost.first().context("a segment")?;
     fixture.client.delete_message(&queue, &lost.receipt_handle).await?;
     hooked.seen();
 
-    let to = elsewhere.clone();
+    let to = target.clone();
     let moved = extended
         .consumer(&queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)))
@@ -194,11 +191,11 @@ async fn hooks_do_not_see_moved_messages(fixture: Fixture) -> Outcome {
             async move { IncompleteAction::MoveTo(to) }
         })
         .run(
-            until(|| fixture.messages(&elsewhere).len() == sent.segments - 1),
+            until(|| fixture.messages(&target).len() == sent.segments - 1),
             |_| async { Ok::<(), std::convert::Infallible>(()) },
         );
     moved.await?;
-    ensure!(fixture.messages(&elsewhere).len() == sent.segments - 1);
+    ensure!(fixture.messages(&target).len() == sent.segments - 1);
     ensure!(hooked.seen() == 0, "hooks saw segments");
 
     let missing = limited(&fixture, "missing").await?;
@@ -214,6 +211,6 @@ async fn hooks_do_not_see_moved_messages(fixture: Fixture) -> Outcome {
     let error = delivery(&offloading, &fixture.queue).await?.text().await.unwrap_err();
     ensure!(error.is_missing_payload(), "{error:?}");
     ensure!(fixture.messages(&missing).len() == 1);
-    ensure!(hooked.seen() == 0, "hooks saw a message that was sent before");
+    ensure!(hooked.seen() == 0, "hooks saw a moved message");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Messages that came another way than by our receive, and receipt handles that go one.
+//! Tests messages that arrive through AWS Lambda or SNS, and embedded receipt handles.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn read(payloads: &PayloadStore, envelope: &Envelope, queue: &str) -> anyh
     Ok(String::from_utf8(chunks.concat())?)
 }
 
-/// What AWS Lambda makes of a message.
+/// Returns the record that AWS Lambda makes of a message.
 fn record(fixture: &Fixture, message: &Message) -> Value {
     let attribute = |value: &MessageAttributeValue| json!({"dataType": value.data_type(), "stringValue": value.as_str(), "stringListValues": [], "binaryListValues": []});
     let attributes = message.message_attributes.iter();
@@ -66,7 +66,7 @@ fn record(fixture: &Fixture, message: &Message) -> Value {
     })
 }
 
-/// The pointer is authenticated for the queue, which the record names by its ARN.
+/// The pointer is authenticated for the queue, which the record identifies by its ARN.
 async fn a_lambda_record_is_parsed(fixture: Fixture) -> Outcome {
     let payloads = fixture
         .payloads()
@@ -89,12 +89,12 @@ async fn a_lambda_record_is_parsed(fixture: Fixture) -> Outcome {
         .open(&envelope, "arn:aws:sqs:us-east-1:000000000000:other")
         .await
         .err();
-    ensure!(error.context("of another queue")?.kind() == ErrorKind::RefusedPointer);
+    ensure!(error.context("another queue was accepted")?.kind() == ErrorKind::RefusedPointer);
     ensure!(fixture.store.calls() == calls, "the store was called");
     Ok(())
 }
 
-/// The publisher stored the payload; SNS wrapped the pointer and its attribute into the body.
+/// The publisher stored the payload. SNS wrapped the pointer and its attribute in the body.
 async fn an_sns_notification_is_unwrapped(fixture: Fixture) -> Outcome {
     let extended = fixture.extended()?.build()?;
     extended
@@ -127,7 +127,7 @@ async fn an_sns_notification_is_unwrapped(fixture: Fixture) -> Outcome {
     let incoming = ParsedMessage::from_message(&raw(&fixture).await?)?;
     ensure!(
         matches!(incoming.contents, PayloadLocation::Inline(_)),
-        "not before it is asked for"
+        "the notification was unwrapped without a request"
     );
     let incoming = incoming.unwrap_sns()?;
     let names: Vec<&String> = incoming.message_attributes.keys().collect();
@@ -155,6 +155,9 @@ async fn an_embedded_receipt_handle_round_trips(fixture: Fixture) -> Outcome {
         .client
         .delete_message(&fixture.queue, handle.receipt_handle())
         .await?;
-    ensure!(fixture.messages(&fixture.queue).is_empty(), "it is still there");
+    ensure!(
+        fixture.messages(&fixture.queue).is_empty(),
+        "the message was not deleted"
+    );
     Ok(())
 }

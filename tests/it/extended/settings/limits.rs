@@ -1,4 +1,4 @@
-//! Queues that are set to take less than others.
+//! Tests queues with a low maximum message size.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// The queue takes no more than [`LIMIT`].
+/// Uses a queue whose maximum message size is [`LIMIT`].
 async fn narrow(mut fixture: Fixture) -> anyhow::Result<Fixture> {
     let mut attributes = QueueAttributes::default();
     attributes.maximum_message_size = Some(LIMIT.try_into()?);
@@ -47,7 +47,7 @@ async fn messages_above_the_queues_limit_are_offloaded(fixture: Fixture) -> Outc
     ensure!(fixture.stored().await?.is_empty());
     ensure!(
         fixture.server.count(Action::GetQueueAttributes) == 1,
-        "the limit is remembered"
+        "the limit was not remembered"
     );
     Ok(())
 }
@@ -70,7 +70,7 @@ async fn attributes_beyond_the_queues_limit_are_refused(fixture: Fixture) -> Out
             "{size} {count} {bytes}: {error:?}"
         );
     }
-    ensure!(fixture.store.calls() == 0, "the store was called in vain");
+    ensure!(fixture.store.calls() == 0, "the store was called");
     ensure!(fixture.messages(&fixture.queue).is_empty());
 
     for (size, count, is_offloaded) in [(10, 10, false), (LIMIT, 9, true)] {

@@ -1,4 +1,4 @@
-//! What is done about a message whose payload is missing, and only then.
+//! Tests each action for a message whose payload is missing. No other failure triggers it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,8 @@ fn with(fixture: &Fixture, missing: MissingPayload) -> anyhow::Result<ExtendedCl
     Ok(fixture.extended()?.missing_payload(missing).build()?)
 }
 
-/// Sends this, and removes its payload.
-async fn send_hollow(fixture: &Fixture, extended: &ExtendedClient, message: ExtendedMessage) -> Outcome {
+/// Sends `message` and deletes its payload.
+async fn send_without_payload(fixture: &Fixture, extended: &ExtendedClient, message: ExtendedMessage) -> Outcome {
     let sent = extended.send(&fixture.queue, message).await?;
     let key = Path::from(sent.pointer.context("a pointer")?.key);
     fixture.store.objects.delete(&key).await?;
@@ -53,15 +53,15 @@ async fn receive(extended: &ExtendedClient, queue: &str) -> anyhow::Result<Exten
     Ok(received.into_iter().next().context("a message")??)
 }
 
-/// Receives a message without a payload, and asks for it.
-async fn find_out(fixture: &Fixture, missing: MissingPayload) -> Outcome {
+/// Receives a message without a payload and requests the payload.
+async fn request_missing_payload(fixture: &Fixture, missing: MissingPayload) -> Outcome {
     let extended = with(fixture, missing)?;
     let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
-    send_hollow(fixture, &extended, message).await?;
+    send_without_payload(fixture, &extended, message).await?;
     let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(
         matches!(messages(fixture)[0].place, Place::InFlight(_)),
-        "nobody has asked yet"
+        "the action was taken before the payload was requested"
     );
     let error = delivery.text().await.unwrap_err();
     ensure!(error.is_missing_payload(), "{error:?}");
@@ -73,30 +73,30 @@ fn messages(fixture: &Fixture) -> Vec<MessageView> {
 }
 
 async fn keep_leaves_the_message_in_flight(fixture: Fixture) -> Outcome {
-    find_out(&fixture, MissingPayload::Keep).await?;
+    request_missing_payload(&fixture, MissingPayload::Keep).await?;
     ensure!(matches!(messages(&fixture)[0].place, Place::InFlight(_)));
     Ok(())
 }
 
 async fn return_makes_the_message_visible(fixture: Fixture) -> Outcome {
-    find_out(&fixture, MissingPayload::Return(Duration::ZERO)).await?;
+    request_missing_payload(&fixture, MissingPayload::Return(Duration::ZERO)).await?;
     ensure!(messages(&fixture)[0].place == Place::Visible);
     Ok(())
 }
 
 async fn delete_removes_the_message(fixture: Fixture) -> Outcome {
-    find_out(&fixture, MissingPayload::Delete).await?;
+    request_missing_payload(&fixture, MissingPayload::Delete).await?;
     ensure!(messages(&fixture).is_empty());
     Ok(())
 }
 
-/// Whoever restores the payload can send the message back.
+/// The moved message contains all that is needed to send it back once the payload is restored.
 async fn move_to_keeps_body_and_attributes(fixture: Fixture) -> Outcome {
     let target = fixture.queue("target").await?;
-    find_out(&fixture, MissingPayload::MoveTo(target.clone())).await?;
+    request_missing_payload(&fixture, MissingPayload::MoveTo(target.clone())).await?;
     ensure!(messages(&fixture).is_empty());
     let message = raw(&fixture, &target).await?;
-    ensure!(message.body.contains("PayloadS3Pointer"), "the pointer goes along");
+    ensure!(message.body.contains("PayloadS3Pointer"), "the pointer was not moved");
     let names: Vec<&String> = message.message_attributes.keys().collect();
     ensure!(
         names == ["SQSLargePayloadSize", "mine"] || names == ["ExtendedPayloadSize", "mine"],
@@ -114,28 +114,28 @@ async fn raw(fixture: &Fixture, queue: &str) -> anyhow::Result<Message> {
     received.messages.into_iter().next().context("a message")
 }
 
-/// However often the payload is asked for, ahead of time included.
+/// The payload is requested several times, and once by prefetching.
 async fn move_to_moves_once(fixture: Fixture) -> Outcome {
     let target = fixture.queue("target").await?;
     let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
-    send_hollow(&fixture, &extended, large().into()).await?;
+    send_without_payload(&fixture, &extended, large().into()).await?;
     let received = extended.receive(&fixture.queue).prefetch_payloads(1).await?;
     let delivery = received.into_iter().next().context("a message")??;
     for _ in 0..2 {
         ensure!(delivery.text().await.unwrap_err().is_missing_payload());
     }
     let sent = fixture.messages(&target).len();
-    ensure!(sent == 1, "sent on {sent} times");
+    ensure!(sent == 1, "the message was moved {sent} times");
     Ok(())
 }
 
-/// In its group if it has one.
+/// The message keeps its group. A message without a group gets its id as the group.
 async fn move_to_a_fifo_queue_keeps_the_group(mut fixture: Fixture) -> Outcome {
     let target = fixture.queue("target.fifo").await?;
     let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
     fixture.queue = fixture.queue("source.fifo").await?;
     let message = ExtendedMessage::new(large()).message_group_id("group");
-    send_hollow(&fixture, &extended, message).await?;
+    send_without_payload(&fixture, &extended, message).await?;
     let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(delivery.text().await.unwrap_err().is_missing_payload());
     let sent = fixture.messages(&target);
@@ -144,7 +144,7 @@ async fn move_to_a_fifo_queue_keeps_the_group(mut fixture: Fixture) -> Outcome {
     ensure!(sent[0].deduplication_id.as_deref() == Some(delivery.message_id()));
 
     fixture.queue = fixture.queue("standard").await?;
-    send_hollow(&fixture, &extended, large().into()).await?;
+    send_without_payload(&fixture, &extended, large().into()).await?;
     let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(delivery.text().await.unwrap_err().is_missing_payload());
     let sent = fixture.messages(&target);
@@ -156,12 +156,12 @@ async fn a_consumer_moves_the_message(fixture: Fixture) -> Outcome {
     let target = fixture.queue("target").await?;
     let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
     let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
-    send_hollow(&fixture, &extended, message).await?;
-    let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    send_without_payload(&fixture, &extended, message).await?;
+    let (told, mut failed) = tokio::sync::mpsc::unbounded_channel();
     let consumer = extended
         .consumer(&fixture.queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
-    let run = consumer.run(async move { asked.recv().await }, move |delivery| {
+    let run = consumer.run(async move { failed.recv().await }, move |delivery| {
         let told = told.clone();
         async move {
             let error = delivery.text().await.unwrap_err();
@@ -170,7 +170,7 @@ async fn a_consumer_moves_the_message(fixture: Fixture) -> Outcome {
         }
     });
     tokio::time::timeout(Duration::from_secs(20), run).await??;
-    ensure!(messages(&fixture).is_empty(), "it is still there");
+    ensure!(messages(&fixture).is_empty(), "the message was not moved");
     let message = raw(&fixture, &target).await?;
     ensure!(message.message_attributes.contains_key("mine"));
     ensure!(fixture.messages(&target).len() == 1);
@@ -179,12 +179,12 @@ async fn a_consumer_moves_the_message(fixture: Fixture) -> Outcome {
 
 async fn a_message_that_cannot_be_moved_stays(fixture: Fixture) -> Outcome {
     let target = fixture.server.queue_url("no-such-queue");
-    find_out(&fixture, MissingPayload::MoveTo(target)).await?;
-    ensure!(messages(&fixture).len() == 1, "it is lost");
+    request_missing_payload(&fixture, MissingPayload::MoveTo(target)).await?;
+    ensure!(messages(&fixture).len() == 1, "the message was lost");
     Ok(())
 }
 
-/// A store that is throttled, refuses, or is not the right one, loses no message.
+/// A store that throttles, refuses or is misconfigured loses no message.
 async fn other_store_failures_keep_the_message(fixture: Fixture) -> Outcome {
     let target = fixture.queue("target").await?;
     let extended = fixture.extended()?.build()?;
@@ -201,7 +201,7 @@ async fn other_store_failures_keep_the_message(fixture: Fixture) -> Outcome {
             MissingPayload::Return(Duration::ZERO),
             MissingPayload::MoveTo(target.clone()),
         ] {
-            let payloads = answering(status, code).await?;
+            let payloads = responding(status, code).await?;
             let builder = ExtendedClient::builder(fixture.client.clone()).payload_store(payloads);
             let misled = builder.missing_payload(missing).build()?;
             let delivery = receive(&misled, &fixture.queue).await?;
@@ -209,21 +209,24 @@ async fn other_store_failures_keep_the_message(fixture: Fixture) -> Outcome {
             ensure!(error.kind() == ErrorKind::Store, "{code}: {error:?}");
             ensure!(
                 matches!(messages(&fixture)[0].place, Place::InFlight(_)),
-                "{code} let go of the message"
+                "the message is no longer in flight after {code}"
             );
-            ensure!(fixture.messages(&target).is_empty(), "{code} sent the message on");
+            ensure!(
+                fixture.messages(&target).is_empty(),
+                "the message was moved after {code}"
+            );
             delivery.nack(Duration::ZERO).await?;
         }
     }
     Ok(())
 }
 
-/// The place in an S3 that answers nothing but this.
-async fn answering(status: u16, code: &str) -> anyhow::Result<PayloadStore> {
+/// Returns a payload store in an S3 that responds to every request with this error.
+async fn responding(status: u16, code: &str) -> anyhow::Result<PayloadStore> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {status} Status\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
@@ -231,8 +234,8 @@ async fn answering(status: u16, code: &str) -> anyhow::Result<PayloadStore> {
         while let Ok((mut connection, _)) = listener.accept().await {
             let mut request = [0; 8 * 1024];
             if connection.read(&mut request).await.is_ok_and(|read| read > 0) {
-                // Who asked may be gone.
-                let _ = connection.write_all(answer.as_bytes()).await;
+                // The client may have gone.
+                let _ = connection.write_all(response.as_bytes()).await;
             }
         }
     });

@@ -1,4 +1,4 @@
-//! A 404 by whoever is in a store's place, and by the store about something else than the payload.
+//! Tests 404 responses by something other than the store, and by the store about something other than the payload.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ fn xml(code: &str) -> String {
     format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>m</Message></Error>")
 }
 
-/// Sends a message that points to a payload, has it fetched from a store that responds so, and returns the error's kind
-/// and whether the message is still there.
+/// Sends a message with a pointer and fetches its payload from a store that responds with this 404. Returns the error's
+/// kind, and `true` if the message was kept.
 async fn fetched(fixture: &Fixture, service: Service, body: &str, in_parts: bool) -> anyhow::Result<(ErrorKind, bool)> {
     let body = body.to_owned();
     let server = Scripted::start(move |_| Response::new("404 Not Found", body.as_bytes())).await?;
@@ -57,15 +57,18 @@ async fn fetched(fixture: &Fixture, service: Service, body: &str, in_parts: bool
         .filter(|request| request.method == "HEAD")
         .count();
     ensure!(heads == usize::from(in_parts), "{heads} HEAD requests");
-    ensure!(server.requests().len() <= 1 + heads, "it is asked more than once more");
+    ensure!(
+        server.requests().len() <= 1 + heads,
+        "the store was called more than once"
+    );
     Ok((error.kind(), kept))
 }
 
 async fn other_404s_keep_the_message(fixture: Fixture) -> Outcome {
     let html = "<html><body><h1>404 Not Found</h1><Code>NoSuchKey</Code> No such object: </body></html>";
-    let everywhere = ["", "404 page not found\n", html, "{}", "<Error>", "null"];
+    let unrelated = ["", "404 page not found\n", html, "{}", "<Error>", "null"];
     let cases = Service::ALL
-        .map(|service| everywhere.map(|body| (service, body.to_owned())))
+        .map(|service| unrelated.map(|body| (service, body.to_owned())))
         .concat();
     let buckets = [
         (Service::S3, xml("NoSuchBucket")),
@@ -77,7 +80,7 @@ async fn other_404s_keep_the_message(fixture: Fixture) -> Outcome {
             r#"{"error":{"code":404,"message":"The specified bucket does not exist.","errors":[{"reason":"notFound"}]}}"#
                 .to_owned(),
         ),
-        // Only the first code counts: the rest may quote a key.
+                // Only the first code counts, because the rest may quote a key.
         (
             Service::S3,
             "<Error><Code>NoSuchBucket</Code><Key><Code>NoSuchKey</Code></Key></Error>".to_owned(),
@@ -97,7 +100,7 @@ async fn other_404s_keep_the_message(fixture: Fixture) -> Outcome {
 }
 
 async fn a_missing_object_deletes_the_message(fixture: Fixture) -> Outcome {
-    let said = [
+    let missing = [
         (Service::S3, xml("NoSuchKey")),
         (Service::S3, "<Error>\n  <Code>NoSuchKey</Code></Error>".to_owned()),
         (Service::Azure, format!("\u{feff}{}", xml("BlobNotFound"))),
@@ -110,7 +113,7 @@ async fn a_missing_object_deletes_the_message(fixture: Fixture) -> Outcome {
             ),
         ),
     ];
-    for (service, body) in said {
+    for (service, body) in missing {
         for in_parts in [false, true] {
             let (error, kept) = fetched(&fixture, service, &body, in_parts).await?;
             ensure!(error == ErrorKind::MissingPayload, "{body:?} of {service:?}: {error:?}");

@@ -1,4 +1,4 @@
-//! How payloads travel: whether through the store, under which key and with what, and when they are fetched.
+//! Tests strategies, payload keys, object attributes and prefetching.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn a_digest_of_all_attributes_does_no_harm(fixture: Fixture) -> Outcome {
     let extended = fixture.extended()?.build()?;
     let message = ExtendedMessage::new(large()).message_attribute("lang", "en");
     extended.send(&fixture.queue, message).await?;
-    // Only the layer's own attributes are requested.
+    // The receive requests only the layer's own attributes.
     let receive = extended.receive(&fixture.queue).wait_time(Duration::from_secs(5));
     let delivery = receive.await?.into_iter().next().context("a message")??;
     ensure!(delivery.message_attributes().is_empty() && delivery.is_offloaded());
@@ -41,8 +41,8 @@ async fn a_digest_of_all_attributes_does_no_harm(fixture: Fixture) -> Outcome {
     Ok(())
 }
 
-/// Sends these, and receives all with their payloads.
-async fn eagerly(
+/// Sends these payloads, and receives all messages with prefetching.
+async fn prefetched(
     fixture: &Fixture,
     payloads: &[String],
     max_in_memory: usize,
@@ -63,8 +63,8 @@ async fn eagerly(
 
 async fn payloads_are_prefetched(fixture: Fixture) -> Outcome {
     let payloads = [large(), "small".to_owned(), large(), large()];
-    let deliveries = eagerly(&fixture, &payloads, 1_000_000).await?;
-    ensure!(fixture.store.calls() == 6, "three puts and three gets");
+    let deliveries = prefetched(&fixture, &payloads, 1_000_000).await?;
+    ensure!(fixture.store.calls() == 6, "there were not three puts and three gets");
     for (delivery, payload) in deliveries.iter().zip(&payloads) {
         for _ in 0..2 {
             ensure!(delivery.text().await? == *payload);
@@ -80,12 +80,12 @@ async fn payloads_are_prefetched(fixture: Fixture) -> Outcome {
 
 async fn prefetching_stays_within_memory(fixture: Fixture) -> Outcome {
     let payloads = [large(), large(), large()];
-    let deliveries = eagerly(&fixture, &payloads, 2 * large().len() + 1).await?;
-    ensure!(fixture.store.calls() == 5, "three puts and two gets");
+    let deliveries = prefetched(&fixture, &payloads, 2 * large().len() + 1).await?;
+    ensure!(fixture.store.calls() == 5, "there were not three puts and two gets");
     for delivery in &deliveries {
         ensure!(delivery.text().await? == large());
     }
-    ensure!(fixture.store.calls() == 6, "the third one's get");
+    ensure!(fixture.store.calls() == 6, "the third payload was not fetched once");
     Ok(())
 }
 
@@ -124,7 +124,7 @@ async fn object_attributes_are_stored(fixture: Fixture) -> Outcome {
     let attributes = Attributes::from_iter([(Attribute::ContentType, TYPE), (Attribute::CacheControl, "no-store")]);
     let payloads = fixture.payloads().object_attributes(attributes.clone());
     let extended = fixture.with(payloads)?.build()?;
-    // By one request, and in parts.
+    // One request, and several parts.
     for size in [300_000, 20 * 1024 * 1024] {
         extended.send(&fixture.queue, "1".repeat(size)).await?;
         let delivery = delivery(&extended, &fixture.queue).await?;

@@ -1,4 +1,4 @@
-//! A table of DynamoDB that loses responses.
+//! Tests a DynamoDB table that loses responses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -29,13 +29,13 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// What becomes of a head item's write, which takes effect.
+/// What the table loses of a write of a head item. The write takes effect.
 #[derive(Clone, Copy, Debug)]
 enum Loses {
     Nothing,
-    /// The connection breaks.
+    /// The response is lost, because the connection breaks.
     Response,
-    /// It never comes.
+    /// The response never arrives.
     Forever,
 }
 
@@ -64,7 +64,7 @@ impl Table {
         DynamoDbStore::new(aws_sdk_dynamodb::Client::from_conf(config.build()), "payloads")
     }
 
-    /// The same table, which now loses nothing.
+    /// Returns the same table without losses.
     fn repaired(&self) -> DynamoDbStore {
         let repaired = Self {
             loses: Loses::Nothing,
@@ -146,7 +146,7 @@ async fn dynamodb_keeps_a_payload_that_may_be_published() -> Outcome {
     let key = Path::from("p/whole");
     ensure!(
         table.store().put(&key, content()).await.is_err(),
-        "its response is lost"
+        "the response was not lost"
     );
     is_whole(&table, &key, 1).await?;
 

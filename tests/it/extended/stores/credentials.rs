@@ -1,4 +1,4 @@
-//! What stores by URL sign with, and where what they sign goes.
+//! Tests the credentials of stores that are configured by URL, and where signed requests are sent.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 const STORED: &str = "200 OK\r\netag: \"x\"";
 
-/// Sends a payload to a store at this URL, by a client whose key is `queue-key`.
+/// Sends a payload to a store at this URL. The access key of the SQS client is `queue-key`.
 async fn send(store: &str) -> anyhow::Result<Result<(), Error>> {
     let key = AccessKey::new("queue-key", "secret").session_token("hush");
     let server = EmbeddedServer::builder().access_key(key).start().await?;

@@ -1,4 +1,4 @@
-//! Payloads in DynamoDB.
+//! Tests payloads in DynamoDB.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use super::super::store::keys;
 use super::http::Http;
 use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
-/// Of what one item holds.
+/// The size of an item's data.
 const CHUNK: usize = 384 * 1024;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -91,7 +91,7 @@ impl Table {
         DynamoDbStore::new(self.client.clone(), &self.name)
     }
 
-    /// The store, with its table.
+    /// Creates the table and returns the store.
     async fn created(&self) -> anyhow::Result<DynamoDbStore> {
         let store = self.store();
         store.create_table().await?;
@@ -109,13 +109,13 @@ impl Table {
         Ok(items.collect::<Result<Vec<_>, _>>().await?)
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     async fn count(&self) -> anyhow::Result<usize> {
         Ok(self.items().await?.len())
     }
 }
 
-/// Bytes of which no two pieces are alike.
+/// Returns bytes without repeated pieces.
 fn bytes(length: usize) -> Bytes {
     (0..length).map(|at| (at * 31 / 7 + at / 251) as u8).collect()
 }
@@ -124,7 +124,7 @@ async fn get(store: &DynamoDbStore, key: &Path) -> anyhow::Result<Bytes> {
     Ok(store.get(key).await?.bytes().await?)
 }
 
-/// 20 MiB by way of queue and table, and nothing left.
+/// Sends and receives 20 MiB through queue and table. Afterwards the table is empty.
 async fn payloads_arrive_unchanged(client: Client, table: Table) -> Outcome {
     let queue = client.create_queue(unique("dynamodb")).await?.queue_url;
     let store = table.created().await?;
@@ -145,7 +145,7 @@ async fn payloads_arrive_unchanged(client: Client, table: Table) -> Outcome {
             .await?
             .into_iter();
         let delivery = received.next().context("a message")??;
-        assert!(delivery.bytes().await? == content, "the payload came back changed");
+        assert!(delivery.bytes().await? == content, "the payload changed");
         assert!(matches!(delivery.ack().await?, PayloadOutcome::PayloadDeleted));
     }
     assert_eq!(table.count().await?, 0);
@@ -154,22 +154,22 @@ async fn payloads_arrive_unchanged(client: Client, table: Table) -> Outcome {
 
 async fn objects_are_stored_and_deleted(table: Table) -> Outcome {
     let store = table.created().await?;
-    store.create_table().await.context("a table that exists")?;
+    store.create_table().await.context("creating a table that exists")?;
     let key = Path::from("p/k");
     for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
         let content = bytes(length);
         let put = store.put(&key, content.clone().into()).await?;
-        assert!(get(&store, &key).await? == content, "{length} bytes came back changed");
+        assert!(get(&store, &key).await? == content, "{length} bytes changed");
         let head = store.head(&key).await?;
         assert_eq!((head.size, &head.e_tag), (length as u64, &put.e_tag));
-        // What was there before is gone.
+        // The chunks of the previous object are deleted.
         assert_eq!(table.count().await?, 1 + length.div_ceil(CHUNK));
     }
     store.delete(&key).await?;
     assert_eq!(table.count().await?, 0);
     assert!(matches!(store.get(&key).await, Err(Error::NotFound { .. })));
     assert!(matches!(store.head(&key).await, Err(Error::NotFound { .. })));
-    // As S3 has it: what is not there is deleted.
+    // As in S3, deleting a missing object succeeds.
     store.delete(&key).await?;
     let mut options = PutOptions::default();
     options.attributes.insert(Attribute::ContentType, "text/plain".into());
@@ -213,9 +213,9 @@ async fn conditional_puts_are_checked(table: Table) -> Outcome {
     let first = store.put_opts(&key, "first".into(), mode(PutMode::Create)).await?;
     let again = store.put_opts(&key, "again".into(), mode(PutMode::Create)).await;
     assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
-    assert_eq!(table.count().await?, 2, "the refused object's chunk is left");
+    assert_eq!(table.count().await?, 2, "the chunk of the refused object remains");
 
-    // A download that is resumed by its ETag sees one object or an error.
+    // A download resumed by its ETag returns one object or an error.
     let etag = first.e_tag.clone();
     let resumed = GetOptions::new().with_range(Some(2..4)).with_if_match(etag.clone());
     assert_eq!(store.get_opts(&key, resumed.clone()).await?.bytes().await?, "rs");
@@ -253,11 +253,11 @@ async fn parts_are_assembled(table: Table) -> Outcome {
     assert!(upload.complete().await.is_err(), "completed without its first part");
     assert!(
         matches!(store.head(&key).await, Err(Error::NotFound { .. })),
-        "it is there before it is complete"
+        "the object exists before its upload is complete"
     );
     try_join_all(parts).await?;
     upload.complete().await?;
-    assert!(get(&store, &key).await? == content, "the parts came back changed");
+    assert!(get(&store, &key).await? == content, "the parts changed");
     let over_parts = GetOptions::new().with_range(Some(CHUNK as u64 - 1..3 * CHUNK as u64));
     assert!(store.get_opts(&key, over_parts).await?.bytes().await? == content[CHUNK - 1..3 * CHUNK]);
     assert_eq!(table.count().await?, 1 + 1 + 1 + 3 + 1);
@@ -315,7 +315,7 @@ async fn objects_are_listed(table: Table) -> Outcome {
     Ok(())
 }
 
-/// What is left by uploads that were never completed is found; what belongs to objects stays.
+/// Chunks of uploads that were never completed are removed. Chunks of objects remain.
 async fn orphans_are_removed(table: Table) -> Outcome {
     let store = table.created().await?;
     let content = bytes(2 * CHUNK);
@@ -327,7 +327,7 @@ async fn orphans_are_removed(table: Table) -> Outcome {
     assert_eq!(
         store.remove_orphans(Duration::from_secs(60 * 60)).await?,
         0,
-        "an upload may still be under way"
+        "chunks of a recent upload were removed"
     );
     assert_eq!(table.count().await?, 1 + 2 + 2 * 3);
     assert_eq!(store.remove_orphans(Duration::ZERO).await?, 2 * 3);
@@ -336,19 +336,20 @@ async fn orphans_are_removed(table: Table) -> Outcome {
     Ok(())
 }
 
-/// Every item says when it expires, an object's chunks after it.
+/// Every item has an expiry time. An object's chunks expire after it.
 async fn items_expire(table: Table) -> Outcome {
     let day = Duration::from_secs(24 * 60 * 60);
     let store = table.store().time_to_live(day);
     store.create_table().await?;
-    let set = table
+    let description = table
         .client
         .describe_time_to_live()
         .table_name(&table.name)
         .send()
         .await?;
-    let set = set.time_to_live_description.and_then(|set| set.attribute_name);
-    assert_eq!(set.as_deref(), Some("expires"));
+    let description = description.time_to_live_description;
+    let attribute = description.and_then(|description| description.attribute_name);
+    assert_eq!(attribute.as_deref(), Some("expires"));
     store.put(&Path::from("k"), "x".into()).await?;
     let stored = store.head(&Path::from("k")).await?.last_modified.timestamp();
     let mut lives = Vec::new();
@@ -365,7 +366,7 @@ async fn items_expire(table: Table) -> Outcome {
     Ok(())
 }
 
-/// That there is no table says nothing of the object.
+/// Without a table, nothing is known about the object.
 async fn a_missing_table_is_not_a_missing_object(table: Table) -> Outcome {
     let store = table.store();
     let key = Path::from("k");

@@ -1,4 +1,4 @@
-//! The connections of AWS's SDK, by the HTTP client that the tests have anyway.
+//! An HTTP connector for AWS's SDK that uses reqwest, which the tests depend on anyway.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -33,9 +33,9 @@ async fn exchange(http: &reqwest::Client, request: HttpRequest) -> anyhow::Resul
     let mut sent = reqwest::Request::new(parts.method, parts.uri.to_string().parse()?);
     *sent.headers_mut() = parts.headers;
     *sent.body_mut() = body.bytes().map(|bytes| bytes.to_vec().into());
-    let mut answer = http.execute(sent).await?;
-    let (status, headers) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()));
-    let mut response = HttpResponse::new(status.try_into()?, SdkBody::from(answer.bytes().await?.to_vec()));
+    let mut received = http.execute(sent).await?;
+    let (status, headers) = (received.status().as_u16(), std::mem::take(received.headers_mut()));
+    let mut response = HttpResponse::new(status.try_into()?, SdkBody::from(received.bytes().await?.to_vec()));
     for (name, value) in &headers {
         response
             .headers_mut()

@@ -1,4 +1,4 @@
-//! How much memory a fetch in parts takes, seen from outside of its process.
+//! Measures the memory of a process that downloads a payload in parts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ const PART: usize = 8 * MIB;
 
 const REQUESTS: usize = 4;
 
-/// What the connections' buffers take, and the allocator keeps.
-const BESIDE: usize = 16 * MIB;
+/// An allowance for the buffers of connections and memory that the allocator retains.
+const OVERHEAD: usize = 16 * MIB;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![harness.test(a_download_in_parts_stays_within_its_memory)]
@@ -44,7 +44,7 @@ fn object(request: &Request) -> Response {
     match request.range() {
         Some((first, last)) => respond("206 Partial Content", last + 1 - first)
             .header("Content-Range", format!("bytes {first}-{last}/{PAYLOAD}")),
-        // The first payload, or a HEAD about the second.
+        // The first payload, or a HEAD for the second.
         None if request.method == "GET" => respond("200 OK", PART),
         None => respond("200 OK", PAYLOAD),
     }
@@ -55,26 +55,30 @@ async fn a_download_in_parts_stays_within_its_memory() -> Outcome {
     let endpoint = server.endpoint.clone();
     let (orders, mut lines) = Orders::of_several(TEST, endpoint, server.url(Service::S3)).await?;
     let child = orders.start()?;
-    let mut took = Vec::new();
+    let mut used = Vec::new();
     for size in [PART, PAYLOAD] {
         let line = timeout(Duration::from_secs(120), lines.recv()).await?;
         ensure!(line.as_deref() == Some(&*size.to_string()), "{line:?}");
-        took.extend(child.peak_memory());
+        used.extend(child.peak_memory());
     }
-    if let [one_request, in_parts] = took[..] {
+    if let [one_request, in_parts] = used[..] {
         let promised = (REQUESTS + 1) * PART;
-        let took = in_parts - one_request;
-        eprintln!("{} MiB may be held; {} MiB were", promised / MIB, took / 1024);
+        let used = in_parts - one_request;
+        eprintln!(
+            "the limit is {} MiB; the download used {} MiB",
+            promised / MIB,
+            used / 1024
+        );
         ensure!(
-            took < ((promised + BESIDE) / 1024) as u64,
-            "{took} KiB beside {one_request} KiB"
+            used < ((promised + OVERHEAD) / 1024) as u64,
+            "{used} KiB above the {one_request} KiB of a single request"
         );
     }
     Ok(())
 }
 
-/// In a child: fetches two payloads from the store of this URL, more slowly than they come. The first fits into one
-/// request, and shows what the process takes by itself.
+/// In a child, downloads two payloads from the store at this URL, more slowly than they arrive. The first fits into one
+/// request and shows the memory of the process itself.
 pub async fn fetch(url: &str, report: Report) -> Outcome {
     let payloads = PayloadStore::from_url(url)?
         .download_concurrency(REQUESTS)
@@ -86,7 +90,7 @@ pub async fn fetch(url: &str, report: Report) -> Outcome {
         let size = MessageAttributeValue::number(size as u64);
         let size = BTreeMap::from([("ExtendedPayloadSize".to_owned(), size)]);
         let PayloadLocation::Offloaded(envelope) = ParsedMessage::new(pointer.to_string(), size)?.contents else {
-            anyhow::bail!("it is a pointer");
+            anyhow::bail!("the pointer was not recognized");
         };
         let mut payload = payloads.open(&envelope, "q").await?;
         let (mut read, mut paused) = (0, 0);
@@ -98,7 +102,7 @@ pub async fn fetch(url: &str, report: Report) -> Outcome {
             }
         }
         report.tell(&read.to_string());
-        // Until the parent has seen what this took.
+        // Wait until the parent has read the peak memory.
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     std::future::pending().await

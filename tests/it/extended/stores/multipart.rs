@@ -1,4 +1,4 @@
-//! Uploads in parts whose completion takes effect, and whose response is lost: the repeated request finds no upload.
+//! Tests uploads in parts whose completion takes effect but whose response is lost. The repeated request finds no upload.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// What is stored under the key: how long it is, and how many times it was stored.
+/// The object under the key: its length and its version.
 #[derive(Clone, Copy)]
 struct Object {
     length: usize,
@@ -38,7 +38,7 @@ struct Object {
 /// A bucket that loses the response to the first completion of an upload.
 struct Bucket {
     object: Mutex<Option<Object>>,
-    /// The object that a completion leaves, if any.
+    /// The object that a completion creates, if any.
     completes_to: Option<Object>,
     lost: AtomicBool,
     heads: AtomicUsize,
@@ -131,7 +131,7 @@ async fn a_completion_without_a_response_counts_as_sent(Context { client, .. }: 
             .with_context(|| format!("{service:?}"))?;
         ensure!(
             bucket.heads.load(Ordering::SeqCst) == 1,
-            "a fresh key is not asked about before"
+            "a fresh key was checked before the upload"
         );
     }
     Ok(())
@@ -155,7 +155,7 @@ async fn a_completed_object_of_another_length_is_an_error(Context { client, .. }
     Ok(())
 }
 
-/// The caller has sent a payload of this length under this key before.
+/// The caller has already sent a payload of this length under this key.
 async fn an_older_object_does_not_count_as_the_payload(Context { client, .. }: Context) -> Outcome {
     let bucket = Bucket::new(object(PAYLOAD, 1), None);
     let error = send(&client, Service::S3, &bucket, Some("k")).await?.unwrap_err();

@@ -1,5 +1,5 @@
-//! What other writers and other servers do: keys that we would not write, responses about keys that nobody named, and
-//! stores that refuse empty objects.
+//! Tests behavior of other writers and servers: unusual keys, responses about keys that were not requested, and stores
+//! that refuse empty objects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 const MODIFIED: &str = "Wed, 25 Nov 2026 10:00:00 GMT";
 
-/// A delivery of a message that another writer sent, with its size as this type.
+/// Receives a message that another writer sent, with this value as its size.
 async fn from_another_writer(
     client: &Client,
     server: &Scripted,
@@ -91,8 +91,11 @@ async fn unusual_keys_are_read(Context { client, .. }: Context) -> Outcome {
             ensure!(delivery.size() == Some(7));
             ensure!(delivery.text().await? == "payload");
             let requests = server.requests();
-            let asked = percent_decode_str(&requests[0].target).decode_utf8()?;
-            ensure!(asked == format!("/{BUCKET}/{key}"), "{asked} for {key} of {service:?}");
+            let target = percent_decode_str(&requests[0].target).decode_utf8()?;
+            ensure!(
+                target == format!("/{BUCKET}/{key}"),
+                "{target} for {key} of {service:?}"
+            );
         }
     }
     Ok(())
@@ -101,7 +104,7 @@ async fn unusual_keys_are_read(Context { client, .. }: Context) -> Outcome {
 const LISTED: &str = "<ListBucketResult><Contents><Key>p/k</Key><Size>7</Size>\
     <LastModified>2026-11-25T10:00:00.000Z</LastModified><ETag>\"e\"</ETag></Contents></ListBucketResult>";
 
-/// A bucket whose bulk deletes report a failure of a key that was not in the request.
+/// Responds like a bucket whose bulk deletes report a failure of a key that was not requested.
 fn names_another_key(request: &Request) -> Response {
     match (&*request.method, &*request.target) {
         ("POST", _) => Response::new(
@@ -122,7 +125,7 @@ async fn an_unrequested_key_in_a_bulk_delete_is_reported(Context { client, .. }:
     let size = MessageAttributeValue::number(7);
     let delivery = from_another_writer(&client, &server, Service::S3, "p/k", size).await??;
     let PayloadOutcome::PayloadRetained(RetainReason::DeleteFailed(error)) = delivery.ack().await? else {
-        anyhow::bail!("the payload is said to be deleted");
+        anyhow::bail!("the payload was reported as deleted");
     };
     ensure!(error.kind() == ErrorKind::Store, "{error:?}");
     ensure!(!error.to_string().contains("runtime"), "{error}");
@@ -160,7 +163,7 @@ async fn a_store_that_refuses_empty_objects_is_swept() -> Outcome {
     Ok(())
 }
 
-/// A bucket with one unfinished upload, and this response to its abort.
+/// Starts a bucket with one unfinished upload and this response to its abort.
 async fn bucket_of_uploads(abort: Response) -> anyhow::Result<Scripted> {
     const UPLOADS: &str = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>p/k</Key>\
         <UploadId>u</UploadId><Initiated>2026-11-24T15:09:33.000Z</Initiated></Upload></ListMultipartUploadsResult>";
@@ -207,8 +210,8 @@ async fn an_unexplained_404_for_an_upload_is_a_failure() -> Outcome {
     Ok(())
 }
 
-/// The payload is replaced by one of its length and its weak ETag, after the connection broke: object_store resumes that
-/// by itself.
+/// The connection breaks, and the payload is replaced by one with the same length and weak ETag. object_store resumes
+/// such a download by itself.
 async fn weak_etags_do_not_mix_versions(Context { client, .. }: Context) -> Outcome {
     const LENGTH: usize = 5000;
     let version = |status: &str, bytes: Vec<u8>, hour: u8| {

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback that responds as a test says: a store that misbehaves, or whatever is in its place.
+//! An HTTP server on loopback with scripted responses, such as those of a faulty store or of a proxy.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::super::store::BUCKET;
 
-/// Whose protocol a server speaks.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Service {
     S3,
@@ -21,11 +21,11 @@ impl Service {
     pub const ALL: [Self; 3] = [Self::S3, Self::Azure, Self::Gcs];
 }
 
-/// A request as it was read.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// Path and query, as they were sent.
+    /// The path and query, as sent.
     pub target: String,
     head: String,
     pub body: Vec<u8>,
@@ -37,20 +37,20 @@ impl Request {
         headers.find_map(|(found, value)| found.eq_ignore_ascii_case(name).then(|| value.trim()))
     }
 
-    /// The first and the last byte that are requested.
+    /// Returns the first and last requested byte.
     pub fn range(&self) -> Option<(usize, usize)> {
         let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
         Some((first.parse().ok()?, last.parse().ok()?))
     }
 }
 
-/// A response: status and reason, headers, body. A connection carries one.
+/// A response: status and reason, headers, body. Each connection carries one.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     status: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// How much of the body is sent before the connection is closed.
+    /// The number of body bytes before the connection closes.
     cut: Option<usize>,
     lost: bool,
 }
@@ -64,7 +64,7 @@ impl Response {
         }
     }
 
-    /// No response: the connection is closed.
+    /// Returns no response. The server closes the connection.
     pub fn lost() -> Self {
         Self {
             lost: true,
@@ -77,7 +77,7 @@ impl Response {
         self
     }
 
-    /// Closes the connection after this much of the body.
+    /// Closes the connection after this number of body bytes.
     pub fn cut_after(mut self, bytes: usize) -> Self {
         self.cut = Some(bytes);
         self
@@ -98,7 +98,7 @@ impl Response {
     }
 }
 
-/// The server. It ends when this is dropped.
+/// The server. It stops on drop.
 pub struct Scripted {
     pub endpoint: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -119,7 +119,7 @@ impl Scripted {
         })
     }
 
-    /// The URL of the prefix `p/` of [`BUCKET`] there.
+    /// Returns the URL of the prefix `p/` of [`BUCKET`] on this server.
     pub fn url(&self, service: Service) -> String {
         let endpoint = &self.endpoint;
         match service {
@@ -131,7 +131,7 @@ impl Scripted {
         }
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("nobody panics here").clone()
     }
@@ -148,7 +148,7 @@ where
             if let Some(request) = read(&mut connection).await {
                 let response = respond(&request).bytes(&request);
                 requests.lock().expect("nobody panics here").push(request);
-                // The client may be gone.
+                // The client may have gone.
                 let _ = connection.write_all(&response).await;
             }
         });

@@ -1,4 +1,4 @@
-//! A payload of a few KiB that decompresses to 1 GiB.
+//! Tests a payload of a few KiB that decompresses to 1 GiB.
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use crate::harness::Outcome;
 
 const MIB: usize = 1024 * 1024;
 
-/// Who says less than it is, is given no more than that; who tells the truth cannot have it taken into memory.
+/// A receiver gets no more bytes than a false claim states. With a true claim, the payload is too large for memory but
+/// can be streamed.
 pub async fn is_found_out(client: &Client, store: &Counting, queue: &str) -> Outcome {
     let codec = Codec::new().compression(Compression::zstd(1));
     let payloads = PayloadStore::builder(store.clone(), BUCKET)
@@ -32,11 +33,11 @@ pub async fn is_found_out(client: &Client, store: &Counting, queue: &str) -> Out
         .message_attribute("ExtendedPayloadSize", MessageAttributeValue::number(10));
     client.send_message(queue, false_claim).await?;
 
-    let mut given = Vec::new();
-    while given.len() < 2 {
+    let mut received = Vec::new();
+    while received.len() < 2 {
         for delivery in ten(&extended, queue).await? {
             let delivery = delivery?;
-            let in_memory = delivery.text().await.err().context("it was taken")?;
+            let in_memory = delivery.text().await.err().context("the bomb was read into memory")?;
             ensure!(in_memory.kind() == ErrorKind::TooLarge, "{in_memory:?}");
             let mut chunks = delivery.stream().await?;
             let (mut bytes, mut failed) = (0, None);
@@ -46,11 +47,11 @@ pub async fn is_found_out(client: &Client, store: &Counting, queue: &str) -> Out
                     Err(error) => failed = Some(error.kind()),
                 }
             }
-            given.push((delivery.size(), bytes, failed));
+            received.push((delivery.size(), bytes, failed));
         }
     }
-    given.sort_by_key(|(size, ..)| *size);
+    received.sort_by_key(|(size, ..)| *size);
     let expected = [(Some(10), 0, Some(ErrorKind::TooLarge)), (Some(GIB), GIB, None)];
-    ensure!(given == expected, "{given:?}");
+    ensure!(received == expected, "{received:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A payload that comes more slowly than any time limit of the store allows.
+//! Tests a payload that arrives more slowly than the store's timeouts allow.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use tokio::time::Instant;
 use super::super::store::{Bucket, extended};
 use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
-/// A request may take so long in all.
-const REQUEST_LIMIT: Duration = Duration::from_millis(500);
+/// The timeout of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// And the store tries for so long to have it whole.
-const RETRY_LIMIT: Duration = Duration::from_secs(1);
+/// The store's timeout for retries.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes a second, of each connection.
+/// The rate of each connection in bytes per second.
 const RATE: u32 = 2 * 1024 * 1024;
 
-/// Takes three times as long as both allow together.
+/// The payload's size. At this rate it takes three times as long as both timeouts together.
 const PAYLOAD: usize = 9 * 1024 * 1024;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -60,13 +60,16 @@ async fn a_throttled_payload_outlasts_the_stores_timeouts(client: Client, bucket
     let delivery = received.into_iter().next().expect("a message")?;
     let begin = Instant::now();
     let bytes = delivery.bytes().await?;
-    ensure!(bytes == payload, "it came changed");
-    ensure!(begin.elapsed() > REQUEST_LIMIT + RETRY_LIMIT, "nothing was throttled");
+    ensure!(bytes == payload, "the payload changed");
+    ensure!(
+        begin.elapsed() > REQUEST_TIMEOUT + RETRY_TIMEOUT,
+        "nothing was throttled"
+    );
     delivery.ack().await?;
     Ok(())
 }
 
-/// A bucket behind this endpoint, by a client of little patience.
+/// Returns the bucket behind this endpoint, for a client with short timeouts.
 fn hasty(bucket: &Bucket, endpoint: String) -> anyhow::Result<AmazonS3> {
     let retry = RetryConfig {
         backoff: BackoffConfig {
@@ -75,37 +78,37 @@ fn hasty(bucket: &Bucket, endpoint: String) -> anyhow::Result<AmazonS3> {
             ..BackoffConfig::default()
         },
         max_retries: 10,
-        retry_timeout: RETRY_LIMIT,
+        retry_timeout: RETRY_TIMEOUT,
     };
     let builder = bucket.builder().with_endpoint(endpoint).with_retry(retry);
     Ok(builder.with_http_connector(Hasty).build()?)
 }
 
-/// As object_store's own, with the client's total timeout set: TLS is ours.
+/// A connector with a total timeout for each request. Like the library's own, it uses our TLS settings.
 #[derive(Debug)]
 struct Hasty;
 
 impl HttpConnector for Hasty {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let builder = sqs_client::client::http_client_builder().expect("settings that work");
-        let client = builder.timeout(REQUEST_LIMIT).build().expect("settings that work");
+        let builder = sqs_client::client::http_client_builder().expect("valid settings");
+        let client = builder.timeout(REQUEST_TIMEOUT).build().expect("valid settings");
         Ok(HttpClient::new(client))
     }
 }
 
-/// Passes connections on to this server, and its answers back at [`RATE`].
+/// Forwards connections to this server, and its responses back at [`RATE`].
 async fn throttle(listener: TcpListener, server: String) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         let server = server.clone();
         connections.spawn(async move {
-            // Clients that lose patience close their connections.
-            let _ = pass_on(client, &server).await;
+            // The client closes its connection on a timeout.
+            let _ = forward(client, &server).await;
         });
     }
 }
 
-async fn pass_on(client: TcpStream, server: &str) -> std::io::Result<()> {
+async fn forward(client: TcpStream, server: &str) -> std::io::Result<()> {
     let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
     let (mut from_client, mut to_client) = client.into_split();
     let back = async {
