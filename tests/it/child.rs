@@ -111,7 +111,7 @@ pub fn peak_memory(process: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// In a child, runs the test's part until the process is killed or its parent has gone.
+/// Runs the child's part of the test, until the process is killed or its parent has gone. Returns `None` in the parent.
 pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let orders = std::env::var(ORDERS).ok()?;
     let runtime = Runtime::new().map_err(Into::into);
@@ -151,7 +151,8 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
 pub struct Report(Arc<Mutex<TcpStream>>);
 
 impl Report {
-    pub fn tell(&self, line: &str) {
+    /// Reports a line to the parent.
+    pub fn send(&self, line: &str) {
         let mut connection = self.0.lock().expect("no handler panics here");
         let written = connection.write_all(format!("{line}\n").as_bytes());
         written.expect("the parent listens");

@@ -61,7 +61,7 @@ pub enum Quirk {
     NoDeduplicationScope,
     /// The server no longer lists a message move task after its cancellation.
     ForgetsCancelledTasks,
-    /// In a concurrent receive, a later message of the group can overtake a returned one.
+    /// A later message of the group can overtake a returned one in a concurrent receive.
     OvertakesInGroups,
     /// A group delivers nothing while any of its messages is in flight, even a later one.
     LocksGroups,

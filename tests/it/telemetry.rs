@@ -224,15 +224,15 @@ async fn a_trace_makes_no_poison_message_too_long() -> Outcome {
         .client_builder()
         .propagate_trace(carrier, || Some("00-4bf92f35".to_owned()))
         .build()?;
-    let view = server.queue("poison").context("it was created")?;
+    let view = server.queue("poison").context("the queue exists")?;
     let moved = until(|| view.len() == 1);
-    let (told, ended) = tokio::sync::oneshot::channel();
+    let (done, ended) = tokio::sync::oneshot::channel();
     let consumer = tracing.consumer(&queues[0]).wait_time(Duration::from_secs(1));
     let consumer = consumer
         .backoff(Duration::ZERO, Duration::ZERO)
         .move_poison_to(1, &queues[1]);
     consumer
-        .run(async { drop(told.send(moved.await)) }, |_| async { Err::<(), ()>(()) })
+        .run(async { drop(done.send(moved.await)) }, |_| async { Err::<(), ()>(()) })
         .await?;
     ended.await?
 }

@@ -37,12 +37,12 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> anyhow:
 async fn handle(queue: usize, delivery: Delivery, report: Report) -> Result<(), ()> {
     let message = delivery.message();
     let group = message.attributes.message_group_id().unwrap_or("-");
-    let tell = |step: char| report.tell(&format!("{step} {queue} {group} {}", message.body));
-    tell('b');
+    let report_step = |step: char| report.send(&format!("{step} {queue} {group} {}", message.body));
+    report_step('b');
     tokio::time::sleep(Duration::from_millis(1)).await;
     let mut hasher = DefaultHasher::new();
     (&message.receipt_handle, delivery.handling_count()).hash(&mut hasher);
     let fails = hasher.finish().is_multiple_of(20);
-    tell(if fails { 'f' } else { 'h' });
+    report_step(if fails { 'f' } else { 'h' });
     if fails { Err(()) } else { Ok(()) }
 }

@@ -89,7 +89,7 @@ async fn failed_messages_are_received_again(c: Context) -> Outcome {
                 }
                 match body.as_str() {
                     "error" => Err(()),
-                    "panic" => panic!("as asked"),
+                    "panic" => panic!("the handler panics on purpose"),
                     "slow" => pending().await,
                     "nack" => delivery.nack(Duration::ZERO).await.map_err(drop),
                     "ack and error" => {

@@ -125,7 +125,7 @@ async fn a_killed_consumer_loses_nothing(client: Client, endpoint: String, messa
 
 /// Waits until the queues are empty. Reads the child's reports meanwhile, so that it can continue.
 async fn empty(client: &Client, queues: &[String], lines: &mut Lines<BufReader<TcpStream>>) -> Outcome {
-    let told = async { while let Ok(Some(_)) = lines.next_line().await {} };
+    let reports = async { while let Ok(Some(_)) = lines.next_line().await {} };
     let emptied = async {
         for queue in queues {
             while in_queue(client, queue).await?.iter().sum::<u64>() > 0 {
@@ -135,7 +135,7 @@ async fn empty(client: &Client, queues: &[String], lines: &mut Lines<BufReader<T
         anyhow::Ok(())
     };
     tokio::select! {
-        () = told => anyhow::bail!("the child ended by itself"),
+        () = reports => anyhow::bail!("the child ended by itself"),
         emptied = tokio::time::timeout(STUCK, emptied) => emptied.context("messages remain")?,
     }
 }

@@ -156,9 +156,9 @@ impl Pair {
         arrived.sort();
         ensure!(arrived == texts, "the payloads changed");
         ensure!(offloaded.len() == 5);
-        let left = keys(&self.store, "").await?;
+        let remaining = keys(&self.store, "").await?;
         ensure!(
-            !offloaded.iter().any(|key| left.contains(key)),
+            !offloaded.iter().any(|key| remaining.contains(key)),
             "payloads were not deleted"
         );
         self.is_empty(&queue).await

@@ -152,8 +152,8 @@ async fn fifo_payloads_are_deduplicated_by_content(context: Context) -> Outcome 
         assert_eq!(delivery.text().await?, letter.repeat(300_000));
         delivery.ack().await?;
     }
-    let left = extended.receive(&queue).wait_time(Duration::ZERO).await?;
-    assert!(left.is_empty(), "the repeated payload was delivered twice");
+    let remaining = extended.receive(&queue).wait_time(Duration::ZERO).await?;
+    assert!(remaining.is_empty(), "the repeated payload was delivered twice");
     // The payload of the dropped message remains until a sweep.
     assert_eq!(keys(&store, "p").await?.len(), 1);
     Ok(())

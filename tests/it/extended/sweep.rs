@@ -102,8 +102,8 @@ fn objects(report: &SweepReport) -> [u64; 4] {
 }
 
 async fn a_prefix_by_url_is_swept(prefix: Prefix) -> Outcome {
-    let beside = Path::from(format!("{}-beside", prefix.path.trim_end_matches('/')));
-    prefix.store.put(&beside, "beside".into()).await?;
+    let neighbor = Path::from(format!("{}-neighbor", prefix.path.trim_end_matches('/')));
+    prefix.store.put(&neighbor, "neighbor".into()).await?;
     for name in ["a", "b/c"] {
         prefix.store.put(&prefix.key(name), "12345".into()).await?;
     }
@@ -120,7 +120,7 @@ async fn a_prefix_by_url_is_swept(prefix: Prefix) -> Outcome {
     let removed = prefix.sweep(Duration::ZERO)?.remove().await?;
     assert_eq!((objects(&removed), removed.removed.bytes), ([2, 2, 2, 0], 10));
     assert_eq!(keys(&prefix.store, &prefix.path).await?, Vec::<String>::new());
-    prefix.store.head(&beside).await?;
+    prefix.store.head(&neighbor).await?;
     Ok(())
 }
 
@@ -143,8 +143,8 @@ async fn more_objects_than_one_request_covers_are_swept(prefix: Prefix) -> Outco
 
 async fn unfinished_uploads_are_swept(prefix: Prefix) -> Outcome {
     // Leave uploads unfinished, as a killed process does, under the prefix and next to it.
-    let beside = Path::from(format!("{}-beside", prefix.path.trim_end_matches('/')));
-    for key in [prefix.key("one"), prefix.key("two&more"), beside] {
+    let neighbor = Path::from(format!("{}-neighbor", prefix.path.trim_end_matches('/')));
+    for key in [prefix.key("one"), prefix.key("two&more"), neighbor] {
         let mut upload = prefix.store.put_multipart(&key).await?;
         upload.put_part(vec![0; PART].into()).await?;
     }

@@ -255,7 +255,7 @@ async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
     Ok(())
 }
 
-/// In a child, receives the messages and prints the peak memory.
+/// Receives the messages in a child, and prints its peak memory. Returns `None` in the parent.
 pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let orders = std::env::var(ORDERS).ok()?;
     let follow = |orders: Orders| {

@@ -10,7 +10,7 @@ use sqs_client::{Client, OutgoingMessage};
 use sqs_tests::embedded::EmbeddedServer;
 use tokio::time::timeout;
 
-use super::payloads::{Payload, again, encoding, send_all, tell};
+use super::payloads::{Payload, again, encoding, report_payload, send_all};
 use crate::child::{Orders, Report};
 use crate::consumer::quick;
 use crate::harness::{Harness, Outcome};
@@ -30,7 +30,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![harness.test(buffered_bytes_bound_the_memory)]
 }
 
-/// In a child, consumes and reports every complete payload.
+/// Consumes in a child, and reports every complete payload.
 pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome {
     let queue = *queues.first().context("a queue")?;
     encoding(client)?
@@ -44,7 +44,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
                 .backoff(Duration::ZERO, Duration::ZERO)
         })
         .run(std::future::pending::<()>(), move |delivery| {
-            tell(delivery, report.clone())
+            report_payload(delivery, report.clone())
         })
         .await?;
     Ok(())

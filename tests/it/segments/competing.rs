@@ -31,10 +31,10 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![harness.test(killed_consumers_lose_no_payload)]
 }
 
-/// In a child, reports every received message and every complete payload.
+/// Consumes in a child, and reports every received message and every complete payload.
 pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome {
     let queue = *queues.first().context("a queue")?;
-    let told = report.clone();
+    let receives_report = report.clone();
     encoding(client)?
         .consumer(queue)
         .competing_consumers(u32::try_from(CONSUMERS)?)
@@ -44,7 +44,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
                 .wait_time(Duration::from_secs(1))
                 .backoff(Duration::ZERO, Duration::ZERO)
                 .wrap_handler(move |delivery, handling| {
-                    told.tell(&format!(
+                    receives_report.send(&format!(
                         "received {} {}",
                         delivery.message().message_id,
                         delivery.receive_count()
@@ -56,8 +56,8 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
             let report = report.clone();
             async move {
                 match Payload::received(&delivery).await {
-                    Ok(payload) => report.tell(&format!("payload {} {}", payload.number, payload.size)),
-                    Err(error) => report.tell(&format!("changed {error:#}")),
+                    Ok(payload) => report.send(&format!("payload {} {}", payload.number, payload.size)),
+                    Err(error) => report.send(&format!("changed {error:#}")),
                 }
                 Ok::<(), std::convert::Infallible>(())
             }
@@ -74,7 +74,7 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
     let queue = client.create_queue("q").await?.queue_url;
     let payloads = Payload::several(count, 300 * 1024, 8192 * 1024);
     send_all(&client, &queue, &payloads).await?;
-    let view = server.queue("q").context("it was created")?;
+    let view = server.queue("q").context("the queue exists")?;
     let segments = view.len();
 
     let (orders, mut lines) = Orders::of_several(TEST, server.endpoint(), queue).await?;

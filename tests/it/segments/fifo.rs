@@ -377,13 +377,16 @@ async fn an_incomplete_payload_can_be_deleted() -> Outcome {
 async fn incomplete_payload(action: Option<IncompleteAction>) -> Outcome {
     let scene = Scene::new().await?;
     drop(half_then_whole(&scene).await?);
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let hook_calls = Arc::new(Mutex::new(Vec::new()));
     let mut consumer = scene.consumer(&scene.queue).assembly_timeout(Duration::from_secs(2));
     let deletes = action.is_some();
     if let Some(action) = action {
-        let told = told.clone();
+        let hook_calls = hook_calls.clone();
         consumer = consumer.on_incomplete(move |payload| {
-            told.lock().expect("no hook panics").push((payload.have, payload.count));
+            hook_calls
+                .lock()
+                .expect("no hook panics")
+                .push((payload.have, payload.count));
             let action = action.clone();
             async move { action }
         });
@@ -397,7 +400,7 @@ async fn incomplete_payload(action: Option<IncompleteAction>) -> Outcome {
     .await?;
     ensure!(arrived["other"] == [2]);
     if deletes {
-        ensure!(arrived["g"] == [1] && *told.lock().expect("no hook panics") == [(2, 3)]);
+        ensure!(arrived["g"] == [1] && *hook_calls.lock().expect("no hook panics") == [(2, 3)]);
         ensure!(view.is_empty());
     } else {
         ensure!(!arrived.contains_key("g"), "the group is not blocked: {arrived:?}");

@@ -154,8 +154,8 @@ pub fn encoding(client: Client) -> anyhow::Result<ExtendedClient> {
 }
 
 /// A handler in a child. Reports the number of the payload, or the error.
-pub async fn tell(delivery: ExtendedDelivery, report: Report) -> Result<(), std::convert::Infallible> {
-    report.tell(&match Payload::received(&delivery).await {
+pub async fn report_payload(delivery: ExtendedDelivery, report: Report) -> Result<(), std::convert::Infallible> {
+    report.send(&match Payload::received(&delivery).await {
         Ok(payload) => payload.number.to_string(),
         Err(error) => format!("{error:#}"),
     });

@@ -32,8 +32,7 @@ const PAYLOAD: Payload = Payload {
     size: 60_000,
 };
 
-/// If its segments became visible at different times of the backoff, the payload would count as incomplete and be
-/// deleted.
+/// The segments must become visible together. Otherwise the payload counts as incomplete and is deleted.
 async fn a_failed_payload_is_received_again_as_a_whole() -> Outcome {
     let scene = Scene::new().await?;
     let segments = scene.send(PAYLOAD).await?;
@@ -126,22 +125,26 @@ async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     scene.server.faults().add(slow.after(1));
     scene.server.faults().add(fails);
     let done = Arc::new(AtomicBool::new(false));
-    let told = done.clone();
+    let nacked = done.clone();
     scene
         .consumer(Duration::ZERO)
         .run(
             until(|| done.load(Ordering::SeqCst)),
             move |delivery: ExtendedDelivery| {
-                let told = told.clone();
+                let nacked = nacked.clone();
                 async move {
                     let returned = delivery.nack(AFTER).await;
-                    told.store(true, Ordering::SeqCst);
+                    nacked.store(true, Ordering::SeqCst);
                     returned
                 }
             },
         )
         .await?;
-    let returned = scene.in_flight().into_iter().filter(|left| *left > AFTER / 2).count();
+    let returned = scene
+        .in_flight()
+        .into_iter()
+        .filter(|remaining| *remaining > AFTER / 2)
+        .count();
     ensure!(
         returned + 1 >= segments,
         "{returned} of {segments} were returned as requested"
@@ -208,7 +211,7 @@ async fn a_refused_consumer_waits_for_no_buffered_segment() -> Outcome {
     let begin = Instant::now();
     let ended = timeout(shutdown_timeout / 2, run)
         .await
-        .context("it waits out its shutdown_timeout")?;
+        .context("it waits for its shutdown timeout")?;
     ensure!(ended.is_err(), "{:?}", begin.elapsed());
     ensure!(scene.in_flight().is_empty(), "the segment was not returned");
     Ok(())

@@ -67,14 +67,14 @@ async fn payloads_arrive_unchanged(context: Context, suffix: &'static str) -> Ou
 
     let received: Received = Arc::default();
     let all = Arc::new(Notify::new());
-    let (seen, told, total) = (received.clone(), all.clone(), sent.len());
+    let (seen, notifier, total) = (received.clone(), all.clone(), sent.len());
     let consumer = extended.consumer(&queue).configure(|consumer| {
         consumer
             .visibility_timeout(Duration::from_secs(10))
             .wait_time(Duration::from_secs(1))
     });
     let run = consumer.run(all.notified(), move |delivery| {
-        let (seen, told) = (seen.clone(), told.clone());
+        let (seen, notifier) = (seen.clone(), notifier.clone());
         async move {
             let size = delivery.message_attributes().get("size").and_then(|size| size.as_str());
             let size = size.context("the caller's attribute")?.to_owned();
@@ -89,7 +89,7 @@ async fn payloads_arrive_unchanged(context: Context, suffix: &'static str) -> Ou
             let mut seen = seen.lock().expect("no handler panics here");
             seen.push((size, bytes.to_vec()));
             if seen.len() == total {
-                told.notify_one();
+                notifier.notify_one();
             }
             anyhow::Ok(())
         }

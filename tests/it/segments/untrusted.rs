@@ -16,7 +16,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};
-use super::payloads::{Payload, encoding, tell};
+use super::payloads::{Payload, encoding, report_payload};
 use crate::child::{Orders, Report};
 use crate::consumer::{quick, until};
 use crate::harness::{Harness, Outcome};
@@ -41,7 +41,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// In a child, consumes and reports every complete payload.
+/// Consumes in a child, and reports every complete payload.
 pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bool) -> Outcome {
     let queue = *queues.first().context("a queue")?;
     let consumer = encoding(client)?.consumer(queue);
@@ -57,7 +57,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report, spills: bo
                 .backoff(Duration::from_secs(30), Duration::from_secs(30))
         })
         .run(std::future::pending::<()>(), move |delivery| {
-            tell(delivery, report.clone())
+            report_payload(delivery, report.clone())
         })
         .await?;
     Ok(())
@@ -308,16 +308,16 @@ async fn a_hanging_hook_blocks_no_other() -> Outcome {
         .client
         .send_message(&scene.queue, Forged::half("hangs", 2).message("a"))
         .await?;
-    let told = Arc::new(Mutex::new(BTreeSet::new()));
-    let noted = told.clone();
-    let told = |id: &str| told.lock().expect("no hook panics").contains(id);
+    let hook_calls = Arc::new(Mutex::new(BTreeSet::new()));
+    let noted = hook_calls.clone();
+    let hook_calls = |id: &str| hook_calls.lock().expect("no hook panics").contains(id);
     let sending = async {
-        until(|| told("hangs")).await?;
+        until(|| hook_calls("hangs")).await?;
         scene
             .client
             .send_message(&scene.queue, Forged::half("passes", 2).message("a"))
             .await?;
-        timeout(Duration::from_secs(15), until(|| told("passes")))
+        timeout(Duration::from_secs(15), until(|| hook_calls("passes")))
             .await
             .context("the other payload was not reported")?
     };

@@ -128,7 +128,7 @@ async fn consume(extended: &ExtendedClient, queue: &str, file: &File, gate: &Gat
     Ok(())
 }
 
-/// In a child, follows the orders until the process is killed or done.
+/// Follows the orders in a child, until the process is killed or done. Returns `None` in the parent.
 pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
     let orders = std::env::var(ORDERS).ok()?;
     let follow = |orders: Orders| Runtime::new()?.block_on(orders.follow());

@@ -39,7 +39,7 @@ where
     H: Fn(ExtendedDelivery) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let (told, mut done) = mpsc::unbounded_channel();
+    let (handled_one, mut done) = mpsc::unbounded_channel();
     let until = async move {
         for _ in 0..handled {
             done.recv().await;
@@ -52,10 +52,10 @@ where
             .backoff(Duration::ZERO, Duration::ZERO)
     });
     let run = consumer.run(until, move |delivery| {
-        let (handled, told) = (handler(delivery), told.clone());
+        let (handled, handled_one) = (handler(delivery), handled_one.clone());
         async move {
             handled.await?;
-            told.send(())?;
+            handled_one.send(())?;
             anyhow::Ok(())
         }
     });

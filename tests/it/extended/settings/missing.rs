@@ -157,15 +157,15 @@ async fn a_consumer_moves_the_message(fixture: Fixture) -> Outcome {
     let extended = with(&fixture, MissingPayload::MoveTo(target.clone()))?;
     let message = ExtendedMessage::new(large()).message_attribute("mine", "value");
     send_without_payload(&fixture, &extended, message).await?;
-    let (told, mut failed) = tokio::sync::mpsc::unbounded_channel();
+    let (failures, mut failed) = tokio::sync::mpsc::unbounded_channel();
     let consumer = extended
         .consumer(&fixture.queue)
         .configure(|consumer| consumer.wait_time(Duration::from_secs(1)));
     let run = consumer.run(async move { failed.recv().await }, move |delivery| {
-        let told = told.clone();
+        let failures = failures.clone();
         async move {
             let error = delivery.text().await.unwrap_err();
-            told.send(())?;
+            failures.send(())?;
             Err::<(), _>(anyhow::Error::from(error))
         }
     });

@@ -29,7 +29,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-/// What the table loses of a write of a head item. The write takes effect.
+/// The response that the table loses to a write of a head item. The write takes effect.
 #[derive(Clone, Copy, Debug)]
 enum Loses {
     Nothing,

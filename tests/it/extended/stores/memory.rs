@@ -77,8 +77,8 @@ async fn a_download_in_parts_stays_within_its_memory() -> Outcome {
     Ok(())
 }
 
-/// In a child, downloads two payloads from the store at this URL, more slowly than they arrive. The first fits into one
-/// request and shows the memory of the process itself.
+/// Downloads two payloads in a child, from the store at this URL and more slowly than they arrive. The first fits into
+/// one request and shows the memory of the process itself.
 pub async fn fetch(url: &str, report: Report) -> Outcome {
     let payloads = PayloadStore::from_url(url)?
         .download_concurrency(REQUESTS)
@@ -101,7 +101,7 @@ pub async fn fetch(url: &str, report: Report) -> Outcome {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
-        report.tell(&read.to_string());
+        report.send(&read.to_string());
         // Wait until the parent has read the peak memory.
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
