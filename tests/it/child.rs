@@ -30,7 +30,7 @@ pub struct Orders {
 
 impl Orders {
     /// Returns orders for any number of children that consume one queue, and a receiver of the lines they report.
-    pub async fn of_several(
+    pub async fn with_reports(
         test: &'static str,
         endpoint: String,
         queue: String,
@@ -45,22 +45,22 @@ impl Orders {
         Ok((orders, listen(listener)))
     }
 
-    pub fn start(&self) -> anyhow::Result<Killed> {
+    pub fn start(&self) -> anyhow::Result<ChildProcess> {
         self.start_as(Command::new(std::env::current_exe()?))
     }
 
     /// Starts a child that may open at most `files` files and creates its temporary files in `folder`.
-    pub fn start_limited(&self, files: u32, folder: &Path) -> anyhow::Result<Killed> {
+    pub fn start_limited(&self, files: u32, folder: &Path) -> anyhow::Result<ChildProcess> {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\""));
         shell.arg(std::env::current_exe()?).env("TMPDIR", folder);
         self.start_as(shell)
     }
 
-    fn start_as(&self, mut program: Command) -> anyhow::Result<Killed> {
+    fn start_as(&self, mut program: Command) -> anyhow::Result<ChildProcess> {
         let orders = [self.test, &self.endpoint, &self.report_to].into_iter();
         let orders: Vec<&str> = orders.chain(self.queues.iter().map(String::as_str)).collect();
-        Ok(Killed(program.env(ORDERS, orders.join(" ")).spawn()?))
+        Ok(ChildProcess(program.env(ORDERS, orders.join(" ")).spawn()?))
     }
 }
 
@@ -82,9 +82,9 @@ fn listen(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
 }
 
 /// A child process. It is killed on drop.
-pub struct Killed(Child);
+pub struct ChildProcess(Child);
 
-impl Killed {
+impl ChildProcess {
     /// Returns the child's peak memory in KiB, or `None` if the system does not report it.
     pub fn peak_memory(&self) -> Option<u64> {
         peak_memory(&self.0.id().to_string())
@@ -98,7 +98,7 @@ impl Killed {
     }
 }
 
-impl Drop for Killed {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let _ = self.kill();
     }
@@ -123,7 +123,9 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
     let [test, endpoint, report_to, queues @ ..] = &*words else {
         bail!("no orders");
     };
-    let client = embedded::client_builder(*endpoint).retry(consumer::quick()).build()?;
+    let client = embedded::client_builder(*endpoint)
+        .retry(consumer::fast_retries())
+        .build()?;
     let connection = TcpStream::connect(report_to).context("the parent listens")?;
     let mut parent = connection.try_clone()?;
     std::thread::spawn(move || {

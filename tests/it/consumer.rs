@@ -42,13 +42,13 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 /// Starts an embedded server with a queue, and builds a client with short retry delays.
 async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
     let server = EmbeddedServer::start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }
 
 /// Returns a retry policy with short delays.
-pub fn quick() -> RetryPolicy {
+pub fn fast_retries() -> RetryPolicy {
     let moment = Duration::from_millis(10);
     RetryPolicy::standard()
         .max_attempts(6)
@@ -57,7 +57,7 @@ pub fn quick() -> RetryPolicy {
 }
 
 /// Returns a consumer with short timeouts that makes failed messages visible immediately.
-fn brisk(client: &Client, queue: &str) -> Consumer {
+fn fast_consumer(client: &Client, queue: &str) -> Consumer {
     client
         .consumer(queue)
         .visibility_timeout(Duration::from_secs(4))

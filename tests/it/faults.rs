@@ -96,7 +96,7 @@ async fn lasting_faults_end_after_all_attempts() -> Outcome {
             attempts == 3 && error.is_retryable(),
             "{kind:?}: {attempts} attempts, {error:?}"
         );
-        // A connection that breaks before the effect reads like one that breaks after it.
+        // A connection that breaks before the effect looks like one that breaks after it.
         let looks_sent = sent || matches!(kind, FaultKind::DropBefore);
         ensure!(error.may_have_been_sent() == looks_sent, "{kind:?}: {error:?}");
         let throttled =

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use sqs_client::Delivery;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
-use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
+use super::{Seen, embedded, fast_consumer, fast_retries, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -29,7 +29,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
         .build()?;
     let (server, client, queue) = servers.block_on(async {
         let server = EmbeddedServer::start().await?;
-        let client = server.client_builder().retry(quick()).build()?;
+        let client = server.client_builder().retry(fast_retries()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         send(&client, &queue, numbered(4)).await?;
         anyhow::Ok((server, client, queue))
@@ -37,10 +37,10 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
     let consumers = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     consumers.block_on(async {
         // A client of the other runtime would wait for that runtime's thread.
-        let client = server.client_builder().retry(quick()).build()?;
+        let client = server.client_builder().retry(fast_retries()).build()?;
         let queue_view = view(&server, "q");
         let done = async move { until(|| queue_view.is_empty()).await.expect("all are handled") };
-        let consumer = brisk(&client, &queue).visibility_timeout(VISIBILITY);
+        let consumer = fast_consumer(&client, &queue).visibility_timeout(VISIBILITY);
         consumer
             .run(done, move |delivery| {
                 let handled = handler(&delivery);
@@ -107,7 +107,7 @@ async fn a_second_copy_of_a_message_is_not_handled() -> Outcome {
     };
     let queue_view = view(&server, "q");
     let done = async { until(|| queue_view.is_empty()).await.expect("all are deleted") };
-    brisk(&client, &queue).run(done, handler).await?;
+    fast_consumer(&client, &queue).run(done, handler).await?;
     ensure!(seen.counts() == (1, 1), "{:?}", seen.all());
     Ok(())
 }

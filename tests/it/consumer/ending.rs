@@ -10,7 +10,7 @@ use sqs_client::Delivery;
 use sqs_tests::embedded::{Action, Fault, FaultKind};
 use tokio::time::Instant;
 
-use super::{Seen, brisk, embedded, numbered, send, until, view};
+use super::{Seen, embedded, fast_consumer, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
@@ -75,7 +75,7 @@ async fn a_consumer_under_load_ends_within_the_shutdown_timeout() -> Outcome {
     };
     let enough = async { until(|| handled.counts().0 > 300).await.expect("some are handled") };
     let shutdown_timeout = Duration::from_secs(5);
-    let consumer = brisk(&client, &queue)
+    let consumer = fast_consumer(&client, &queue)
         .visibility_timeout(LONG)
         .concurrency(64)
         .shutdown_timeout(shutdown_timeout);
@@ -105,7 +105,7 @@ async fn handlers_are_aborted_after_the_shutdown_timeout() -> Outcome {
             .expect("ten are in flight")
     };
     let shutdown_timeout = Duration::from_secs(3);
-    let consumer = brisk(&client, &queue)
+    let consumer = fast_consumer(&client, &queue)
         .visibility_timeout(LONG)
         .shutdown_timeout(shutdown_timeout);
     let begin = Instant::now();
@@ -126,7 +126,7 @@ async fn messages_of_the_last_poll_return_to_the_queue() -> Outcome {
             pending::<Result<(), ()>>()
         }
     };
-    let consumer = brisk(&client, &queue)
+    let consumer = fast_consumer(&client, &queue)
         .visibility_timeout(LONG)
         .wait_time(Duration::from_secs(3))
         .poll_shutdown_timeout(Duration::from_secs(2));
@@ -163,7 +163,7 @@ async fn a_silent_server_does_not_delay_the_end() -> Outcome {
         server.faults().add(Fault::any(FaultKind::Delay(LONG)));
     };
     let begin = Instant::now();
-    let consumer = brisk(&client, &queue)
+    let consumer = fast_consumer(&client, &queue)
         .visibility_timeout(LONG)
         .shutdown_timeout(shutdown_timeout);
     consumer.run(shutdown, |_| pending::<Result<(), ()>>()).await?;

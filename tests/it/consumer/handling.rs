@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::{Delivery, OutgoingMessage, Protocol, QueueAttributes};
 
-use super::{Seen, brisk, grouped, numbered, send, until};
+use super::{Seen, fast_consumer, grouped, numbered, send, until};
 use crate::harness::{Backend, Context, Harness, Outcome, Quirk};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -65,7 +65,10 @@ async fn every_message_is_handled_and_deleted(c: Context) -> Outcome {
         }
     };
     let done = async { until(|| seen.counts().0 == 200).await.expect("all are handled") };
-    brisk(&c.client, &queue).concurrency(7).run(done, handler).await?;
+    fast_consumer(&c.client, &queue)
+        .concurrency(7)
+        .run(done, handler)
+        .await?;
     assert_eq!(seen.counts(), (200, 200));
     ensure!((2..=7).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     assert_eq!(remaining(&c, &queue).await?, 0);
@@ -102,7 +105,7 @@ async fn failed_messages_are_received_again(c: Context) -> Outcome {
         }
     };
     let done = async { until(|| seen.counts() == (6, 10)).await.expect("all are handled") };
-    let consumer = brisk(&c.client, &queue).handler_timeout(Duration::from_millis(500));
+    let consumer = fast_consumer(&c.client, &queue).handler_timeout(Duration::from_millis(500));
     consumer.run(done, handler).await?;
     for (body, receives) in seen.all() {
         let once = body.starts_with("ok") || body.starts_with("ack");
@@ -133,7 +136,7 @@ async fn poison_moves_to_its_queue(c: Context) -> Outcome {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let consumer = brisk(&c.client, &queue).move_poison_to(2, &poison);
+    let consumer = fast_consumer(&c.client, &queue).move_poison_to(2, &poison);
     tokio::time::timeout(Duration::from_secs(30), consumer.run(moved, handler)).await??;
     assert_eq!(seen.counts(), (2, 3), "the bad message is handled twice");
     let moved = c
@@ -185,7 +188,7 @@ async fn a_group_stays_in_order_when_handlers_fail(c: Context) -> Outcome {
             .await
             .expect("all are handled")
     };
-    brisk(&c.client, &queue).run(done, handler).await?;
+    fast_consumer(&c.client, &queue).run(done, handler).await?;
     let expected: Vec<String> = (0..each).map(|number| number.to_string()).collect();
     for (group, mut numbers) in seen.all() {
         if c.backend.has(Quirk::OvertakesInGroups) {
@@ -222,9 +225,9 @@ async fn a_slow_handler_keeps_its_message(c: Context) -> Outcome {
         }
     };
     let done = async { until(|| seen.counts().1 == 3).await.expect("all are handled") };
-    let consumer = brisk(&c.client, &queue).visibility_timeout(visibility);
+    let consumer = fast_consumer(&c.client, &queue).visibility_timeout(visibility);
     // A second consumer would receive messages that are not kept hidden.
-    let second = brisk(&c.client, &queue).visibility_timeout(visibility);
+    let second = fast_consumer(&c.client, &queue).visibility_timeout(visibility);
     let (first, second) = futures::future::join(
         consumer.shutdown_timeout(visibility * 4).run(done, handler.clone()),
         second
@@ -243,7 +246,7 @@ async fn a_slow_handler_keeps_its_message(c: Context) -> Outcome {
 async fn a_stream_delivers_no_more_than_its_concurrency(c: Context) -> Outcome {
     let queue = c.queue().await?;
     send(&c.client, &queue, numbered(20)).await?;
-    let mut deliveries = brisk(&c.client, &queue).concurrency(5).prefetch(3).deliveries();
+    let mut deliveries = fast_consumer(&c.client, &queue).concurrency(5).prefetch(3).deliveries();
     let mut deliveries_in_flight = Vec::new();
     for _ in 0..5 {
         deliveries_in_flight.push(deliveries.try_next().await?.context("a delivery")?);

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use super::child::{CONCURRENCY, PREFETCH, TEST, VISIBILITY_TIMEOUT};
-use super::{grouped, numbered, quick, send};
+use super::{fast_retries, grouped, numbered, send};
 use crate::child::Orders;
 use crate::harness::{Harness, Outcome, client_of, name_of, unique};
 
@@ -50,7 +50,7 @@ fn messages(default: usize) -> usize {
 
 async fn on_a_faulty_server() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     // A receive whose response is lost would hide messages from everybody, so its connections break before it.
     let lost_after = [Action::DeleteMessageBatch, Action::ChangeMessageVisibilityBatch];
     let faults = lost_after
@@ -99,7 +99,7 @@ async fn a_killed_consumer_loses_nothing(client: Client, endpoint: String, messa
         while ledger.handled() < goal {
             let line = tokio::time::timeout(STUCK, lines.next_line()).await??;
             ledger.note(&line.context("the child ended by itself")?, &mut open)?;
-            flight.look(&client, &orders.queues).await?;
+            flight.check(&client, &orders.queues).await?;
         }
         if last {
             empty(&client, &orders.queues, &mut lines).await?;
@@ -158,7 +158,7 @@ async fn in_queue(client: &Client, queue: &str) -> anyhow::Result<[u64; 2]> {
 #[derive(Default)]
 struct Flight {
     kills: Vec<Instant>,
-    looked: Option<Instant>,
+    checked: Option<Instant>,
     /// The maximum while no killed consumer's messages were hidden.
     most: u64,
 }
@@ -169,28 +169,28 @@ impl Flight {
     }
 
     /// Checks the numbers, at most every 10 ms.
-    async fn look(&mut self, client: &Client, queues: &[String]) -> Outcome {
+    async fn check(&mut self, client: &Client, queues: &[String]) -> Outcome {
         if self
-            .looked
-            .is_some_and(|looked| looked.elapsed() < Duration::from_millis(10))
+            .checked
+            .is_some_and(|checked| checked.elapsed() < Duration::from_millis(10))
         {
             return Ok(());
         }
         // Messages of a killed consumer stay hidden for the visibility timeout after their last extension.
         let hidden = VISIBILITY_TIMEOUT + Duration::from_secs(1);
-        let ghosts = self.kills.iter().filter(|kill| kill.elapsed() < hidden).count();
+        let recent_kills = self.kills.iter().filter(|kill| kill.elapsed() < hidden).count();
         for queue in queues {
             let [_, in_flight] = in_queue(client, queue).await?;
-            let bound = (CONCURRENCY + PREFETCH) * (1 + ghosts);
+            let bound = (CONCURRENCY + PREFETCH) * (1 + recent_kills);
             ensure!(
                 in_flight <= bound as u64,
-                "{in_flight} in flight, including those of {ghosts} killed consumers"
+                "{in_flight} in flight, including those of {recent_kills} killed consumers"
             );
-            if ghosts == 0 {
+            if recent_kills == 0 {
                 self.most = self.most.max(in_flight);
             }
         }
-        self.looked = Some(Instant::now());
+        self.checked = Some(Instant::now());
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use sqs_client::consumer::AckOutcome;
 use sqs_client::{Delivery, QueueAttributes};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Place};
 
-use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
+use super::{Seen, embedded, fast_consumer, fast_retries, grouped, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -53,7 +53,10 @@ async fn extensions_survive_faults_and_share_requests() -> Outcome {
         }
     };
     let done = async { until(|| seen.counts().1 >= 40).await.expect("all are handled") };
-    brisk(&client, &queue).concurrency(40).run(done, handler).await?;
+    fast_consumer(&client, &queue)
+        .concurrency(40)
+        .run(done, handler)
+        .await?;
     ensure!(
         seen.all().values().all(|receives| receives == &["1"]),
         "{:?}",
@@ -72,7 +75,7 @@ async fn a_lost_lease_is_reported_to_the_handler_and_ack() -> Outcome {
     server
         .faults()
         .add(Fault::on(Action::ChangeMessageVisibilityBatch, FaultKind::Throttle));
-    let mut deliveries = brisk(&client, &queue).prefetch(0).concurrency(1).deliveries();
+    let mut deliveries = fast_consumer(&client, &queue).prefetch(0).concurrency(1).deliveries();
     let delivery = deliveries.try_next().await?.context("a delivery")?;
     ensure!(!delivery.lease_remaining().is_zero());
     tokio::time::timeout(Duration::from_secs(6), delivery.lease_lost()).await?;
@@ -84,7 +87,7 @@ async fn a_lost_lease_is_reported_to_the_handler_and_ack() -> Outcome {
 async fn a_deleted_message_loses_its_lease_immediately() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
-    let mut deliveries = brisk(&client, &queue).prefetch(0).concurrency(1).deliveries();
+    let mut deliveries = fast_consumer(&client, &queue).prefetch(0).concurrency(1).deliveries();
     let delivery = deliveries.try_next().await?.context("a delivery")?;
     client
         .delete_message(&queue, &delivery.message().receipt_handle)
@@ -101,7 +104,7 @@ async fn dropped_deliveries_return_to_the_queue() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let queue_view = view(&server, "q");
     let visible = || queue_view.counts().visible == 30;
-    let consumer = || brisk(&client, &queue).visibility_timeout(Duration::from_secs(600));
+    let consumer = || fast_consumer(&client, &queue).visibility_timeout(Duration::from_secs(600));
 
     // Drop a stream and its delivery.
     send(&client, &queue, numbered(30)).await?;
@@ -128,7 +131,7 @@ async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
     let fault = Fault::on(Action::ChangeMessageVisibilityBatch, delay).times(1);
     server.faults().add(fault);
     let visibility = Duration::from_secs(8);
-    let consumer = brisk(&client, &queue).visibility_timeout(visibility);
+    let consumer = fast_consumer(&client, &queue).visibility_timeout(visibility);
     let mut deliveries = consumer.prefetch(0).concurrency(1).deliveries();
     let delivery = deliveries.try_next().await?.context("a delivery")?;
     until(|| server.count(Action::ChangeMessageVisibilityBatch) == 2).await?;
@@ -146,7 +149,7 @@ async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
 async fn the_backoff_hides_a_failed_message() -> Outcome {
     let (server, client, queue) = embedded().await?;
     send(&client, &queue, numbered(1)).await?;
-    let mut deliveries = brisk(&client, &queue)
+    let mut deliveries = fast_consumer(&client, &queue)
         .backoff(Duration::from_secs(1000), Duration::from_secs(1000))
         .deliveries();
     let delivery = deliveries.try_next().await?.context("a delivery")?;
@@ -172,7 +175,7 @@ async fn a_late_receive_keeps_the_order_of_a_group() -> Outcome {
 /// Receives ten messages when their lease is nearly over. The server refuses to extend one of them.
 async fn late(name: &str) -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let is_fifo = name.ends_with(".fifo");
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = is_fifo.then_some(true);
@@ -202,7 +205,10 @@ async fn late(name: &str) -> Outcome {
         server.faults().remove(refusing);
         until(|| view(&server, name).is_empty()).await.expect("all are handled");
     };
-    brisk(&client, &queue).concurrency(10).run(done, handler).await?;
+    fast_consumer(&client, &queue)
+        .concurrency(10)
+        .run(done, handler)
+        .await?;
     let seen = seen.all();
     let once = seen["receives"].iter().filter(|receives| *receives == "1").count();
     if is_fifo {

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::handling::remaining;
-use super::{Seen, brisk, grouped, send, until};
+use super::{Seen, fast_consumer, grouped, send, until};
 use crate::harness::{Backend, Context, Harness, Outcome, Quirk};
 use crate::telemetry::observe;
 
@@ -66,7 +66,7 @@ impl Queues {
 
     pub(super) fn consumer(&self) -> Consumer {
         // The number of retries in place is the default.
-        brisk(&self.context.client, &self.queue).visibility_timeout(Duration::from_secs(3))
+        fast_consumer(&self.context.client, &self.queue).visibility_timeout(Duration::from_secs(3))
     }
 
     /// Waits until the queue is empty.
@@ -359,13 +359,15 @@ fn messages_without_a_group_form_one_group() -> Outcome {
             }
         };
         let first = async { until(|| seen.counts().1 >= 1).await.expect("one is handled") };
-        let run = brisk(&client, &queue).shutdown_timeout(Duration::from_millis(500)).run(
-            async {
-                first.await;
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            },
-            handler,
-        );
+        let run = fast_consumer(&client, &queue)
+            .shutdown_timeout(Duration::from_millis(500))
+            .run(
+                async {
+                    first.await;
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                },
+                handler,
+            );
         run.await?;
         Ok(())
     })?;

@@ -10,7 +10,7 @@ use sqs_client::{Delivery, ErrorCode, ErrorKind};
 use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 use tokio::time::Instant;
 
-use super::{Seen, brisk, embedded, numbered, send, until, view};
+use super::{Seen, embedded, fast_consumer, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -41,7 +41,7 @@ async fn received_messages_stay_within_the_bound() -> Outcome {
         }
     };
     let done = async { until(|| queue_view.is_empty()).await.expect("all are handled") };
-    let consumer = brisk(&client, &queue).concurrency(8).prefetch(15).pollers(5);
+    let consumer = fast_consumer(&client, &queue).concurrency(8).prefetch(15).pollers(5);
     consumer.run(done, handler).await?;
     let most = seen.all()["in flight"]
         .iter()
@@ -78,7 +78,7 @@ async fn failing_polls_back_off_and_recover() -> Outcome {
             "{polls} polls in 3 s, each of up to 6 attempts"
         );
     };
-    brisk(&client, &queue).run(passes, handler).await?;
+    fast_consumer(&client, &queue).run(passes, handler).await?;
     Ok(())
 }
 
@@ -95,7 +95,7 @@ async fn empty_responses_do_not_spin() -> Outcome {
                 .faults()
                 .add(Fault::on(Action::ReceiveMessage, FaultKind::Reply(reply)));
         }
-        let consumer = brisk(&client, &queue).wait_time(Duration::from_secs(wait));
+        let consumer = fast_consumer(&client, &queue).wait_time(Duration::from_secs(wait));
         let run = consumer.run(tokio::time::sleep(Duration::from_secs(3)), |_| {
             pending::<Result<(), ()>>()
         });
@@ -111,7 +111,7 @@ async fn a_deleted_queue_ends_the_consumer() -> Outcome {
     client.delete_queue(&queue).await?;
     let timeout = Duration::from_secs(2);
     let begin = Instant::now();
-    let run = brisk(&client, &queue)
+    let run = fast_consumer(&client, &queue)
         .refusal_timeout(timeout)
         .run(pending::<()>(), |_| pending::<Result<(), ()>>());
     let error = run.await.err().context("it ended without an error")?;
@@ -126,9 +126,9 @@ async fn invalid_settings_are_refused() -> Outcome {
     let (server, client, queue) = embedded().await?;
     let hours = Duration::from_secs(3600);
     let wrong = [
-        brisk(&client, &queue).visibility_timeout(Duration::ZERO),
-        brisk(&client, &queue).visibility_timeout(13 * hours),
-        brisk(&client, &queue).wait_time(Duration::from_secs(21)),
+        fast_consumer(&client, &queue).visibility_timeout(Duration::ZERO),
+        fast_consumer(&client, &queue).visibility_timeout(13 * hours),
+        fast_consumer(&client, &queue).wait_time(Duration::from_secs(21)),
     ];
     for consumer in wrong {
         let run = consumer.run(pending::<()>(), |_| pending::<Result<(), ()>>());

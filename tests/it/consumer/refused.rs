@@ -13,7 +13,7 @@ use sqs_client::credentials::ProvideCredentials;
 use sqs_client::{Client, Credentials, Delivery};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
-use super::{Seen, brisk, embedded, numbered, quick, send, until, view};
+use super::{Seen, embedded, fast_consumer, fast_retries, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
@@ -72,7 +72,7 @@ async fn survives(client: &Client, queue: &str, mend: impl Future<Output = ()>) 
         mend.await;
         until(|| seen.counts().0 == 1).await.expect("the message is handled");
     };
-    brisk(client, queue).run(mended, handler).await?;
+    fast_consumer(client, queue).run(mended, handler).await?;
     ensure!(seen.counts() == (1, 1), "the consumer ended early");
     Ok(())
 }
@@ -109,7 +109,7 @@ async fn a_consumer_survives_missing_credentials() -> Outcome {
     let provider = Late::default();
     let late = server
         .client_builder()
-        .retry(quick())
+        .retry(fast_retries())
         .credentials(provider.clone())
         .build()?;
     survives(&late, &queue, async { provider.0.store(true, Ordering::SeqCst) }).await
@@ -145,7 +145,7 @@ fn extensions_without_permission_are_limited_and_logged() -> Outcome {
                 .body(r#"{"__type":"com.amazonaws.sqs#AccessDeniedException","message":"no"}"#);
             server.faults().add(Fault::on(action, FaultKind::Reply(reply)));
         }
-        let mut deliveries = brisk(&client, &queue).concurrency(3).prefetch(0).deliveries();
+        let mut deliveries = fast_consumer(&client, &queue).concurrency(3).prefetch(0).deliveries();
         let mut in_flight = Vec::new();
         for _ in 0..3 {
             in_flight.push(deliveries.try_next().await?.context("a delivery")?);
@@ -173,7 +173,7 @@ async fn single_calls_replace_unknown_batch_actions() -> Outcome {
         let reply = Reply::new(400).header("content-type", "text/plain").body("Bad Request");
         server.faults().add(Fault::on(action, FaultKind::Reply(reply)));
     }
-    let mut deliveries = brisk(&client, &queue).concurrency(2).prefetch(0).deliveries();
+    let mut deliveries = fast_consumer(&client, &queue).concurrency(2).prefetch(0).deliveries();
     let first = deliveries.try_next().await?.context("a delivery")?;
     let second = deliveries.try_next().await?.context("a delivery")?;
     tokio::time::sleep(Duration::from_secs(7)).await;
@@ -195,7 +195,7 @@ async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
         )
         .times(1),
     );
-    let mut deliveries = brisk(&client, &queue).concurrency(10).prefetch(0).deliveries();
+    let mut deliveries = fast_consumer(&client, &queue).concurrency(10).prefetch(0).deliveries();
     let mut in_flight = Vec::new();
     for _ in 0..10 {
         in_flight.push(deliveries.try_next().await?.context("a delivery")?);
@@ -209,14 +209,14 @@ async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
 async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
     const COUNT: usize = 1_024;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(COUNT)).await?;
     for action in [Action::ChangeMessageVisibilityBatch, Action::DeleteMessageBatch] {
         let far = FaultKind::Delay(Duration::from_millis(50));
         server.faults().add(Fault::on(action, far));
     }
-    let mut deliveries = brisk(&client, &queue)
+    let mut deliveries = fast_consumer(&client, &queue)
         .visibility_timeout(Duration::from_secs(6))
         .concurrency(2)
         .deliveries();

@@ -11,7 +11,7 @@ use sqs_extended::ExtendedClient;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 
 use super::poison::Queues;
-use super::{Seen, brisk, embedded, grouped, numbered, quick, send, until, view};
+use super::{Seen, embedded, fast_consumer, fast_retries, grouped, numbered, send, until, view};
 use crate::harness::{Backend, Context, Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -53,7 +53,7 @@ async fn an_unreadable_message_affects_no_other() -> Outcome {
         stop_spoiling();
         until(|| view(&server, "q").is_empty()).await.expect("all are handled");
     };
-    brisk(&client, &queue).run(done, noting(&seen)).await?;
+    fast_consumer(&client, &queue).run(done, noting(&seen)).await?;
     let mut handled = seen.all().remove("").context("no message was handled")?;
     ensure!(
         handled.pop().as_deref() == Some("4"),
@@ -95,7 +95,7 @@ async fn nothing_of_a_group_overtakes_an_unreadable_message() -> Outcome {
             .await
             .expect("all are handled");
     };
-    brisk(&client, &queue).run(done, noting(&seen)).await?;
+    fast_consumer(&client, &queue).run(done, noting(&seen)).await?;
     assert_eq!(
         before.into_inner(),
         2,
@@ -132,7 +132,7 @@ async fn an_unreadable_message_of_a_group_dies_alone() -> Outcome {
 
 async fn an_extended_receive_rejects_only_the_unreadable_message() -> Outcome {
     let server = EmbeddedServer::start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(3)).await?;
     let _stop_spoiling = spoil(&server, "1");

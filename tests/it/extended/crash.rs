@@ -42,7 +42,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         let name = format!("{}::{name}", name_of(&a_kill_at_any_step_loses_nothing));
         harness.trial(name, move |harness| {
             let minio = harness.servers.minio().map_err(Clone::clone)?;
-            let bucket = Bucket::of(minio).expect("a bucket");
+            let bucket = Bucket::new(minio).expect("a bucket");
             Ok(Box::pin(a_kill_at_any_step_loses_nothing(bucket, scenario)))
         })
     });

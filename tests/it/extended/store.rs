@@ -41,7 +41,7 @@ pub fn missing_bucket(server: &Server) -> anyhow::Result<AmazonS3> {
 }
 
 fn any_bucket(server: &Server, bucket: &str, secret: &str) -> anyhow::Result<AmazonS3> {
-    let builder = Bucket::by(server, secret).builder();
+    let builder = Bucket::with_secret(server, secret).builder();
     Ok(builder.with_bucket_name(bucket).build()?)
 }
 
@@ -55,12 +55,12 @@ pub struct Bucket {
 
 impl Bucket {
     /// Returns the [`BUCKET`] of this server, and creates it if it does not exist.
-    pub fn of(server: &Server) -> anyhow::Result<Self> {
+    pub fn new(server: &Server) -> anyhow::Result<Self> {
         server.create_bucket(BUCKET)?;
-        Ok(Self::by(server, server.secret_key()))
+        Ok(Self::with_secret(server, server.secret_key()))
     }
 
-    fn by(server: &Server, secret: &str) -> Self {
+    fn with_secret(server: &Server, secret: &str) -> Self {
         Self {
             endpoint: server.endpoint().to_owned(),
             region: server.region().to_owned(),

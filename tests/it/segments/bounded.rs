@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::payloads::{Payload, again, encoding, report_payload, send_all};
 use crate::child::{Orders, Report};
-use crate::consumer::quick;
+use crate::consumer::fast_retries;
 use crate::harness::{Harness, Outcome};
 
 pub const TEST: &str = "bounded";
@@ -52,7 +52,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
 
 async fn buffered_bytes_bound_the_memory() -> Outcome {
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let sent_to = client.create_queue("sent-to").await?.queue_url;
     // Without compressed payloads.
     let numbers = (0..).filter(|number| number % 8 < 6).take(PAYLOADS);
@@ -61,7 +61,7 @@ async fn buffered_bytes_bound_the_memory() -> Outcome {
     let queue = client.create_queue("q").await?.queue_url;
     all_first_segments_first(&client, &sent_to, &queue).await?;
 
-    let (orders, mut lines) = Orders::of_several(TEST, server.endpoint(), queue).await?;
+    let (orders, mut lines) = Orders::with_reports(TEST, server.endpoint(), queue).await?;
     let child = orders.start()?;
     let mut remaining: BTreeSet<String> = payloads.iter().map(|payload| payload.number.to_string()).collect();
     while !remaining.is_empty() {

@@ -12,8 +12,8 @@ use sqs_tests::embedded::EmbeddedServer;
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
-use crate::child::{Killed, Orders, Report};
-use crate::consumer::quick;
+use crate::child::{ChildProcess, Orders, Report};
+use crate::consumer::fast_retries;
 use crate::harness::{Harness, Outcome};
 
 pub const TEST: &str = "segments";
@@ -70,17 +70,17 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
     let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(30);
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let payloads = Payload::several(count, 300 * 1024, 8192 * 1024);
     send_all(&client, &queue, &payloads).await?;
     let view = server.queue("q").context("the queue exists")?;
     let segments = view.len();
 
-    let (orders, mut lines) = Orders::of_several(TEST, server.endpoint(), queue).await?;
+    let (orders, mut lines) = Orders::with_reports(TEST, server.endpoint(), queue).await?;
     let begin = Instant::now();
     let mut ledger = Ledger::default();
-    let mut children: Vec<Killed> = (0..CONSUMERS).map(|_| orders.start()).collect::<anyhow::Result<_>>()?;
+    let mut children: Vec<ChildProcess> = (0..CONSUMERS).map(|_| orders.start()).collect::<anyhow::Result<_>>()?;
     let (mut kills, mut last_kill, mut last_news) = (0, begin, begin);
     while !view.is_empty() {
         while let Ok(line) = lines.try_recv() {

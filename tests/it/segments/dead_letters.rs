@@ -1,5 +1,5 @@
-//! Tests payloads that can never be handled. All their segments become dead letters, from which the payload is complete.
-//! The other messages of the group do not become dead letters.
+//! Tests payloads that can never be handled. All their segments become dead letters, so that the payload is complete
+//! there. The other messages of the group do not become dead letters.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::fifo::THREE;
 use super::payloads::Payload;
-use crate::consumer::{quick, until};
+use crate::consumer::{fast_retries, until};
 use crate::harness::{Harness, Outcome};
 
 /// The minimum segment size.
@@ -241,7 +241,7 @@ struct Queues {
 impl Queues {
     async fn new(suffix: &str) -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = server.client_builder().retry(quick()).build()?;
+        let client = server.client_builder().retry(fast_retries()).build()?;
         let (name, dead_name) = (format!("q{suffix}"), format!("dead{suffix}"));
         let dead = create(&client, &dead_name, None).await?;
         let redrive = RedrivePolicy::new(server.queue_arn(&dead_name), MAX_RECEIVES);

@@ -14,7 +14,7 @@ use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 
 use super::payloads::{Payload, again};
-use crate::consumer::{quick, until};
+use crate::consumer::{fast_retries, until};
 use crate::harness::{Harness, Outcome};
 
 /// The minimum segment size.
@@ -52,7 +52,7 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = server.client_builder().retry(quick()).build()?;
+        let client = server.client_builder().retry(fast_retries()).build()?;
         Self::on(server, client).await
     }
 

@@ -9,7 +9,7 @@ use sqs_extended::{ExtendedClient, ExtendedConsumer, Strategy};
 use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
 
 use super::payloads::{Payload, again};
-use crate::consumer::quick;
+use crate::consumer::fast_retries;
 
 /// The minimum segment size.
 pub const SEGMENT: usize = 4096;
@@ -57,7 +57,7 @@ pub struct Scene {
 impl Scene {
     pub async fn new() -> anyhow::Result<Self> {
         let server = EmbeddedServer::start().await?;
-        let client = server.client_builder().retry(quick()).build()?;
+        let client = server.client_builder().retry(fast_retries()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         let view = server.queue("q").expect("the queue exists");
         let extended = ExtendedClient::builder(client.clone())

@@ -28,12 +28,12 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         harness.test(a_repeated_payload_is_received_once),
         harness.test(segments_repeated_after_the_window_are_delivered),
     ];
-    let (bytes, attributes, segment_size) = (Send::of(1), Send::of(0), Send::of(0));
+    let (bytes, attributes, segment_size) = (Send::new(1), Send::new(0), Send::new(0));
     for (name, first, second) in [
-        ("other_bytes", Send::of(0), Send { size: 20_000, ..bytes }),
+        ("other_bytes", Send::new(0), Send { size: 20_000, ..bytes }),
         (
             "other_attributes",
-            Send::of(0),
+            Send::new(0),
             Send {
                 note: 700,
                 ..attributes
@@ -41,7 +41,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         ),
         (
             "another_segment_size",
-            Send::of(0),
+            Send::new(0),
             Send {
                 segment: 6_000,
                 ..segment_size
@@ -59,16 +59,16 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     }
     let nine = |number| Send {
         size: NINE,
-        ..Send::of(number)
+        ..Send::new(number)
     };
     let inline = Send {
         size: 1_000,
-        ..Send::of(1)
+        ..Send::new(1)
     };
     for (name, first, second) in [
-        ("the_same_bytes", Send::of(0), Send::of(0)),
+        ("the_same_bytes", Send::new(0), Send::new(0)),
         ("the_same_nine_segments", nine(0), nine(0)),
-        ("an_inline_message", Send::of(0), inline),
+        ("an_inline_message", Send::new(0), inline),
         ("nine_other_segments", nine(0), nine(2)),
     ] {
         trials.push(
@@ -100,7 +100,7 @@ struct Send {
 }
 
 impl Send {
-    fn of(number: usize) -> Self {
+    fn new(number: usize) -> Self {
         Self {
             number,
             size: THREE,
@@ -178,7 +178,7 @@ async fn segments_repeated_after_the_window_are_delivered() -> Outcome {
     let scene = Scene::new().await?;
     let nine = Send {
         size: NINE,
-        ..Send::of(0)
+        ..Send::new(0)
     };
     let messages = nine.messages(&scene).await?;
     let late = messages.iter().cloned().enumerate();
@@ -244,9 +244,9 @@ async fn a_repeated_payload_is_received_once() -> Outcome {
     let scene = Scene::new().await?;
     let other = Send {
         note: 700,
-        ..Send::of(0)
+        ..Send::new(0)
     };
-    Send::of(0).to(&scene, &scene.queue).await?;
+    Send::new(0).to(&scene, &scene.queue).await?;
     let (sent, view) = (tokio::sync::Notify::new(), scene.view("q.fifo"));
     let consumed = consume(scene.consumer(&scene.queue), |groups| {
         if count(groups) == 1 && view.is_empty() {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};
 use super::payloads::Payload;
-use crate::consumer::{quick, until};
+use crate::consumer::{fast_retries, until};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -109,7 +109,11 @@ async fn backs_off(ending: Ending) -> Outcome {
 async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     const AFTER: Duration = Duration::from_secs(600);
     let mut scene = Scene::new().await?;
-    let client = scene.server.client_builder().retry(quick().max_attempts(1)).build()?;
+    let client = scene
+        .server
+        .client_builder()
+        .retry(fast_retries().max_attempts(1))
+        .build()?;
     scene.extended = ExtendedClient::builder(client)
         .strategy(Strategy::Split)
         .segment_size(SEGMENT)

@@ -13,7 +13,7 @@ use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
-use crate::consumer::quick;
+use crate::consumer::fast_retries;
 use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
 /// The environment variable with the number of payloads on the embedded server.
@@ -65,7 +65,7 @@ async fn on_a_faulty_server() -> Outcome {
             .faults()
             .add(Fault::on(Action::SendMessageBatch, kind).probability(0.05));
     }
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     all_payloads_arrive(client, Payload::several(count, 300 * KIB, 8192 * KIB)).await
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::forged::{Forged, SEGMENT, Scene};
 use super::payloads::{Payload, encoding, report_payload};
 use crate::child::{Orders, Report};
-use crate::consumer::{quick, until};
+use crate::consumer::{fast_retries, until};
 use crate::harness::{Harness, Outcome};
 
 /// The test name of a child that writes all but small payloads to temporary files.
@@ -163,13 +163,13 @@ async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
 async fn claimed_sizes_open_no_files() -> Outcome {
     const FILES: u32 = 128;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let claims = (0..400).map(|number| Forged::half(&format!("claim-{number}"), 100 << 20).message("a"));
     for sent in client.send_messages(&queue, claims).await {
         sent?;
     }
-    let (orders, mut lines) = Orders::of_several(SPILLING, server.endpoint(), queue.clone()).await?;
+    let (orders, mut lines) = Orders::with_reports(SPILLING, server.endpoint(), queue.clone()).await?;
     let _child = orders.start_limited(FILES, &std::env::temp_dir())?;
     let view = server.queue("q").context("the queue exists")?;
     until(|| view.messages().iter().all(|message| message.receives > 0)).await?;
@@ -253,7 +253,7 @@ async fn a_missing_temporary_folder_is_not_retried_immediately() -> Outcome {
         size: 10 * SEGMENT,
     };
     let segments = scene.send(payload).await?;
-    let (orders, mut lines) = Orders::of_several(SPILLING, scene.server.endpoint(), scene.queue.clone()).await?;
+    let (orders, mut lines) = Orders::with_reports(SPILLING, scene.server.endpoint(), scene.queue.clone()).await?;
     let folder = tempfile::tempdir()?;
     let temporary = folder.path().join("temporary");
     let _child = orders.start_limited(1024, &temporary)?;
@@ -276,7 +276,7 @@ async fn attributes_count_as_buffered_bytes() -> Outcome {
     /// An allowance for the process itself and messages that are received but not yet buffered.
     const OVERHEAD: usize = 80 * MIB;
     let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
-    let client = server.client_builder().retry(quick()).build()?;
+    let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     for number in 0..MESSAGES {
         let attribute = MessageAttributeValue::binary(vec![7; MIB - 2_000]);
@@ -285,7 +285,7 @@ async fn attributes_count_as_buffered_bytes() -> Outcome {
             .send_message(&queue, message.message_attribute("heavy", attribute))
             .await?;
     }
-    let (orders, _lines) = Orders::of_several(FRUGAL, server.endpoint(), queue).await?;
+    let (orders, _lines) = Orders::with_reports(FRUGAL, server.endpoint(), queue).await?;
     let child = orders.start()?;
     let view = server.queue("q").context("the queue exists")?;
     let receives = || view.messages().iter().map(|message| message.receives).sum::<u32>();

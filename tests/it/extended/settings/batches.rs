@@ -11,7 +11,7 @@ use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload};
 use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
 
 use super::{Fixture, delivery, large, test};
-use crate::consumer::quick;
+use crate::consumer::fast_retries;
 use crate::harness::{Harness, Outcome};
 
 const MESSAGES: usize = 25;
@@ -180,7 +180,7 @@ async fn a_lost_response_before_a_refusal_keeps_the_payloads(fixture: Fixture) -
     fixture.server.faults().add(on_send(FaultKind::DropAfter));
     let reply = FaultKind::Reply(Reply::new(200).body(&failed));
     fixture.server.faults().add(on_send(reply).after(1));
-    let retrying = fixture.server.client_builder().retry(quick()).build()?;
+    let retrying = fixture.server.client_builder().retry(fast_retries()).build()?;
     let extended = ExtendedClient::builder(retrying)
         .payload_store(fixture.payloads().build()?)
         .build()?;

@@ -25,7 +25,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
         harness.trial(name_of(&a_store_by_url_compresses_and_encrypts), |harness| {
             let minio = harness.servers.minio().map_err(Clone::clone)?;
-            let bucket = Bucket::of(minio).expect("a bucket");
+            let bucket = Bucket::new(minio).expect("a bucket");
             let prefix = unique("codec");
             let url = url(minio, &prefix);
             Ok(Box::pin(a_store_by_url_compresses_and_encrypts(bucket, url, prefix)))

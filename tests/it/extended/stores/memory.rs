@@ -53,7 +53,7 @@ fn object(request: &Request) -> Response {
 async fn a_download_in_parts_stays_within_its_memory() -> Outcome {
     let server = Scripted::start(object).await?;
     let endpoint = server.endpoint.clone();
-    let (orders, mut lines) = Orders::of_several(TEST, endpoint, server.url(Service::S3)).await?;
+    let (orders, mut lines) = Orders::with_reports(TEST, endpoint, server.url(Service::S3)).await?;
     let child = orders.start()?;
     let mut used = Vec::new();
     for size in [PART, PAYLOAD] {

@@ -34,7 +34,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let name = name_of(&a_throttled_payload_outlasts_the_stores_timeouts);
     vec![harness.trial(name, |harness| {
         let minio = harness.servers.minio().map_err(Clone::clone)?;
-        let bucket = Bucket::of(minio).expect("a bucket");
+        let bucket = Bucket::new(minio).expect("a bucket");
         let client = harness.client_for(Backend::Embedded)?.build().expect("a client");
         Ok(Box::pin(a_throttled_payload_outlasts_the_stores_timeouts(
             client, bucket,
@@ -55,7 +55,7 @@ async fn a_throttled_payload_outlasts_the_stores_timeouts(client: Client, bucket
     let server = bucket.endpoint.trim_start_matches("http://").to_owned();
     let mut proxy = JoinSet::new();
     proxy.spawn(throttle(listener, server));
-    let extended = extended(client, hasty(&bucket, slow)?, &prefix);
+    let extended = extended(client, bucket_with_short_timeouts(&bucket, slow)?, &prefix);
     let received = extended.receive(&queue).wait_time(Duration::from_secs(5)).await?;
     let delivery = received.into_iter().next().expect("a message")?;
     let begin = Instant::now();
@@ -70,7 +70,7 @@ async fn a_throttled_payload_outlasts_the_stores_timeouts(client: Client, bucket
 }
 
 /// Returns the bucket behind this endpoint, for a client with short timeouts.
-fn hasty(bucket: &Bucket, endpoint: String) -> anyhow::Result<AmazonS3> {
+fn bucket_with_short_timeouts(bucket: &Bucket, endpoint: String) -> anyhow::Result<AmazonS3> {
     let retry = RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(10),
@@ -81,14 +81,14 @@ fn hasty(bucket: &Bucket, endpoint: String) -> anyhow::Result<AmazonS3> {
         retry_timeout: RETRY_TIMEOUT,
     };
     let builder = bucket.builder().with_endpoint(endpoint).with_retry(retry);
-    Ok(builder.with_http_connector(Hasty).build()?)
+    Ok(builder.with_http_connector(ShortTimeouts).build()?)
 }
 
 /// A connector with a total timeout for each request. Like the library's own, it uses our TLS settings.
 #[derive(Debug)]
-struct Hasty;
+struct ShortTimeouts;
 
-impl HttpConnector for Hasty {
+impl HttpConnector for ShortTimeouts {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         let builder = sqs_client::client::http_client_builder().expect("valid settings");
         let client = builder.timeout(REQUEST_TIMEOUT).build().expect("valid settings");
