@@ -80,7 +80,7 @@ async fn an_extended_lease_lasts(context: Context) -> Outcome {
 async fn a_failed_payload_deletion_is_reported(context: Context) -> Outcome {
     let queue = context.queue().await?;
     let mut store = Counting::default();
-    store.keeps = true;
+    store.fails_deletes = true;
     let extended = extended(context.client.clone(), store.clone(), "p/");
     extended.send(&queue, "z".repeat(300_000)).await?;
     let outcome = receive(&extended, &queue, 60).await?.ack().await?;

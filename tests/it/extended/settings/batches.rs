@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use futures::FutureExt as _;
 use libtest_mimic::Trial;
 use sqs_extended::send::SendOutput;
 use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload};

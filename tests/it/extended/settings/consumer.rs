@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use libtest_mimic::Trial;
 use object_store::aws::AmazonS3;
 use sqs_client::OutgoingMessage;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use futures::FutureExt as _;
 use futures::future::join_all;
 use libtest_mimic::Trial;
 use sqs_extended::ExtendedClient;
@@ -64,7 +63,7 @@ async fn payloads_are_deleted_after_the_delay(fixture: Fixture) -> Outcome {
 
 async fn concurrent_acks_share_delete_requests(mut fixture: Fixture) -> Outcome {
     const MESSAGES: usize = 20;
-    fixture.store.deletes_take = Duration::from_millis(300);
+    fixture.store.delete_delay = Duration::from_millis(300);
     let extended = with(&fixture, Deletion::WithMessage)?;
     for sent in extended.send_messages(&fixture.queue, vec![large(); MESSAGES]).await {
         sent?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use futures::{FutureExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use sqs_client::types::MessageAttributeValue;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use futures::FutureExt as _;
 use libtest_mimic::Trial;
 use sqs_client::QueueAttributes;
 use sqs_extended::{ErrorKind, ExtendedMessage};

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use futures::FutureExt as _;
 use libtest_mimic::Trial;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStoreExt as _};
