@@ -28,23 +28,21 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         harness.test(a_repeated_payload_is_received_once),
         harness.test(segments_repeated_after_the_window_are_delivered),
     ];
-    let (bytes, attributes, segment_size) = (Send::new(1), Send::new(0), Send::new(0));
-    for (name, first, second) in [
-        ("other_bytes", Send::new(0), Send { size: 20_000, ..bytes }),
+    let first = Send::new(0);
+    for (name, second) in [
         (
-            "other_attributes",
-            Send::new(0),
+            "other_bytes",
             Send {
-                note: 700,
-                ..attributes
+                size: 20_000,
+                ..Send::new(1)
             },
         ),
+        ("other_attributes", Send { note: 700, ..first }),
         (
             "another_segment_size",
-            Send::new(0),
             Send {
                 segment: 6_000,
-                ..segment_size
+                ..first
             },
         ),
     ] {
