@@ -38,6 +38,7 @@
 //! * `consumer`: `Consumer`, which receives, holds and settles messages; brings `batcher`.
 //! * `metrics`: figures of what goes on, by the `metrics` facade.
 
+mod action;
 pub mod batch;
 #[cfg(feature = "batcher")]
 pub mod batcher;
@@ -53,7 +54,6 @@ pub mod limits;
 pub mod operation;
 mod protocol;
 mod random;
-mod request;
 mod retry;
 mod telemetry;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Batches of any length: split as SQS counts, a bounded number under way, one result for each input.
 
-mod limit;
 mod order;
 mod plan;
 mod run;
@@ -21,7 +20,6 @@ use crate::types::{
 };
 use crate::{limits, validate};
 
-pub(crate) use limit::{BatchLimit, BatchLimits};
 pub(crate) use order::FailedGroups;
 #[cfg(feature = "batcher")]
 pub(crate) use plan::Fill;

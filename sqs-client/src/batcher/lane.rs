@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use crate::batch::{Batch, BatchLimit};
+use crate::batch::Batch;
 use crate::batcher::driver::{Event, Mailbox};
 use crate::batcher::gate::{Gate, UnpolledCall};
 use crate::batcher::{Batcher, Settings};
+use crate::client::batch_limit::BatchLimit;
 use crate::credentials::BoxFuture;
 use crate::error::Error;
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::batch::{Batch, BatchLimit, FailedGroups, Fill};
+use crate::batch::{Batch, FailedGroups, Fill};
 use crate::batcher::gate::Permit;
+use crate::client::batch_limit::BatchLimit;
 use crate::error::Error;
 
 /// An entry, and who waits for its result.

@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::batch::BatchLimit;
 use crate::batcher::gate::Gate;
 use crate::batcher::queue::{Call, Queue, Reply};
+use crate::client::batch_limit::BatchLimit;
 use crate::error::ErrorKind;
 use crate::limits;
 

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use crate::action::{Purpose, SendContext};
 use crate::checksum;
 use crate::client::Request;
 use crate::operation::operation;
-use crate::telemetry::Purpose;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error};
 
@@ -47,8 +47,8 @@ pub struct SendMessageOutput {
 operation!(SendMessage of queue => SendMessageOutput {
     const PURPOSE: Purpose = Purpose::Send;
 
-    fn prepare(&mut self, client: &Client) {
-        client.before_send(&self.queue_url, &mut self.message);
+    fn prepare(&mut self, context: &SendContext<'_>) {
+        context.before_send(&self.queue_url, &mut self.message);
     }
 
     fn validate(&self) -> Result<(), Error> {
