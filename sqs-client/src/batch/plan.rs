@@ -2,7 +2,7 @@
 
 use std::iter::Peekable;
 
-use crate::batch::Batch;
+use crate::batch::actions::Batch;
 use crate::client::batch_limit::BatchLimit;
 use crate::limits;
 

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::batch::actions::{Batch, keeps_order};
 use crate::batch::order::FailedGroups;
 use crate::batch::plan::Fill;
-use crate::batch::{Batch, keeps_order};
 use crate::client::Client;
 use crate::client::batch_limit::BatchLimit;
 use crate::error::Error;
