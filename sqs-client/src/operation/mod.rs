@@ -31,6 +31,7 @@ mod untag_queue;
 use serde::{Deserialize, Serialize};
 
 pub use crate::action::Operation;
+pub use crate::types::send_message_output::SendMessageOutput;
 pub use add_permission::AddPermission;
 pub use cancel_message_move_task::{CancelMessageMoveTask, CancelMessageMoveTaskOutput};
 pub use change_message_visibility::ChangeMessageVisibility;
@@ -48,7 +49,7 @@ pub use list_queues::{ListQueues, ListQueuesOutput};
 pub use purge_queue::PurgeQueue;
 pub use receive_message::{ReceiveMessage, ReceiveMessageOutput};
 pub use remove_permission::RemovePermission;
-pub use send_message::{SendMessage, SendMessageOutput};
+pub use send_message::SendMessage;
 pub use send_message_batch::{SendMessageBatch, SendMessageBatchOutput};
 pub use set_queue_attributes::SetQueueAttributes;
 pub use start_message_move_task::{StartMessageMoveTask, StartMessageMoveTaskOutput};
