@@ -6,8 +6,6 @@
 
 mod bounds;
 mod error;
-#[cfg(any(fuzzing, test))]
-pub mod fuzzing;
 mod json;
 mod names;
 mod negotiation;

@@ -12,7 +12,7 @@ use crate::operation::{
     CreateQueue, GetQueueAttributes, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch,
 };
-use crate::protocol::fuzzing::{self, MAX_BYTES};
+use crate::fuzzing::{self, MAX_BYTES};
 use crate::protocol::{Answer, Wire};
 
 const MIB: usize = 1024 * 1024;
