@@ -139,4 +139,3 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
         validate::no_longer_than("visibility timeout", *timeout, limits::MAX_VISIBILITY_TIMEOUT)
     }
 );
-

@@ -207,9 +207,7 @@ impl<B: Batch> Gate<B> {
 
     /// The places that a call of this size takes.
     fn places_of(&self, size: usize) -> usize {
-        (size / SLOT_BYTES)
-            .saturating_add(1)
-            .min(self.config.settings.capacity)
+        (size / SLOT_BYTES).saturating_add(1).min(self.config.settings.capacity)
     }
 
     /// Takes back a call that waits for capacity.

@@ -11,7 +11,7 @@ use crate::client::erased::{Success, Task, Typed};
 use crate::client::handle::{Client, Inner};
 use crate::client::span::{self, RequestSpan};
 use crate::credentials::{Credentials, CredentialsCache};
-use crate::error::Error;
+use crate::error::{Error, QueueContext};
 use crate::http::endpoint::Target;
 use crate::http::signer::Unsigned;
 use crate::protocol::Wire;
@@ -102,7 +102,10 @@ impl Inner {
         })?;
         let result = self.exchange(task, call, &credentials).await;
         result.map_err(|error| Failure {
-            error: error.with_queue(task.queue_name(), call.target.server),
+            error: error.with_queue(
+                task.queue_name()
+                    .and_then(|name| QueueContext::new(name, call.target.server)),
+            ),
             credentials: Some(credentials),
         })
     }
@@ -188,5 +191,55 @@ impl Inner {
         tokio::time::timeout(time, self.credentials.replace(used))
             .await
             .unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::client::RetryPolicy;
+    use crate::error::ErrorCode;
+
+    /// Starts a server that refuses one request, and returns its URL.
+    async fn server_without_queues() -> String {
+        let body =
+            r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 8192];
+            let _ = connection.read(&mut request).await;
+            let length = body.len();
+            let response = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {length}\r\n\r\n{body}");
+            connection.write_all(response.as_bytes()).await.unwrap();
+        });
+        url
+    }
+
+    fn client_of(url: &str) -> Client {
+        let builder = Client::builder().endpoint_url(url).retry(RetryPolicy::never());
+        builder.credentials(Credentials::new("k", "s")).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_missing_queue_is_named_with_or_without_its_url() {
+        let url = server_without_queues().await;
+        let error = client_of(&url).get_queue_url("orders").await.unwrap_err();
+        assert_eq!(error.code(), Some(&ErrorCode::QueueDoesNotExist));
+        let text = format!(
+            "queue \"orders\" does not exist at {url} (AWS.SimpleQueueService.NonExistentQueue); \
+             create it or check the endpoint (status 400)"
+        );
+        assert_eq!(error.to_string(), format!("GetQueueUrl: {text}"));
+
+        let url = server_without_queues().await;
+        let queue = format!("{url}/000000000000/orders");
+        let error = client_of(&url).purge_queue(queue).await.unwrap_err();
+        let text = format!("queue \"orders\" does not exist at {url} ");
+        assert!(error.to_string().starts_with(&format!("PurgeQueue: {text}")), "{error}");
     }
 }

@@ -7,12 +7,14 @@ use crate::action::{SendContext, SendHooks};
 use crate::client::batch_limit::{BatchLimit, BatchLimits};
 use crate::clock::Clock;
 use crate::credentials::CredentialsCache;
+use crate::error::QueueContext;
 use crate::http::endpoint::Endpoint;
 use crate::http::signer::Signer;
 use crate::http::transport::Transport;
 use crate::protocol::Negotiation;
 use crate::random::Random;
 use crate::retry::{Attempts, RetryPolicy, RetryQuota};
+use crate::telemetry;
 use crate::types::OutgoingMessage;
 
 /// An SQS client: a method for each action of the service.
@@ -117,6 +119,12 @@ impl Client {
     /// Returns the limit of this queue's batches.
     pub(crate) fn batch_limit(&self, queue_url: &str) -> BatchLimit {
         self.inner.batch_limits.of(queue_url)
+    }
+
+    /// Describes a queue for errors.
+    pub(crate) fn queue_context(&self, queue_url: &str) -> Option<QueueContext> {
+        let name = telemetry::queue_name(Some(queue_url));
+        QueueContext::new(name, self.inner.endpoint.server_name(queue_url))
     }
 
     /// Returns the attempts of a request, or of a part of one, under the client's policy and quota.

@@ -28,6 +28,17 @@ pub(crate) struct ServiceError {
     pub(crate) retry_hint: Option<RetryHint>,
 }
 
+impl QueueContext {
+    /// Describes the queue of this name on this server. Returns `None` for an empty name.
+    pub(crate) fn new(name: &str, server: &Arc<ServerName>) -> Option<Self> {
+        let name = Some(name).filter(|name| !name.is_empty())?;
+        Some(Self {
+            name: cut(name.to_owned(), MAX_QUEUE_BYTES).into(),
+            server: Arc::clone(server),
+        })
+    }
+}
+
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -131,12 +142,9 @@ impl Error {
         self
     }
 
-    /// Names the queue that the request was about, and the server that was asked.
-    pub(crate) fn with_queue(mut self, name: Option<&str>, server: &Arc<ServerName>) -> Self {
-        self.0.queue = name.filter(|name| !name.is_empty()).map(|name| QueueContext {
-            name: cut(name.to_owned(), MAX_QUEUE_BYTES).into(),
-            server: Arc::clone(server),
-        });
+    /// Names the queue that the request was about.
+    pub(crate) fn with_queue(mut self, queue: Option<QueueContext>) -> Self {
+        self.0.queue = queue;
         self
     }
 

@@ -126,7 +126,9 @@ mod tests {
 
     fn in_region(error: Error) -> Error {
         let server = Arc::new(ServerName::Region("eu-west-1".to_owned()));
-        error.with_operation("SendMessage").with_queue(Some("orders"), &server)
+        error
+            .with_operation("SendMessage")
+            .with_queue(QueueContext::new("orders", &server))
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
             "QueueDoesNotExist; see the SQS docs.",
         );
         assert_eq!(
-            error.with_queue(Some("orders"), &server).to_string(),
+            error.with_queue(QueueContext::new("orders", &server)).to_string(),
             "queue \"orders\" does not exist at http://localhost:9324 (AWS.SimpleQueueService.NonExistentQueue); \
              create it or check the endpoint (status 400, request id id)"
         );

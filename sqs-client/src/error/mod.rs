@@ -57,8 +57,8 @@ struct Inner {
 }
 
 /// The queue that a request was about.
-#[derive(Clone)]
-struct QueueContext {
+#[derive(Clone, Debug)]
+pub(crate) struct QueueContext {
     name: Arc<str>,
     server: Arc<ServerName>,
 }

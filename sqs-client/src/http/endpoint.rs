@@ -111,6 +111,12 @@ impl Endpoint {
         })
     }
 
+    /// Returns the name, for errors, of the server that requests about this queue go to.
+    pub(crate) fn server_name(&self, queue_url: &str) -> &Arc<ServerName> {
+        let target = self.target(Wire::Json, Some(queue_url));
+        target.map_or(&self.own.name, |target| target.server)
+    }
+
     /// The server that a queue's URL names; an error where it is none that requests may be signed for.
     fn server_of(&self, queue: &Url) -> Result<&Server, Error> {
         let named = queue.origin();

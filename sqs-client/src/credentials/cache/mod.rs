@@ -1,3 +1,4 @@
+use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ProvideCredentials};
-use crate::error::Error;
+use crate::error::{Error, explanation, with_causes};
 
 /// Credentials are replaced this long before they expire, or once half of what they live is over where that is later.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
@@ -314,14 +315,11 @@ impl Call {
         )
         .await
         {
-            Ok(provided) => {
-                provided.map_err(|source| Error::credentials("the credentials provider failed").with_source(source))
-            }
+            Ok(provided) => provided.map_err(failed),
             Err(_elapsed) => Err(too_late()),
         };
         if let (Err(error), Some(_valid)) = (&provided, self.shared.valid()) {
-            let source = std::error::Error::source(error).map(tracing::field::display);
-            tracing::warn!(%error, source, "credentials could not be replaced; those at hand are used while they are valid");
+            tracing::warn!(%error, "the credentials could not be refreshed; using the old ones until they expire");
         }
         self.end(provided);
     }
@@ -345,6 +343,12 @@ impl Drop for Call {
             self.shared.lock().over(self.number);
         }
     }
+}
+
+/// Names the cause, which a provider's contract keeps free of secrets.
+fn failed(source: Box<dyn StdError + Send + Sync>) -> Error {
+    let causes = with_causes(&*source);
+    Error::credentials(explanation(format!("the credentials provider failed: {causes}"))).with_source(source)
 }
 
 fn too_late() -> Error {

@@ -1,4 +1,3 @@
-use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::*;
@@ -292,4 +291,25 @@ fn a_call_that_ends_after_a_later_one_changes_nothing() {
         at + CredentialsCache::FETCH_TIMEOUT,
     );
     assert_eq!(state.current.unwrap().credentials.access_key_id(), "new");
+}
+
+/// Fails with a cause of its own.
+#[derive(Debug)]
+struct Broken;
+
+impl ProvideCredentials for Broken {
+    fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
+        let error = Error::transport("the token service refused").with_source("the token has expired");
+        Box::pin(async { Err(error.into()) })
+    }
+}
+
+#[tokio::test]
+async fn a_failed_provider_is_reported_with_its_causes() {
+    let error = CredentialsCache::new(Broken).get().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the credentials provider failed: the token service refused: the token has expired"
+    );
+    assert!(error.source().is_some());
 }
