@@ -12,17 +12,17 @@ use crate::types::{
 };
 use crate::{limits, validate};
 
-/// A batch action, as far as splitting its inputs needs to know it. Only this crate's actions implement it.
+/// A batch action whose inputs can be split. Only this crate's actions implement it.
 pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
-    /// What the caller gives, once for each entry.
+    /// The caller's input for one entry.
     type Item: Send + 'static;
-    /// What the caller gets for it.
+    /// The caller's result for one entry.
     type Result: Send + 'static;
     #[doc(hidden)]
     type Entry: Send + 'static;
     #[doc(hidden)]
     type Done: Send + 'static;
-    /// Whether a FIFO queue keeps the order in which the items arrive.
+    /// Whether a FIFO queue keeps the order of the items.
     #[doc(hidden)]
     const ORDERED: bool = false;
 
@@ -36,13 +36,13 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     fn id(entry: &Self::Entry) -> &str;
     #[doc(hidden)]
     fn done(done: Self::Done) -> (String, Self::Result);
-    /// What the item counts for in a batch's bytes.
+    /// Returns the number of bytes that the item adds to a batch.
     #[doc(hidden)]
     fn size(item: &Self::Item) -> usize {
         let _ = item;
         0
     }
-    /// The message group that the item must keep its place in, on a FIFO queue.
+    /// Returns the message group whose order the item must keep on a FIFO queue.
     #[doc(hidden)]
     fn group(item: &Self::Item) -> Option<&str> {
         let _ = item;
@@ -55,12 +55,12 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     }
 }
 
-/// Whether the order of these items at this queue means something: no later one may overtake one that is tried again.
+/// Returns `true` if these items must keep their order at this queue, so that none may overtake one that is retried.
 pub(crate) fn keeps_order<B: Batch>(queue_url: &str) -> bool {
     B::ORDERED && is_fifo(queue_url)
 }
 
-/// What the three actions have in common: where their entries are, and what these are called.
+/// Implements the part of [`Batch`] that the three actions have in common.
 macro_rules! batch {
     ($batch:ident of $entry:ty, done $done:ty => $($rest:tt)*) => {
         impl Batch for $batch {

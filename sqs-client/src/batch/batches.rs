@@ -12,21 +12,28 @@ use crate::error::Error;
 use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch};
 use crate::types::OutgoingMessage;
 
-/// Inputs of any number for a batch action: `.await` sends them, and gives one result for each, in the order of the
+/// Any number of inputs for a batch action. `.await` sends them, and returns one result for each, in the order of the
 /// inputs.
 ///
-/// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time.
-/// An entry that failed by the server's fault is tried again as the client's
-/// [`RetryPolicy`](crate::client::RetryPolicy) says, together with others of its batch. An input that no server accepts
-/// fails alone, before any I/O.
+/// The inputs are split, in their order, into batches of up to 10 entries and 1 MiB as SQS counts it. Several requests run
+/// concurrently. An entry that failed through the server's fault is retried as the client's
+/// [`RetryPolicy`](crate::client::RetryPolicy) says, together with others of its batch. An input that every server would
+/// refuse fails alone, before any I/O.
+///
+/// ```no_run
+/// # async fn f(client: sqs_client::Client, queue: &str) {
+/// let results = client.send_messages(queue, ["a", "b", "c"]).concurrency(2).await;
+/// assert_eq!(results.len(), 3);
+/// # }
+/// ```
 ///
 /// # FIFO queues
 ///
-/// Messages to a FIFO queue go out in one request at a time and keep their order. After one of them failed, nothing more
-/// of its message group is sent in this call. The rest of the group fails with an error of kind
-/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. An input that no server
-/// accepts ends its group, too. The exception is a failed entry's own request: SQS handles its entries one by one, and
-/// may accept later messages of the group in it. A failed entry is not tried again, because that would change the order.
+/// Messages to a FIFO queue go out in one request at a time and keep their order. After a message failed, nothing more of
+/// its message group is sent in this call. The rest of the group fails with an error of kind
+/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. An input that every server
+/// would refuse ends its group, too. The exception is a failed entry's own request: SQS handles its entries one by one, and
+/// may accept later messages of the group in it. A failed entry is not retried, because that would change the order.
 ///
 /// # Lower limits
 ///
@@ -36,13 +43,13 @@ use crate::types::OutgoingMessage;
 ///
 /// # Errors
 ///
-/// Each result has its own error. [`may_have_been_sent`](crate::Error::may_have_been_sent) is true if any request that
-/// had the entry may have been carried out, whatever the server said of the entry later.
+/// Each result has its own error. [`may_have_been_sent`](crate::Error::may_have_been_sent) returns `true` if any request
+/// with the entry may have been carried out, even if the server later reported the entry as failed.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped, the batches that were under way may be carried out or not, and no further one begins.
-#[must_use = "nothing is sent before it is awaited"]
+/// If you drop the future, the batches in flight may be carried out or not, and no further batch begins.
+#[must_use = "batches are sent by `.await`"]
 pub struct Batches<B: Batch> {
     client: Client,
     queue_url: String,
@@ -67,7 +74,7 @@ impl<B: Batch> Batches<B> {
     /// Sets the number of concurrent requests. Default:
     /// [`DEFAULT_BATCH_CONCURRENCY`](Client::DEFAULT_BATCH_CONCURRENCY). Range: at least 1.
     ///
-    /// Messages to a FIFO queue go out in one request at a time, whatever is set.
+    /// Messages to a FIFO queue always go out in one request at a time.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
@@ -107,7 +114,7 @@ impl<B: Batch> IntoFuture for Batches<B> {
     }
 }
 
-/// Sends one batch after the other, so that what failed in one is known to the next.
+/// Sends one batch after the other, so that each batch knows the failed groups of those before it.
 async fn in_order<B: Batch>(destination: Destination, batches: Plan<B>) -> Vec<Result<B::Result, Error>> {
     let mut failed_groups = FailedGroups::default();
     let mut results = Vec::new();
@@ -121,7 +128,7 @@ impl Client {
     /// The default number of concurrent requests of one [`Batches`] call.
     pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
 
-    /// Sends messages of any number, in as few requests as they fit into: see [`Batches`].
+    /// Sends any number of messages, in as few requests as possible: see [`Batches`].
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) {
@@ -149,7 +156,7 @@ impl Client {
         Batches::new(self, queue_url, messages.into_iter().map(hooked))
     }
 
-    /// Deletes received messages of any number by their receipt handles, in as few requests as possible: see
+    /// Deletes any number of received messages by their receipt handles, in as few requests as possible: see
     /// [`Batches`].
     ///
     /// ```no_run
@@ -166,16 +173,19 @@ impl Client {
         Batches::new(self, queue_url, receipt_handles.into_iter().map(Into::into))
     }
 
-    /// Hides received messages of any number for so long from now on, by their receipt handles, in as few requests as
-    /// possible: see [`Batches`]. Zero gives a message back to the queue at once.
+    /// Hides any number of received messages, each for its own time from now, in as few requests as possible: see
+    /// [`Batches`].
+    ///
+    /// Each item is a receipt handle with the time. Range: 0 seconds–12 hours. With zero, the message returns to the queue at
+    /// once.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
     /// use std::time::Duration;
     ///
     /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
-    /// let back = messages.into_iter().map(|message| (message.receipt_handle, Duration::ZERO));
-    /// let results = client.change_visibilities(queue, back).await;
+    /// let returned = messages.into_iter().map(|message| (message.receipt_handle, Duration::ZERO));
+    /// let results = client.change_visibilities(queue, returned).await;
     /// # Ok(()) }
     /// ```
     pub fn change_visibilities<I, H>(

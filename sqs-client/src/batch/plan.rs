@@ -1,4 +1,4 @@
-//! Inputs split into batches, in their order.
+//! The splitting of inputs into batches, in their order.
 
 use std::iter::Peekable;
 
@@ -24,7 +24,7 @@ impl Fill {
         }
     }
 
-    /// Adds an entry of this many bytes if there is room for it. Returns whether there was.
+    /// Adds an entry of this many bytes if there is room for it. Returns `true` if there was.
     pub(crate) fn add(&mut self, bytes: usize) -> bool {
         let room = self.entries == 0 || !self.is_full() && bytes <= self.limit.saturating_sub(self.bytes);
         if room {
@@ -39,7 +39,7 @@ impl Fill {
     }
 }
 
-/// Takes from the inputs as many as fit into a batch, whenever one is asked for.
+/// An iterator over the batches. It reads as many inputs as fit into the next one.
 pub(super) struct Plan<B: Batch> {
     items: Peekable<Box<dyn Iterator<Item = B::Item> + Send>>,
     limit: BatchLimit,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_accepts_takes_up_no_bytes() {
+    fn an_invalid_message_counts_no_bytes() {
         let planned = plan(vec![1, 0, limits::MAX_MESSAGE_BYTES + 1, 2]);
         assert_eq!(planned, [[1, 0, limits::MAX_MESSAGE_BYTES + 1, 2]]);
     }

@@ -8,10 +8,10 @@ use crate::batch::Batch;
 use crate::batcher::gate::{Gate, shut_down};
 use crate::error::Error;
 
-/// A call that was made, and whose future was not polled.
+/// A call whose future was not polled.
 pub(super) struct UnpolledCall<B: Batch> {
     gate: Arc<Gate<B>>,
-    /// It was made after a shutdown had begun.
+    /// Whether it was made after a shutdown had begun.
     late: bool,
 }
 
@@ -24,7 +24,7 @@ impl<B: Batch> UnpolledCall<B> {
         }
     }
 
-    /// Queues an entry as soon as there is a place for it, and waits for its result.
+    /// Queues an entry as soon as there is capacity for it, and waits for its result.
     pub(super) async fn run(self, item: B::Item) -> Result<B::Result, Error> {
         let entered = self.enter(item);
         let result = match entered {
@@ -56,17 +56,17 @@ impl<B: Batch> Drop for UnpolledCall<B> {
     }
 }
 
-/// A call that was handed over. Dropped while it waits for its place, it is taken back.
+/// A call that was handed over. If it is dropped while it waits for capacity, it is taken back.
 struct PendingCall<B: Batch> {
     gate: Arc<Gate<B>>,
     response: oneshot::Receiver<Result<B::Result, Error>>,
-    /// Its number, if it had to wait for its place.
+    /// Its number, if it had to wait for capacity.
     waiting: Option<u64>,
 }
 
 impl<B: Batch> PendingCall<B> {
     async fn result(mut self) -> Result<B::Result, Error> {
-        let lost = |_| Err(Error::closed("the batcher's task ended before it had the response to this").sent(true));
+        let lost = |_| Err(Error::closed("the batcher's task ended before it received the response").sent(true));
         let result = (&mut self.response).await.unwrap_or_else(lost);
         self.waiting = None;
         result

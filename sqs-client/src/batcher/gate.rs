@@ -1,7 +1,7 @@
-//! The way in: a bounded number of calls is queued, and the rest waits in its order.
+//! The entrance of a lane. It queues a limited number of calls, and the rest wait in their order.
 //!
-//! A call is handed over when it is first polled. From then on nothing depends on its caller's polling, so a future
-//! that is kept and not polled holds up neither other calls nor a flush or shutdown.
+//! A call is handed over when it is first polled. After that nothing depends on its caller's polling. So a future that is
+//! kept without being polled blocks neither other calls nor a flush or shutdown.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -73,19 +73,19 @@ pub(super) type Entered<B> = (oneshot::Receiver<Result<<B as Batch>::Result, Err
 pub(super) struct Gate<B: Batch> {
     config: LaneConfig<B>,
     start_driver: StartDriver<B>,
-    /// Calls whose futures exist and were not polled.
+    /// The number of calls whose futures exist and were not polled.
     unpolled: AtomicUsize,
-    /// No more calls are accepted but those that were made before.
+    /// Whether only calls that were made before are accepted.
     shut: AtomicBool,
     state: Mutex<State<B>>,
     changed: Notify,
 }
 
 struct State<B: Batch> {
-    /// The driver's, once there is one.
+    /// The driver's mailbox, once there is a driver.
     mailbox: Option<Mailbox<B>>,
     free: usize,
-    /// Calls that were handed over and have no place yet, by number.
+    /// The calls that were handed over and wait for capacity, by number.
     waiting: BTreeMap<u64, Call<B>>,
     next_number: u64,
     rounds: Rounds,
@@ -161,7 +161,7 @@ impl<B: Batch> Gate<B> {
         };
         let number = state.next_number;
         state.next_number += 1;
-        let fits = state.waiting.is_empty() && self.places_of(call.size) <= state.free;
+        let fits = state.waiting.is_empty() && self.units_of(call.size) <= state.free;
         let refused = if fits {
             self.admit(&mut state, call).err()
         } else {
@@ -178,7 +178,7 @@ impl<B: Batch> Gate<B> {
     fn permit(self: &Arc<Self>, state: &mut State<B>) -> Permit<B> {
         Permit {
             gate: self.clone(),
-            taken: 0,
+            units: 0,
             round: state.rounds.enter(),
         }
     }
@@ -188,13 +188,15 @@ impl<B: Batch> Gate<B> {
         self.permit(&mut self.state())
     }
 
-    /// Returns the driver's mailbox; the first call starts the driver.
+    /// Returns the driver's mailbox. The first call starts the driver.
     fn mailbox<'a>(self: &Arc<Self>, state: &'a mut State<B>) -> Result<&'a Mailbox<B>, Error> {
         let mailbox = match state.mailbox.take() {
             Some(mailbox) => mailbox,
             None => {
-                let runtime = Handle::try_current()
-                    .map_err(|error| Error::configuration("a batcher needs a tokio runtime").with_source(error))?;
+                let runtime = Handle::try_current().map_err(|error| {
+                    Error::configuration("a batcher's first call must be made within a tokio runtime")
+                        .with_source(error)
+                })?;
                 let mailbox = (self.start_driver)(&runtime, self);
                 if self.shut.load(Ordering::SeqCst) {
                     let _ = mailbox.send(Event::Hurry);
@@ -205,8 +207,8 @@ impl<B: Batch> Gate<B> {
         Ok(state.mailbox.insert(mailbox))
     }
 
-    /// The places that a call of this size takes.
-    fn places_of(&self, size: usize) -> usize {
+    /// Returns the units of capacity that a call of this size uses.
+    fn units_of(&self, size: usize) -> usize {
         (size / SLOT_BYTES).saturating_add(1).min(self.config.settings.capacity)
     }
 
@@ -222,9 +224,9 @@ impl<B: Batch> Gate<B> {
         let Some(mailbox) = &state.mailbox else {
             return Err(Box::new(call));
         };
-        call.reply.permit.taken = self.places_of(call.size);
+        call.reply.permit.units = self.units_of(call.size);
         call.queued = Instant::now();
-        state.free = state.free.saturating_sub(call.reply.permit.taken);
+        state.free = state.free.saturating_sub(call.reply.permit.units);
         match mailbox.send(Event::Call(call)) {
             Err(error) => match error.0 {
                 Event::Call(call) => Err(Box::new(call)),
@@ -234,11 +236,11 @@ impl<B: Batch> Gate<B> {
         }
     }
 
-    /// Queues the waiting calls that have room. Returns those that can never be queued, as the driver has ended.
+    /// Queues the waiting calls that have room. Returns those that can never be queued, because the driver has ended.
     #[must_use]
     fn admit_waiting(&self, state: &mut State<B>) -> Vec<Call<B>> {
         while let Some(first) = state.waiting.first_entry() {
-            if self.places_of(first.get().size) > state.free {
+            if self.units_of(first.get().size) > state.free {
                 break;
             }
             let call = first.remove();
@@ -250,7 +252,7 @@ impl<B: Batch> Gate<B> {
         Vec::new()
     }
 
-    /// Fails what waits for a place in these groups, and tells the driver to fail what it has queued of them.
+    /// Fails the calls of these groups that wait for capacity, and tells the driver to fail those that it has queued.
     pub(super) fn hold_back(&self, failed: FailedGroups) {
         let mut state = self.state();
         let reason = |call: &Call<B>| failed.reason(B::group(&call.item));
@@ -264,7 +266,7 @@ impl<B: Batch> Gate<B> {
             .filter_map(|(number, reason)| Some((state.waiting.remove(&number)?, reason)))
             .collect();
         if let Some(mailbox) = &state.mailbox {
-            // Without a driver nothing is queued.
+            // If the driver has ended, nothing is queued.
             let _ = mailbox.send(Event::Failed(failed));
         }
         drop(state);
@@ -273,7 +275,7 @@ impl<B: Batch> Gate<B> {
         }
     }
 
-    /// Accepts no more calls but those that were made before, and lets nothing linger.
+    /// Accepts only calls that were made before, and stops lingering.
     pub(super) fn shut(&self) {
         self.shut.store(true, Ordering::SeqCst);
         self.tell(Event::Hurry);
@@ -292,7 +294,7 @@ impl<B: Batch> Gate<B> {
         }
     }
 
-    /// Ends a round: returns its number, and the mailbox of the driver.
+    /// Ends a round. Returns its number and the driver's mailbox.
     pub(super) fn end_round(&self) -> (u64, Option<Mailbox<B>>) {
         let mut state = self.state();
         (state.rounds.end(), state.mailbox.clone())
@@ -322,17 +324,17 @@ fn ended() -> Error {
     Error::closed("the batcher's task has ended; this was not sent")
 }
 
-/// The part of the capacity that a call takes until it has its result. It takes none while it waits.
+/// The capacity that a call uses until it has its result. A waiting call uses none.
 pub(super) struct Permit<B: Batch> {
     gate: Arc<Gate<B>>,
-    taken: usize,
+    units: usize,
     round: u64,
 }
 
 impl<B: Batch> Drop for Permit<B> {
     fn drop(&mut self) {
         let mut state = self.gate.state();
-        state.free += self.taken;
+        state.free += self.units;
         let round_ended = state.rounds.leave(self.round);
         let refused = self.gate.admit_waiting(&mut state);
         drop(state);

@@ -1,4 +1,4 @@
-//! One kind of calls: the way in, and the ways to end.
+//! One kind of calls, and the ways to end it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl<B: Batch> Lane<B> {
         self.gate.shut();
         if self.gate.has_unpolled() {
             let all_polled = self.gate.wait_until(|gate| !gate.has_unpolled());
-            // Those that are late fail, and say so.
+            // Calls that are later fail with an error.
             let _ = timeout(UNPOLLED_TIMEOUT, all_polled).await;
         }
         self.gate.close();

@@ -22,8 +22,8 @@ const LATENCY: Duration = Duration::from_millis(40);
 
 type Sends = Lane<SendMessageBatch>;
 
-/// A server that takes `LATENCY` for a batch, and the batches that it took: when, and the bodies. The body `slow` takes
-/// an hour, `fails` fails, and `panic` makes its batch's task panic.
+/// A server that takes `LATENCY` for a batch, with the time and the bodies of each batch. The body `slow` takes an hour,
+/// `fails` fails, and `panic` makes its batch's task panic.
 #[derive(Default)]
 struct Server(Mutex<Vec<(Instant, Vec<String>)>>);
 
@@ -58,7 +58,7 @@ impl Server {
         assert!(!holds("panic"), "as the test asks");
         let result = |body: String| match body.as_str() {
             "fails" => Err(Error::transport("as the test asks")),
-            _ => Ok(answer(body)),
+            _ => Ok(sent(body)),
         };
         bodies.into_iter().map(result).collect()
     }
@@ -92,7 +92,7 @@ impl Sends {
     }
 }
 
-fn answer(message_id: String) -> SendMessageOutput {
+fn sent(message_id: String) -> SendMessageOutput {
     SendMessageOutput {
         message_id,
         md5_of_message_body: None,
@@ -102,7 +102,7 @@ fn answer(message_id: String) -> SendMessageOutput {
     }
 }
 
-/// The call as a task of its own, which is queued once this returns.
+/// Makes the call in a task of its own. It is queued once this returns.
 async fn call(lane: &Arc<Sends>, message: impl Into<OutgoingMessage>) -> JoinHandle<Result<SendMessageOutput, Error>> {
     let (lane, message) = (lane.clone(), message.into());
     let task = tokio::spawn(async move { lane.call(message).await });
@@ -282,7 +282,7 @@ async fn a_shutdown_sends_what_was_made_and_accepts_no_more() {
     for call in made {
         assert!(
             call.now_or_never().unwrap().unwrap().is_ok(),
-            "answered before the shutdown ends"
+            "the result comes before the shutdown ends"
         );
     }
     let sent = server.batches().concat();
@@ -491,20 +491,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A queue, and what is to hold of the batches that it gives.
+/// A queue, and a model that checks its batches.
 struct Model {
     ordered: bool,
     queue: Queue<SendMessageBatch>,
     gate: Arc<Gate<SendMessageBatch>>,
     pushed: usize,
-    /// The groups that batches under way hold.
+    /// The groups that batches in flight block.
     running: Vec<Vec<String>>,
     /// The numbers of the messages that were taken, by group.
     taken: BTreeMap<String, Vec<usize>>,
 }
 
 impl Model {
-    /// The size is claimed only: the body is the message's number.
+    /// Pushes a call that claims this size. Its body is the message's number.
     fn push(&mut self, size: usize, group: u8) {
         let item = OutgoingMessage::new(self.pushed.to_string()).message_group_id(group.to_string());
         let (result, _) = oneshot::channel();
@@ -540,7 +540,7 @@ impl Model {
     }
 
     fn end(&mut self, batch: usize) {
-        self.queue.release(&self.running.remove(batch));
+        self.queue.unblock(&self.running.remove(batch));
     }
 }
 

@@ -1,7 +1,7 @@
-//! An operation under way, without its type.
+//! A running operation without its type.
 //!
-//! What needs the type is writing the input and reading the output. All else of a request's life is the same for every
-//! action, and so is compiled once, in this crate, rather than once for each action in the programs that use it.
+//! Only writing the input and reading the output depend on the type. The rest of a request's life is the same for every
+//! action. So it is compiled once, in this crate, and not once for each action in the programs that use it.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ pub(crate) trait Task: Send {
     fn server_wait(&self) -> Duration;
     fn validate(&self) -> Result<(), Error>;
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
-    /// Reads an answer, and keeps the output.
-    fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error>;
+    /// Reads a response, and keeps the output.
+    fn read(&mut self, wire: Wire, response: &Answer, verify: bool) -> Result<(), Error>;
     /// Notes whether an attempt before the successful one may have taken effect, too.
     fn note_earlier_attempts(&mut self, may_have_been_sent: bool);
-    /// How many messages it was about; none before it has succeeded.
+    /// Returns the number of messages that were sent, received or settled: 0 before the operation has succeeded.
     fn messages(&self) -> usize;
 }
 
-/// An operation, and its output once it has succeeded.
+/// An operation, with its output once it has succeeded.
 pub(crate) struct Typed<'a, Op: Operation> {
     operation: &'a Op,
     output: Option<Op::Output>,
@@ -92,8 +92,8 @@ impl<Op: Operation> Task for Typed<'_, Op> {
         wire.encode(self.operation)
     }
 
-    fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error> {
-        let mut output = wire.decode::<Op>(answer)?;
+    fn read(&mut self, wire: Wire, response: &Answer, verify: bool) -> Result<(), Error> {
+        let mut output = wire.decode::<Op>(response)?;
         if verify {
             self.operation.verify(&mut output)?;
         }

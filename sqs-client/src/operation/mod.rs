@@ -1,7 +1,7 @@
-//! The actions of the service: each is one file that holds its input, its output and its setters.
+//! The actions of the service. Each file has one action's input, output and setters.
 //!
-//! An action's type is its input. [`Client`] has a method for each that begins a
-//! [`Request`](crate::client::Request); `.await` sends it.
+//! An action's type is its input. [`Client`](crate::Client) has a method for each action, which returns a
+//! [`Request`](crate::client::Request). `.await` sends it.
 
 mod add_permission;
 mod cancel_message_move_task;
@@ -56,18 +56,20 @@ pub use start_message_move_task::{StartMessageMoveTask, StartMessageMoveTaskOutp
 pub use tag_queue::TagQueue;
 pub use untag_queue::UntagQueue;
 
-/// Whether a queue of this name or URL is a FIFO queue: the name's end says so.
+/// Returns `true` if a queue of this name or URL is a FIFO queue, by the end of its name.
 pub(crate) fn is_fifo(queue: &str) -> bool {
     queue.ends_with(".fifo")
 }
 
-/// The answer to an action that returns nothing.
+/// The response to an action that returns nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmptyOutput {}
 
-/// Makes a type the action of its name: `operation!(Action => Output { … })`, with `of queue` after the name where it is
-/// about the queue of its `queue_url`, and in braces what differs from the trait's defaults.
+/// Implements [`Operation`] for the action of a type's name: `operation!(Action => Output { … })`.
+///
+/// `of queue` after the name makes the type's `queue_url` the action's queue. The braces contain the items that differ
+/// from the trait's defaults.
 macro_rules! operation {
     ($operation:ident of queue => $output:ty { $($item:tt)* }) => {
         operation!($operation => $output {
