@@ -59,7 +59,7 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         512
     }
 
-    /// Returns the time for which the server may delay its response because the caller asked for a long poll.
+    /// Returns the time for which the server may delay its response because the caller requested a long poll.
     #[doc(hidden)]
     fn server_wait(&self) -> Duration {
         Duration::ZERO

@@ -22,7 +22,7 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     type Entry: Send + 'static;
     #[doc(hidden)]
     type Done: Send + 'static;
-    /// Whether a FIFO queue keeps the order of the items.
+    /// `true` if a FIFO queue keeps the order of the items.
     #[doc(hidden)]
     const ORDERED: bool = false;
 

@@ -7,6 +7,7 @@ mod plan;
 mod run;
 
 pub use actions::Batch;
+#[cfg(feature = "batcher")]
 pub(crate) use actions::keeps_order;
 pub use batches::Batches;
 pub(crate) use order::FailedGroups;

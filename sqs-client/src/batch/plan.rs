@@ -60,7 +60,7 @@ impl<B: Batch> Iterator for Plan<B> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut batch = Vec::new();
         let mut fill = Fill::new(self.limit.bytes());
-        // What no server accepts is not sent, and so takes up no bytes.
+        // A message that every server would refuse is not sent, so it counts no bytes.
         let fits = |fill: &mut Fill, item: &B::Item| fill.add(B::check(item).map_or(0, |()| B::size(item)));
         while let Some(item) = self.items.next_if(|item| fits(&mut fill, item)) {
             batch.push(item);

@@ -141,7 +141,7 @@ struct Slot<B: Batch> {
     group: Option<String>,
     /// The reason why every server would refuse it, if there is one.
     refusal: Option<Error>,
-    /// Whether any request with the entry may have been carried out without a response that says so.
+    /// `true` if any request with the entry may have been carried out without a response that says so.
     may_have_been_sent: bool,
     result: Option<Result<B::Result, Error>>,
 }

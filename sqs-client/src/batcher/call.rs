@@ -11,7 +11,7 @@ use crate::error::Error;
 /// A call whose future was not polled.
 pub(super) struct UnpolledCall<B: Batch> {
     gate: Arc<Gate<B>>,
-    /// Whether it was made after a shutdown had begun.
+    /// `true` if the call was made after a shutdown had begun.
     late: bool,
 }
 

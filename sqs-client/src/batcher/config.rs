@@ -22,7 +22,7 @@ pub(super) struct Settings {
 /// The settings of one lane.
 pub(super) struct LaneConfig<B: Batch> {
     pub(super) settings: Settings,
-    /// Whether the queue keeps the order of groups.
+    /// `true` if the queue keeps the order of groups.
     pub(super) ordered: bool,
     pub(super) limit: BatchLimit,
     pub(super) send: SendBatch<B>,

@@ -75,7 +75,7 @@ pub(super) struct Gate<B: Batch> {
     start_driver: StartDriver<B>,
     /// The number of calls whose futures exist and were not polled.
     unpolled: AtomicUsize,
-    /// Whether only calls that were made before are accepted.
+    /// `true` if only calls that were made before are accepted.
     shut: AtomicBool,
     state: Mutex<State<B>>,
     changed: Notify,

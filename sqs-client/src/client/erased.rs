@@ -38,7 +38,7 @@ pub(crate) struct Typed<'a, Op: Operation> {
 /// A request that succeeded.
 pub(crate) struct Success<Output> {
     pub(crate) output: Output,
-    /// Whether an attempt before the successful one may have taken effect, too.
+    /// `true` if an attempt before the successful one may have taken effect, too.
     pub(crate) earlier_may_have_been_sent: bool,
 }
 

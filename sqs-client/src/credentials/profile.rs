@@ -61,7 +61,7 @@ enum Missing {
     /// The profile lacks this setting.
     Key(&'static str),
     /// The profile's keys come from this source.
-    Elsewhere(&'static str),
+    OtherSource(&'static str),
 }
 
 impl Missing {
@@ -69,10 +69,10 @@ impl Missing {
         match self {
             Self::Profile => format!("AWS's shared files have no profile {profile:?}"),
             Self::Key(name) => format!("the profile {profile:?} has no {}", name.to_ascii_lowercase()),
-            Self::Elsewhere(source) if cfg!(feature = "aws-config") => {
+            Self::OtherSource(source) if cfg!(feature = "aws-config") => {
                 format!("the profile {profile:?} uses {source}, which AwsConfigCredentials supports")
             }
-            Self::Elsewhere(source) => format!(
+            Self::OtherSource(source) => format!(
                 "the profile {profile:?} uses {source}; enable the cargo feature `aws-config` of sqs-client to support it"
             ),
         }
@@ -134,7 +134,7 @@ fn from_files(profile: &str, credentials: Option<&str>, config: Option<&str>) ->
     let files: Vec<Settings<'_>> = files.into_iter().flatten().collect();
     let has = |name: &str| files.iter().any(|settings| settings.contains_key(name));
     if has("ROLE_ARN") {
-        return Err(Missing::Elsewhere("a role"));
+        return Err(Missing::OtherSource("a role"));
     }
     let keys = |settings: &Settings<'_>| from_names(|name| settings.get(name).map(|value| (*value).to_owned()));
     let mut missing = None;
@@ -147,7 +147,7 @@ fn from_files(profile: &str, credentials: Option<&str>, config: Option<&str>) ->
     }
     let source = SOURCES.iter().find(|(name, _)| has(name));
     Err(match (source, missing) {
-        (Some((_, source)), _) => Missing::Elsewhere(source),
+        (Some((_, source)), _) => Missing::OtherSource(source),
         (None, Some(name)) => Missing::Key(name),
         (None, None) => Missing::Profile,
     })
@@ -241,13 +241,13 @@ aws_secret_access_key = s4
 
     #[test]
     fn the_reason_for_missing_keys_is_named() {
-        assert_eq!(find("sso"), Err(Missing::Elsewhere("SSO")));
-        assert_eq!(find("role"), Err(Missing::Elsewhere("a role")));
-        assert_eq!(find("other-file"), Err(Missing::Elsewhere("a role")));
-        assert_eq!(find("process"), Err(Missing::Elsewhere("a process")));
+        assert_eq!(find("sso"), Err(Missing::OtherSource("SSO")));
+        assert_eq!(find("role"), Err(Missing::OtherSource("a role")));
+        assert_eq!(find("other-file"), Err(Missing::OtherSource("a role")));
+        assert_eq!(find("process"), Err(Missing::OtherSource("a process")));
         assert_eq!(find("half"), Err(Missing::Key("AWS_SECRET_ACCESS_KEY")));
         assert_eq!(find("missing"), Err(Missing::Profile));
-        let text = Missing::Elsewhere("SSO").describe("dev");
+        let text = Missing::OtherSource("SSO").describe("dev");
         assert!(text.contains(r#"the profile "dev" uses SSO"#), "{text}");
         if !cfg!(feature = "aws-config") {
             assert!(text.contains("cargo feature `aws-config`"), "{text}");

@@ -73,7 +73,7 @@ pub(crate) enum ServerName {
 }
 
 impl Error {
-    /// Returns the pause that the server asked for before another attempt.
+    /// Returns the pause that the server requested before another attempt.
     pub(crate) fn retry_hint(&self) -> Option<RetryHint> {
         self.0.retry_hint
     }

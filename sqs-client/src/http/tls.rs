@@ -5,7 +5,7 @@ use crate::error::Error;
 /// The requirements on TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsConfig {
-    /// Whether any connection uses HTTPS. Otherwise, no certificates are loaded.
+    /// `true` if any connection uses HTTPS. Otherwise, no certificates are loaded.
     #[cfg_attr(
         feature = "native-tls",
         allow(dead_code, reason = "the platform's library decides when to load them")

@@ -23,9 +23,9 @@ const TRUSTED_LENGTH: usize = 1024 * 1024;
 pub(crate) struct TransportConfig {
     pub(crate) http: HttpConfig,
     pub(crate) max_response_bytes: usize,
-    /// Whether any request uses HTTPS.
+    /// `true` if any request uses HTTPS.
     pub(crate) https: bool,
-    /// Whether all requests stay on this machine, which no proxy can reach.
+    /// `true` if all requests stay on this machine, which no proxy can reach.
     pub(crate) loopback: bool,
 }
 
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Proxy {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
-    /// Whether the HTTP client is the caller's, which may follow redirects.
+    /// `true` if the HTTP client is the caller's, which may follow redirects.
     given: bool,
     max_response_bytes: usize,
 }

@@ -130,7 +130,7 @@ pub(crate) struct Attempts<'a> {
     failed: u32,
     /// The quota that this request's last retry cost.
     cost: u32,
-    /// Whether any attempt may have taken effect.
+    /// `true` if any attempt may have taken effect.
     sent: bool,
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let mut attempts = attempts(&policy, &quota, &random);
         retried(attempts.after(Error::transport("x").sent(true), true));
         let Next::End(error) = attempts.after(Error::invalid_input("x"), false) else {
-            panic!("tried again");
+            panic!("retried");
         };
         assert!(error.may_have_been_sent());
     }

@@ -22,7 +22,7 @@ const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct HttpClient {
     http: reqwest::Client,
-    /// For this machine and the link-local addresses of instances and containers, which no proxy can reach.
+    /// The client for this machine and the link-local addresses of instances and containers, which no proxy can reach.
     direct: reqwest::Client,
 }
 

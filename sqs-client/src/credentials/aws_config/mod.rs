@@ -30,7 +30,7 @@ use http::HttpClient;
 /// # Ok(()) }
 /// ```
 ///
-/// To assume a role, use the builders of `aws-config`:
+/// You assume a role with the builders of `aws-config`:
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {

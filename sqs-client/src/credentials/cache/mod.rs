@@ -63,7 +63,7 @@ struct State {
 struct Current {
     credentials: Credentials,
     refresh_at: Option<SystemTime>,
-    /// Whether a server refused them, and the provider has not been called since.
+    /// `true` if a server refused them, and the provider has not been called since.
     rejected: bool,
 }
 
