@@ -1,6 +1,6 @@
-//! The wall clock, which is injected, and its correction by what servers say about theirs.
+//! The injected wall clock, and its correction to the servers' time.
 //!
-//! This is the only file that reads the machine's wall clock. Monotonic time is [`tokio::time`]'s, which a test can pause.
+//! No other file reads the machine's wall clock. Monotonic time comes from [`tokio::time`], which a test can pause.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Reads the machine's clock.
-    #[allow(clippy::disallowed_methods)] // the one place
+    /// Returns a clock that reads the machine's clock.
+    #[allow(clippy::disallowed_methods)] // the only use
     pub(crate) fn system() -> Self {
         Self::new(SystemTime::now)
     }
@@ -35,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// Returns a clock of the same local time that has learned nothing yet.
+    /// Returns a clock with the same local time and no correction yet.
     pub(crate) fn uncorrected(&self) -> Self {
         Self {
             local: Arc::clone(&self.local),
@@ -49,7 +49,7 @@ impl Clock {
         (self.local)()
     }
 
-    /// Returns the server's time, as far as it is known.
+    /// Returns the server's time as far as it is known, or else the local time.
     pub(crate) fn now(&self) -> SystemTime {
         let offset = self.offset.load(Ordering::Relaxed);
         let ahead = Duration::from_secs(offset.unsigned_abs());
@@ -62,7 +62,7 @@ impl Clock {
         corrected.unwrap_or(now)
     }
 
-    /// Learns the server's time from the `Date` of a response that refused ours.
+    /// Learns the server's time from the `Date` of a response that refused our time.
     pub(crate) fn correct(&self, date: &str) {
         let Ok(date) = OffsetDateTime::parse(date, &Rfc2822) else {
             return;
@@ -71,12 +71,15 @@ impl Clock {
         if offset.unsigned_abs() > MAX_OFFSET.as_secs() {
             tracing::warn!(
                 offset,
-                "the server's date is too far from this machine's clock to be believed"
+                "ignoring the server's date, which is too far from this machine's clock"
             );
             return;
         }
         self.offset.store(offset, Ordering::Relaxed);
-        tracing::warn!(offset, "the server's clock differs; signing with its time");
+        tracing::warn!(
+            offset,
+            "the server's clock differs from this machine's; signing with the server's time"
+        );
     }
 }
 
@@ -88,7 +91,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Whole seconds since 1970, negative before; saturating.
+/// Returns the whole seconds since 1970, negative before, and saturates.
 pub(crate) fn epoch_seconds(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_starts_in_1970_is_corrected_and_a_far_future_is_not_believed() {
+    fn a_clock_that_starts_in_1970_is_corrected_and_a_far_future_is_ignored() {
         let clock = clock_at(100);
         clock.correct("Thu, 26 Nov 2026 01:00:00 GMT");
         let corrected = epoch_seconds(clock.now());
@@ -120,13 +123,13 @@ mod tests {
             clock.correct(wrong);
             assert_eq!(epoch_seconds(clock.now()), corrected, "{wrong}");
         }
-        // Set right in the meantime.
+        // The machine's clock has been set right in the meantime.
         clock.correct("Thu, 01 Jan 1970 00:01:40 GMT");
         assert_eq!(epoch_seconds(clock.now()), 100);
     }
 
     #[test]
-    fn an_uncorrected_copy_learns_by_itself() {
+    fn an_uncorrected_copy_learns_on_its_own() {
         let clock = clock_at(100);
         let copy = clock.uncorrected();
         clock.correct("Thu, 26 Nov 2026 01:00:00 GMT");
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_source_is_a_panic() {
+    fn extreme_times_do_not_panic() {
         let past = SystemTime::UNIX_EPOCH - Duration::from_secs(1 << 40);
         let future = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 62);
         for time in [past, future] {

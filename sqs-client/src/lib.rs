@@ -1,4 +1,4 @@
-//! A typed async client for Amazon SQS and the servers compatible with it.
+//! A typed async client for Amazon SQS and SQS-compatible servers.
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), sqs_client::Error> {
@@ -17,27 +17,28 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Programs that only consume have `Client::consumer` do all that, and those of many tasks have `Client::batcher` fill
-//! batches with their calls; each is a feature.
+//! `Client::consumer` does all that for programs that only consume. `Client::batcher` fills batches with the calls of many
+//! tasks. Each is a feature.
 //!
-//! * Requests are signed by AWS Signature Version 4, and tried again as [`RetryPolicy`](client::RetryPolicy) says.
-//! * Both wire protocols, AWS JSON 1.0 and AWS Query, are spoken from the same types: [`Protocol`].
-//! * MD5s of bodies and attributes are verified.
-//! * There is one [`Error`]; ask it what went wrong and whether the request may have taken effect.
-//! * Everything is bounded: attempts, time, the length of an answer. See [`ClientBuilder`].
+//! * The client signs requests with AWS Signature Version 4, and retries them as [`RetryPolicy`](client::RetryPolicy) says.
+//! * It speaks both wire protocols, AWS JSON 1.0 and AWS Query, with the same types: [`Protocol`].
+//! * It verifies the MD5s of bodies and attributes.
+//! * The one [`Error`] tells what went wrong, and whether the request may have taken effect.
+//! * Attempts, time and the length of a response have limits: see [`ClientBuilder`].
 //!
 //! # Features
 //!
 //! * `ring` (default): TLS by rustls with ring.
 //! * `aws-lc-rs`: TLS by rustls with aws-lc-rs instead.
-//! * `rustls`: TLS by rustls with the crypto provider that the program installs.
+//! * `rustls`: TLS by rustls with a crypto provider that the program installs.
 //! * `native-tls`: TLS by the platform's own library instead.
-//! * `aws-config`: credentials of SSO, roles, web identities, containers and instances, and of any provider of AWS's
+//! * `aws-config`: credentials from SSO, roles, web identities, containers and instances, and from any provider of AWS's
 //!   SDK.
-//! * `batcher`: `Batcher`, which gathers single calls of many tasks into full batches.
-//! * `consumer`: `Consumer`, which receives, holds and settles messages; brings `batcher`.
-//! * `metrics`: figures of what goes on, by the `metrics` facade.
+//! * `batcher`: `Batcher`, which gathers the single calls of many tasks into full batches.
+//! * `consumer`: `Consumer`, which receives messages, extends their leases and settles them. Enables `batcher`.
+//! * `metrics`: counters, gauges and histograms, through the `metrics` facade.
 
+mod action;
 pub mod batch;
 #[cfg(feature = "batcher")]
 pub mod batcher;
@@ -48,12 +49,15 @@ mod clock;
 pub mod consumer;
 pub mod credentials;
 pub mod error;
+/// The entry points of the fuzz targets. Not part of the API.
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod limits;
 pub mod operation;
 mod protocol;
 mod random;
-mod request;
 mod retry;
 mod telemetry;
 #[cfg(test)]
@@ -70,13 +74,9 @@ pub use credentials::Credentials;
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use types::{Message, OutgoingMessage, QueueAttributes};
 
-/// What sqs-extended shares: not a part of the API.
+/// Items that sqs-extended shares. Not part of the API.
 #[cfg(feature = "consumer")]
 #[doc(hidden)]
 pub mod internal {
     pub use crate::consumer::{LEASE_MARGIN, Lease};
 }
-/// What the fuzz targets call: not a part of the API, and there for them only.
-#[cfg(any(fuzzing, test))]
-#[doc(hidden)]
-pub use protocol::fuzzing;

@@ -1,6 +1,6 @@
-//! Randomness, which is injected, so that a simulation can run client and server on one seed.
+//! The injected randomness, with which a simulation can run client and server on one seed.
 //!
-//! This is the only file that reads the machine's.
+//! No other file reads the machine's randomness.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ impl Random {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
 
-    /// Returns an id that no other call returns: 128 random bits in hexadecimal.
+    /// Returns a unique id: 128 random bits in hexadecimal.
     pub(crate) fn id(&self) -> String {
         let bits = self.0.lock().unwrap_or_else(PoisonError::into_inner).u128(..);
         format!("{bits:032x}")

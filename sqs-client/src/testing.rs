@@ -1,9 +1,9 @@
-//! What several modules' tests share.
+//! Helpers that the tests of several modules share.
 
 use std::path::Path;
 
-/// A file of the optional test data, which is in the folder that `SQS_TEST_VECTORS` names, or else beside the workspace;
-/// without it, `None`, and a word about it.
+/// Reads a file of the optional test data from the folder `SQS_TEST_VECTORS`, or else from beside the workspace. Without
+/// it, prints a note and returns `None`.
 pub(crate) fn vector(file: &str) -> Option<Vec<u8>> {
     let folder = std::env::var("SQS_TEST_VECTORS").unwrap_or_else(|_| "../../shared/vectors".to_owned());
     let read = std::fs::read(Path::new(&folder).join(file));

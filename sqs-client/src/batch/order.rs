@@ -1,10 +1,10 @@
-//! The order of a FIFO queue's groups: after a failure, nothing more of the group is sent.
+//! The order of a FIFO queue's groups. After a failure, nothing more of the group is sent.
 
 use std::collections::HashMap;
 
 use crate::error::{Error, Source};
 
-/// The message groups of which an entry failed, and why.
+/// The message groups with a failed entry, and the failure of each.
 #[derive(Debug, Default)]
 pub(crate) struct FailedGroups(HashMap<String, Source>);
 
@@ -15,7 +15,7 @@ impl FailedGroups {
         }
     }
 
-    /// Returns why a message of this group is not sent, if it is not.
+    /// Returns the error of a further message of this group if the group has failed.
     pub(crate) fn reason(&self, group: Option<&str>) -> Option<Error> {
         let cause = self.0.get(group?)?;
         Some(Error::held_back(cause.clone()))

@@ -1,8 +1,9 @@
-//! Inputs split into batches, in their order.
+//! The splitting of inputs into batches, in their order.
 
 use std::iter::Peekable;
 
-use crate::batch::{Batch, BatchLimit};
+use crate::batch::actions::Batch;
+use crate::client::batch_limit::BatchLimit;
 use crate::limits;
 
 /// The fill of a batch, as SQS counts. The first entry always fits, so that a message that is longer than the limit
@@ -23,7 +24,7 @@ impl Fill {
         }
     }
 
-    /// Adds an entry of this many bytes if there is room for it. Returns whether there was.
+    /// Adds an entry of this many bytes if there is room for it. Returns `true` if there was.
     pub(crate) fn add(&mut self, bytes: usize) -> bool {
         let room = self.entries == 0 || !self.is_full() && bytes <= self.limit.saturating_sub(self.bytes);
         if room {
@@ -38,7 +39,7 @@ impl Fill {
     }
 }
 
-/// Takes from the inputs as many as fit into a batch, whenever one is asked for.
+/// An iterator over the batches. It reads as many inputs as fit into the next one.
 pub(super) struct Plan<B: Batch> {
     items: Peekable<Box<dyn Iterator<Item = B::Item> + Send>>,
     limit: BatchLimit,
@@ -59,7 +60,7 @@ impl<B: Batch> Iterator for Plan<B> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut batch = Vec::new();
         let mut fill = Fill::new(self.limit.bytes());
-        // What no server accepts is not sent, and so takes up no bytes.
+        // A message that every server would refuse is not sent, so it counts no bytes.
         let fits = |fill: &mut Fill, item: &B::Item| fill.add(B::check(item).map_or(0, |()| B::size(item)));
         while let Some(item) = self.items.next_if(|item| fits(&mut fill, item)) {
             batch.push(item);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_accepts_takes_up_no_bytes() {
+    fn an_invalid_message_counts_no_bytes() {
         let planned = plan(vec![1, 0, limits::MAX_MESSAGE_BYTES + 1, 2]);
         assert_eq!(planned, [[1, 0, limits::MAX_MESSAGE_BYTES + 1, 2]]);
     }

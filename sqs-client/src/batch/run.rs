@@ -1,13 +1,13 @@
-//! One batch, until each of its entries has a result.
+//! The sending of one batch, until each of its entries has a result.
 
 use std::collections::VecDeque;
 
-use crate::batch::limit::BatchLimit;
+use crate::batch::actions::{Batch, keeps_order};
 use crate::batch::order::FailedGroups;
 use crate::batch::plan::Fill;
-use crate::batch::{Batch, keeps_order};
 use crate::client::Client;
-use crate::error::Error;
+use crate::client::batch_limit::BatchLimit;
+use crate::error::{Error, QueueContext};
 use crate::types::{BatchOutput, BatchResultErrorEntry, UnconfirmedEntry};
 
 /// A queue that batches are sent to.
@@ -31,8 +31,10 @@ impl Destination {
         &self.limit
     }
 
-    /// Sends these, and returns one result for each. Where order matters, nothing of a group is sent after one of its
-    /// messages failed; elsewhere, what failed by the server's fault is tried again.
+    /// Sends these items, and returns one result for each.
+    ///
+    /// If the queue keeps order, nothing of a group is sent after one of its messages failed. Otherwise, entries that
+    /// failed through the server's fault are retried.
     pub(crate) async fn send<B: Batch>(
         &self,
         items: Vec<B::Item>,
@@ -40,6 +42,7 @@ impl Destination {
     ) -> Vec<Result<B::Result, Error>> {
         let ordered = keeps_order::<B>(&self.queue_url);
         let (mut ledger, mut entries) = Ledger::<B>::open(items, ordered.then_some(failed_groups));
+        ledger.queue = self.client.queue_context(&self.queue_url);
         while let Some(batch) = self.next_batch(&mut ledger, &mut entries) {
             let bytes = ledger.bytes(&batch);
             let too_long = self.rounds(&mut ledger, batch, !ordered).await;
@@ -66,7 +69,7 @@ impl Destination {
                 continue;
             }
             if let Some(error) = ledger.refusal(&entry) {
-                // It ends its group, so that what is before it is sent first.
+                // It ends its group, so the entries before it are sent first.
                 if ledger.is_ordered() && !batch.is_empty() {
                     entries.push_front(entry);
                     break;
@@ -83,8 +86,8 @@ impl Destination {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Sends the entries, and again what failed by the server's fault if `retry`. Returns those that are to be sent in
-    /// smaller batches.
+    /// Sends the entries, and retries those that failed through the server's fault if `retry`. Returns the entries that
+    /// must be sent in smaller batches.
     async fn rounds<B: Batch>(
         &self,
         ledger: &mut Ledger<'_, B>,
@@ -94,7 +97,7 @@ impl Destination {
         let mut attempts = self.client.attempts();
         while !entries.is_empty() {
             let operation = B::new(self.queue_url.clone(), entries);
-            let executed = self.client.execute_noting_attempts(&operation).await;
+            let executed = self.client.execute(&operation).await;
             entries = operation.into_entries();
             let output = match executed {
                 Ok(success) => {
@@ -110,14 +113,14 @@ impl Destination {
                     break;
                 }
             };
-            let passing = |failed: &&BatchResultErrorEntry| retry && Error::entry(failed).is_retryable();
+            let passing = |failed: &&BatchResultErrorEntry| retry && entry_error(failed).is_retryable();
             let again: Vec<BatchResultErrorEntry> = output.failed.iter().filter(passing).cloned().collect();
             ledger.record(&entries, output);
             let Some(first) = again.first() else {
                 attempts.succeeded();
                 break;
             };
-            let Some(pause) = attempts.after(Error::entry(first), true).pause() else {
+            let Some(pause) = attempts.after(entry_error(first), true).pause() else {
                 break;
             };
             entries.retain(|entry| again.iter().any(|failed| failed.id == B::id(entry)));
@@ -127,14 +130,18 @@ impl Destination {
     }
 }
 
-/// The state of an entry. Its id is its place among the items.
+fn entry_error(failed: &BatchResultErrorEntry) -> Error {
+    Error::entry(failed.code.clone(), failed.message.as_deref(), failed.sender_fault)
+}
+
+/// The state of an entry. Its id is its index among the items.
 struct Slot<B: Batch> {
     bytes: usize,
     /// The message group, on a queue that keeps order.
     group: Option<String>,
-    /// Why no server accepts it, if none does.
+    /// The reason why every server would refuse it, if there is one.
     refusal: Option<Error>,
-    /// Whether any request that had the entry may have been carried out without a response that says so.
+    /// `true` if any request with the entry may have been carried out without a response that says so.
     may_have_been_sent: bool,
     result: Option<Result<B::Result, Error>>,
 }
@@ -142,11 +149,12 @@ struct Slot<B: Batch> {
 /// The results so far, in the order of the items.
 struct Ledger<'a, B: Batch> {
     slots: Vec<Slot<B>>,
+    queue: Option<QueueContext>,
     failed_groups: Option<&'a mut FailedGroups>,
 }
 
 impl<'a, B: Batch> Ledger<'a, B> {
-    /// Makes entries of the items.
+    /// Turns the items into entries.
     fn open(items: Vec<B::Item>, failed_groups: Option<&'a mut FailedGroups>) -> (Self, VecDeque<B::Entry>) {
         let ordered = failed_groups.is_some();
         let slots = items.iter().map(|item| Slot {
@@ -158,15 +166,20 @@ impl<'a, B: Batch> Ledger<'a, B> {
         });
         let slots = slots.collect();
         let entries = items.into_iter().enumerate();
-        let entries = entries.map(|(place, item)| B::entry(place.to_string(), item)).collect();
-        (Self { slots, failed_groups }, entries)
+        let entries = entries.map(|(index, item)| B::entry(index.to_string(), item)).collect();
+        let this = Self {
+            slots,
+            queue: None,
+            failed_groups,
+        };
+        (this, entries)
     }
 
     fn is_ordered(&self) -> bool {
         self.failed_groups.is_some()
     }
 
-    /// Returns why no server accepts this entry, if none does.
+    /// Returns the reason why every server would refuse this entry, if there is one.
     fn refusal(&mut self, entry: &B::Entry) -> Option<Error> {
         self.slot(B::id(entry))?.refusal.clone()
     }
@@ -183,7 +196,7 @@ impl<'a, B: Batch> Ledger<'a, B> {
         entries.into_iter().map(bytes).sum()
     }
 
-    /// Fails the entry if an earlier message of its group failed. Returns whether it did.
+    /// Fails the entry if an earlier message of its group failed. Returns `true` if it did.
     fn holds_back(&mut self, entry: &B::Entry) -> bool {
         let Some(slot) = slot(&mut self.slots, B::id(entry)) else {
             return false;
@@ -198,7 +211,7 @@ impl<'a, B: Batch> Ledger<'a, B> {
         held_back
     }
 
-    /// Notes a request that had these entries, before its results are settled.
+    /// Notes a request with these entries, before its results are recorded.
     fn note_request(&mut self, entries: &[B::Entry], may_have_been_sent: bool) {
         for entry in entries {
             if let Some(slot) = self.slot(B::id(entry)) {
@@ -211,13 +224,13 @@ impl<'a, B: Batch> Ledger<'a, B> {
     fn record(&mut self, entries: &[B::Entry], output: BatchOutput<B::Done>) {
         for done in output.successful {
             let (id, result) = B::done(done);
-            self.settle(&id, Ok(result));
+            self.set_result(&id, Ok(result));
         }
         for failed in &output.failed {
-            self.settle(&failed.id, Err(Error::entry(failed)));
+            self.set_result(&failed.id, Err(entry_error(failed).with_queue(self.queue.clone())));
         }
         for UnconfirmedEntry { id, error } in output.unconfirmed {
-            self.settle(&id, Err(error));
+            self.set_result(&id, Err(error));
         }
         for entry in entries {
             if self.slot(B::id(entry)).is_some_and(|slot| slot.result.is_none()) {
@@ -234,13 +247,13 @@ impl<'a, B: Batch> Ledger<'a, B> {
         B::Entry: 'e,
     {
         for entry in entries {
-            self.settle(B::id(entry), Err(error.clone()));
+            self.set_result(B::id(entry), Err(error.clone()));
         }
     }
 
-    /// Sets the entry's result. An id that is none of ours is passed over. An entry that succeeded and failed in one
-    /// response may have been sent.
-    fn settle(&mut self, id: &str, result: Result<B::Result, Error>) {
+    /// Sets the entry's result. Ignores an unknown id. An entry that succeeded and failed in one response may have been
+    /// sent.
+    fn set_result(&mut self, id: &str, result: Result<B::Result, Error>) {
         let Some(slot) = slot(&mut self.slots, id) else { return };
         slot.may_have_been_sent |= matches!(slot.result, Some(Ok(_)));
         let result = result.map_err(|error| {
@@ -254,14 +267,41 @@ impl<'a, B: Batch> Ledger<'a, B> {
     }
 
     fn into_results(self) -> Vec<Result<B::Result, Error>> {
-        let unsettled =
+        let missing =
             || Err(Error::response("the batch ended without a result for this entry").with_operation(B::NAME));
-        let results = self.slots.into_iter().map(|slot| slot.result.unwrap_or_else(unsettled));
+        let results = self.slots.into_iter().map(|slot| slot.result.unwrap_or_else(missing));
         results.collect()
     }
 }
 
 fn slot<'s, B: Batch>(slots: &'s mut [Slot<B>], id: &str) -> Option<&'s mut Slot<B>> {
-    let place: usize = id.parse().ok()?;
-    slots.get_mut(place)
+    let index: usize = id.parse().ok()?;
+    slots.get_mut(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OutgoingMessage;
+    use crate::error::ErrorCode;
+    use crate::operation::SendMessageBatch;
+
+    #[test]
+    fn the_error_of_an_entry_names_the_queue() {
+        let client = Client::builder().region("eu-west-1").build().unwrap();
+        let (mut ledger, entries) = Ledger::<SendMessageBatch>::open(vec![OutgoingMessage::new("x")], None);
+        ledger.queue = client.queue_context("https://sqs.eu-west-1.amazonaws.com/1/orders");
+        let mut output = BatchOutput::default();
+        output.failed.push(BatchResultErrorEntry {
+            id: "0".to_owned(),
+            code: ErrorCode::InvalidMessageContents,
+            sender_fault: true,
+            message: Some("bad characters".to_owned()),
+        });
+        ledger.record(&entries.into_iter().collect::<Vec<_>>(), output);
+        assert_eq!(
+            ledger.into_results()[0].as_ref().unwrap_err().to_string(),
+            "SendMessageBatch: InvalidMessageContents: bad characters (queue \"orders\")"
+        );
+    }
 }

@@ -5,45 +5,23 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::batch::{Batch, FailedGroups};
-use crate::batcher::gate::Gate;
-use crate::batcher::lane::{LaneConfig, Results};
-use crate::batcher::queue::{Call, Queue, Reply};
+use crate::batcher::config::LaneConfig;
+use crate::batcher::gate::{Event, Gate, Mailbox, Reply, Sent};
+use crate::batcher::queue::Queue;
+use crate::batcher::send_batch::Results;
 use crate::error::Error;
 
-/// How many times the linger time a batch that is not full waits while another such is under way.
+/// The factor on the linger time of a batch that is not full while another such batch is in flight.
 ///
-/// Under load, callers come back with the answers of a batch. If each small batch went out when its time is over, few
-/// that came back together would stay together: 64 callers of a server that answers within 40 ms would fill 8 entries of
-/// 10. So the next waits for the former's answer, which brings more, within this bound.
+/// Under load, callers make their next calls when a batch has its response. If each small batch went out after its linger
+/// time, few of these calls would stay together: 64 callers of a server that responds within 40 ms would fill 8 of 10
+/// entries. So the next batch waits for the response to the former, after which more calls come.
 const PATIENCE: u32 = 10;
-
-/// What a driver is told. Calls are bounded by the places that each holds, the rest by the tasks that tell it.
-pub(super) enum Event<B: Batch> {
-    Call(Call<B>),
-    /// Somebody waits for all that is queued.
-    Hurry,
-    /// And waits no more.
-    Calm,
-    /// Entries of these groups failed: what is queued behind them is not sent.
-    Failed(FailedGroups),
-    /// A batch is through.
-    Ended(Sent),
-    /// No call will follow.
-    Close,
-}
-
-/// What a driver keeps in mind of a batch while it is under way.
-pub(super) struct Sent {
-    /// These are free again when it is through.
-    groups: Vec<String>,
-    full: bool,
-}
-
-pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
 
 pub(super) struct Driver<B: Batch> {
     config: LaneConfig<B>,
@@ -51,21 +29,23 @@ pub(super) struct Driver<B: Batch> {
     events: UnboundedReceiver<Event<B>>,
     mailbox: Mailbox<B>,
     queue: Queue<B>,
-    /// Batches under way, and those of them that were not full.
+    /// The number of batches in flight, and of those among them that were not full.
     running: usize,
     not_full: usize,
-    /// How many wait for all that is queued.
+    /// The number of waiters for all queued calls.
     hurry: usize,
     closed: bool,
 }
 
 impl<B: Batch> Driver<B> {
-    pub(super) fn new(config: LaneConfig<B>, gate: Arc<Gate<B>>) -> (Self, Mailbox<B>) {
+    /// Spawns the driver of a gate.
+    pub(super) fn start(runtime: &Handle, gate: &Arc<Gate<B>>) -> Mailbox<B> {
         let (mailbox, events) = unbounded_channel();
+        let config = gate.config().clone();
         let this = Self {
             queue: Queue::new(config.ordered, config.limit.clone()),
             config,
-            gate,
+            gate: gate.clone(),
             events,
             mailbox: mailbox.clone(),
             running: 0,
@@ -73,17 +53,18 @@ impl<B: Batch> Driver<B> {
             hurry: 0,
             closed: false,
         };
-        (this, mailbox)
+        runtime.spawn(this.run());
+        mailbox
     }
 
-    /// Sends until it is told that no call will follow, and all are answered.
-    pub(super) async fn run(mut self) {
+    /// Sends batches until no call will follow and all calls have their results.
+    async fn run(mut self) {
         while !self.closed || !self.queue.is_empty() || self.running > 0 {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
             }
-            // Whoever is about to call is let do so, and all that is there already is taken: so a batch is not sent beside
-            // what it has room for, and fewer looks are taken.
+            // Tasks that are about to make a call do so now, so that a batch does not leave without calls that it has room
+            // for.
             give_way().await;
             while let Ok(event) = self.events.try_recv() {
                 self.handle(event);
@@ -94,7 +75,7 @@ impl<B: Batch> Driver<B> {
         }
     }
 
-    /// The next event, or `None` when the next batch has lingered for its time.
+    /// Returns the next event, or `None` when the next batch has lingered for its time.
     async fn next_event(&mut self) -> Option<Event<B>> {
         let age = if self.may_send() { self.queue.age() } else { None };
         match age {
@@ -113,13 +94,13 @@ impl<B: Batch> Driver<B> {
             Event::Calm => self.hurry = self.hurry.saturating_sub(1),
             Event::Failed(failed) => {
                 for (reply, reason) in self.queue.hold_back(&failed) {
-                    reply.give(Err(reason));
+                    reply.send(Err(reason));
                 }
             }
             Event::Ended(sent) => {
                 self.running = self.running.saturating_sub(1);
                 self.not_full = self.not_full.saturating_sub(usize::from(!sent.full));
-                self.queue.release(&sent.groups);
+                self.queue.unblock(&sent.groups);
             }
             Event::Close => self.closed = true,
         }
@@ -135,13 +116,13 @@ impl<B: Batch> Driver<B> {
         self.queue.is_full() || age.is_some_and(|age| hurry || age >= self.patience())
     }
 
-    /// How long a batch that is not full waits.
+    /// Returns the time for which a batch that is not full waits.
     fn patience(&self) -> Duration {
         let times = if self.not_full > 0 { PATIENCE } else { 1 };
         self.config.settings.linger.saturating_mul(times)
     }
 
-    /// The one place where a batch is sent.
+    /// Sends the next batch in a task of its own.
     fn send_batch(&mut self) {
         let full = self.queue.is_full();
         let (calls, groups) = self.queue.take();
@@ -153,7 +134,7 @@ impl<B: Batch> Driver<B> {
             })
             .unzip();
         let results = (self.config.send)(items);
-        let underway = Underway {
+        let in_flight = InFlight {
             calls,
             sent: Some(Sent { groups, full }),
             gate: self.gate.clone(),
@@ -161,20 +142,20 @@ impl<B: Batch> Driver<B> {
         };
         self.running += 1;
         self.not_full += usize::from(!full);
-        // A task of its own: batches are encoded on all cores, and a panic is the batch's own.
+        // In their own tasks, batches are encoded on all cores, and a panic affects one batch only.
         tokio::spawn(async move {
-            let underway = underway;
+            let in_flight = in_flight;
             let results = results.await;
-            underway.finish(results);
+            in_flight.finish(results);
         });
     }
 }
 
-/// Lets all tasks run first that are ready on this thread. Unlike tokio's `yield_now`, which waits for its own thread, it
-/// can go on on another.
+/// Lets the tasks that are ready on this thread run first. Unlike after tokio's `yield_now`, the driver may continue on
+/// another thread.
 async fn give_way() {
-    let mut given = false;
-    poll_fn(|context| match std::mem::replace(&mut given, true) {
+    let mut yielded = false;
+    poll_fn(|context| match std::mem::replace(&mut yielded, true) {
         true => Poll::Ready(()),
         false => {
             context.waker().wake_by_ref();
@@ -184,26 +165,26 @@ async fn give_way() {
     .await;
 }
 
-/// A batch whose task runs. However that ends, the calls are answered, and the driver hears of it.
-struct Underway<B: Batch> {
-    /// The calls, each with its group where order matters.
+/// A batch in flight. However its task ends, the callers get results, and the driver is notified.
+struct InFlight<B: Batch> {
+    /// The calls, each with its group if the queue keeps order.
     calls: Vec<(Option<String>, Reply<B>)>,
     sent: Option<Sent>,
     gate: Arc<Gate<B>>,
     mailbox: Mailbox<B>,
 }
 
-impl<B: Batch> Underway<B> {
+impl<B: Batch> InFlight<B> {
     fn finish(mut self, results: Results<B>) {
         let errors = results.iter().map(|result| result.as_ref().err());
         self.hold_back(errors);
         for ((_, reply), result) in self.calls.drain(..).zip(results) {
-            reply.give(result);
+            reply.send(result);
         }
     }
 
-    /// Holds back what is behind the calls that failed. Their callers hear of the failure only afterwards, so that what
-    /// they then send again is not held back.
+    /// Holds back the calls behind those that failed. The failed calls' callers get their results only afterwards, so that
+    /// messages which they send again are not held back.
     fn hold_back<'e>(&self, errors: impl Iterator<Item = Option<&'e Error>>) {
         let mut failed = FailedGroups::default();
         for ((group, _), error) in self.calls.iter().zip(errors) {
@@ -217,15 +198,15 @@ impl<B: Batch> Underway<B> {
     }
 }
 
-impl<B: Batch> Drop for Underway<B> {
+impl<B: Batch> Drop for InFlight<B> {
     fn drop(&mut self) {
         if !self.calls.is_empty() {
-            let lost = Error::closed("the batch's task ended before it had a response").sent(true);
+            let lost = Error::closed("the batch's task ended before it received the response").sent(true);
             self.hold_back(std::iter::repeat(Some(&lost)));
             self.calls.clear();
         }
         if let Some(sent) = self.sent.take() {
-            // Without a driver nobody waits for it.
+            // If the driver has ended, nobody needs the event.
             let _ = self.mailbox.send(Event::Ended(sent));
         }
     }

@@ -1,7 +1,7 @@
-//! The way in: a bounded number of calls is queued, and the rest waits in its order.
+//! The entrance of a lane. It queues a limited number of calls, and the rest wait in their order.
 //!
-//! A call is handed over when it is first polled. From then on nothing depends on its caller's polling, so a future
-//! that is kept and not polled holds up neither other calls nor a flush or shutdown.
+//! A call is handed over when it is first polled. After that nothing depends on its caller's polling. So a future that is
+//! kept without being polled blocks neither other calls nor a flush or shutdown.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -9,34 +9,83 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, FailedGroups};
-use crate::batcher::BatcherBuilder;
-use crate::batcher::driver::{Driver, Event, Mailbox};
-use crate::batcher::lane::LaneConfig;
-use crate::batcher::queue::{Call, Reply};
+use crate::batcher::config::{LaneConfig, SLOT_BYTES};
 use crate::batcher::rounds::Rounds;
 use crate::error::Error;
 
-const SHUT_DOWN: &str = "the batcher was shut down; this was not sent";
+/// An event for a driver. The capacity limits the number of calls, and the tasks that send them limit the rest.
+pub(super) enum Event<B: Batch> {
+    Call(Call<B>),
+    /// Somebody waits for all queued calls.
+    Hurry,
+    /// Somebody no longer waits.
+    Calm,
+    /// Entries of these groups failed, so the calls queued behind them are not sent.
+    Failed(FailedGroups),
+    /// A batch has its results.
+    Ended(Sent),
+    /// No call will follow.
+    Close,
+}
+
+pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
+
+/// The facts about a batch in flight that its driver needs at its end.
+pub(super) struct Sent {
+    /// The groups that no other batch may send meanwhile.
+    pub(super) groups: Vec<String>,
+    pub(super) full: bool,
+}
+
+/// A call, with the item to send and the way to its caller.
+pub(super) struct Call<B: Batch> {
+    pub(super) item: B::Item,
+    pub(super) size: usize,
+    pub(super) queued: Instant,
+    pub(super) reply: Reply<B>,
+}
+
+/// The way to the caller. It frees the call's capacity once the caller has its result, or can never have one.
+pub(super) struct Reply<B: Batch> {
+    pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
+    pub(super) permit: Permit<B>,
+}
+
+impl<B: Batch> Reply<B> {
+    /// Sends the result. The caller may be gone.
+    pub(super) fn send(self, result: Result<B::Result, Error>) {
+        let _ = self.result.send(result);
+        drop(self.permit);
+    }
+}
+
+/// Spawns the driver of a gate.
+pub(super) type StartDriver<B> = fn(&Handle, &Arc<Gate<B>>) -> Mailbox<B>;
+
+/// The receiver of a call's result, and the call's number if it waits for capacity.
+pub(super) type Entered<B> = (oneshot::Receiver<Result<<B as Batch>::Result, Error>>, Option<u64>);
 
 pub(super) struct Gate<B: Batch> {
     config: LaneConfig<B>,
-    /// Calls whose futures exist and were not polled.
+    start_driver: StartDriver<B>,
+    /// The number of calls whose futures exist and were not polled.
     unpolled: AtomicUsize,
-    /// No more calls are accepted but those that were made before.
+    /// `true` if only calls that were made before are accepted.
     shut: AtomicBool,
     state: Mutex<State<B>>,
     changed: Notify,
 }
 
 struct State<B: Batch> {
-    /// The driver's, once there is one.
+    /// The driver's mailbox, once there is a driver.
     mailbox: Option<Mailbox<B>>,
     free: usize,
-    /// Calls that were handed over and have no place yet, by number.
+    /// The calls that were handed over and wait for capacity, by number.
     waiting: BTreeMap<u64, Call<B>>,
     next_number: u64,
     rounds: Rounds,
@@ -44,7 +93,7 @@ struct State<B: Batch> {
 }
 
 impl<B: Batch> Gate<B> {
-    pub(super) fn new(config: LaneConfig<B>) -> Self {
+    pub(super) fn new(config: LaneConfig<B>, start_driver: StartDriver<B>) -> Self {
         let state = State {
             mailbox: None,
             free: config.settings.capacity,
@@ -55,6 +104,7 @@ impl<B: Batch> Gate<B> {
         };
         Self {
             config,
+            start_driver,
             unpolled: AtomicUsize::new(0),
             shut: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -66,20 +116,21 @@ impl<B: Batch> Gate<B> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call.
-    pub(super) fn begin(self: &Arc<Self>) -> UnpolledCall<B> {
-        self.unpolled.fetch_add(1, Ordering::SeqCst);
-        let call = UnpolledCall {
-            gate: self.clone(),
-            late: self.shut.load(Ordering::SeqCst),
-        };
-        if call.late {
-            self.forget_unpolled();
-        }
-        call
+    pub(super) fn config(&self) -> &LaneConfig<B> {
+        &self.config
     }
 
-    fn forget_unpolled(&self) {
+    /// Counts a call whose future exists. Returns `false`, and does not count it, after a shutdown has begun.
+    pub(super) fn add_unpolled(&self) -> bool {
+        self.unpolled.fetch_add(1, Ordering::SeqCst);
+        let shut = self.shut.load(Ordering::SeqCst);
+        if shut {
+            self.remove_unpolled();
+        }
+        !shut
+    }
+
+    pub(super) fn remove_unpolled(&self) {
         let before = self.unpolled.fetch_sub(1, Ordering::SeqCst);
         if before == 1 && self.shut.load(Ordering::SeqCst) {
             self.changed.notify_waiters();
@@ -90,12 +141,12 @@ impl<B: Batch> Gate<B> {
         self.unpolled.load(Ordering::SeqCst) > 0
     }
 
-    /// Queues a call, or lets it wait for its place.
-    fn enter(self: &Arc<Self>, item: B::Item) -> Result<PendingCall<B>, Error> {
+    /// Queues a call, or lets it wait for capacity.
+    pub(super) fn enter(self: &Arc<Self>, item: B::Item) -> Result<Entered<B>, Error> {
         let (result, response) = oneshot::channel();
         let mut state = self.state();
         if state.closed {
-            return Err(Error::closed(SHUT_DOWN));
+            return Err(shut_down());
         }
         let mailbox = self.mailbox(&mut state)?;
         if mailbox.is_closed() {
@@ -110,7 +161,7 @@ impl<B: Batch> Gate<B> {
         };
         let number = state.next_number;
         state.next_number += 1;
-        let fits = state.waiting.is_empty() && self.places_of(call.size) <= state.free;
+        let fits = state.waiting.is_empty() && self.units_of(call.size) <= state.free;
         let refused = if fits {
             self.admit(&mut state, call).err()
         } else {
@@ -121,17 +172,13 @@ impl<B: Batch> Gate<B> {
         if refused.is_some() {
             return Err(ended());
         }
-        Ok(PendingCall {
-            gate: self.clone(),
-            response,
-            waiting: (!fits).then_some(number),
-        })
+        Ok((response, (!fits).then_some(number)))
     }
 
     fn permit(self: &Arc<Self>, state: &mut State<B>) -> Permit<B> {
         Permit {
             gate: self.clone(),
-            taken: 0,
+            units: 0,
             round: state.rounds.enter(),
         }
     }
@@ -141,15 +188,16 @@ impl<B: Batch> Gate<B> {
         self.permit(&mut self.state())
     }
 
-    /// Returns the driver's mailbox; the first call starts the driver.
+    /// Returns the driver's mailbox. The first call starts the driver.
     fn mailbox<'a>(self: &Arc<Self>, state: &'a mut State<B>) -> Result<&'a Mailbox<B>, Error> {
         let mailbox = match state.mailbox.take() {
             Some(mailbox) => mailbox,
             None => {
-                let runtime = Handle::try_current()
-                    .map_err(|error| Error::configuration("a batcher needs a tokio runtime").with_source(error))?;
-                let (driver, mailbox) = Driver::new(self.config.clone(), self.clone());
-                runtime.spawn(driver.run());
+                let runtime = Handle::try_current().map_err(|error| {
+                    Error::configuration("a batcher's first call must be made within a tokio runtime")
+                        .with_source(error)
+                })?;
+                let mailbox = (self.start_driver)(&runtime, self);
                 if self.shut.load(Ordering::SeqCst) {
                     let _ = mailbox.send(Event::Hurry);
                 }
@@ -159,11 +207,16 @@ impl<B: Batch> Gate<B> {
         Ok(state.mailbox.insert(mailbox))
     }
 
-    /// The places that a call of this size takes.
-    fn places_of(&self, size: usize) -> usize {
-        (size / BatcherBuilder::SLOT_BYTES)
-            .saturating_add(1)
-            .min(self.config.settings.capacity)
+    /// Returns the units of capacity that a call of this size uses.
+    fn units_of(&self, size: usize) -> usize {
+        (size / SLOT_BYTES).saturating_add(1).min(self.config.settings.capacity)
+    }
+
+    /// Takes back a call that waits for capacity.
+    pub(super) fn take_back(&self, number: u64) {
+        // Its permit locks the state when it is dropped.
+        let taken_back = self.state().waiting.remove(&number);
+        drop(taken_back);
     }
 
     /// Queues the call, which has room. Fails if the driver has ended.
@@ -171,9 +224,9 @@ impl<B: Batch> Gate<B> {
         let Some(mailbox) = &state.mailbox else {
             return Err(Box::new(call));
         };
-        call.reply.permit.taken = self.places_of(call.size);
+        call.reply.permit.units = self.units_of(call.size);
         call.queued = Instant::now();
-        state.free = state.free.saturating_sub(call.reply.permit.taken);
+        state.free = state.free.saturating_sub(call.reply.permit.units);
         match mailbox.send(Event::Call(call)) {
             Err(error) => match error.0 {
                 Event::Call(call) => Err(Box::new(call)),
@@ -183,11 +236,11 @@ impl<B: Batch> Gate<B> {
         }
     }
 
-    /// Queues the waiting calls that have room. Returns those that can never be queued, as the driver has ended.
+    /// Queues the waiting calls that have room. Returns those that can never be queued, because the driver has ended.
     #[must_use]
     fn admit_waiting(&self, state: &mut State<B>) -> Vec<Call<B>> {
         while let Some(first) = state.waiting.first_entry() {
-            if self.places_of(first.get().size) > state.free {
+            if self.units_of(first.get().size) > state.free {
                 break;
             }
             let call = first.remove();
@@ -199,7 +252,7 @@ impl<B: Batch> Gate<B> {
         Vec::new()
     }
 
-    /// Fails what waits for a place in these groups, and tells the driver to fail what it has queued of them.
+    /// Fails the calls of these groups that wait for capacity, and tells the driver to fail those that it has queued.
     pub(super) fn hold_back(&self, failed: FailedGroups) {
         let mut state = self.state();
         let reason = |call: &Call<B>| failed.reason(B::group(&call.item));
@@ -213,16 +266,16 @@ impl<B: Batch> Gate<B> {
             .filter_map(|(number, reason)| Some((state.waiting.remove(&number)?, reason)))
             .collect();
         if let Some(mailbox) = &state.mailbox {
-            // Without a driver nothing is queued.
+            // If the driver has ended, nothing is queued.
             let _ = mailbox.send(Event::Failed(failed));
         }
         drop(state);
         for (call, reason) in held_back {
-            call.reply.give(Err(reason));
+            call.reply.send(Err(reason));
         }
     }
 
-    /// Accepts no more calls but those that were made before, and lets nothing linger.
+    /// Accepts only calls that were made before, and stops lingering.
     pub(super) fn shut(&self) {
         self.shut.store(true, Ordering::SeqCst);
         self.tell(Event::Hurry);
@@ -241,7 +294,7 @@ impl<B: Batch> Gate<B> {
         }
     }
 
-    /// Ends a round: returns its number, and the mailbox of the driver.
+    /// Ends a round. Returns its number and the driver's mailbox.
     pub(super) fn end_round(&self) -> (u64, Option<Mailbox<B>>) {
         let mut state = self.state();
         (state.rounds.end(), state.mailbox.clone())
@@ -263,82 +316,25 @@ impl<B: Batch> Gate<B> {
     }
 }
 
+pub(super) fn shut_down() -> Error {
+    Error::closed("the batcher was shut down; this was not sent")
+}
+
 fn ended() -> Error {
     Error::closed("the batcher's task has ended; this was not sent")
 }
 
-/// A call that was made, and whose future was not polled.
-pub(super) struct UnpolledCall<B: Batch> {
-    gate: Arc<Gate<B>>,
-    /// It was made after a shutdown had begun.
-    late: bool,
-}
-
-impl<B: Batch> UnpolledCall<B> {
-    /// Queues an entry as soon as there is a place for it, and waits for its result.
-    pub(super) async fn run(self, item: B::Item) -> Result<B::Result, Error> {
-        let entered = self.enter(item);
-        let result = match entered {
-            Ok(entered) => entered.result().await,
-            Err(error) => Err(error),
-        };
-        result.map_err(|error| error.with_operation(B::NAME))
-    }
-
-    fn enter(self, item: B::Item) -> Result<PendingCall<B>, Error> {
-        B::check(&item)?;
-        if self.late {
-            return Err(Error::closed(SHUT_DOWN));
-        }
-        self.gate.enter(item)
-    }
-}
-
-impl<B: Batch> Drop for UnpolledCall<B> {
-    fn drop(&mut self) {
-        if !self.late {
-            self.gate.forget_unpolled();
-        }
-    }
-}
-
-/// A call that was handed over. Dropped while it waits for its place, it is taken back.
-struct PendingCall<B: Batch> {
-    gate: Arc<Gate<B>>,
-    response: oneshot::Receiver<Result<B::Result, Error>>,
-    /// Its number, if it had to wait for its place.
-    waiting: Option<u64>,
-}
-
-impl<B: Batch> PendingCall<B> {
-    async fn result(mut self) -> Result<B::Result, Error> {
-        let lost = |_| Err(Error::closed("the batcher's task ended before it had the response to this").sent(true));
-        let result = (&mut self.response).await.unwrap_or_else(lost);
-        self.waiting = None;
-        result
-    }
-}
-
-impl<B: Batch> Drop for PendingCall<B> {
-    fn drop(&mut self) {
-        if let Some(number) = self.waiting {
-            let taken_back = self.gate.state().waiting.remove(&number);
-            drop(taken_back);
-        }
-    }
-}
-
-/// The part of the capacity that a call takes until it has its result. It takes none while it waits.
+/// The capacity that a call uses until it has its result. A waiting call uses none.
 pub(super) struct Permit<B: Batch> {
     gate: Arc<Gate<B>>,
-    taken: usize,
+    units: usize,
     round: u64,
 }
 
 impl<B: Batch> Drop for Permit<B> {
     fn drop(&mut self) {
         let mut state = self.gate.state();
-        state.free += self.taken;
+        state.free += self.units;
         let round_ended = state.rounds.leave(self.round);
         let refused = self.gate.admit_waiting(&mut state);
         drop(state);
@@ -346,7 +342,7 @@ impl<B: Batch> Drop for Permit<B> {
             self.gate.changed.notify_waiters();
         }
         for call in refused {
-            call.reply.give(Err(ended()));
+            call.reply.send(Err(ended()));
         }
     }
 }

@@ -1,46 +1,21 @@
-//! What waits to be sent, in its order.
+//! The calls that wait to be sent, in their order.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-
-use crate::batch::{Batch, BatchLimit, FailedGroups, Fill};
-use crate::batcher::gate::Permit;
+use crate::batch::{Batch, FailedGroups, Fill};
+use crate::batcher::gate::{Call, Reply};
+use crate::client::batch_limit::BatchLimit;
 use crate::error::Error;
 
-/// An entry, and who waits for its result.
-pub(super) struct Call<B: Batch> {
-    pub(super) item: B::Item,
-    pub(super) size: usize,
-    pub(super) queued: Instant,
-    pub(super) reply: Reply<B>,
-}
-
-/// The way back to the caller. Its place is free again once it has its result, or is told that there will be none.
-pub(super) struct Reply<B: Batch> {
-    pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
-    pub(super) permit: Permit<B>,
-}
-
-impl<B: Batch> Reply<B> {
-    /// A caller that is gone is not missed.
-    pub(super) fn give(self, result: Result<B::Result, Error>) {
-        let _ = self.result.send(result);
-        drop(self.permit);
-    }
-}
-
-/// The calls that wait. At a FIFO queue, those of a group are either all ready, or all behind a batch that holds the
-/// group.
+/// The queued calls. At a FIFO queue, the calls of a group are either all ready, or all blocked by a batch in flight.
 pub(super) struct Queue<B: Batch> {
     ordered: bool,
     limit: BatchLimit,
     ready: VecDeque<Call<B>>,
-    /// The groups of batches under way, and what waits behind them.
-    held: HashMap<String, VecDeque<Call<B>>>,
+    /// The groups of batches in flight, and the calls that wait behind them.
+    blocked: HashMap<String, VecDeque<Call<B>>>,
 }
 
 impl<B: Batch> Queue<B> {
@@ -49,32 +24,33 @@ impl<B: Batch> Queue<B> {
             ordered,
             limit,
             ready: VecDeque::new(),
-            held: HashMap::new(),
+            blocked: HashMap::new(),
         }
     }
 
     pub(super) fn push(&mut self, call: Call<B>) {
-        let behind = B::group(&call.item).and_then(|group| self.held.get_mut(group));
+        let behind = B::group(&call.item).and_then(|group| self.blocked.get_mut(group));
         behind.unwrap_or(&mut self.ready).push_back(call);
     }
 
-    /// The next batch, as full as it gets, and the groups that it holds until they are [released](Self::release).
+    /// Takes the next batch, as full as possible, and the groups that it blocks until they are
+    /// [unblocked](Self::unblock).
     pub(super) fn take(&mut self) -> (Vec<Call<B>>, Vec<String>) {
         let mut fill = Fill::new(self.limit.bytes());
         let mut batch = Vec::new();
         while let Some(call) = self.ready.pop_front_if(|call| fill.add(call.size)) {
             batch.push(call);
         }
-        let groups = if self.ordered { self.hold(&batch) } else { Vec::new() };
+        let groups = if self.ordered { self.block(&batch) } else { Vec::new() };
         (batch, groups)
     }
 
-    /// The rest of the batch's groups steps behind it: no more calls than the capacity allows.
-    fn hold(&mut self, batch: &[Call<B>]) -> Vec<String> {
+    /// Moves the other calls of the batch's groups behind it.
+    fn block(&mut self, batch: &[Call<B>]) -> Vec<String> {
         let mut groups = Vec::new();
         for group in batch.iter().filter_map(|call| B::group(&call.item)) {
-            if !self.held.contains_key(group) {
-                self.held.insert(group.to_owned(), VecDeque::new());
+            if !self.blocked.contains_key(group) {
+                self.blocked.insert(group.to_owned(), VecDeque::new());
                 groups.push(group.to_owned());
             }
         }
@@ -84,10 +60,10 @@ impl<B: Batch> Queue<B> {
         groups
     }
 
-    /// Takes out what waits behind a batch in these groups, with the reason why it is not sent.
+    /// Removes the calls that wait behind a batch in these groups, and returns each with its error.
     pub(super) fn hold_back(&mut self, failed: &FailedGroups) -> Vec<(Reply<B>, Error)> {
         let mut held_back = Vec::new();
-        for (group, behind) in &mut self.held {
+        for (group, behind) in &mut self.blocked {
             if let Some(reason) = failed.reason(Some(group)) {
                 held_back.extend(behind.drain(..).map(|call| (call.reply, reason.clone())));
             }
@@ -95,24 +71,24 @@ impl<B: Batch> Queue<B> {
         held_back
     }
 
-    /// What waited behind a batch's groups takes its turn after what is ready.
-    pub(super) fn release(&mut self, groups: &[String]) {
-        let behind = groups.iter().filter_map(|group| self.held.remove(group));
+    /// Queues the calls that waited behind a batch's groups after those that are ready.
+    pub(super) fn unblock(&mut self, groups: &[String]) {
+        let behind = groups.iter().filter_map(|group| self.blocked.remove(group));
         self.ready.extend(behind.flatten());
     }
 
-    /// Whether nothing could be sent now.
+    /// Returns `true` if no call is ready.
     pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty()
     }
 
-    /// Whether nothing more would fit into the next batch.
+    /// Returns `true` if nothing more would fit into the next batch.
     pub(super) fn is_full(&self) -> bool {
         let mut fill = Fill::new(self.limit.bytes());
         !self.ready.iter().all(|call| fill.add(call.size)) || fill.is_full()
     }
 
-    /// How long the next batch has waited, as its longest-waiting entry counts it.
+    /// Returns the longest time that an entry of the next batch has waited.
     pub(super) fn age(&self) -> Option<Duration> {
         let mut fill = Fill::new(self.limit.bytes());
         let batch = self.ready.iter().take_while(|call| fill.add(call.size));

@@ -1,4 +1,4 @@
-//! The calls before a flush, apart from those after it.
+//! Counts that separate the calls before a flush from those after it.
 
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ impl Rounds {
         self.current()
     }
 
-    /// Counts a call's result. Returns whether a round that had ended is finished by it.
+    /// Counts a call's result. Returns `true` if it finishes a round that had ended.
     pub(super) fn leave(&mut self, round: u64) -> bool {
         let index = usize::try_from(round.saturating_sub(self.first));
         if let Some(unfinished) = index.ok().and_then(|index| self.unfinished.get_mut(index)) {
@@ -49,7 +49,7 @@ impl Rounds {
         ended
     }
 
-    /// Returns whether all calls of this round and of those before it have their results.
+    /// Returns `true` if all calls of this round and of those before it have their results.
     pub(super) fn has_finished(&self, round: u64) -> bool {
         self.first > round
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_is_finished_with_all_before_it() {
+    fn a_round_finishes_after_all_rounds_before_it() {
         let mut rounds = Rounds::default();
         let empty = rounds.end();
         assert!(rounds.has_finished(empty));

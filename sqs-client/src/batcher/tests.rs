@@ -7,10 +7,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::config::{LaneConfig, Settings};
+use super::driver::Driver;
+use super::gate::{Call, Gate, Reply};
+use super::queue::Queue;
+use super::send_batch::SendBatch;
 use super::*;
-use crate::batch::BatchLimit;
-use crate::batcher::gate::Gate;
-use crate::batcher::queue::{Call, Queue, Reply};
+use crate::client::batch_limit::BatchLimit;
 use crate::error::ErrorKind;
 use crate::limits;
 
@@ -19,8 +22,8 @@ const LATENCY: Duration = Duration::from_millis(40);
 
 type Sends = Lane<SendMessageBatch>;
 
-/// A server that takes `LATENCY` for a batch, and the batches that it took: when, and the bodies. The body `slow` takes
-/// an hour, `fails` fails, and `panic` makes its batch's task panic.
+/// A server that takes `LATENCY` for a batch, with the time and the bodies of each batch. The body `slow` takes an hour,
+/// `fails` fails, and `panic` makes its batch's task panic.
 #[derive(Default)]
 struct Server(Mutex<Vec<(Instant, Vec<String>)>>);
 
@@ -55,7 +58,7 @@ impl Server {
         assert!(!holds("panic"), "as the test asks");
         let result = |body: String| match body.as_str() {
             "fails" => Err(Error::transport("as the test asks")),
-            _ => Ok(answer(body)),
+            _ => Ok(sent(body)),
         };
         bodies.into_iter().map(result).collect()
     }
@@ -89,7 +92,7 @@ impl Sends {
     }
 }
 
-fn answer(message_id: String) -> SendMessageOutput {
+fn sent(message_id: String) -> SendMessageOutput {
     SendMessageOutput {
         message_id,
         md5_of_message_body: None,
@@ -99,7 +102,7 @@ fn answer(message_id: String) -> SendMessageOutput {
     }
 }
 
-/// The call as a task of its own, which is queued once this returns.
+/// Makes the call in a task of its own. It is queued once this returns.
 async fn call(lane: &Arc<Sends>, message: impl Into<OutgoingMessage>) -> JoinHandle<Result<SendMessageOutput, Error>> {
     let (lane, message) = (lane.clone(), message.into());
     let task = tokio::spawn(async move { lane.call(message).await });
@@ -116,7 +119,7 @@ async fn calls(lane: &Arc<Sends>, count: usize) -> Vec<JoinHandle<Result<SendMes
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_batch_goes_out_at_once_and_the_rest_when_it_has_lingered() {
+async fn a_full_batch_goes_out_at_once_and_the_rest_after_lingering() {
     let (server, lane) = Server::lane(|_| (), false);
     let begin = Instant::now();
     for (i, call) in calls(&lane, 25).await.into_iter().enumerate() {
@@ -139,7 +142,7 @@ async fn a_full_batch_goes_out_at_once_and_the_rest_when_it_has_lingered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_lingering_a_batch_is_what_is_queued() {
+async fn without_lingering_a_batch_contains_the_queued_calls() {
     let (server, lane) = Server::lane(
         |settings| (settings.linger, settings.concurrency) = (Duration::ZERO, 1),
         false,
@@ -150,7 +153,7 @@ async fn without_lingering_a_batch_is_what_is_queued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_no_request_may_be_made_the_next_batch_fills() {
+async fn the_next_batch_fills_while_no_request_may_be_made() {
     let (server, lane) = Server::lane(|settings| settings.concurrency = 1, false);
     let first = call(&lane, "first").await;
     sleep(LINGER * 2).await;
@@ -164,7 +167,7 @@ async fn while_no_request_may_be_made_the_next_batch_fills() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_is_not_full_waits_for_another_such_within_a_bound() {
+async fn a_partial_batch_waits_for_another_within_a_bound() {
     for (first, sent_after) in [("quick", LATENCY + LINGER), ("slow", LINGER * 11)] {
         let (server, lane) = Server::lane(|_| (), false);
         let begin = Instant::now();
@@ -199,12 +202,12 @@ async fn sixty_four_callers_fill_nine_entries_of_ten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_is_sent_if_it_was_queued_and_else_certainly_not() {
+async fn a_dropped_call_is_sent_only_if_it_was_queued() {
     let (server, lane) = Server::lane(|settings| settings.capacity = 1, false);
     drop(lane.call("never polled".into()));
     let mut queued = Box::pin(lane.call("queued".into()));
     assert!(queued.as_mut().now_or_never().is_none());
-    let mut waiting = Box::pin(lane.call("waiting for a place".into()));
+    let mut waiting = Box::pin(lane.call("waiting for capacity".into()));
     assert!(waiting.as_mut().now_or_never().is_none());
     drop((queued, waiting));
     lane.flush().await;
@@ -212,7 +215,7 @@ async fn a_call_that_is_dropped_is_sent_if_it_was_queued_and_else_certainly_not(
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_and_bytes_that_are_held_are_bounded() {
+async fn queued_calls_and_bytes_are_bounded() {
     let (_server, lane) = Server::lane(
         |settings| (settings.capacity, settings.linger) = (4, Duration::MAX),
         false,
@@ -226,13 +229,13 @@ async fn calls_and_bytes_that_are_held_are_bounded() {
     tokio::join!(lane.flush(), async {
         assert!(first.await.is_ok() && second.await.is_ok() && third.await.is_ok());
     });
-    // Larger than all places together, it has them all.
+    // A call that is larger than the whole capacity uses all of it.
     let all = lane.call("x".repeat(5 * BatcherBuilder::SLOT_BYTES).into());
     assert!(tokio::join!(all, lane.flush()).0.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_server_takes_fails_alone_and_at_once() {
+async fn an_invalid_message_fails_alone_and_at_once() {
     let (server, lane) = Server::lane(|_| (), false);
     let good = call(&lane, "good").await;
     let error = lane
@@ -249,7 +252,7 @@ async fn what_no_server_takes_fails_alone_and_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_does_not_linger_and_waits_for_what_was_queued() {
+async fn a_flush_sends_the_queued_calls_without_lingering() {
     let (server, lane) = Server::lane(|settings| settings.linger = Duration::MAX, false);
     lane.flush().await;
     let queued = calls(&lane, 13).await;
@@ -263,13 +266,13 @@ async fn a_flush_does_not_linger_and_waits_for_what_was_queued() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_sends_what_was_made_and_accepts_no_more() {
+async fn a_shutdown_sends_the_calls_made_before_and_accepts_no_more() {
     let (server, lane) = Server::lane(
         |settings| (settings.capacity, settings.linger) = (3, Duration::MAX),
         false,
     );
     let mut made = calls(&lane, 3).await;
-    made.push(call(&lane, "waiting for a place").await);
+    made.push(call(&lane, "waiting for capacity").await);
     let not_polled = lane.call("not polled before".into());
     tokio::join!(lane.shutdown(), async {
         assert!(not_polled.await.is_ok());
@@ -279,11 +282,11 @@ async fn a_shutdown_sends_what_was_made_and_accepts_no_more() {
     for call in made {
         assert!(
             call.now_or_never().unwrap().unwrap().is_ok(),
-            "answered before the shutdown ends"
+            "the result comes before the shutdown ends"
         );
     }
     let sent = server.batches().concat();
-    assert_eq!(sent, ["0", "1", "2", "waiting for a place", "not polled before"]);
+    assert_eq!(sent, ["0", "1", "2", "waiting for capacity", "not polled before"]);
     lane.shutdown().await;
 }
 
@@ -306,7 +309,7 @@ async fn a_shutdown_waits_for_the_first_poll_within_a_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_kept_and_not_polled_holds_up_nothing() {
+async fn a_call_that_is_kept_unpolled_blocks_nothing() {
     let (server, lane) = Server::lane(|settings| settings.capacity = 1, false);
     let mut kept: Vec<_> = (0..3).map(|i| Box::pin(lane.call(format!("{i}").into()))).collect();
     for call in &mut kept {
@@ -322,7 +325,7 @@ async fn a_call_that_is_kept_and_not_polled_holds_up_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_waits_for_no_later_call() {
+async fn a_flush_does_not_wait_for_later_calls() {
     let (_server, lane) = Server::lane(|_| (), false);
     let early = call(&lane, "early").await;
     sleep(LINGER * 2).await;
@@ -334,8 +337,8 @@ async fn a_flush_waits_for_no_later_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_ends_its_group_for_those_that_were_there() {
-    // All of them are queued, or all but one wait for a place.
+async fn a_failure_ends_its_group_for_the_calls_made_before() {
+    // All of them are queued, or all but one wait for capacity.
     for capacity in [1000, 1] {
         let (server, lane) = Server::lane(
             |settings| (settings.capacity, settings.concurrency) = (capacity, 1),
@@ -368,7 +371,7 @@ async fn a_failure_ends_its_group_for_those_that_were_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_that_is_dropped_has_begun() {
+async fn a_dropped_shutdown_has_begun() {
     let (server, lane) = Server::lane(|settings| settings.linger = Duration::MAX, false);
     let queued = call(&lane, "queued").await;
     assert!(lane.shutdown().now_or_never().is_none());
@@ -378,7 +381,7 @@ async fn a_shutdown_that_is_dropped_has_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_queued_when_all_clones_are_dropped_is_sent() {
+async fn queued_calls_are_sent_after_all_clones_are_dropped() {
     let (server, lane) = Server::lane(|settings| settings.linger = Duration::MAX, false);
     assert!(lane.call("queued".into()).now_or_never().is_none());
     drop(lane);
@@ -387,7 +390,7 @@ async fn what_is_queued_when_all_clones_are_dropped_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_its_batchs_own_and_a_failure_of_its_group() {
+async fn a_panic_affects_one_batch_and_fails_its_group() {
     let (_server, lane) = Server::lane(|_| (), true);
     let message = |body: &str| OutgoingMessage::new(body).message_group_id("g");
     let doomed = call(&lane, message("panic")).await;
@@ -403,7 +406,7 @@ async fn a_panic_is_its_batchs_own_and_a_failure_of_its_group() {
 }
 
 #[test]
-fn when_its_runtime_is_gone_callers_get_an_error() {
+fn callers_get_an_error_after_their_runtime_ends() {
     let (_server, lane) = Server::lane(
         |settings| (settings.linger, settings.capacity) = (Duration::MAX, 1),
         false,
@@ -431,7 +434,7 @@ fn when_its_runtime_is_gone_callers_get_an_error() {
 }
 
 #[test]
-fn building_needs_no_runtime_and_a_call_without_one_is_an_error() {
+fn building_needs_no_runtime_but_a_call_does() {
     let client = Client::builder().endpoint_url("http://127.0.0.1:1").build().unwrap();
     let batcher = client.batcher("http://127.0.0.1:1/0/q").build();
     let error = batcher.send("x").now_or_never().unwrap().unwrap_err();
@@ -439,7 +442,7 @@ fn building_needs_no_runtime_and_a_call_without_one_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_go_side_by_side_and_each_keeps_its_order() {
+async fn groups_are_sent_side_by_side_and_each_keeps_its_order() {
     let (server, lane) = Server::lane(|_| (), true);
     let begin = Instant::now();
     let mut all = Vec::new();
@@ -488,20 +491,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A queue, and what is to hold of the batches that it gives.
+/// A queue, and a model that checks its batches.
 struct Model {
     ordered: bool,
     queue: Queue<SendMessageBatch>,
     gate: Arc<Gate<SendMessageBatch>>,
     pushed: usize,
-    /// The groups that batches under way hold.
+    /// The groups that batches in flight block.
     running: Vec<Vec<String>>,
     /// The numbers of the messages that were taken, by group.
     taken: BTreeMap<String, Vec<usize>>,
 }
 
 impl Model {
-    /// The size is claimed only: the body is the message's number.
+    /// Pushes a call that claims this size. Its body is the message's number.
     fn push(&mut self, size: usize, group: u8) {
         let item = OutgoingMessage::new(self.pushed.to_string()).message_group_id(group.to_string());
         let (result, _) = oneshot::channel();
@@ -520,24 +523,24 @@ impl Model {
 
     fn take(&mut self) {
         let full = self.queue.is_full();
-        let (batch, held) = self.queue.take();
+        let (batch, blocked) = self.queue.take();
         let bytes: usize = batch.iter().map(|call| call.size).sum();
         assert!(batch.len() <= limits::MAX_BATCH_ENTRIES && bytes <= limits::MAX_MESSAGE_BYTES);
         assert!(!full || !batch.is_empty());
         for call in batch {
             let group = call.item.message_group_id.unwrap();
-            assert!(!self.running.concat().contains(&group), "another batch holds {group}");
-            assert_eq!(held.contains(&group), self.ordered);
+            assert!(!self.running.concat().contains(&group), "another batch blocks {group}");
+            assert_eq!(blocked.contains(&group), self.ordered);
             self.taken
                 .entry(group)
                 .or_default()
                 .push(call.item.body.parse().unwrap());
         }
-        self.running.push(held);
+        self.running.push(blocked);
     }
 
     fn end(&mut self, batch: usize) {
-        self.queue.release(&self.running.remove(batch));
+        self.queue.unblock(&self.running.remove(batch));
     }
 }
 
@@ -554,7 +557,7 @@ proptest! {
         let mut model = Model {
             ordered,
             queue: Queue::new(ordered, config.limit.clone()),
-            gate: Arc::new(Gate::new(config)),
+            gate: Arc::new(Gate::new(config, Driver::start)),
             pushed: 0,
             running: Vec::new(),
             taken: BTreeMap::new(),

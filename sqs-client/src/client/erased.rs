@@ -1,34 +1,34 @@
-//! An operation under way, without its type.
+//! A running operation without its type.
 //!
-//! What needs the type is writing the input and reading the output. All else of a request's life is the same for every
-//! action, and so is compiled once, in this crate, rather than once for each action in the programs that use it.
+//! Only writing the input and reading the output depend on the type. The rest of a request's life is the same for every
+//! action. So it is compiled once, in this crate, and not once for each action in the programs that use it.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::action::{Operation, Purpose};
 use crate::error::Error;
-use crate::operation::Operation;
 use crate::protocol::{Answer, Wire};
-use crate::telemetry::Purpose;
 
 pub(crate) trait Task: Send {
     fn name(&self) -> &'static str;
     fn target(&self) -> &'static str;
     fn purpose(&self) -> Purpose;
     fn queue_url(&self) -> Option<&str>;
+    fn queue_name(&self) -> Option<&str>;
     fn server_wait(&self) -> Duration;
     fn validate(&self) -> Result<(), Error>;
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
-    /// Reads an answer, and keeps the output.
-    fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error>;
+    /// Reads a response, and keeps the output.
+    fn read(&mut self, wire: Wire, response: &Answer, verify: bool) -> Result<(), Error>;
     /// Notes whether an attempt before the successful one may have taken effect, too.
     fn note_earlier_attempts(&mut self, may_have_been_sent: bool);
-    /// How many messages it was about; none before it has succeeded.
+    /// Returns the number of messages that were sent, received or settled: 0 before the operation has succeeded.
     fn messages(&self) -> usize;
 }
 
-/// An operation, and its output once it has succeeded.
+/// An operation, with its output once it has succeeded.
 pub(crate) struct Typed<'a, Op: Operation> {
     operation: &'a Op,
     output: Option<Op::Output>,
@@ -38,7 +38,7 @@ pub(crate) struct Typed<'a, Op: Operation> {
 /// A request that succeeded.
 pub(crate) struct Success<Output> {
     pub(crate) output: Output,
-    /// Whether an attempt before the successful one may have taken effect, too.
+    /// `true` if an attempt before the successful one may have taken effect, too.
     pub(crate) earlier_may_have_been_sent: bool,
 }
 
@@ -76,6 +76,10 @@ impl<Op: Operation> Task for Typed<'_, Op> {
         self.operation.queue_url()
     }
 
+    fn queue_name(&self) -> Option<&str> {
+        self.operation.queue_name()
+    }
+
     fn server_wait(&self) -> Duration {
         self.operation.server_wait()
     }
@@ -88,8 +92,8 @@ impl<Op: Operation> Task for Typed<'_, Op> {
         wire.encode(self.operation)
     }
 
-    fn read(&mut self, wire: Wire, answer: &Answer, verify: bool) -> Result<(), Error> {
-        let mut output = wire.decode::<Op>(answer)?;
+    fn read(&mut self, wire: Wire, response: &Answer, verify: bool) -> Result<(), Error> {
+        let mut output = wire.decode::<Op>(response)?;
         if verify {
             self.operation.verify(&mut output)?;
         }

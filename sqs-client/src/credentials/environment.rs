@@ -2,14 +2,22 @@ use std::error::Error as StdError;
 
 use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 
-/// Credentials of the variables `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, read anew each
-/// time they are asked for.
+/// Reads credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, anew for each call.
+///
+/// ```
+/// use sqs_client::Client;
+/// use sqs_client::credentials::EnvironmentCredentials;
+///
+/// # fn main() -> Result<(), sqs_client::Error> {
+/// let client = Client::builder().region("eu-west-1").credentials(EnvironmentCredentials::new()).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct EnvironmentCredentials;
 
 impl EnvironmentCredentials {
-    /// Reads nothing yet.
+    /// Creates the provider. It reads nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self
@@ -25,7 +33,7 @@ impl ProvideCredentials for EnvironmentCredentials {
     }
 }
 
-/// The credentials under AWS's names for them; or else the name that is missing. What is empty is missing.
+/// Returns the credentials under AWS's names for them, or else the name that is missing. An empty value is missing.
 pub(super) fn from_names(value: impl Fn(&str) -> Option<String>) -> Result<Credentials, &'static str> {
     let set = |name: &str| value(name).filter(|value| !value.trim().is_empty());
     let required = |name| set(name).ok_or(name);
@@ -40,9 +48,9 @@ pub(super) fn from_names(value: impl Fn(&str) -> Option<String>) -> Result<Crede
 mod tests {
     use super::*;
 
-    /// A secret that is read from a file often ends with a newline, which would only make the signature wrong.
+    /// A secret from a file often ends with a newline, which would only make the signature wrong.
     #[test]
-    fn blanks_around_a_value_do_not_count() {
+    fn whitespace_around_a_value_is_trimmed() {
         let read = |name: &str| Some(format!(" {name}\r\n"));
         let expected = Credentials::new("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
         assert_eq!(from_names(read), Ok(expected.with_session_token("AWS_SESSION_TOKEN")));

@@ -1,4 +1,4 @@
-//! Access keys, where they come from, and the cache that all clones of a client share.
+//! Access keys, their providers, and the cache that all clones of a client share.
 
 #[cfg(feature = "aws-config")]
 mod aws_config;
@@ -20,10 +20,12 @@ pub use chain::DefaultCredentials;
 pub use environment::EnvironmentCredentials;
 pub use profile::ProfileFileCredentials;
 
-/// A boxed future, as the methods of [`ProvideCredentials`] return.
+/// A boxed future, the return type of [`ProvideCredentials`].
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// An access key with its secret; a cheap clone. `Debug` shows neither the secret nor the session token.
+/// An access key with its secret.
+///
+/// A clone is cheap. `Debug` shows neither the secret nor the session token.
 ///
 /// ```
 /// use sqs_client::Credentials;
@@ -42,7 +44,8 @@ struct Inner {
     expires_at: Option<SystemTime>,
 }
 
-/// A newline after a secret would only make the signature wrong. No part of credentials begins or ends with a blank.
+/// Removes whitespace around a value. A newline after a secret would only make the signature wrong, and no part of
+/// credentials begins or ends with whitespace.
 fn trimmed(text: String) -> String {
     match text.trim() {
         trimmed if trimmed.len() == text.len() => text,
@@ -51,7 +54,7 @@ fn trimmed(text: String) -> String {
 }
 
 impl Credentials {
-    /// Long-lived credentials. Blanks around key and secret, such as the newline at the end of a file, are left out.
+    /// Creates long-lived credentials. Whitespace around key and secret is removed, such as a newline from a file.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             access_key_id: trimmed(access_key_id.into()),
@@ -61,39 +64,39 @@ impl Credentials {
         }))
     }
 
-    /// The same with the session token of temporary credentials.
+    /// Adds the session token of temporary credentials. Default: none.
     #[must_use]
     pub fn with_session_token(mut self, token: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).session_token = Some(trimmed(token.into()));
         self
     }
 
-    /// The same with the time from which they are no longer valid; the client asks for others before.
+    /// Sets the time from which the credentials are no longer valid. Default: never. The client replaces them before that.
     #[must_use]
     pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
         Arc::make_mut(&mut self.0).expires_at = Some(expires_at);
         self
     }
 
-    /// The access key's id, which is no secret.
+    /// Returns the access key's id, which is not secret.
     #[must_use]
     pub fn access_key_id(&self) -> &str {
         &self.0.access_key_id
     }
 
-    /// The secret.
+    /// Returns the secret.
     #[must_use]
     pub fn secret_access_key(&self) -> &str {
         &self.0.secret_access_key
     }
 
-    /// The session token of temporary credentials.
+    /// Returns the session token of temporary credentials.
     #[must_use]
     pub fn session_token(&self) -> Option<&str> {
         self.0.session_token.as_deref()
     }
 
-    /// From when on they are no longer valid.
+    /// Returns the time from which the credentials are no longer valid.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.0.expires_at
@@ -111,16 +114,32 @@ impl fmt::Debug for Credentials {
 
 /// A source of credentials.
 ///
-/// The client calls it when it has no credentials, when they are about to expire, and when a server refuses them; once
-/// for all its clones at a time, in a task of its own. A call may take up to
+/// The client calls it when it has no credentials, when they are about to expire, and when a server refuses them. It makes
+/// one call at a time for all its clones, in a task of its own. A call may take up to
 /// [`FETCH_TIMEOUT`](crate::credentials::CredentialsCache::FETCH_TIMEOUT). See [`CredentialsCache`].
+///
+/// ```
+/// use std::error::Error;
+/// use sqs_client::Credentials;
+/// use sqs_client::credentials::{BoxFuture, ProvideCredentials};
+///
+/// #[derive(Debug)]
+/// struct Vault;
+///
+/// impl ProvideCredentials for Vault {
+///     fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn Error + Send + Sync>>> {
+///         Box::pin(async { Ok(Credentials::new("AKIDEXAMPLE", "secret")) })
+///     }
+/// }
+/// ```
 pub trait ProvideCredentials: fmt::Debug + Send + Sync + 'static {
-    /// Gets credentials that are valid now.
+    /// Returns credentials that are valid now.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from that; the client returns it as the `source()` of an error of kind
-    /// [`Credentials`](crate::ErrorKind::Credentials). It must not show a secret.
+    /// Any error. The client shows it, with its causes, in an error of kind
+    /// [`Credentials`](crate::ErrorKind::Credentials), and returns it as that error's source. Its text must not contain a
+    /// secret.
     fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>>;
 }
 

@@ -2,14 +2,28 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Longest code that is kept.
+/// The maximum length of a code. The rest is cut off.
 const MAX_CODE_BYTES: usize = 128;
 
-/// One table of the codes: the name of the service model (JSON protocol), and the other names under which the Query
-/// protocol, older servers or SigV4's front end say the same.
+/// Defines the codes: the service model's name (JSON protocol), and the names that the Query protocol, older servers or
+/// SigV4's front end use for the same error.
 macro_rules! error_codes {
     ($($(#[$meta:meta])* $variant:ident $(| $alias:literal)*,)*) => {
-        /// What a server calls an error, under one name whichever protocol said it.
+        /// A server's error code, under one name for both protocols.
+        ///
+        /// ```no_run
+        /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {
+        /// use sqs_client::ErrorCode;
+        ///
+        /// let queue = match client.get_queue_url("orders").await {
+        ///     Ok(found) => found.queue_url,
+        ///     Err(error) if error.code() == Some(&ErrorCode::QueueDoesNotExist) => {
+        ///         client.create_queue("orders").await?.queue_url
+        ///     }
+        ///     Err(error) => return Err(error),
+        /// };
+        /// # Ok(()) }
+        /// ```
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -19,7 +33,7 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
-            /// The name of the service model where the code is known, else the server's.
+            /// Returns the service model's name if the code is known, or else the server's.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -48,71 +62,71 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The credentials may not do this.
+    /// The credentials do not permit this.
     AccessDenied | "AccessDeniedException",
     /// Two entries of a batch have the same id.
     BatchEntryIdsNotDistinct,
-    /// The messages of a batch are together longer than the limit.
+    /// The messages of a batch are longer than the limit together.
     BatchRequestTooLong,
-    /// A batch without entries.
+    /// The batch has no entries.
     EmptyBatchRequest,
     /// The session token has expired.
     ExpiredToken | "ExpiredTokenException",
-    /// A fault of the server's own.
+    /// The server itself failed.
     InternalError | "InternalFailure" | "InternalServerError" | "InternalServiceError",
-    /// An action that the server does not know, or that it could not find in the request.
+    /// The server does not know the action, or could not find it in the request.
     InvalidAction | "UnknownOperationException" | "MissingAction",
-    /// The queue URL or account is not well-formed.
+    /// The queue URL or account is malformed.
     InvalidAddress,
-    /// An attribute that the server does not know.
+    /// The server does not know the attribute.
     InvalidAttributeName,
-    /// A value that the attribute cannot take.
+    /// The value is not valid for the attribute.
     InvalidAttributeValue,
-    /// A batch entry's id is not well-formed.
+    /// A batch entry's id is malformed.
     InvalidBatchEntryId,
-    /// The access key is not known.
+    /// The access key is unknown.
     InvalidClientTokenId | "UnrecognizedClientException" | "InvalidAccessKeyId",
-    /// An id is not well-formed; deprecated in favour of `ReceiptHandleIsInvalid`.
+    /// An id is malformed. Deprecated in favor of `ReceiptHandleIsInvalid`.
     InvalidIdFormat,
-    /// The body has characters that SQS does not take.
+    /// The body has characters that SQS does not accept.
     InvalidMessageContents,
-    /// A parameter has a value that it cannot take.
+    /// The value is not valid for the parameter.
     InvalidParameterValue | "InvalidParameterValueException" | "InvalidParameterCombination" | "ValidationError" | "ValidationException",
-    /// The request was not over HTTPS or not signed by Signature Version 4.
+    /// The request did not use HTTPS, or was not signed with Signature Version 4.
     InvalidSecurity,
-    /// The signature is not well-formed, or too old.
+    /// The signature is malformed or too old.
     InvalidSignature | "InvalidSignatureException" | "IncompleteSignature" | "IncompleteSignatureException",
     /// Access to the KMS key is denied.
     KmsAccessDenied | "KMS.AccessDeniedException",
     /// The KMS key is disabled.
     KmsDisabled | "KMS.DisabledException",
-    /// The KMS key cannot be used so.
+    /// The KMS key cannot be used in this way.
     KmsInvalidKeyUsage | "KMS.InvalidKeyUsageException",
     /// The KMS key is in a state that does not allow this.
     KmsInvalidState | "KMS.InvalidStateException",
     /// The KMS key was not found.
     KmsNotFound | "KMS.NotFoundException",
-    /// The account needs a KMS subscription.
+    /// The account requires a KMS subscription.
     KmsOptInRequired | "KMS.OptInRequired",
-    /// KMS refused because of too many requests.
+    /// KMS refused the request because of too many requests.
     KmsThrottled | "KMS.ThrottlingException",
-    /// The message is not in flight: its visibility cannot be changed.
+    /// The message is not in flight, so its visibility cannot be changed.
     MessageNotInflight,
     /// The request was not signed.
     MissingAuthenticationToken | "MissingAuthenticationTokenException",
-    /// A parameter that is required is not there.
+    /// A required parameter is missing.
     MissingParameter | "MissingRequiredParameterException",
-    /// Too many of something: messages in flight, permissions, tags.
+    /// There are too many messages in flight, permissions or tags.
     OverLimit,
     /// The queue was purged within the last 60 seconds.
     PurgeQueueInProgress,
     /// A queue of that name was deleted within the last 60 seconds.
     QueueDeletedRecently,
-    /// No such queue.
+    /// The queue does not exist.
     QueueDoesNotExist | "NonExistentQueue",
     /// A queue of that name exists with other attributes.
     QueueNameExists | "QueueAlreadyExists",
-    /// The receipt handle is not one of this queue's.
+    /// The receipt handle does not belong to this queue.
     ReceiptHandleIsInvalid,
     /// The request's date is too old.
     RequestExpired,
@@ -120,34 +134,34 @@ error_codes! {
     RequestTimeTooSkewed,
     /// The server waited too long for the request.
     RequestTimeout | "RequestTimeoutException",
-    /// Too many requests.
+    /// There were too many requests.
     RequestThrottled | "RequestThrottledException" | "RequestLimitExceeded",
-    /// No such resource, such as a message move task.
+    /// The resource does not exist, such as a message move task.
     ResourceNotFoundException,
     /// The request could not be parsed.
     SerializationException | "MalformedQueryString" | "MalformedInput",
-    /// The server cannot answer now.
+    /// The server is temporarily unavailable.
     ServiceUnavailable | "ServiceUnavailableException",
-    /// The signature is not that of these credentials.
+    /// The signature does not match the credentials.
     SignatureDoesNotMatch,
-    /// Too many requests.
+    /// There were too many requests.
     ThrottlingException | "Throttling" | "ThrottledException" | "TooManyRequestsException" | "SlowDown" | "BandwidthLimitExceeded" | "PriorRequestNotComplete" | "TransactionInProgressException",
-    /// More than 10 entries.
+    /// The batch has more than 10 entries.
     TooManyEntriesInBatchRequest,
     /// The queue or server does not support this.
     UnsupportedOperation,
 }
 
-/// What stands before the status where the server gave no code.
+/// The prefix of the code that stands for a status without a code.
 const UNNAMED: &str = "HTTP ";
 
 impl ErrorCode {
-    /// Stands in for the code of an answer that has none.
+    /// Returns the code of a response without a code.
     pub(crate) fn unnamed(status: u16) -> Self {
         Self::Other(format!("{UNNAMED}{status}"))
     }
 
-    /// Stands in for the code of a batch entry that has none.
+    /// Returns the code of a batch entry without a code.
     pub(crate) fn unknown() -> Self {
         Self::Other("Unknown".to_owned())
     }
@@ -156,7 +170,7 @@ impl ErrorCode {
         matches!(self, Self::Other(code) if code.starts_with(UNNAMED))
     }
 
-    /// Whether it means: too many requests.
+    /// Returns `true` if the code signals throttling.
     pub(crate) fn is_throttling(&self) -> bool {
         matches!(
             self,
@@ -164,7 +178,7 @@ impl ErrorCode {
         )
     }
 
-    /// Whether it is a passing fault, whatever the status.
+    /// Returns `true` if the code signals a transient fault, whatever the status.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -196,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_of_a_code_is_the_same_code() {
+    fn every_name_of_a_code_maps_to_one_variant() {
         for name in [
             "QueueDoesNotExist",
             "com.amazonaws.sqs#QueueDoesNotExist",

@@ -1,21 +1,23 @@
-//! Where requests go, and the region they are signed for.
+//! The servers that requests go to, and the region that they are signed for.
+
+use std::sync::Arc;
 
 use url::{Host, Url};
 
-use crate::error::Error;
+use crate::error::{Error, ServerName};
 use crate::protocol::Wire;
 
-/// The region to sign for where a custom endpoint is given without one; compatible servers take any.
+/// The region to sign for if a custom endpoint is set without one. Compatible servers accept any.
 const DEFAULT_SIGNING_REGION: &str = "us-east-1";
 
-/// What an endpoint is found by.
+/// The settings of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndpointConfig {
     pub(crate) region: Option<String>,
     pub(crate) url: Option<String>,
     pub(crate) fips: bool,
     pub(crate) dual_stack: bool,
-    /// Other servers that queue URLs are followed to.
+    /// The other servers that queue URLs may lead to.
     pub(crate) followed: Vec<String>,
 }
 
@@ -32,29 +34,32 @@ struct Server {
     url: Url,
     /// The `Host` header of requests.
     host: String,
+    name: Arc<ServerName>,
 }
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) url: Url,
     pub(crate) host: &'a str,
+    /// The server's name in errors.
+    pub(crate) server: &'a Arc<ServerName>,
 }
 
 impl Endpoint {
-    /// The endpoint of this URL, or AWS's own of this region.
+    /// Resolves the endpoint: the custom URL, or else AWS's own endpoint of the region.
     pub(crate) fn resolve(config: EndpointConfig) -> Result<Self, Error> {
         let own = match (&config.url, &config.region) {
             (Some(_), _) if config.fips || config.dual_stack => {
                 return Err(Error::configuration(
-                    "FIPS and dual-stack endpoints are AWS's own: they cannot be asked for together with an endpoint URL",
+                    "FIPS and dual-stack endpoints are AWS's own; remove either that setting or the endpoint URL",
                 ));
             }
             (Some(url), _) => Server::at(url)?,
-            (None, Some(region)) => Server::at(&url_of_region(region, config.fips, config.dual_stack)?)?,
+            (None, Some(region)) => Server::of_region(region, config.fips, config.dual_stack)?,
             (None, None) => {
                 return Err(Error::configuration(
-                    "no region is set: call ClientBuilder::region, or set AWS_REGION",
+                    "no region is set; call ClientBuilder::region, or set AWS_REGION",
                 ));
             }
         };
@@ -70,12 +75,12 @@ impl Endpoint {
         &self.region
     }
 
-    /// Whether any request goes by HTTPS.
+    /// Returns `true` if any request uses HTTPS.
     pub(crate) fn uses_https(&self) -> bool {
         self.servers().any(|server| server.url.scheme() == "https")
     }
 
-    /// Whether all requests stay on this machine.
+    /// Returns `true` if all requests stay on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         self.servers().all(Server::is_loopback)
     }
@@ -84,13 +89,13 @@ impl Endpoint {
         std::iter::once(&self.own).chain(&self.followed)
     }
 
-    /// Where to send a request about this queue.
+    /// Returns the destination of a request about this queue.
     ///
-    /// To this endpoint, unless queue URLs are followed: a queue's URL names a host that may be out of reach, or a
-    /// stranger's. The Query protocol's requests go to the queue's path there, as servers of it expect.
+    /// It is this endpoint, unless queue URLs are followed: the host in a queue's URL may be out of reach, or come from an
+    /// untrusted sender. Requests of the Query protocol go to the queue's path there, which servers expect.
     pub(crate) fn target(&self, wire: Wire, queue_url: Option<&str>) -> Result<Target<'_>, Error> {
-        let needed = wire == Wire::Query || !self.followed.is_empty();
-        let queue = queue_url.filter(|_| needed).map(parse_queue_url).transpose()?;
+        let uses_queue_url = wire == Wire::Query || !self.followed.is_empty();
+        let queue = queue_url.filter(|_| uses_queue_url).map(parse_queue_url).transpose()?;
         let server = match &queue {
             Some(queue) if !self.followed.is_empty() => self.server_of(queue)?,
             _ => &self.own,
@@ -102,10 +107,17 @@ impl Endpoint {
         Ok(Target {
             url,
             host: &server.host,
+            server: &server.name,
         })
     }
 
-    /// The server that a queue's URL names; an error where it is none that requests may be signed for.
+    /// Returns the name, for errors, of the server that requests about this queue go to.
+    pub(crate) fn server_name(&self, queue_url: &str) -> &Arc<ServerName> {
+        let target = self.target(Wire::Json, Some(queue_url));
+        target.map_or(&self.own.name, |target| target.server)
+    }
+
+    /// Returns the server that a queue's URL names. Fails unless requests may be signed for it.
     fn server_of(&self, queue: &Url) -> Result<&Server, Error> {
         let named = queue.origin();
         self.servers()
@@ -125,8 +137,15 @@ impl Server {
         let url = custom(url)?;
         Ok(Self {
             host: host_header(&url)?,
+            name: Arc::new(ServerName::Endpoint(url.as_str().trim_end_matches('/').to_owned())),
             url,
         })
+    }
+
+    fn of_region(region: &str, fips: bool, dual_stack: bool) -> Result<Self, Error> {
+        let name = Arc::new(ServerName::Region(region.to_owned()));
+        let server = Self::at(&url_of_region(region, fips, dual_stack)?)?;
+        Ok(Self { name, ..server })
     }
 
     fn is_loopback(&self) -> bool {
@@ -139,7 +158,8 @@ impl Server {
     }
 }
 
-/// The queue's path below the endpoint's, which servers that do not know of it leave out of their queue URLs.
+/// Returns the queue's path below the endpoint's base path. Servers that do not know their base path leave it out of queue
+/// URLs.
 fn under(base: &str, queue: &str) -> String {
     let base = base.trim_end_matches('/');
     match queue.strip_prefix(base) {
@@ -154,8 +174,8 @@ fn parse_queue_url(text: &str) -> Result<Url, Error> {
 
 fn custom(text: &str) -> Result<Url, Error> {
     if text.contains('@') {
-        // Not shown: what is before it may be a secret.
-        let why = "the endpoint URL has a user name or password; give credentials apart";
+        // The URL is not shown, because it may contain a secret.
+        let why = "the endpoint URL has a user name or password; use ClientBuilder::credentials instead";
         return Err(Error::configuration(why));
     }
     let refuse = |why: &str| Error::configuration(format!("the endpoint URL {text:?} {why}"));
@@ -169,7 +189,7 @@ fn custom(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// The partitions of AWS by what their regions begin with: what their hosts end with, and those of dual stack where
+/// AWS's partitions: the prefix of their regions, the suffix of their hosts, and the suffix of their dual-stack hosts if
 /// there are any. The last is for all other regions.
 const PARTITIONS: [(&str, &str, Option<&str>); 7] = [
     ("cn-", "amazonaws.com.cn", Some("api.amazonwebservices.com.cn")),
@@ -181,7 +201,7 @@ const PARTITIONS: [(&str, &str, Option<&str>); 7] = [
     ("", "amazonaws.com", Some("api.aws")),
 ];
 
-/// AWS's own endpoint, by the rules of its endpoint rule set for SQS.
+/// Returns AWS's own endpoint of a region, by AWS's endpoint rule set for SQS.
 fn url_of_region(region: &str, fips: bool, dual_stack: bool) -> Result<String, Error> {
     let well_formed = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !well_formed {
@@ -198,13 +218,13 @@ fn url_of_region(region: &str, fips: bool, dual_stack: bool) -> Result<String, E
             )));
         }
     };
-    // GovCloud's ordinary endpoints are validated.
+    // GovCloud's ordinary endpoints are FIPS 140 validated.
     let ordinary_is_fips = region.starts_with("us-gov-") && !dual_stack;
     let service = if fips && !ordinary_is_fips { "sqs-fips" } else { "sqs" };
     Ok(format!("https://{service}.{region}.{suffix}"))
 }
 
-/// The host as an HTTP client sends it: with the port unless it is the scheme's own.
+/// Returns the host as an HTTP client sends it: with the port, unless that is the scheme's default.
 fn host_header(url: &Url) -> Result<String, Error> {
     let host = url
         .host_str()
@@ -233,9 +253,9 @@ mod tests {
         endpoint.target(wire, Some(queue)).unwrap().url.to_string()
     }
 
-    /// AWS's own test cases of its endpoint rules.
+    /// The cases are AWS's own tests of its endpoint rules.
     #[test]
-    fn endpoints_are_those_of_aws_rules() {
+    fn endpoints_follow_the_rules_of_aws() {
         let Some(file) = json_vector("endpoints/endpoint-tests-1.json") else {
             return;
         };
@@ -260,7 +280,7 @@ mod tests {
 
     #[test]
     fn requests_go_to_the_endpoint_whatever_host_a_queue_url_names() {
-        let queue = "http://elsewhere:1/000/q";
+        let queue = "http://other:1/000/q";
         assert_eq!(
             url("eu-west-1", None, Wire::Json, queue),
             "https://sqs.eu-west-1.amazonaws.com/"
@@ -280,8 +300,12 @@ mod tests {
         for base in ["http://h:1/base/path", "http://h:1/base/path/"] {
             let to = |queue| url("x", Some(base), Wire::Query, queue);
             let expected = "http://h:1/base/path/000/q";
-            assert_eq!(to("http://h:1/000/q"), expected, "of a server that does not know of it");
-            assert_eq!(to("http://h:1/base/path/000/q"), expected, "of one that does");
+            assert_eq!(
+                to("http://h:1/000/q"),
+                expected,
+                "of a server that does not know its base path"
+            );
+            assert_eq!(to("http://h:1/base/path/000/q"), expected, "of a server that does");
             assert_eq!(
                 to("http://h:1/base/pathology/q"),
                 "http://h:1/base/path/base/pathology/q"
@@ -306,7 +330,7 @@ mod tests {
         assert_eq!(to(other).unwrap(), (other.to_owned(), "other.example"));
         let own = "http://127.0.0.1:9324/1/q";
         assert_eq!(to(own).unwrap(), (own.to_owned(), "127.0.0.1:9324"));
-        for stranger in [
+        for untrusted in [
             "http://other.example/1/q",
             "https://other.example:444/1/q",
             "https://other.example.evil.com/1/q",
@@ -314,8 +338,8 @@ mod tests {
             "http://127.0.0.1/1/q",
             "file:///1/q",
         ] {
-            let error = to(stranger).unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput, "{stranger}");
+            let error = to(untrusted).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput, "{untrusted}");
         }
         let json = endpoint.target(Wire::Json, Some(other)).unwrap();
         assert_eq!(json.url.as_str(), "https://other.example/");
@@ -323,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_is_refused_with_a_reason() {
+    fn an_invalid_endpoint_is_refused_with_a_reason() {
         for bad in [
             "localhost:9324",
             "ftp://h",
@@ -342,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_known_by_its_addresses() {
+    fn loopback_addresses_are_recognized() {
         let loopback = |url| resolve(None, Some(url)).unwrap().is_loopback();
         for url in [
             "http://localhost:1",

@@ -1,4 +1,4 @@
-//! How a request gets to a server: endpoint, signature, connection.
+//! The way of a request to a server: endpoint, signature, connection.
 
 pub(crate) mod endpoint;
 pub(crate) mod signer;

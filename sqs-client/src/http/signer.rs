@@ -1,8 +1,7 @@
-//! AWS Signature Version 4 for the one shape of request that SQS takes: a POST without a query string.
+//! AWS Signature Version 4 for the only kind of request that SQS accepts: a POST without a query string.
 //!
-//! The keys and HMACs are aws-sigv4's. The canonical request is hashed here: with one method, no query string and at
-//! most five signed headers it is a dozen lines. The signing key is derived once a day and credential, not once a
-//! request.
+//! aws-sigv4 computes the keys and HMACs. This file hashes the canonical request, which takes a dozen lines for one method,
+//! no query string and up to five signed headers. The signing key is derived once per day and credential.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -19,7 +18,7 @@ use crate::error::Error;
 
 const SERVICE: &str = "sqs";
 
-/// What a path is encoded with once more for the canonical request: all but RFC 3986's unreserved, and slashes.
+/// The characters that the canonical request encodes once more in a path: all but RFC 3986's unreserved ones and slashes.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -33,7 +32,7 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
     pub(crate) content_type: &'static str,
-    /// `X-Amz-Target`, for the JSON protocol.
+    /// `X-Amz-Target` of the JSON protocol.
     pub(crate) target: Option<&'static str>,
     pub(crate) body: &'a [u8],
 }
@@ -44,7 +43,7 @@ pub(crate) struct Signer {
     key: Mutex<Option<SigningKey>>,
 }
 
-/// The key of a day and a credential.
+/// The signing key of a day and a credential.
 struct SigningKey {
     credentials: Credentials,
     day: String,
@@ -67,7 +66,7 @@ impl Signer {
         }
     }
 
-    /// The request's headers, `Host` aside, with its signature of this time.
+    /// Returns the request's headers except `Host`, signed at this time.
     pub(crate) fn sign(
         &self,
         request: &Unsigned<'_>,
@@ -132,7 +131,7 @@ impl Signer {
     }
 }
 
-/// SHA-256 of the canonical request, which is never put together.
+/// Computes the SHA-256 of the canonical request without building the request in memory.
 fn canonical_digest<'a>(
     request: &Unsigned<'_>,
     headers: impl Iterator<Item = &'a (&'a str, &'a str)>,
@@ -143,7 +142,7 @@ fn canonical_digest<'a>(
     for part in utf8_percent_encode(request.path, PATH) {
         canonical.update(part);
     }
-    // No query string.
+    // The empty line is the query string.
     canonical.update("\n\n");
     for (name, value) in headers {
         for part in [name, ":", value.trim(), "\n"] {
@@ -175,14 +174,14 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// The time, or the nearest one from 1970 to 9999: a signature has four digits for the year, and conversions panic beyond.
+/// Limits a time to the years 1970 to 9999. A signature has four digits for the year, and conversions panic beyond.
 fn within_calendar(time: SystemTime) -> OffsetDateTime {
     const LAST: i64 = 253_402_300_799;
     let seconds = epoch_seconds(time).clamp(0, LAST);
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// `20261121T235113Z`.
+/// Formats a time as `20261121T235113Z`.
 fn timestamp(time: OffsetDateTime) -> String {
     format!(
         "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
@@ -195,7 +194,7 @@ fn timestamp(time: OffsetDateTime) -> String {
     )
 }
 
-/// A value that is not shown.
+/// Makes a header value that `Debug` does not show.
 fn secret(value: String) -> Result<HeaderValue, Error> {
     let mut value = header_value(value)?;
     value.set_sensitive(true);
@@ -203,8 +202,9 @@ fn secret(value: String) -> Result<HeaderValue, Error> {
 }
 
 fn header_value(value: String) -> Result<HeaderValue, Error> {
-    HeaderValue::try_from(value)
-        .map_err(|_| Error::credentials("the access key id or session token has characters that no header can carry"))
+    HeaderValue::try_from(value).map_err(|_| {
+        Error::credentials("the access key id or session token has characters that a header cannot contain")
+    })
 }
 
 #[cfg(test)]
@@ -234,9 +234,9 @@ mod tests {
         signer.sign(request, credentials, time).unwrap()
     }
 
-    /// The expected signatures are botocore 1.44's of the same requests, keys and time.
+    /// The expected signatures come from botocore 1.44, for the same requests, keys and time.
     #[test]
-    fn signatures_are_those_of_another_implementation() {
+    fn signatures_match_another_implementation() {
         let signature = |request, credentials: &Credentials| {
             let headers = sign(request, credentials, 1_440_938_160, &Signer::new("us-east-1"));
             assert_eq!(headers["x-amz-date"], "20150830T123600Z");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_derived_anew_for_another_day_or_credential() {
+    fn another_day_or_credential_gets_a_new_key() {
         let (one, two) = (Credentials::new("a", "1"), Credentials::new("a", "2"));
         let reused = Signer::new("us-east-1");
         for (credentials, time) in [(&one, 0), (&one, 1), (&two, 1), (&one, 90_000), (&two, 90_001)] {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_beyond_the_calendar_signs_for_its_nearest_second() {
+    fn a_time_outside_the_calendar_is_signed_as_the_nearest_second_within() {
         let credentials = Credentials::new("AKID", "s");
         let signer = Signer::new("us-east-1");
         for seconds in [253_402_300_800, u64::from(u32::MAX) << 20] {

@@ -1,33 +1,33 @@
-//! TLS of the crate's features, given to reqwest ready made. Nothing is ever installed for the process.
+//! The TLS of the crate's features, configured for reqwest. It never installs a crypto provider for the process.
 
 use crate::error::Error;
 
-/// What TLS is needed for.
+/// The requirements on TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsConfig {
-    /// Whether there is any HTTPS; without it, no certificates are loaded.
+    /// `true` if any connection uses HTTPS. Otherwise, no certificates are loaded.
     #[cfg_attr(
         feature = "native-tls",
-        allow(dead_code, reason = "the platform's library loads them when it likes")
+        allow(dead_code, reason = "the platform's library decides when to load them")
     )]
     pub(crate) needed: bool,
-    /// Certificates to trust beside the platform's, in PEM.
+    /// The certificates to trust besides the platform's, in PEM.
     pub(crate) extra_roots: Vec<u8>,
 }
 
-/// A builder of HTTP clients with this TLS.
+/// Returns a builder of HTTP clients with this TLS.
 pub(crate) fn client_builder(config: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
     backend::set_up(reqwest::Client::builder(), config)
 }
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::configuration("TLS cannot be set up").with_source(error)
+    Error::configuration("TLS could not be set up").with_source(error)
 }
 
 #[cfg(any(feature = "native-tls", feature = "rustls"))]
 fn no_certificates() -> Error {
-    Error::configuration("there is no PEM certificate in what root_certificates was given")
+    Error::configuration("ClientBuilder::root_certificates received no PEM certificate")
 }
 
 #[cfg(feature = "native-tls")]
@@ -85,7 +85,7 @@ mod backend {
         Ok(roots)
     }
 
-    /// The provider of the crate's features, else the one that the process has installed.
+    /// Returns the provider of the crate's features, or else the one that the process has installed.
     fn crypto_provider() -> Result<Arc<CryptoProvider>, Error> {
         #[cfg(feature = "aws-lc-rs")]
         return Ok(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
@@ -94,7 +94,7 @@ mod backend {
         #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
         return CryptoProvider::get_default().cloned().ok_or_else(|| {
             Error::configuration(
-                "no crypto provider: turn on the feature `ring` or `aws-lc-rs`, or install one for the process",
+                "there is no crypto provider; enable the feature `ring` or `aws-lc-rs`, or install one for the process",
             )
         });
     }
@@ -106,7 +106,8 @@ mod backend {
 
     pub(super) fn set_up(builder: reqwest::ClientBuilder, config: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
         if config.needed || !config.extra_roots.is_empty() {
-            let why = "no TLS: turn on the feature `ring`, `aws-lc-rs` or `native-tls`, or use an http:// endpoint";
+            let why =
+                "there is no TLS; enable the feature `ring`, `aws-lc-rs` or `native-tls`, or use an http:// endpoint";
             return Err(Error::configuration(why));
         }
         Ok(builder)

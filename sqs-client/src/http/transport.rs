@@ -1,4 +1,4 @@
-//! HTTP: this file and its folder are the only ones that know reqwest and TLS libraries.
+//! HTTP. No file outside this folder uses reqwest's internals or a TLS library.
 
 use std::time::Duration;
 
@@ -7,48 +7,48 @@ use http::{HeaderMap, Method};
 use reqwest::redirect;
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, root_cause};
 use crate::protocol::Answer;
 
 pub(crate) use crate::http::tls::TlsConfig;
 
-/// How long an idle connection is kept: less than load balancers commonly do, so that it is ours to close.
+/// The time after which an idle connection is closed. Load balancers commonly close later, so the client closes first.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of an answer is set aside at once on the word of its `Content-Length`.
+/// The maximum buffer that is allocated at once because of a response's `Content-Length`.
 const TRUSTED_LENGTH: usize = 1024 * 1024;
 
-/// Settings of a [`Transport`].
+/// The settings of a [`Transport`].
 #[derive(Clone, Debug)]
 pub(crate) struct TransportConfig {
     pub(crate) http: HttpConfig,
     pub(crate) max_response_bytes: usize,
-    /// Whether any request goes by HTTPS.
+    /// `true` if any request uses HTTPS.
     pub(crate) https: bool,
-    /// Whether all requests stay on this machine, where no proxy leads to.
+    /// `true` if all requests stay on this machine, which no proxy can reach.
     pub(crate) loopback: bool,
 }
 
-/// How connections are made.
+/// The HTTP client that makes the connections.
 #[derive(Clone, Debug)]
 pub(crate) enum HttpConfig {
-    /// By an HTTP client of ours.
+    /// A client with these settings.
     Own {
         connect_timeout: Duration,
         extra_roots: Vec<u8>,
         proxy: Proxy,
     },
-    /// By the caller's.
+    /// The caller's client.
     Given(reqwest::Client),
 }
 
-/// By way of what connections are made.
+/// The proxy of connections.
 #[derive(Clone, Default)]
 pub(crate) enum Proxy {
-    /// What the environment says.
+    /// The proxy that the environment names, if any.
     #[default]
     Environment,
-    /// Of this URL.
+    /// The proxy at this URL.
     Url(String),
     None,
 }
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Environment => "Environment",
-            // The URL may hold a password.
+            // The URL may contain a password.
             Self::Url(_) => "Url(_)",
             Self::None => "None",
         })
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Proxy {
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
-    /// The client is the caller's, which may follow redirects.
+    /// `true` if the HTTP client is the caller's, which may follow redirects.
     given: bool,
     max_response_bytes: usize,
 }
@@ -83,7 +83,7 @@ impl Transport {
                 proxy,
             } => {
                 let tls = TlsConfig {
-                    // The proxy, too, may be reached by HTTPS.
+                    // The connection to the proxy may use HTTPS, too.
                     needed: config.https || matches!(proxy, Proxy::Url(_)),
                     extra_roots,
                 };
@@ -103,7 +103,7 @@ impl Transport {
         })
     }
 
-    /// Sends a POST and reads the whole answer, within this time.
+    /// Sends a POST and reads the whole response within this time.
     pub(crate) async fn post(
         &self,
         url: Url,
@@ -111,20 +111,21 @@ impl Transport {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Answer, Error> {
+        let server = shown(&url);
         let mut request = reqwest::Request::new(Method::POST, url);
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
         match tokio::time::timeout(timeout, self.exchange(request)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::timeout(format!("no answer within {timeout:?}")).sent(true)),
+            Err(_) => Err(Error::timeout(format!("no response from {server} within {timeout:?}")).sent(true)),
         }
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, Error> {
-        let asked = self.given.then(|| request.url().origin());
+        let origin = self.given.then(|| request.url().origin());
         let mut response = self.http.execute(request).await.map_err(failed)?;
-        if asked.is_some_and(|asked| asked != response.url().origin()) {
-            let why = "the HTTP client that was given followed a redirect to another server; \
+        if origin.is_some_and(|origin| origin != response.url().origin()) {
+            let why = "the given HTTP client followed a redirect to another server; \
                        build it with http_client_builder, which follows none";
             return Err(Error::response(why));
         }
@@ -138,7 +139,7 @@ impl Transport {
         let length = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok());
-        let broken = |error| failed(error).sent(true).with_answer(status, None);
+        let broken = |error| failed(error).sent(true).with_response(status, None);
         let Some(first) = response.chunk().await.map_err(broken)? else {
             return Ok(Bytes::new());
         };
@@ -150,9 +151,10 @@ impl Transport {
         while let Some(chunk) = next {
             if body.len() + chunk.len() > self.max_response_bytes {
                 let limit = self.max_response_bytes;
-                return Err(
-                    Error::response(format!("the answer is longer than {limit} bytes")).with_answer(status, None)
-                );
+                return Err(Error::response(format!(
+                    "the response is longer than {limit} bytes; raise ClientBuilder::max_response_bytes"
+                ))
+                .with_response(status, None));
             }
             body.extend_from_slice(&chunk);
             next = response.chunk().await.map_err(broken)?;
@@ -161,52 +163,70 @@ impl Transport {
     }
 }
 
-/// A failure of the connection. Unless it was never made, the request may have arrived.
+/// Converts a failure of the connection. The request may have arrived, unless the connection was never made.
 fn failed(error: reqwest::Error) -> Error {
+    let server = error.url().map_or_else(|| "the server".to_owned(), shown);
     let unsent = error.is_connect() || error.is_builder();
-    let mapped = if error.is_timeout() && unsent {
-        Error::timeout("the server could not be connected to in time")
-    } else if unsent {
-        Error::transport("the server could not be connected to")
-    } else {
-        Error::transport("the connection broke before the whole answer was here")
+    let timed_out = error.is_timeout();
+    // reqwest's own text has the URL with its query.
+    let error = error.without_url();
+    let cause = root_cause(&error);
+    let mapped = match (unsent, timed_out) {
+        (true, true) => Error::timeout(format!("could not connect to {server} in time: {cause}")),
+        (true, false) => Error::transport(format!("could not connect to {server}: {cause}")),
+        (false, _) => Error::transport(format!(
+            "the connection to {server} broke before the whole response arrived: {cause}"
+        )),
     };
-    // The URL may name an account; the endpoint is known to the caller.
-    mapped.sent(!unsent).with_source(error.without_url())
+    mapped.sent(!unsent).with_source(error)
+}
+
+/// Returns a URL for errors: without user name, password, query and fragment, which may be secret.
+fn shown(url: &Url) -> String {
+    let path = url.path().trim_end_matches('/');
+    format!("{}{path}", url.origin().ascii_serialization())
 }
 
 fn own_client(builder: reqwest::ClientBuilder, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
     builder
-        // SQS speaks HTTP/1.1; retries are the client's own matter, as each attempt is signed anew.
+        // SQS uses HTTP/1.1. The crate retries itself, because each attempt must be signed anew.
         .http1_only()
         .retry(reqwest::retry::never())
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .user_agent(concat!("sqs-client/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| Error::configuration("the HTTP client cannot be built").with_source(error))
+        .map_err(|error| Error::configuration("the HTTP client could not be built").with_source(error))
 }
 
 fn proxy_of(url: &str) -> Result<reqwest::Proxy, Error> {
-    // Neither the URL nor reqwest's error is shown: there may be a password in it.
-    reqwest::Proxy::all(url).map_err(|_| Error::configuration("the proxy's URL is not well-formed"))
+    // Neither the URL nor reqwest's error is shown, because either may contain a password.
+    reqwest::Proxy::all(url).map_err(|_| {
+        Error::configuration("the proxy's URL is malformed; it should look like http://user:password@proxy:3128")
+    })
 }
 
-/// A builder of clients that follow no redirect. What they send is signed or secret, and another host must not get it:
-/// reqwest takes `Authorization` out of a request that it redirects, but no `X-Amz-Security-Token`.
+/// Returns a builder of clients that follow no redirects. Another host must not receive a signed request: reqwest removes
+/// `Authorization` from a request that it redirects, but not `X-Amz-Security-Token`.
 fn builder(tls: &TlsConfig) -> Result<reqwest::ClientBuilder, Error> {
     let builder = crate::http::tls::client_builder(tls)?;
     Ok(builder.redirect(redirect::Policy::none()).referer(false))
 }
 
-/// Returns a builder of HTTP clients with this crate's TLS: that of the crate's features, with the platform's
-/// certificates. The clients follow no redirects.
+/// Returns a builder of HTTP clients with this crate's TLS, which trust the platform's certificates and follow no
+/// redirects.
 ///
-/// It is for other connections of the same program, such as to an object store, so that it has one TLS stack.
+/// Use it for other connections of the same program, such as to an object store, so that the program has one TLS stack.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let http = sqs_client::client::http_client_builder()?.build()?;
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 ///
-/// [`Configuration`](crate::ErrorKind::Configuration) where TLS cannot be set up.
+/// [`Configuration`](crate::ErrorKind::Configuration) if TLS cannot be set up.
 pub fn http_client_builder() -> Result<reqwest::ClientBuilder, Error> {
     builder(&TlsConfig {
         needed: true,
@@ -214,11 +234,70 @@ pub fn http_client_builder() -> Result<reqwest::ClientBuilder, Error> {
     })
 }
 
-/// An HTTP client for sources of credentials.
+/// Builds an HTTP client for sources of credentials.
 #[cfg(feature = "aws-config")]
 pub(crate) fn credentials_client(
     settings: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, Error> {
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
     own_client(settings(http_client_builder()?), CONNECT_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    async fn post(url: &str) -> Error {
+        let config = TransportConfig {
+            http: HttpConfig::Own {
+                connect_timeout: Duration::from_secs(5),
+                extra_roots: Vec::new(),
+                proxy: Proxy::None,
+            },
+            max_response_bytes: 1024,
+            https: false,
+            loopback: true,
+        };
+        let (transport, url) = (Transport::new(config).unwrap(), Url::parse(url).unwrap());
+        let posted = transport.post(url, HeaderMap::new(), Bytes::new(), Duration::from_secs(5));
+        posted.await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_connect_error_names_the_server_and_the_root_cause_and_no_secret() {
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let error = post(&format!("http://user:hidden@127.0.0.1:{port}/0/orders?token=hidden")).await;
+        assert!(error.kind() == ErrorKind::Transport && !error.may_have_been_sent());
+        let text = error.to_string();
+        let expected = format!("could not connect to http://127.0.0.1:{port}/0/orders: ");
+        assert!(text.starts_with(&expected), "{text}");
+        assert!(text.to_ascii_lowercase().contains("refused"), "{text}");
+        assert!(
+            !text.contains("hidden") && !format!("{error:?}").contains("hidden"),
+            "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_names_the_server_and_the_root_cause() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { drop(listener.accept().await) });
+        let error = post(&format!("http://{address}/")).await;
+        server.await.unwrap();
+        let text = error.to_string();
+        assert!(
+            error.kind() == ErrorKind::Transport && error.may_have_been_sent(),
+            "{error:?}"
+        );
+        assert!(
+            text.starts_with(&format!("the connection to http://{address} broke")),
+            "{text}"
+        );
+        assert!(!text.ends_with("arrived: "), "{text}");
+    }
 }

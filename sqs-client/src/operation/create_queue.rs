@@ -52,6 +52,10 @@ impl CreateQueue {
 }
 
 operation!(CreateQueue => CreateQueueOutput {
+    fn queue_name(&self) -> Option<&str> {
+        Some(&self.queue_name)
+    }
+
     fn validate(&self) -> Result<(), Error> {
         self.attributes.validate()?;
         validate::tags(&self.tags)

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Client;
+use crate::action::Purpose;
 use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::telemetry::Purpose;
 
 /// Deletes a received message: the input of [`Client::delete_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,7 +25,11 @@ pub struct GetQueueUrlOutput {
     pub queue_url: String,
 }
 
-operation!(GetQueueUrl => GetQueueUrlOutput {});
+operation!(GetQueueUrl => GetQueueUrlOutput {
+    fn queue_name(&self) -> Option<&str> {
+        Some(&self.queue_name)
+    }
+});
 
 impl Request<GetQueueUrl> {
     /// Looks in another account, whose queue must grant access.

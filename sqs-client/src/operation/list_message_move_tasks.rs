@@ -28,6 +28,10 @@ pub struct ListMessageMoveTasksOutput {
 }
 
 operation!(ListMessageMoveTasks => ListMessageMoveTasksOutput {
+    fn queue_name(&self) -> Option<&str> {
+        self.source_arn.rsplit(':').next()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         validate::within("number of tasks to list", self.max_results, 1..=limits::MAX_MOVE_TASKS)
     }

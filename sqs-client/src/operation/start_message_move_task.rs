@@ -29,6 +29,10 @@ pub struct StartMessageMoveTaskOutput {
 }
 
 operation!(StartMessageMoveTask => StartMessageMoveTaskOutput {
+    fn queue_name(&self) -> Option<&str> {
+        self.source_arn.rsplit(':').next()
+    }
+
     fn validate(&self) -> Result<(), Error> {
         let rate = self.max_number_of_messages_per_second;
         validate::within("number of messages to move per second", rate, 1..=limits::MAX_MOVE_RATE)

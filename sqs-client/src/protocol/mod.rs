@@ -6,8 +6,6 @@
 
 mod bounds;
 mod error;
-#[cfg(any(fuzzing, test))]
-pub mod fuzzing;
 mod json;
 mod names;
 mod negotiation;
@@ -21,8 +19,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::action::Operation;
 use crate::error::Error;
-use crate::operation::Operation;
 
 pub(crate) use bounds::MAX_VALUES;
 pub(crate) use negotiation::Negotiation;
@@ -128,7 +126,7 @@ impl Wire {
 fn unreadable(answer: &Answer, source: String) -> Error {
     Error::response(describe(&answer.body))
         .with_source(source)
-        .with_answer(answer.status, answer.request_id())
+        .with_response(answer.status, answer.request_id())
 }
 
 /// What an unreadable answer looks like, without any of it: it may hold messages.

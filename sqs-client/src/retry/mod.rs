@@ -1,34 +1,28 @@
-//! When to try again, and after how long: standard mode, as the page "Retry behavior" of the AWS SDKs and Tools
-//! Reference Guide describes it, with the numbers that AWS's SDKs have by default from November 2026 on.
+//! Retries: the standard mode that the page "Retry behavior" of the AWS SDKs and Tools Reference Guide describes.
+//!
+//! The numbers are the defaults of AWS's SDKs from November 2026 on.
 
 mod quota;
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, RetryHint};
 use crate::random::Random;
 
 pub(crate) use quota::RetryQuota;
 
-/// Longest that the server can lengthen a pause by with `x-amz-retry-after`.
+/// The maximum time by which `x-amz-retry-after` can lengthen a pause.
 const MAX_STRETCH: Duration = Duration::from_secs(5);
 
-/// How long the server asked to wait before another try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RetryHint {
-    /// So long, in place of the pause: `Retry-After`.
-    After(Duration),
-    /// So long, but near the pause: `x-amz-retry-after`.
-    Within(Duration),
-}
-
-/// How often a request is tried, and how long the pauses between are.
+/// The number of a request's attempts, and the pauses between them.
 ///
-/// A pause is a random part of a bound that doubles with each attempt ("full jitter"), or what the server asked for:
-/// by `Retry-After` in seconds, or by AWS's `x-amz-retry-after` in milliseconds, which can lengthen a pause by 5
-/// seconds at most. All clones of a client share a quota of retries, so that a server in trouble is not asked the
-/// more: see [`RetryPolicy::standard`]. When the quota is empty, errors are returned at once, but for those of a long
-/// poll: they wait for the pause first, so that a loop of receives does not spin.
+/// A pause is a random part of a bound that doubles with each attempt ("full jitter"). The server can ask for another
+/// pause: with `Retry-After` in seconds, or with AWS's `x-amz-retry-after` in milliseconds. The latter can lengthen a
+/// pause by up to 5 seconds.
+///
+/// All clones of a client share a quota of retries, which limits the load on a server in trouble: see
+/// [`RetryPolicy::standard`]. When the quota is empty, errors are returned at once. A failed long poll waits for the pause
+/// first, so that a loop of receives does not spin.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,8 +40,10 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Three attempts; pauses of up to 50 ms, doubled each time (1 s after throttling), at most 20 s; a quota of 500,
-    /// of which a retry takes 14 (5 after throttling), given back when it succeeds.
+    /// Returns the default policy: up to three attempts with pauses between them.
+    ///
+    /// The first pause is up to 50 ms (1 s after throttling). The bound doubles each time, up to 20 s. The quota is 500. A
+    /// retry costs 14 of it (5 after throttling), which a success refunds.
     #[must_use]
     pub fn standard() -> Self {
         Self {
@@ -58,41 +54,43 @@ impl RetryPolicy {
         }
     }
 
-    /// One attempt.
+    /// Returns a policy of a single attempt.
     #[must_use]
     pub fn never() -> Self {
         Self::standard().max_attempts(1)
     }
 
-    /// Tries at most so often, the first attempt included; at least once.
+    /// Sets the maximum number of attempts, including the first. Default: 3. Range: at least 1.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// Bounds the first pause; the following bounds are doubles of it.
+    /// Sets the bound of the first pause, which doubles with each attempt. Default: 50 ms.
     #[must_use]
     pub fn base_delay(mut self, delay: Duration) -> Self {
         self.base_delay = delay;
         self
     }
 
-    /// Bounds the first pause after the server said that there were too many requests.
+    /// Sets the bound of the first pause after throttling, which doubles with each attempt. Default: 1 second.
     #[must_use]
     pub fn throttled_base_delay(mut self, delay: Duration) -> Self {
         self.throttled_base_delay = delay;
         self
     }
 
-    /// Bounds every pause, the server's `Retry-After` included; what `x-amz-retry-after` may add comes on top.
+    /// Sets the bound of every pause, including the server's `Retry-After`. Default: 20 seconds.
+    ///
+    /// `x-amz-retry-after` may add up to 5 seconds.
     #[must_use]
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;
         self
     }
 
-    /// The pause before the attempt after this failed one, counted from 1.
+    /// Returns the pause after this failed attempt, counted from 1.
     fn delay(&self, attempt: u32, error: &Error, random: &Random) -> Duration {
         let hint = error.retry_hint();
         if let Some(RetryHint::After(asked)) = hint {
@@ -111,7 +109,7 @@ impl RetryPolicy {
     }
 }
 
-/// A random part of a bound that is `base` at the first attempt and doubles with each, up to `max`.
+/// Returns a random part of a bound that is `base` at the first attempt and doubles with each, up to `max`.
 pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, fraction: f64) -> Duration {
     let doubled = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
     doubled.min(max).mul_f64(fraction)
@@ -130,9 +128,9 @@ pub(crate) struct Attempts<'a> {
     quota: &'a RetryQuota,
     random: &'a Random,
     failed: u32,
-    /// What this request's last retry took of the quota.
-    taken: u32,
-    /// Whether any attempt may have taken effect.
+    /// The quota that this request's last retry cost.
+    cost: u32,
+    /// `true` if any attempt may have taken effect.
     sent: bool,
 }
 
@@ -143,21 +141,21 @@ impl<'a> Attempts<'a> {
             quota,
             random,
             failed: 0,
-            taken: 0,
+            cost: 0,
             sent: false,
         }
     }
 
     pub(crate) fn succeeded(&self) {
-        self.quota.give_back(self.taken);
+        self.quota.refund(self.cost);
     }
 
-    /// Whether any attempt so far may have taken effect.
+    /// Returns `true` if any attempt so far may have taken effect.
     pub(crate) fn may_have_been_sent(&self) -> bool {
         self.sent
     }
 
-    /// What comes after this failure.
+    /// Decides about another attempt after this failure.
     pub(crate) fn after(&mut self, error: Error, retryable: bool) -> Next {
         self.failed += 1;
         self.sent |= error.may_have_been_sent();
@@ -167,8 +165,8 @@ impl<'a> Attempts<'a> {
         }
         let delay = self.policy.delay(self.failed, &error, self.random);
         match self.quota.take(error.is_throttled()) {
-            Some(taken) => {
-                self.taken = taken;
+            Some(cost) => {
+                self.cost = cost;
                 Next::Retry(delay, error)
             }
             None => Next::NoQuota(delay, error),
@@ -176,19 +174,19 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// What comes after a failed attempt.
+/// The decision after a failed attempt.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Another attempt after this pause.
+    /// Make another attempt after this pause.
     Retry(Duration, Error),
-    /// The error, as nothing is left of the quota; the pause is what a retry would have waited.
+    /// Return the error, because the quota is empty. A retry would have waited for this pause.
     NoQuota(Duration, Error),
-    /// The error.
+    /// Return the error.
     End(Error),
 }
 
 impl Next {
-    /// The pause before another attempt, if there is one.
+    /// Returns the pause before another attempt, if there is one.
     pub(crate) fn pause(self) -> Option<Duration> {
         match self {
             Self::Retry(pause, _) => Some(pause),
@@ -237,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_can_set_a_pause_or_stretch_it() {
+    fn the_server_can_replace_or_lengthen_a_pause() {
         let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
         let pause = |hint| {
             let mut attempts = attempts(&policy, &quota, &random);
@@ -251,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn any_attempt_that_may_have_been_sent_makes_the_whole_so() {
+    fn an_error_may_have_been_sent_if_any_attempt_may_have_been() {
         let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
         let mut attempts = attempts(&policy, &quota, &random);
         retried(attempts.after(Error::transport("x").sent(true), true));
         let Next::End(error) = attempts.after(Error::invalid_input("x"), false) else {
-            panic!("tried again");
+            panic!("retried");
         };
         assert!(error.may_have_been_sent());
     }

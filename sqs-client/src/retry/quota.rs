@@ -1,15 +1,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What the quota holds at most.
+/// The maximum of the quota.
 const CAPACITY: u32 = 500;
-/// What a retry takes.
+/// The cost of a retry.
 const RETRY_COST: u32 = 14;
-/// What a retry after throttling takes.
+/// The cost of a retry after throttling.
 const THROTTLED_RETRY_COST: u32 = 5;
-/// What a request that succeeds at once gives.
+/// The refill for a request that succeeds without a retry.
 const SUCCESS_REFILL: u32 = 1;
 
-/// How many retries the clones of a client may still make; successes fill it again.
+/// The budget for the retries of all clones of a client. Successes refill it.
 #[derive(Debug)]
 pub(crate) struct RetryQuota(AtomicU32);
 
@@ -20,7 +20,7 @@ impl Default for RetryQuota {
 }
 
 impl RetryQuota {
-    /// Takes what a retry costs, and says how much that was; `None` where there is not so much left.
+    /// Takes the cost of a retry and returns it, or returns `None` if the rest does not cover it.
     pub(super) fn take(&self, throttled: bool) -> Option<u32> {
         let cost = if throttled { THROTTLED_RETRY_COST } else { RETRY_COST };
         let taken = self
@@ -29,10 +29,10 @@ impl RetryQuota {
         taken.ok().map(|_| cost)
     }
 
-    /// After a success: gives back what the retry took, or a little where there was none.
-    pub(super) fn give_back(&self, taken: u32) {
-        let given = taken.max(SUCCESS_REFILL);
-        let fill = |left: u32| (left < CAPACITY).then(|| left.saturating_add(given).min(CAPACITY));
+    /// Refunds the cost of a retry after its success, or adds a little if there was no retry.
+    pub(super) fn refund(&self, cost: u32) {
+        let refill = cost.max(SUCCESS_REFILL);
+        let fill = |left: u32| (left < CAPACITY).then(|| left.saturating_add(refill).min(CAPACITY));
         // An error means that the quota is full.
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fill);
     }

@@ -1,4 +1,4 @@
-//! Smithy's HTTP client, by reqwest.
+//! An HTTP client for Smithy, built on reqwest.
 
 use std::net::IpAddr;
 
@@ -13,16 +13,16 @@ use aws_smithy_types::body::SdkBody;
 use crate::error::Error;
 use crate::http::transport::credentials_client;
 
-/// Longest answer of a source of credentials that is read.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// The maximum length of a response from a source of credentials.
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// Longest that a request may take where the provider does not say.
+/// The time limit of a request if the provider sets none.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub(super) struct HttpClient {
     http: reqwest::Client,
-    /// For this machine and the link-local addresses of instances and containers, where no proxy leads to.
+    /// The client for this machine and the link-local addresses of instances and containers, which no proxy can reach.
     direct: reqwest::Client,
 }
 
@@ -39,7 +39,7 @@ impl HttpClient {
             "localhost" => true,
             host => match host.trim_matches(['[', ']']).parse() {
                 Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
-                // fd00:ec2::/32 is AWS's.
+                // fd00:ec2::/32 belongs to AWS.
                 Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
                 Err(_) => false,
             },
@@ -68,7 +68,7 @@ impl HttpConnector for Connector {
         let (client, timeout) = (self.client.clone(), self.timeout);
         HttpConnectorFuture::new(async move {
             match tokio::time::timeout(timeout, exchange(&client, request)).await {
-                Ok(answered) => answered,
+                Ok(result) => result,
                 Err(elapsed) => Err(ConnectorError::timeout(elapsed.into())),
             }
         })
@@ -93,19 +93,19 @@ async fn exchange(client: &HttpClient, request: HttpRequest) -> Result<HttpRespo
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(user("the answer is longer than 1 MiB"));
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+            return Err(user("the response is longer than 1 MiB"));
         }
         body.extend_from_slice(&chunk);
     }
-    let mut answer = http::Response::new(SdkBody::from(body));
-    *answer.status_mut() = status;
-    *answer.headers_mut() = headers;
-    HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
+    let mut converted = http::Response::new(SdkBody::from(body));
+    *converted.status_mut() = status;
+    *converted.headers_mut() = headers;
+    HttpResponse::try_from(converted).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
 fn failed(error: reqwest::Error) -> ConnectorError {
-    // The URL may hold a token.
+    // The URL may contain a token.
     let error = error.without_url();
     if error.is_timeout() {
         ConnectorError::timeout(error.into())

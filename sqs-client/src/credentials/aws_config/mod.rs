@@ -1,4 +1,4 @@
-//! Credentials of AWS's own crates, fetched over this crate's HTTP and TLS.
+//! Credentials from AWS's own crates, fetched over this crate's HTTP and TLS.
 
 mod http;
 
@@ -14,11 +14,12 @@ use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 use crate::error::Error;
 use http::HttpClient;
 
-/// Credentials of the crate `aws-config`: profiles with roles, SSO, web identities, processes, containers (ECS, EKS)
-/// and instances (IMDSv2), or of any provider that implements that ecosystem's `ProvideCredentials`.
+/// Fetches credentials with the crate `aws-config`, or with any provider that implements its ecosystem's
+/// `ProvideCredentials`.
 ///
-/// [`DefaultCredentials`](crate::credentials::DefaultCredentials) ends with it where the crate's feature `aws-config` is on. The
-/// providers make their requests over this crate's HTTP and TLS: no second stack is linked.
+/// `aws-config` supports profiles with roles, SSO, web identities, processes, containers (ECS, EKS) and instances (IMDSv2).
+/// [`DefaultCredentials`](crate::credentials::DefaultCredentials) uses it last if the feature `aws-config` is on. The
+/// providers use this crate's HTTP and TLS, so no second stack is linked.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), sqs_client::Error> {
@@ -29,7 +30,7 @@ use http::HttpClient;
 /// # Ok(()) }
 /// ```
 ///
-/// A role to assume, by the builders of `aws-config`:
+/// You assume a role with the builders of `aws-config`:
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {
@@ -45,18 +46,19 @@ use http::HttpClient;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct AwsConfigCredentials {
-    /// The provider; the default chain, made when it is first asked, unless given.
+    /// The provider. Without a given one, the first call creates the default chain.
     provider: Arc<OnceCell<Box<dyn SdkProvider>>>,
 }
 
 impl AwsConfigCredentials {
-    /// The default chain of AWS's SDKs: environment, profiles, web identity, container, instance. Nothing is read yet.
+    /// Creates a provider that uses the default chain of AWS's SDKs: environment, profiles, web identity, container,
+    /// instance. It reads nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A provider of that ecosystem.
+    /// Creates a provider that uses one of that ecosystem's providers.
     pub fn from_provider(provider: impl SdkProvider + 'static) -> Self {
         let provider: Box<dyn SdkProvider> = Box::new(provider);
         Self {
@@ -64,11 +66,11 @@ impl AwsConfigCredentials {
         }
     }
 
-    /// This crate's HTTP and TLS for the builders of `aws-config`, which has none of its own here.
+    /// Returns this crate's HTTP and TLS for the builders of `aws-config`, which is linked without its own.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) where TLS cannot be set up.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if TLS cannot be set up.
     pub fn http_client() -> Result<impl aws_smithy_runtime_api::client::http::HttpClient + 'static, Error> {
         HttpClient::new()
     }

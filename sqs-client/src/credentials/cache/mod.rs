@@ -1,3 +1,4 @@
+use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -7,21 +8,21 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::clock::Clock;
 use crate::credentials::{Credentials, ProvideCredentials};
-use crate::error::Error;
+use crate::error::{Error, explanation, with_causes};
 
-/// Credentials are replaced this long before they expire, or once half of what they live is over where that is later.
+/// The time before expiry at which credentials are replaced. Short-lived ones are replaced after half their lifetime.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
-/// The pause after a call of the provider that brought nothing new. It doubles with each such call.
+/// The pause after a call of the provider that returned nothing new. It doubles with each such call.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Credentials of a provider, kept while they are valid; clones share them.
+/// Keeps a provider's credentials while they are valid. Clones share them.
 ///
-/// The provider is called in a task of its own, by one call at a time. Nobody waits for it while the credentials at
-/// hand are valid, and its response is kept if the caller is dropped. After a call that failed, or that brought nothing
-/// fresher, the next call waits: for 1 second at first, and for up to 30 seconds.
+/// The cache calls the provider in a task of its own, one call at a time. Callers wait for it only if the current
+/// credentials are not valid, and dropping a caller does not lose the result. After a call that failed, or that returned
+/// nothing fresher, the next call waits for 1 second. That pause doubles up to 30 seconds.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {
@@ -46,15 +47,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     current: Option<Current>,
-    /// The call of the provider that is under way.
+    /// The running call of the provider.
     refresh: Option<Refresh>,
     calls: u64,
     /// The latest call that has ended.
     last_ended: u64,
-    /// Calls in a row that failed or brought nothing fresher.
+    /// The number of consecutive calls that failed or returned nothing fresher.
     in_vain: u32,
     not_before: Option<Instant>,
-    /// What the last call failed with.
+    /// The failure of the last call.
     failure: Option<Error>,
 }
 
@@ -62,11 +63,11 @@ struct State {
 struct Current {
     credentials: Credentials,
     refresh_at: Option<SystemTime>,
-    /// A server refused them, and the provider has not been asked since.
+    /// `true` if a server refused them, and the provider has not been called since.
     rejected: bool,
 }
 
-/// A call of the provider, for whoever waits for it.
+/// A running call of the provider, as its waiters see it.
 #[derive(Clone, Debug)]
 struct Refresh {
     number: u64,
@@ -76,7 +77,7 @@ struct Refresh {
 
 type Outcome = watch::Sender<Option<Result<Credentials, Error>>>;
 
-/// What to do for a caller that needs credentials.
+/// The next step for a caller that needs credentials.
 enum Step {
     Use(Credentials),
     Wait(Refresh),
@@ -84,10 +85,10 @@ enum Step {
 }
 
 impl CredentialsCache {
-    /// The longest time that a call of a credentials provider may take: 30 seconds. It counts as failed then.
+    /// The time limit of a call of a credentials provider: 30 seconds. After that it counts as failed.
     pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// Keeps the credentials of this provider. It is not called yet.
+    /// Creates a cache for this provider. It does not call the provider yet.
     #[must_use]
     pub fn new(provider: impl ProvideCredentials) -> Self {
         Self::with_clock(Arc::new(provider), Clock::system())
@@ -113,7 +114,7 @@ impl CredentialsCache {
     ///
     /// Dropping the future loses nothing: the provider's response is kept for the next caller.
     pub async fn get(&self) -> Result<Credentials, Error> {
-        // A second look, as the runtime that the provider was called on can end before the call does.
+        // The second round is for a runtime that ends before its call of the provider does.
         for _ in 0..2 {
             let refresh = match self.step()? {
                 Step::Use(credentials) => return Ok(credentials),
@@ -122,7 +123,7 @@ impl CredentialsCache {
             };
             match refresh.outcome().await {
                 Some(Ok(credentials)) => return Ok(credentials),
-                // Old ones that are still valid are better than none.
+                // Old credentials that are still valid are better than none.
                 Some(Err(error)) => return self.shared.valid().ok_or(error),
                 None => {}
             }
@@ -132,7 +133,7 @@ impl CredentialsCache {
         ))
     }
 
-    /// Asks the provider for others in place of these, which a server refused; `true` if there are others now.
+    /// Replaces credentials that a server refused. Returns `true` if the provider has others now.
     pub(crate) async fn replace(&self, refused: &Credentials) -> bool {
         self.shared.reject(refused);
         self.get().await.is_ok_and(|credentials| credentials != *refused)
@@ -150,7 +151,7 @@ impl CredentialsCache {
             let runtime = Handle::try_current().map_err(|error| {
                 Error::credentials("credentials are fetched in a task, which needs a tokio runtime").with_source(error)
             })?;
-            // Not under the lock: a runtime that is ending drops the task at once.
+            // The lock must be free here, because a runtime that is ending drops the task at once.
             runtime.spawn(call.run());
         }
         Ok(step)
@@ -158,7 +159,7 @@ impl CredentialsCache {
 }
 
 impl State {
-    /// What to do now, and the number and outcome of the call of the provider that is to be made for it.
+    /// Returns the next step, and the number and outcome of the call of the provider that it requires.
     fn step(&mut self, now: SystemTime, at: Instant) -> (Step, Option<(u64, Outcome)>) {
         if let Some(current) = self.current.as_ref().filter(|current| current.is_fresh(now)) {
             return (Step::Use(current.credentials.clone()), None);
@@ -178,9 +179,9 @@ impl State {
             (_, Some(refresh), _) => Step::Wait(refresh),
             (Some(current), None, _) if current.is_valid(now) => Step::Use(current.credentials.clone()),
             (_, None, Some(failure)) => Step::Fail(failure.clone()),
-            // The provider has just said that there are no others. Our clock may be wrong, so the server decides.
+            // The provider has just returned these again. Our clock may be wrong, so the server decides.
             (Some(current), None, None) => Step::Use(current.credentials.clone()),
-            (None, None, None) => Step::Fail(Error::credentials("there are no credentials")),
+            (None, None, None) => Step::Fail(Error::credentials("the credentials provider has returned nothing yet")),
         };
         (step, begun)
     }
@@ -197,9 +198,9 @@ impl State {
         (refresh, sender)
     }
 
-    /// Notes how the call of this number ended.
+    /// Notes the result of the call of this number.
     fn ended(&mut self, number: u64, provided: &Result<Credentials, Error>, now: SystemTime, at: Instant) {
-        self.over(number);
+        self.forget(number);
         // A provider that blocks its thread can end after a call that was made later.
         if number < self.last_ended {
             return;
@@ -222,8 +223,8 @@ impl State {
         self.not_before = (!is_news).then(|| at + pause(self.in_vain));
     }
 
-    /// Nobody waits for this call any more.
-    fn over(&mut self, number: u64) {
+    /// Forgets this call, if it is the running one.
+    fn forget(&mut self, number: u64) {
         if self.refresh.as_ref().is_some_and(|refresh| refresh.number == number) {
             self.refresh = None;
         }
@@ -268,7 +269,7 @@ impl Current {
 }
 
 impl Refresh {
-    /// What the call brought, or `None` if its runtime ended first.
+    /// Returns the result of the call, or `None` if its runtime ended first.
     async fn outcome(mut self) -> Option<Result<Credentials, Error>> {
         match timeout_at(self.deadline, self.outcome.wait_for(Option::is_some)).await {
             Ok(Ok(outcome)) => outcome.clone(),
@@ -299,7 +300,7 @@ impl Shared {
     }
 }
 
-/// A call of the provider. However its task ends, those that wait for it know.
+/// A call of the provider. It notifies its waiters however its task ends.
 struct Call {
     shared: Arc<Shared>,
     number: u64,
@@ -314,14 +315,11 @@ impl Call {
         )
         .await
         {
-            Ok(provided) => {
-                provided.map_err(|source| Error::credentials("the credentials provider failed").with_source(source))
-            }
+            Ok(provided) => provided.map_err(failed),
             Err(_elapsed) => Err(too_late()),
         };
         if let (Err(error), Some(_valid)) = (&provided, self.shared.valid()) {
-            let source = std::error::Error::source(error).map(tracing::field::display);
-            tracing::warn!(%error, source, "credentials could not be replaced; those at hand are used while they are valid");
+            tracing::warn!(%error, "the credentials could not be refreshed; using the old ones until they expire");
         }
         self.end(provided);
     }
@@ -341,10 +339,16 @@ impl Drop for Call {
         if std::thread::panicking() {
             self.end(Err(Error::credentials("the credentials provider panicked")));
         } else {
-            // Its runtime ended; the next caller's may live.
-            self.shared.lock().over(self.number);
+            // Its runtime ended. The next caller may be on another one.
+            self.shared.lock().forget(self.number);
         }
     }
+}
+
+/// Names the cause, which a provider's contract keeps free of secrets.
+fn failed(source: Box<dyn StdError + Send + Sync>) -> Error {
+    let causes = with_causes(&*source);
+    Error::credentials(explanation(format!("the credentials provider failed: {causes}"))).with_source(source)
 }
 
 fn too_late() -> Error {

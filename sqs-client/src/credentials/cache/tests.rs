@@ -1,10 +1,9 @@
-use std::error::Error as StdError;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::*;
 use crate::credentials::BoxFuture;
 
-/// A cache with a clock that the test sets, in seconds since 1970.
+/// A cache whose clock the test sets, in seconds since 1970.
 struct Bench {
     cache: CredentialsCache,
     seconds: Arc<AtomicU64>,
@@ -27,7 +26,7 @@ impl Bench {
         Ok(credentials.access_key_id().to_owned())
     }
 
-    /// The same once the call of the provider that is under way has ended.
+    /// Returns the key after the running call of the provider has ended.
     async fn settled_key_at(&self, minute: u64) -> Result<String, Error> {
         let _ = self.key_at(minute).await;
         tokio::time::sleep(CredentialsCache::FETCH_TIMEOUT).await;
@@ -35,7 +34,7 @@ impl Bench {
     }
 }
 
-/// Gives out numbered credentials that are valid for an hour; fails after the second.
+/// Returns numbered credentials that are valid for an hour. Fails after the second.
 #[derive(Debug, Default)]
 struct Numbered(AtomicU32);
 
@@ -58,13 +57,13 @@ fn at_minute(minute: u32) -> SystemTime {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_are_replaced_before_they_expire_by_one_call_for_all() {
+async fn one_call_replaces_credentials_before_they_expire() {
     let bench = Bench::new(Arc::new(Numbered::default()));
     let all = futures_util::future::join_all((0..10).map(|_| bench.key_at(0))).await;
     assert!(all.iter().all(|key| key.as_ref().unwrap() == "0"));
     assert_eq!(bench.settled_key_at(54).await.unwrap(), "0");
     assert_eq!(bench.settled_key_at(56).await.unwrap(), "1");
-    // The provider fails once now: the old ones serve while they are valid.
+    // The provider fails once now, and the old credentials serve while they are valid.
     assert_eq!(bench.settled_key_at(118).await.unwrap(), "1");
     assert_eq!(bench.settled_key_at(119).await.unwrap(), "3");
 }
@@ -81,7 +80,7 @@ async fn refused_credentials_are_replaced_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_refused_credentials_are_replaced_others_wait() {
+async fn callers_wait_while_refused_credentials_are_replaced() {
     let bench = Bench::new(Arc::new(Numbered::default()));
     let first = bench.cache.get().await.unwrap();
     let (replaced, key) = tokio::join!(bench.cache.replace(&first), bench.key_at(0));
@@ -89,7 +88,7 @@ async fn while_refused_credentials_are_replaced_others_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_insists_is_asked_once_and_again_after_a_pause() {
+async fn a_provider_of_refused_credentials_is_called_again_after_a_pause() {
     let provider = Arc::new(ShortLived::new(3_600));
     let bench = Bench::new(provider.clone());
     let refused = bench.cache.get().await.unwrap();
@@ -104,13 +103,13 @@ async fn a_provider_that_insists_is_asked_once_and_again_after_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_at_the_end_of_time_is_no_panic() {
+async fn a_clock_at_the_end_of_time_does_not_panic() {
     let bench = Bench::new(Arc::new(Numbered::default()));
     bench.seconds.store(i64::MAX as u64, Ordering::SeqCst);
     assert!(bench.cache.get().await.is_ok());
 }
 
-/// Gives out credentials once, valid for an hour; then hangs.
+/// Returns credentials once, valid for an hour, and then hangs.
 #[derive(Debug, Default)]
 struct Hanging(AtomicU32);
 
@@ -126,7 +125,7 @@ impl ProvideCredentials for Hanging {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_hangs_is_not_in_the_way_of_valid_credentials() {
+async fn a_hanging_provider_does_not_delay_valid_credentials() {
     let bench = Bench::new(Arc::new(Hanging::default()));
     assert_eq!(bench.key_at(0).await.unwrap(), "0");
     let begin = Instant::now();
@@ -134,14 +133,14 @@ async fn a_provider_that_hangs_is_not_in_the_way_of_valid_credentials() {
         assert_eq!(bench.key_at(56).await.unwrap(), "0");
     }
     assert_eq!(begin.elapsed(), Duration::ZERO);
-    // Without valid ones, all wait for one call, and have its error.
+    // Without valid credentials, all wait for one call and get its error.
     let all = futures_util::future::join_all((0..10).map(|_| bench.key_at(61))).await;
     let failed = |key: &Result<_, Error>| key.as_ref().unwrap_err().kind() == crate::ErrorKind::Credentials;
     assert!(all.iter().all(failed));
     assert_eq!(begin.elapsed(), CredentialsCache::FETCH_TIMEOUT);
 }
 
-/// Gives out credentials that live for so many seconds from the start, after a second.
+/// Returns credentials after a second. They expire this many seconds after the start.
 #[derive(Debug)]
 struct ShortLived {
     lifetime: u64,
@@ -185,7 +184,7 @@ async fn short_lived_credentials_are_not_fetched_for_every_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_is_no_fresher_makes_the_next_call_wait_for_longer() {
+async fn each_stale_response_lengthens_the_pause() {
     let provider = Arc::new(ShortLived::new(299));
     let bench = Bench::new(provider.clone());
     let mut calls = Vec::new();
@@ -201,7 +200,7 @@ async fn a_response_that_is_no_fresher_makes_the_next_call_wait_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_call_does_not_take_the_credentials_with_it() {
+async fn a_dropped_caller_does_not_lose_the_credentials() {
     let provider = Arc::new(ShortLived::new(3_600));
     let bench = Bench::new(provider.clone());
     for _ in 0..5 {
@@ -213,7 +212,7 @@ async fn a_dropped_call_does_not_take_the_credentials_with_it() {
     assert_eq!(provider.calls(), 1);
 }
 
-/// Fails, or panics, and counts.
+/// Fails or panics, and counts its calls.
 #[derive(Debug, Default)]
 struct Failing {
     panics: bool,
@@ -232,7 +231,7 @@ impl ProvideCredentials for Failing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_failure_the_next_call_waits_and_the_failure_is_told() {
+async fn after_a_failure_callers_get_it_until_the_next_call() {
     for panics in [false, true] {
         let provider = Arc::new(Failing {
             panics,
@@ -250,7 +249,7 @@ async fn after_a_failure_the_next_call_waits_and_the_failure_is_told() {
 }
 
 #[test]
-fn a_runtime_that_ends_takes_no_other_runtimes_credentials_with_it() {
+fn an_ending_runtime_does_not_lose_another_runtimes_credentials() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -292,4 +291,25 @@ fn a_call_that_ends_after_a_later_one_changes_nothing() {
         at + CredentialsCache::FETCH_TIMEOUT,
     );
     assert_eq!(state.current.unwrap().credentials.access_key_id(), "new");
+}
+
+/// Fails with a cause of its own.
+#[derive(Debug)]
+struct Broken;
+
+impl ProvideCredentials for Broken {
+    fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>> {
+        let error = Error::transport("the token service refused").with_source("the token has expired");
+        Box::pin(async { Err(error.into()) })
+    }
+}
+
+#[tokio::test]
+async fn a_failed_provider_is_reported_with_its_causes() {
+    let error = CredentialsCache::new(Broken).get().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the credentials provider failed: the token service refused: the token has expired"
+    );
+    assert!(error.source().is_some());
 }

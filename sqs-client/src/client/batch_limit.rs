@@ -1,4 +1,4 @@
-//! The bytes of a batch: AWS's limit or the client's setting, until a server refuses less.
+//! The maximum bytes of a batch: AWS's limit or the client's setting, until a server refuses a smaller batch.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,13 +28,13 @@ impl BatchLimits {
         }
     }
 
-    /// Returns the queue's limit, which all who ask for it share.
+    /// Returns the queue's limit, which all callers share.
     pub(crate) fn of(&self, queue_url: &str) -> BatchLimit {
         let mut of_queues = self.of_queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(limit) = of_queues.get(queue_url) {
             return limit.clone();
         }
-        // Forgetting any of them costs one refused request at most: it is learnt again.
+        // A forgotten limit costs up to one refused request before it is learned again.
         if of_queues.len() >= MAX_QUEUES
             && let Some(any) = of_queues.keys().next().cloned()
         {
