@@ -73,6 +73,9 @@ pub enum ErrorKind {
     Service,
     /// The server's answer could not be understood.
     Response,
+    /// The body of a received message is not what the program expects, such as JSON of another type. The message itself
+    /// was received.
+    Body,
     /// The server's MD5 of what it stored or delivered is not that of what was sent or arrived.
     Checksum,
     /// The message was not sent, because an earlier one of its group failed. The error's source is that failure.
@@ -131,6 +134,11 @@ impl Error {
     /// A success answer that cannot be read: the request took effect.
     pub(crate) fn response(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Response, message).sent(true)
+    }
+
+    /// A message body that is not what the program expects. Nothing was sent.
+    pub(crate) fn body(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Body, message)
     }
 
     /// A digest that does not match: the request took effect.
