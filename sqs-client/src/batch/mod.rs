@@ -63,9 +63,10 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
         let _ = item;
         None
     }
+    /// Checks an item before any I/O. `ordered` says whether the queue [keeps the order](keeps_order) of items.
     #[doc(hidden)]
-    fn check(item: &Self::Item) -> Result<(), Error> {
-        let _ = item;
+    fn check(item: &Self::Item, ordered: bool) -> Result<(), Error> {
+        let _ = (item, ordered);
         Ok(())
     }
 }
@@ -120,8 +121,8 @@ batch!(SendMessageBatch of SendMessageBatchEntry, done SendMessageBatchResultEnt
         message.message_group_id.as_deref()
     }
 
-    fn check(message: &OutgoingMessage) -> Result<(), Error> {
-        message.validate()
+    fn check(message: &OutgoingMessage, ordered: bool) -> Result<(), Error> {
+        message.validate(ordered)
     }
 );
 
@@ -150,7 +151,7 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
         (done.id, ())
     }
 
-    fn check((_, timeout): &(String, Duration)) -> Result<(), Error> {
+    fn check((_, timeout): &(String, Duration), _: bool) -> Result<(), Error> {
         validate::no_longer_than("visibility timeout", *timeout, limits::MAX_VISIBILITY_TIMEOUT)
     }
 );
@@ -234,7 +235,7 @@ impl<B: Batch> IntoFuture for Batches<B> {
     fn into_future(self) -> Self::IntoFuture {
         let ordered = keeps_order::<B>(&self.queue_url);
         let destination = Destination::new(&self.client, self.queue_url);
-        let batches = plan::Plan::<B>::new(self.items, destination.limit().clone());
+        let batches = plan::Plan::<B>::new(self.items, destination.limit().clone(), ordered);
         if ordered {
             return Box::pin(in_order(destination, batches));
         }

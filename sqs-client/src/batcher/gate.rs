@@ -286,7 +286,7 @@ impl<B: Batch> UnpolledCall<B> {
     }
 
     fn enter(self, item: B::Item) -> Result<PendingCall<B>, Error> {
-        B::check(&item)?;
+        B::check(&item, self.gate.config.ordered)?;
         if self.late {
             return Err(Error::closed(SHUT_DOWN));
         }

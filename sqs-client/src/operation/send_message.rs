@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum;
 use crate::client::Request;
-use crate::operation::operation;
+use crate::operation::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error};
@@ -52,7 +52,7 @@ operation!(SendMessage of queue => SendMessageOutput {
     }
 
     fn validate(&self) -> Result<(), Error> {
-        self.message.validate()
+        self.message.validate(is_fifo(&self.queue_url))
     }
 
     fn encoded_size(&self) -> usize {

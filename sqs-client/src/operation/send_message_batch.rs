@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::client::Request;
-use crate::operation::operation;
+use crate::operation::{is_fifo, operation};
 use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry, bounded_id};
 use crate::{Client, Error, checksum, limits, validate};
@@ -58,7 +58,8 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
         let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
         validate::at_most("size of the batch in bytes", bytes, limits::MAX_MESSAGE_BYTES)?;
-        self.entries.iter().try_for_each(|entry| entry.message.validate())
+        let is_fifo = is_fifo(&self.queue_url);
+        self.entries.iter().try_for_each(|entry| entry.message.validate(is_fifo))
     }
 
     fn encoded_size(&self) -> usize {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits;
-use crate::types::MessageAttributeValue;
 use crate::types::text::seconds;
+use crate::types::{MessageAttributeValue, bounded_id};
 use crate::validate;
 
 /// A message to send, alone or as an entry of a batch.
@@ -131,11 +131,16 @@ impl OutgoingMessage {
         self.size() + 512
     }
 
-    /// What any server would refuse.
-    pub(crate) fn validate(&self) -> Result<(), Error> {
+    /// Checks the rules that every queue enforces, and those of a FIFO queue if it `is_fifo`.
+    pub(crate) fn validate(&self, is_fifo: bool) -> Result<(), Error> {
         if self.body.is_empty() {
             return Err(Error::invalid_input(
-                "the message body is empty; SQS takes 1 byte or more",
+                "the message body is empty; SQS accepts 1 byte or more",
+            ));
+        }
+        if is_fifo && self.message_group_id.is_none() {
+            return Err(Error::invalid_input(
+                "the queue is a FIFO queue, and the message has no message group id; set one with `message_group_id`",
             ));
         }
         validate::at_most("message size in bytes", self.size(), limits::MAX_MESSAGE_BYTES)?;
@@ -146,7 +151,19 @@ impl OutgoingMessage {
         )?;
         validate::no_longer_than("delay", self.delay, limits::MAX_DELAY)?;
         validate::id("message group id", self.message_group_id.as_deref())?;
-        validate::id("message deduplication id", self.message_deduplication_id.as_deref())
+        validate::id("message deduplication id", self.message_deduplication_id.as_deref())?;
+        self.validate_characters()
+    }
+
+    /// The last check, because it is the only one that reads the whole message.
+    fn validate_characters(&self) -> Result<(), Error> {
+        validate::characters(|| "message body".to_owned(), &self.body)?;
+        let attributes = self.message_attributes.iter().chain(&self.message_system_attributes);
+        for (name, value) in attributes {
+            let what = || format!("value of message attribute {:?}", bounded_id(name));
+            validate::characters(what, value.as_str().unwrap_or_default())?;
+        }
+        Ok(())
     }
 }
 
@@ -159,5 +176,37 @@ impl From<String> for OutgoingMessage {
 impl From<&str> for OutgoingMessage {
     fn from(body: &str) -> Self {
         Self::new(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_queue_requires_a_message_group_id() {
+        let message = OutgoingMessage::new("body");
+        assert!(message.validate(false).is_ok());
+        let error = message.validate(true).unwrap_err();
+        assert!(error.message().contains("`message_group_id`"), "{error}");
+        assert!(message.message_group_id("g").validate(true).is_ok());
+    }
+
+    #[test]
+    fn characters_of_body_and_text_attributes_are_checked() {
+        let message =
+            |value: MessageAttributeValue| OutgoingMessage::new("body").message_attribute("secret-free", value);
+        assert!(
+            message(MessageAttributeValue::binary(vec![0, 1]))
+                .validate(false)
+                .is_ok()
+        );
+        let error = message(MessageAttributeValue::string("a\u{1}"))
+            .validate(false)
+            .unwrap_err();
+        let expected = "the value of message attribute \"secret-free\" has the character U+0001 at byte 1,";
+        assert!(error.message().starts_with(expected), "{error}");
+        assert!(OutgoingMessage::new("a\u{ffff}").validate(false).is_err());
+        assert!(OutgoingMessage::new("a").trace_header("\0").validate(false).is_err());
     }
 }
