@@ -7,7 +7,8 @@ use crate::telemetry::Purpose;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error};
 
-/// Sends one message: the input of [`Client::send_message`].
+/// The input of [`Client::send_message`]. See AWS's
+/// [`SendMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -19,27 +20,27 @@ pub struct SendMessage {
     pub message: OutgoingMessage,
 }
 
-/// The answer to [`SendMessage`].
+/// The output of [`Client::send_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct SendMessageOutput {
-    /// The id that SQS gave the message.
+    /// The id that SQS assigned to the message.
     pub message_id: String,
-    /// MD5 of the body as the server stored it; `None` where it sent none.
+    /// The MD5 of the body as the server stored it. `None` if the server sent none.
     #[serde(default, rename = "MD5OfMessageBody", skip_serializing_if = "Option::is_none")]
     pub md5_of_message_body: Option<String>,
-    /// MD5 of the message attributes as the server stored them.
+    /// The MD5 of the message attributes as the server stored them.
     #[serde(default, rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
     pub md5_of_message_attributes: Option<String>,
-    /// MD5 of the message system attributes as the server stored them.
+    /// The MD5 of the message system attributes as the server stored them.
     #[serde(
         default,
         rename = "MD5OfMessageSystemAttributes",
         skip_serializing_if = "Option::is_none"
     )]
     pub md5_of_message_system_attributes: Option<String>,
-    /// FIFO queues: the message's place, of 20 digits.
+    /// FIFO queues: the message's sequence number, of 20 digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence_number: Option<String>,
 }
@@ -80,15 +81,16 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
-    /// A retry after a fault of the connection may send the message twice to a standard queue; a FIFO queue drops the
-    /// second by its deduplication id.
+    /// On a standard queue, a retry after a connection error may send the message twice. A FIFO queue drops the second
+    /// one by its deduplication id.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for what no server takes;
-    /// [`InvalidMessageContents`](crate::ErrorCode::InvalidMessageContents) for characters that SQS does not take;
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist);
-    /// [`Checksum`](crate::ErrorKind::Checksum) where the server stored something else.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: no server would accept the message. For
+    ///   example, the body is empty, too long or has a control character, or a message to a FIFO queue has no message
+    ///   group id.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
+    /// - [`Checksum`](crate::ErrorKind::Checksum): the MD5 that the server returned is not that of the message.
     pub fn send_message(
         &self,
         queue_url: impl Into<String>,
