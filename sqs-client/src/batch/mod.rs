@@ -69,6 +69,12 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
         let _ = (item, ordered);
         Ok(())
     }
+    /// Checks the whole content of an item, which takes longer than [`check`](Self::check).
+    #[doc(hidden)]
+    fn check_content(item: &Self::Item) -> Result<(), Error> {
+        let _ = item;
+        Ok(())
+    }
 }
 
 /// Whether the order of these items at this queue means something: no later one may overtake one that is tried again.
@@ -123,6 +129,10 @@ batch!(SendMessageBatch of SendMessageBatchEntry, done SendMessageBatchResultEnt
 
     fn check(message: &OutgoingMessage, ordered: bool) -> Result<(), Error> {
         message.validate(ordered)
+    }
+
+    fn check_content(message: &OutgoingMessage) -> Result<(), Error> {
+        message.validate_content()
     }
 );
 

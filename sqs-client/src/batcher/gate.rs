@@ -287,6 +287,7 @@ impl<B: Batch> UnpolledCall<B> {
 
     fn enter(self, item: B::Item) -> Result<PendingCall<B>, Error> {
         B::check(&item, self.gate.config.ordered)?;
+        B::check_content(&item)?;
         if self.late {
             return Err(Error::closed(SHUT_DOWN));
         }

@@ -53,7 +53,8 @@ operation!(SendMessage of queue => SendMessageOutput {
     }
 
     fn validate(&self) -> Result<(), Error> {
-        self.message.validate(is_fifo(&self.queue_url))
+        self.message.validate(is_fifo(&self.queue_url))?;
+        self.message.validate_content()
     }
 
     fn encoded_size(&self) -> usize {

@@ -60,7 +60,10 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
         validate::at_most("size of the batch in bytes", bytes, limits::MAX_MESSAGE_BYTES)?;
         let is_fifo = is_fifo(&self.queue_url);
-        self.entries.iter().try_for_each(|entry| entry.message.validate(is_fifo))
+        self.entries.iter().try_for_each(|SendMessageBatchEntry { message, .. }| {
+            message.validate(is_fifo)?;
+            message.validate_content()
+        })
     }
 
     fn encoded_size(&self) -> usize {

@@ -156,12 +156,11 @@ impl OutgoingMessage {
         )?;
         validate::no_longer_than("delay", self.delay, limits::MAX_DELAY)?;
         validate::id("message group id", self.message_group_id.as_deref())?;
-        validate::id("message deduplication id", self.message_deduplication_id.as_deref())?;
-        self.validate_characters()
+        validate::id("message deduplication id", self.message_deduplication_id.as_deref())
     }
 
-    /// The last check, because it is the only one that reads the whole message.
-    fn validate_characters(&self) -> Result<(), Error> {
+    /// Checks the characters of the body and of text attributes. Only this check reads the whole message.
+    pub(crate) fn validate_content(&self) -> Result<(), Error> {
         validate::characters(|| "message body".to_owned(), &self.body)?;
         let attributes = self.message_attributes.iter().chain(&self.message_system_attributes);
         for (name, value) in attributes {
@@ -203,15 +202,15 @@ mod tests {
             |value: MessageAttributeValue| OutgoingMessage::new("body").message_attribute("secret-free", value);
         assert!(
             message(MessageAttributeValue::binary(vec![0, 1]))
-                .validate(false)
+                .validate_content()
                 .is_ok()
         );
         let error = message(MessageAttributeValue::string("a\u{1}"))
-            .validate(false)
+            .validate_content()
             .unwrap_err();
         let expected = "the value of message attribute \"secret-free\" has the character U+0001 at byte 1,";
         assert!(error.message().starts_with(expected), "{error}");
-        assert!(OutgoingMessage::new("a\u{ffff}").validate(false).is_err());
-        assert!(OutgoingMessage::new("a").trace_header("\0").validate(false).is_err());
+        assert!(OutgoingMessage::new("a\u{ffff}").validate_content().is_err());
+        assert!(OutgoingMessage::new("a").trace_header("\0").validate_content().is_err());
     }
 }
