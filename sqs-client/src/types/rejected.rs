@@ -50,7 +50,7 @@ impl RejectedMessage {
             (None, _) => format!("it {}", Unexpected(json, "an object")),
             (Some(()), Some(cause)) => cause,
             (Some(()), None) if message.receipt_handle.is_empty() => "it has no receipt handle".to_owned(),
-            (Some(()), None) => "a member is there twice".to_owned(),
+            (Some(()), None) => "a member occurs twice".to_owned(),
         };
         let id = bounded_id(&message.message_id);
         let error = Error::response(format!("message {id:?} could not be read: {cause}"));
