@@ -110,7 +110,7 @@ fn of_members(body: &[u8]) -> Option<Fields> {
     })
 }
 
-/// Returns `true` for the word `Sender` and `false` for `Receiver`.
+/// Returns `true` for the word `Sender`, `false` for `Receiver`, and `None` for any other.
 fn fault(word: &str) -> Option<bool> {
     match word {
         "Sender" => Some(true),

@@ -50,8 +50,8 @@ pub enum Protocol {
     /// as missing or unknown, or returns status 400, 404, 405, 406 or 415 without an error code. All clones of the client
     /// keep the protocol of the first request that succeeds.
     ///
-    /// The client never repeats a request that may have taken effect, such as one with status 500. A server that returns
-    /// status 500 for JSON requires [`Protocol::Query`].
+    /// The client never repeats a request in Query that may have taken effect, such as one with status 500. A server that
+    /// returns status 500 for JSON requires [`Protocol::Query`].
     Auto,
 }
 

@@ -151,7 +151,8 @@ impl<Entry> BatchOutput<Entry> {
     /// Logs the unconfirmed entries, which a caller may overlook.
     pub(crate) fn report(&self) {
         for UnconfirmedEntry { id, error } in &self.unconfirmed {
-            tracing::warn!(entry = bounded_id(id), %error, "the result of a batch entry is damaged; the entry may have succeeded");
+            let entry = bounded_id(id);
+            tracing::warn!(entry, %error, "the result of a batch entry is damaged; the entry may have succeeded");
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::validate;
 ///
 /// let message = OutgoingMessage::new("hello").delay(Duration::from_secs(5)).message_attribute("lang", "en");
 /// assert_eq!(message.size(), "hello".len() + "lang".len() + "String".len() + "en".len());
+///
+/// // A FIFO queue requires a message group.
+/// let ordered = OutgoingMessage::new("paid").message_group_id("order-7").message_deduplication_id("order-7-paid");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -29,7 +32,7 @@ pub struct OutgoingMessage {
     #[serde(rename = "MessageBody")]
     pub body: String,
     /// The delay before the message becomes visible. Range: 0–900 s. Default: the queue's delay. A FIFO queue does not
-    /// accept a delay of its own for a message.
+    /// accept a delay per message.
     #[serde(
         default,
         rename = "DelaySeconds",
@@ -56,7 +59,7 @@ pub struct OutgoingMessage {
 macro_rules! message_setters {
     ($this:ident => $message:expr) => {
         /// Sets the delay before the message becomes visible, in whole seconds (rounded up). Range: 0–900 s. Default: the
-        /// queue's delay. A FIFO queue does not accept a delay of its own for a message.
+        /// queue's delay. A FIFO queue does not accept a delay per message.
         pub fn delay(mut self, delay: std::time::Duration) -> Self {
             let $this = &mut self;
             $message.delay = Some(delay);

@@ -21,7 +21,14 @@ macro_rules! queue_attributes {
         }
     ) => {
         open_enum! {
-            /// The name of a queue attribute.
+            /// The name of a queue attribute. See [`get_queue_attributes`](crate::Client::get_queue_attributes).
+            ///
+            /// ```
+            /// use sqs_client::types::QueueAttributeName;
+            ///
+            /// assert_eq!(QueueAttributeName::VisibilityTimeout.as_str(), "VisibilityTimeout");
+            /// assert_eq!(QueueAttributeName::from("Novel"), QueueAttributeName::Other("Novel".to_owned()));
+            /// ```
             QueueAttributeName {
                 /// Every attribute.
                 All = "All",

@@ -10,6 +10,14 @@ open_enum! {
     ///
     /// A receive returns the system attributes that it
     /// [requests](crate::client::Request::<crate::operation::ReceiveMessage>::message_system_attribute_names).
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::types::MessageSystemAttributeName::ApproximateReceiveCount;
+    ///
+    /// let received = client.receive_message(queue).message_system_attribute_names([ApproximateReceiveCount]).await?;
+    /// # Ok(()) }
+    /// ```
     MessageSystemAttributeName {
         /// Every attribute.
         All = "All",
