@@ -38,6 +38,7 @@
 //! * `consumer`: `Consumer`, which receives, holds and settles messages; brings `batcher`.
 //! * `metrics`: figures of what goes on, by the `metrics` facade.
 
+mod action;
 pub mod batch;
 #[cfg(feature = "batcher")]
 pub mod batcher;
@@ -48,12 +49,15 @@ mod clock;
 pub mod consumer;
 pub mod credentials;
 pub mod error;
+/// The entry points of the fuzz targets. Not part of the API.
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod limits;
 pub mod operation;
 mod protocol;
 mod random;
-mod request;
 mod retry;
 mod telemetry;
 #[cfg(test)]
@@ -76,7 +80,3 @@ pub use types::{Message, OutgoingMessage, QueueAttributes};
 pub mod internal {
     pub use crate::consumer::{LEASE_MARGIN, Lease};
 }
-/// What the fuzz targets call: not a part of the API, and there for them only.
-#[cfg(any(fuzzing, test))]
-#[doc(hidden)]
-pub use protocol::fuzzing;

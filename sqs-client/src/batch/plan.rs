@@ -2,7 +2,8 @@
 
 use std::iter::Peekable;
 
-use crate::batch::{Batch, BatchLimit};
+use crate::batch::actions::Batch;
+use crate::client::batch_limit::BatchLimit;
 use crate::limits;
 
 /// The fill of a batch, as SQS counts. The first entry always fits, so that a message that is longer than the limit

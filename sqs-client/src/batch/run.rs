@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::batch::limit::BatchLimit;
+use crate::batch::actions::{Batch, keeps_order};
 use crate::batch::order::FailedGroups;
 use crate::batch::plan::Fill;
-use crate::batch::{Batch, keeps_order};
 use crate::client::Client;
+use crate::client::batch_limit::BatchLimit;
 use crate::error::Error;
 use crate::types::{BatchOutput, BatchResultErrorEntry, UnconfirmedEntry};
 
@@ -94,7 +94,7 @@ impl Destination {
         let mut attempts = self.client.attempts();
         while !entries.is_empty() {
             let operation = B::new(self.queue_url.clone(), entries);
-            let executed = self.client.execute_noting_attempts(&operation).await;
+            let executed = self.client.execute(&operation).await;
             entries = operation.into_entries();
             let output = match executed {
                 Ok(success) => {
@@ -110,14 +110,14 @@ impl Destination {
                     break;
                 }
             };
-            let passing = |failed: &&BatchResultErrorEntry| retry && Error::entry(failed).is_retryable();
+            let passing = |failed: &&BatchResultErrorEntry| retry && entry_error(failed).is_retryable();
             let again: Vec<BatchResultErrorEntry> = output.failed.iter().filter(passing).cloned().collect();
             ledger.record(&entries, output);
             let Some(first) = again.first() else {
                 attempts.succeeded();
                 break;
             };
-            let Some(pause) = attempts.after(Error::entry(first), true).pause() else {
+            let Some(pause) = attempts.after(entry_error(first), true).pause() else {
                 break;
             };
             entries.retain(|entry| again.iter().any(|failed| failed.id == B::id(entry)));
@@ -125,6 +125,11 @@ impl Destination {
         }
         Vec::new()
     }
+}
+
+/// Converts the server's report of a failed entry.
+fn entry_error(failed: &BatchResultErrorEntry) -> Error {
+    Error::entry(failed.code.clone(), failed.message.as_deref(), failed.sender_fault)
 }
 
 /// The state of an entry. Its id is its place among the items.
@@ -214,7 +219,7 @@ impl<'a, B: Batch> Ledger<'a, B> {
             self.settle(&id, Ok(result));
         }
         for failed in &output.failed {
-            self.settle(&failed.id, Err(Error::entry(failed)));
+            self.settle(&failed.id, Err(entry_error(failed)));
         }
         for UnconfirmedEntry { id, error } in output.unconfirmed {
             self.settle(&id, Err(error));

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::batch::{Batch, FailedGroups};
-use crate::batcher::gate::Gate;
-use crate::batcher::lane::{LaneConfig, Results};
-use crate::batcher::queue::{Call, Queue, Reply};
+use crate::batcher::config::LaneConfig;
+use crate::batcher::gate::{Event, Gate, Mailbox, Reply, Sent};
+use crate::batcher::queue::Queue;
+use crate::batcher::send_batch::Results;
 use crate::error::Error;
 
 /// How many times the linger time a batch that is not full waits while another such is under way.
@@ -20,30 +22,6 @@ use crate::error::Error;
 /// that came back together would stay together: 64 callers of a server that answers within 40 ms would fill 8 entries of
 /// 10. So the next waits for the former's answer, which brings more, within this bound.
 const PATIENCE: u32 = 10;
-
-/// What a driver is told. Calls are bounded by the places that each holds, the rest by the tasks that tell it.
-pub(super) enum Event<B: Batch> {
-    Call(Call<B>),
-    /// Somebody waits for all that is queued.
-    Hurry,
-    /// And waits no more.
-    Calm,
-    /// Entries of these groups failed: what is queued behind them is not sent.
-    Failed(FailedGroups),
-    /// A batch is through.
-    Ended(Sent),
-    /// No call will follow.
-    Close,
-}
-
-/// What a driver keeps in mind of a batch while it is under way.
-pub(super) struct Sent {
-    /// These are free again when it is through.
-    groups: Vec<String>,
-    full: bool,
-}
-
-pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
 
 pub(super) struct Driver<B: Batch> {
     config: LaneConfig<B>,
@@ -60,12 +38,14 @@ pub(super) struct Driver<B: Batch> {
 }
 
 impl<B: Batch> Driver<B> {
-    pub(super) fn new(config: LaneConfig<B>, gate: Arc<Gate<B>>) -> (Self, Mailbox<B>) {
+    /// Spawns the driver of a gate.
+    pub(super) fn start(runtime: &Handle, gate: &Arc<Gate<B>>) -> Mailbox<B> {
         let (mailbox, events) = unbounded_channel();
+        let config = gate.config().clone();
         let this = Self {
             queue: Queue::new(config.ordered, config.limit.clone()),
             config,
-            gate,
+            gate: gate.clone(),
             events,
             mailbox: mailbox.clone(),
             running: 0,
@@ -73,11 +53,12 @@ impl<B: Batch> Driver<B> {
             hurry: 0,
             closed: false,
         };
-        (this, mailbox)
+        runtime.spawn(this.run());
+        mailbox
     }
 
     /// Sends until it is told that no call will follow, and all are answered.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         while !self.closed || !self.queue.is_empty() || self.running > 0 {
             if let Some(event) = self.next_event().await {
                 self.handle(event);
@@ -113,7 +94,7 @@ impl<B: Batch> Driver<B> {
             Event::Calm => self.hurry = self.hurry.saturating_sub(1),
             Event::Failed(failed) => {
                 for (reply, reason) in self.queue.hold_back(&failed) {
-                    reply.give(Err(reason));
+                    reply.send(Err(reason));
                 }
             }
             Event::Ended(sent) => {
@@ -198,7 +179,7 @@ impl<B: Batch> Underway<B> {
         let errors = results.iter().map(|result| result.as_ref().err());
         self.hold_back(errors);
         for ((_, reply), result) in self.calls.drain(..).zip(results) {
-            reply.give(result);
+            reply.send(result);
         }
     }
 

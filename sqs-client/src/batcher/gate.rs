@@ -9,21 +9,70 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, FailedGroups};
-use crate::batcher::BatcherBuilder;
-use crate::batcher::driver::{Driver, Event, Mailbox};
-use crate::batcher::lane::LaneConfig;
-use crate::batcher::queue::{Call, Reply};
+use crate::batcher::config::{LaneConfig, SLOT_BYTES};
 use crate::batcher::rounds::Rounds;
 use crate::error::Error;
 
-const SHUT_DOWN: &str = "the batcher was shut down; this was not sent";
+/// An event for a driver. The capacity limits the number of calls, and the tasks that send them limit the rest.
+pub(super) enum Event<B: Batch> {
+    Call(Call<B>),
+    /// Somebody waits for all queued calls.
+    Hurry,
+    /// Somebody no longer waits.
+    Calm,
+    /// Entries of these groups failed, so the calls queued behind them are not sent.
+    Failed(FailedGroups),
+    /// A batch has its results.
+    Ended(Sent),
+    /// No call will follow.
+    Close,
+}
+
+pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
+
+/// The facts about a batch in flight that its driver needs at its end.
+pub(super) struct Sent {
+    /// The groups that no other batch may send meanwhile.
+    pub(super) groups: Vec<String>,
+    pub(super) full: bool,
+}
+
+/// A call, with the item to send and the way to its caller.
+pub(super) struct Call<B: Batch> {
+    pub(super) item: B::Item,
+    pub(super) size: usize,
+    pub(super) queued: Instant,
+    pub(super) reply: Reply<B>,
+}
+
+/// The way to the caller. It frees the call's capacity once the caller has its result, or can never have one.
+pub(super) struct Reply<B: Batch> {
+    pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
+    pub(super) permit: Permit<B>,
+}
+
+impl<B: Batch> Reply<B> {
+    /// Sends the result. The caller may be gone.
+    pub(super) fn send(self, result: Result<B::Result, Error>) {
+        let _ = self.result.send(result);
+        drop(self.permit);
+    }
+}
+
+/// Spawns the driver of a gate.
+pub(super) type StartDriver<B> = fn(&Handle, &Arc<Gate<B>>) -> Mailbox<B>;
+
+/// The receiver of a call's result, and the call's number if it waits for capacity.
+pub(super) type Entered<B> = (oneshot::Receiver<Result<<B as Batch>::Result, Error>>, Option<u64>);
 
 pub(super) struct Gate<B: Batch> {
     config: LaneConfig<B>,
+    start_driver: StartDriver<B>,
     /// Calls whose futures exist and were not polled.
     unpolled: AtomicUsize,
     /// No more calls are accepted but those that were made before.
@@ -44,7 +93,7 @@ struct State<B: Batch> {
 }
 
 impl<B: Batch> Gate<B> {
-    pub(super) fn new(config: LaneConfig<B>) -> Self {
+    pub(super) fn new(config: LaneConfig<B>, start_driver: StartDriver<B>) -> Self {
         let state = State {
             mailbox: None,
             free: config.settings.capacity,
@@ -55,6 +104,7 @@ impl<B: Batch> Gate<B> {
         };
         Self {
             config,
+            start_driver,
             unpolled: AtomicUsize::new(0),
             shut: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -66,20 +116,21 @@ impl<B: Batch> Gate<B> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a call.
-    pub(super) fn begin(self: &Arc<Self>) -> UnpolledCall<B> {
-        self.unpolled.fetch_add(1, Ordering::SeqCst);
-        let call = UnpolledCall {
-            gate: self.clone(),
-            late: self.shut.load(Ordering::SeqCst),
-        };
-        if call.late {
-            self.forget_unpolled();
-        }
-        call
+    pub(super) fn config(&self) -> &LaneConfig<B> {
+        &self.config
     }
 
-    fn forget_unpolled(&self) {
+    /// Counts a call whose future exists. Returns `false`, and does not count it, after a shutdown has begun.
+    pub(super) fn add_unpolled(&self) -> bool {
+        self.unpolled.fetch_add(1, Ordering::SeqCst);
+        let shut = self.shut.load(Ordering::SeqCst);
+        if shut {
+            self.remove_unpolled();
+        }
+        !shut
+    }
+
+    pub(super) fn remove_unpolled(&self) {
         let before = self.unpolled.fetch_sub(1, Ordering::SeqCst);
         if before == 1 && self.shut.load(Ordering::SeqCst) {
             self.changed.notify_waiters();
@@ -90,12 +141,12 @@ impl<B: Batch> Gate<B> {
         self.unpolled.load(Ordering::SeqCst) > 0
     }
 
-    /// Queues a call, or lets it wait for its place.
-    fn enter(self: &Arc<Self>, item: B::Item) -> Result<PendingCall<B>, Error> {
+    /// Queues a call, or lets it wait for capacity.
+    pub(super) fn enter(self: &Arc<Self>, item: B::Item) -> Result<Entered<B>, Error> {
         let (result, response) = oneshot::channel();
         let mut state = self.state();
         if state.closed {
-            return Err(Error::closed(SHUT_DOWN));
+            return Err(shut_down());
         }
         let mailbox = self.mailbox(&mut state)?;
         if mailbox.is_closed() {
@@ -121,11 +172,7 @@ impl<B: Batch> Gate<B> {
         if refused.is_some() {
             return Err(ended());
         }
-        Ok(PendingCall {
-            gate: self.clone(),
-            response,
-            waiting: (!fits).then_some(number),
-        })
+        Ok((response, (!fits).then_some(number)))
     }
 
     fn permit(self: &Arc<Self>, state: &mut State<B>) -> Permit<B> {
@@ -148,8 +195,7 @@ impl<B: Batch> Gate<B> {
             None => {
                 let runtime = Handle::try_current()
                     .map_err(|error| Error::configuration("a batcher needs a tokio runtime").with_source(error))?;
-                let (driver, mailbox) = Driver::new(self.config.clone(), self.clone());
-                runtime.spawn(driver.run());
+                let mailbox = (self.start_driver)(&runtime, self);
                 if self.shut.load(Ordering::SeqCst) {
                     let _ = mailbox.send(Event::Hurry);
                 }
@@ -161,9 +207,14 @@ impl<B: Batch> Gate<B> {
 
     /// The places that a call of this size takes.
     fn places_of(&self, size: usize) -> usize {
-        (size / BatcherBuilder::SLOT_BYTES)
-            .saturating_add(1)
-            .min(self.config.settings.capacity)
+        (size / SLOT_BYTES).saturating_add(1).min(self.config.settings.capacity)
+    }
+
+    /// Takes back a call that waits for capacity.
+    pub(super) fn take_back(&self, number: u64) {
+        // Its permit locks the state when it is dropped.
+        let taken_back = self.state().waiting.remove(&number);
+        drop(taken_back);
     }
 
     /// Queues the call, which has room. Fails if the driver has ended.
@@ -218,7 +269,7 @@ impl<B: Batch> Gate<B> {
         }
         drop(state);
         for (call, reason) in held_back {
-            call.reply.give(Err(reason));
+            call.reply.send(Err(reason));
         }
     }
 
@@ -263,70 +314,12 @@ impl<B: Batch> Gate<B> {
     }
 }
 
+pub(super) fn shut_down() -> Error {
+    Error::closed("the batcher was shut down; this was not sent")
+}
+
 fn ended() -> Error {
     Error::closed("the batcher's task has ended; this was not sent")
-}
-
-/// A call that was made, and whose future was not polled.
-pub(super) struct UnpolledCall<B: Batch> {
-    gate: Arc<Gate<B>>,
-    /// It was made after a shutdown had begun.
-    late: bool,
-}
-
-impl<B: Batch> UnpolledCall<B> {
-    /// Queues an entry as soon as there is a place for it, and waits for its result.
-    pub(super) async fn run(self, item: B::Item) -> Result<B::Result, Error> {
-        let entered = self.enter(item);
-        let result = match entered {
-            Ok(entered) => entered.result().await,
-            Err(error) => Err(error),
-        };
-        result.map_err(|error| error.with_operation(B::NAME))
-    }
-
-    fn enter(self, item: B::Item) -> Result<PendingCall<B>, Error> {
-        B::check(&item, self.gate.config.ordered)?;
-        B::check_content(&item)?;
-        if self.late {
-            return Err(Error::closed(SHUT_DOWN));
-        }
-        self.gate.enter(item)
-    }
-}
-
-impl<B: Batch> Drop for UnpolledCall<B> {
-    fn drop(&mut self) {
-        if !self.late {
-            self.gate.forget_unpolled();
-        }
-    }
-}
-
-/// A call that was handed over. Dropped while it waits for its place, it is taken back.
-struct PendingCall<B: Batch> {
-    gate: Arc<Gate<B>>,
-    response: oneshot::Receiver<Result<B::Result, Error>>,
-    /// Its number, if it had to wait for its place.
-    waiting: Option<u64>,
-}
-
-impl<B: Batch> PendingCall<B> {
-    async fn result(mut self) -> Result<B::Result, Error> {
-        let lost = |_| Err(Error::closed("the batcher's task ended before it had the response to this").sent(true));
-        let result = (&mut self.response).await.unwrap_or_else(lost);
-        self.waiting = None;
-        result
-    }
-}
-
-impl<B: Batch> Drop for PendingCall<B> {
-    fn drop(&mut self) {
-        if let Some(number) = self.waiting {
-            let taken_back = self.gate.state().waiting.remove(&number);
-            drop(taken_back);
-        }
-    }
 }
 
 /// The part of the capacity that a call takes until it has its result. It takes none while it waits.
@@ -347,7 +340,7 @@ impl<B: Batch> Drop for Permit<B> {
             self.gate.changed.notify_waiters();
         }
         for call in refused {
-            call.reply.give(Err(ended()));
+            call.reply.send(Err(ended()));
         }
     }
 }

@@ -1,40 +1,18 @@
 //! One kind of calls: the way in, and the ways to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::batch::{Batch, BatchLimit};
-use crate::batcher::driver::{Event, Mailbox};
-use crate::batcher::gate::{Gate, UnpolledCall};
-use crate::batcher::{Batcher, Settings};
-use crate::credentials::BoxFuture;
-use crate::error::Error;
+use crate::batch::Batch;
+use crate::batcher::call::UnpolledCall;
+use crate::batcher::config::LaneConfig;
+use crate::batcher::driver::Driver;
+use crate::batcher::gate::{Event, Gate, Mailbox};
 
-/// Sends the items of a batch: one result for each, in their order.
-pub(super) type SendBatch<B> = Arc<dyn Fn(Vec<<B as Batch>::Item>) -> BoxFuture<'static, Results<B>> + Send + Sync>;
-
-pub(super) type Results<B> = Vec<Result<<B as Batch>::Result, Error>>;
-
-/// The settings of a lane's driver.
-pub(super) struct LaneConfig<B: Batch> {
-    pub(super) settings: Settings,
-    /// Whether the queue keeps the order of groups.
-    pub(super) ordered: bool,
-    pub(super) limit: BatchLimit,
-    pub(super) send: SendBatch<B>,
-}
-
-impl<B: Batch> Clone for LaneConfig<B> {
-    fn clone(&self) -> Self {
-        Self {
-            settings: self.settings,
-            ordered: self.ordered,
-            limit: self.limit.clone(),
-            send: self.send.clone(),
-        }
-    }
-}
+/// See [`Batcher::UNPOLLED_TIMEOUT`](crate::Batcher::UNPOLLED_TIMEOUT).
+pub(super) const UNPOLLED_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Lane<B: Batch> {
     gate: Arc<Gate<B>>,
@@ -43,13 +21,13 @@ pub(super) struct Lane<B: Batch> {
 impl<B: Batch> Lane<B> {
     pub(super) fn new(config: LaneConfig<B>) -> Self {
         Self {
-            gate: Arc::new(Gate::new(config)),
+            gate: Arc::new(Gate::new(config, Driver::start)),
         }
     }
 
-    /// Begins a call, which a later shutdown lets finish.
+    /// Begins a call, for which a later shutdown waits.
     pub(super) fn begin(&self) -> UnpolledCall<B> {
-        self.gate.begin()
+        UnpolledCall::begin(&self.gate)
     }
 
     /// Waits, without lingering, until all calls that were handed over have their results.
@@ -64,7 +42,7 @@ impl<B: Batch> Lane<B> {
         if self.gate.has_unpolled() {
             let all_polled = self.gate.wait_until(|gate| !gate.has_unpolled());
             // Those that are late fail, and say so.
-            let _ = timeout(Batcher::UNPOLLED_TIMEOUT, all_polled).await;
+            let _ = timeout(UNPOLLED_TIMEOUT, all_polled).await;
         }
         self.gate.close();
         self.flush().await;

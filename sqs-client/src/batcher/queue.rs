@@ -4,34 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-
-use crate::batch::{Batch, BatchLimit, FailedGroups, Fill};
-use crate::batcher::gate::Permit;
+use crate::batch::{Batch, FailedGroups, Fill};
+use crate::batcher::gate::{Call, Reply};
+use crate::client::batch_limit::BatchLimit;
 use crate::error::Error;
-
-/// An entry, and who waits for its result.
-pub(super) struct Call<B: Batch> {
-    pub(super) item: B::Item,
-    pub(super) size: usize,
-    pub(super) queued: Instant,
-    pub(super) reply: Reply<B>,
-}
-
-/// The way back to the caller. Its place is free again once it has its result, or is told that there will be none.
-pub(super) struct Reply<B: Batch> {
-    pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
-    pub(super) permit: Permit<B>,
-}
-
-impl<B: Batch> Reply<B> {
-    /// A caller that is gone is not missed.
-    pub(super) fn give(self, result: Result<B::Result, Error>) {
-        let _ = self.result.send(result);
-        drop(self.permit);
-    }
-}
 
 /// The calls that wait. At a FIFO queue, those of a group are either all ready, or all behind a batch that holds the
 /// group.

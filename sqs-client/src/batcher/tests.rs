@@ -7,10 +7,13 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::config::{LaneConfig, Settings};
+use super::driver::Driver;
+use super::gate::{Call, Gate, Reply};
+use super::queue::Queue;
+use super::send_batch::SendBatch;
 use super::*;
-use crate::batch::BatchLimit;
-use crate::batcher::gate::Gate;
-use crate::batcher::queue::{Call, Queue, Reply};
+use crate::client::batch_limit::BatchLimit;
 use crate::error::ErrorKind;
 use crate::limits;
 
@@ -554,7 +557,7 @@ proptest! {
         let mut model = Model {
             ordered,
             queue: Queue::new(ordered, config.limit.clone()),
-            gate: Arc::new(Gate::new(config)),
+            gate: Arc::new(Gate::new(config, Driver::start)),
             pushed: 0,
             running: Vec::new(),
             taken: BTreeMap::new(),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use md5::{Digest as _, Md5};
 
 use crate::error::Error;
-use crate::operation::SendMessageOutput;
+use crate::types::send_message_output::SendMessageOutput;
 use crate::types::{Message, MessageAttributeValue, OutgoingMessage, bounded_id};
 use lanes::Digest;
 

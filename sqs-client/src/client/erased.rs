@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::action::{Operation, Purpose};
 use crate::error::Error;
-use crate::operation::Operation;
 use crate::protocol::{Answer, Wire};
-use crate::telemetry::Purpose;
 
 pub(crate) trait Task: Send {
     fn name(&self) -> &'static str;
     fn target(&self) -> &'static str;
     fn purpose(&self) -> Purpose;
     fn queue_url(&self) -> Option<&str>;
+    fn queue_name(&self) -> Option<&str>;
     fn server_wait(&self) -> Duration;
     fn validate(&self) -> Result<(), Error>;
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
@@ -74,6 +74,10 @@ impl<Op: Operation> Task for Typed<'_, Op> {
 
     fn queue_url(&self) -> Option<&str> {
         self.operation.queue_url()
+    }
+
+    fn queue_name(&self) -> Option<&str> {
+        self.operation.queue_name()
     }
 
     fn server_wait(&self) -> Duration {

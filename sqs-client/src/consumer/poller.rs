@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::client::Request;
 use crate::consumer::arrival;
 use crate::consumer::lease;
 use crate::consumer::pacing::{Pace, Polled};
@@ -15,7 +16,6 @@ use crate::consumer::shared::{Shared, woken};
 use crate::consumer::telemetry::AGE;
 use crate::error::Error;
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
-use crate::request::Request;
 use crate::telemetry;
 use crate::types::{Message, MessageSystemAttributeName};
 

@@ -1,8 +1,10 @@
 //! Where requests go, and the region they are signed for.
 
+use std::sync::Arc;
+
 use url::{Host, Url};
 
-use crate::error::Error;
+use crate::error::{Error, ServerName};
 use crate::protocol::Wire;
 
 /// The region to sign for where a custom endpoint is given without one; compatible servers take any.
@@ -32,6 +34,7 @@ struct Server {
     url: Url,
     /// The `Host` header of requests.
     host: String,
+    name: Arc<ServerName>,
 }
 
 /// Where a request goes.
@@ -39,6 +42,8 @@ struct Server {
 pub(crate) struct Target<'a> {
     pub(crate) url: Url,
     pub(crate) host: &'a str,
+    /// The server's name in errors.
+    pub(crate) server: &'a Arc<ServerName>,
 }
 
 impl Endpoint {
@@ -51,7 +56,7 @@ impl Endpoint {
                 ));
             }
             (Some(url), _) => Server::at(url)?,
-            (None, Some(region)) => Server::at(&url_of_region(region, config.fips, config.dual_stack)?)?,
+            (None, Some(region)) => Server::of_region(region, config.fips, config.dual_stack)?,
             (None, None) => {
                 return Err(Error::configuration(
                     "no region is set: call ClientBuilder::region, or set AWS_REGION",
@@ -102,6 +107,7 @@ impl Endpoint {
         Ok(Target {
             url,
             host: &server.host,
+            server: &server.name,
         })
     }
 
@@ -125,8 +131,15 @@ impl Server {
         let url = custom(url)?;
         Ok(Self {
             host: host_header(&url)?,
+            name: Arc::new(ServerName::Endpoint(url.as_str().trim_end_matches('/').to_owned())),
             url,
         })
+    }
+
+    fn of_region(region: &str, fips: bool, dual_stack: bool) -> Result<Self, Error> {
+        let name = Arc::new(ServerName::Region(region.to_owned()));
+        let server = Self::at(&url_of_region(region, fips, dual_stack)?)?;
+        Ok(Self { name, ..server })
     }
 
     fn is_loopback(&self) -> bool {

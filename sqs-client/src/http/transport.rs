@@ -138,7 +138,7 @@ impl Transport {
         let length = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok());
-        let broken = |error| failed(error).sent(true).with_answer(status, None);
+        let broken = |error| failed(error).sent(true).with_response(status, None);
         let Some(first) = response.chunk().await.map_err(broken)? else {
             return Ok(Bytes::new());
         };
@@ -151,7 +151,7 @@ impl Transport {
             if body.len() + chunk.len() > self.max_response_bytes {
                 let limit = self.max_response_bytes;
                 return Err(
-                    Error::response(format!("the answer is longer than {limit} bytes")).with_answer(status, None)
+                    Error::response(format!("the answer is longer than {limit} bytes")).with_response(status, None)
                 );
             }
             body.extend_from_slice(&chunk);

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Purpose;
 use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::telemetry::Purpose;
 use crate::types::text::always_seconds;
 use crate::{Client, Error, limits, validate};
 

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::action::Purpose;
 use crate::client::Request;
 use crate::operation::operation;
-use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, ChangeMessageVisibilityBatchEntry};
 use crate::{Client, Error, limits, validate};
 

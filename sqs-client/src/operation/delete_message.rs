@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Client;
+use crate::action::Purpose;
 use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
-use crate::telemetry::Purpose;
 
 /// The input of [`Client::delete_message`]. See AWS's
 /// [`DeleteMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html).

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::action::{Purpose, SendContext};
 use crate::client::Request;
 use crate::operation::{is_fifo, operation};
-use crate::telemetry::Purpose;
 use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName, RejectedMessage, bounded_id, lenient, parts};
 use crate::{Client, Error, checksum, limits, validate};
@@ -105,9 +105,9 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     }
 
     /// With an id, a retry after a lost response returns the same messages, although they are hidden by then.
-    fn prepare(&mut self, client: &Client) {
+    fn prepare(&mut self, context: &SendContext<'_>) {
         if is_fifo(&self.queue_url) {
-            self.receive_request_attempt_id.get_or_insert_with(|| client.new_id());
+            self.receive_request_attempt_id.get_or_insert_with(|| context.new_id());
         }
     }
 

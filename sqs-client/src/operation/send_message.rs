@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use crate::action::{Purpose, SendContext};
 use crate::checksum;
 use crate::client::Request;
 use crate::operation::{is_fifo, operation};
-use crate::telemetry::Purpose;
+use crate::types::send_message_output::SendMessageOutput;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error};
 
@@ -20,36 +21,11 @@ pub struct SendMessage {
     pub message: OutgoingMessage,
 }
 
-/// The output of [`Client::send_message`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[non_exhaustive]
-pub struct SendMessageOutput {
-    /// The id that SQS assigned to the message.
-    pub message_id: String,
-    /// The MD5 of the body as the server stored it. `None` if the server sent none.
-    #[serde(default, rename = "MD5OfMessageBody", skip_serializing_if = "Option::is_none")]
-    pub md5_of_message_body: Option<String>,
-    /// The MD5 of the message attributes as the server stored them.
-    #[serde(default, rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
-    pub md5_of_message_attributes: Option<String>,
-    /// The MD5 of the message system attributes as the server stored them.
-    #[serde(
-        default,
-        rename = "MD5OfMessageSystemAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub md5_of_message_system_attributes: Option<String>,
-    /// FIFO queues: the message's sequence number, of 20 digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sequence_number: Option<String>,
-}
-
 operation!(SendMessage of queue => SendMessageOutput {
     const PURPOSE: Purpose = Purpose::Send;
 
-    fn prepare(&mut self, client: &Client) {
-        client.before_send(&self.queue_url, &mut self.message);
+    fn prepare(&mut self, context: &SendContext<'_>) {
+        context.before_send(&self.queue_url, &mut self.message);
     }
 
     fn validate(&self) -> Result<(), Error> {

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use crate::action::{Purpose, SendContext};
 use crate::client::Request;
 use crate::operation::{is_fifo, operation};
-use crate::telemetry::Purpose;
 use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry, bounded_id};
 use crate::{Client, Error, checksum, limits, validate};
 
@@ -37,9 +37,9 @@ impl SendMessageBatch {
 operation!(SendMessageBatch of queue => SendMessageBatchOutput {
     const PURPOSE: Purpose = Purpose::Send;
 
-    fn prepare(&mut self, client: &Client) {
+    fn prepare(&mut self, context: &SendContext<'_>) {
         for entry in &mut self.entries {
-            client.before_send(&self.queue_url, &mut entry.message);
+            context.before_send(&self.queue_url, &mut entry.message);
         }
     }
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::error::{ErrorCode, ServiceError};
+use crate::error::{ErrorCode, RetryHint, ServiceError};
 use crate::protocol::{Response, bounds, xml};
-use crate::retry::RetryHint;
 use crate::types::members::TextMembers;
 use crate::types::parts;
 

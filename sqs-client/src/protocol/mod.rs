@@ -5,8 +5,6 @@
 
 mod bounds;
 mod error;
-#[cfg(any(fuzzing, test))]
-pub mod fuzzing;
 mod json;
 mod names;
 mod negotiation;
@@ -20,8 +18,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::action::Operation;
 use crate::error::Error;
-use crate::operation::Operation;
 
 // The name in `http` and `client` until they follow.
 pub(crate) use Response as Answer;
@@ -138,7 +136,7 @@ impl Wire {
 fn unreadable(response: &Response, source: String) -> Error {
     Error::response(describe(&response.body))
         .with_source(source)
-        .with_answer(response.status, response.request_id())
+        .with_response(response.status, response.request_id())
 }
 
 /// Describes an unreadable response without quoting it, because it may contain messages.

@@ -5,22 +5,13 @@ mod quota;
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, RetryHint};
 use crate::random::Random;
 
 pub(crate) use quota::RetryQuota;
 
 /// Longest that the server can lengthen a pause by with `x-amz-retry-after`.
 const MAX_STRETCH: Duration = Duration::from_secs(5);
-
-/// How long the server asked to wait before another try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RetryHint {
-    /// So long, in place of the pause: `Retry-After`.
-    After(Duration),
-    /// So long, but near the pause: `x-amz-retry-after`.
-    Within(Duration),
-}
 
 /// How often a request is tried, and how long the pauses between are.
 ///

@@ -5,9 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{self, Error, ErrorCode};
 use crate::limits;
-use crate::operation::SendMessageOutput;
 use crate::types::lenient;
 use crate::types::members::{Nested, of_text_members};
+use crate::types::send_message_output::SendMessageOutput;
 use crate::types::text::always_seconds;
 use crate::types::{OutgoingMessage, bounded_id, parts};
 

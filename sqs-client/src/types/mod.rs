@@ -17,6 +17,7 @@ pub(crate) mod parts;
 mod policy;
 mod queue_attributes;
 mod rejected;
+pub(crate) mod send_message_output;
 mod system_attributes;
 pub(crate) mod text;
 

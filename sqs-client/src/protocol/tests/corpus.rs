@@ -8,11 +8,11 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::ClientBuilder;
+use crate::fuzzing::{self, MAX_BYTES};
 use crate::operation::{
     CreateQueue, GetQueueAttributes, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch,
 };
-use crate::protocol::fuzzing::{self, MAX_BYTES};
 use crate::protocol::{Response, Wire};
 
 const MIB: usize = 1024 * 1024;

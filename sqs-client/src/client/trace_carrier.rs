@@ -1,36 +1,7 @@
-//! What the caller puts around sending, and how a trace goes along with a message.
-
-use std::fmt;
-use std::sync::Arc;
-
 use crate::limits;
 use crate::types::{Message, MessageAttributeValue, OutgoingMessage};
 
-type SendHook = dyn Fn(&str, &mut OutgoingMessage) + Send + Sync;
-
-/// What is done to every message before it is sent, in the order in which it was added.
-#[derive(Clone, Default)]
-pub(crate) struct SendHooks(Vec<Arc<SendHook>>);
-
-impl SendHooks {
-    pub(crate) fn add(&mut self, hook: impl Fn(&str, &mut OutgoingMessage) + Send + Sync + 'static) {
-        self.0.push(Arc::new(hook));
-    }
-
-    pub(crate) fn apply(&self, queue_url: &str, message: &mut OutgoingMessage) {
-        for hook in &self.0 {
-            hook(queue_url, message);
-        }
-    }
-}
-
-impl fmt::Debug for SendHooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SendHooks").field(&self.0.len()).finish()
-    }
-}
-
-/// Where in a message the trace is named that it belongs to.
+/// The attribute of a message that names its trace.
 ///
 /// ```
 /// use sqs_client::OutgoingMessage;
@@ -44,15 +15,17 @@ impl fmt::Debug for SendHooks {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TraceCarrier {
-    /// The system attribute `AWSTraceHeader`, for traces of AWS X-Ray. It does not count for the message's size.
+    /// The system attribute `AWSTraceHeader`, for traces of AWS X-Ray. It does not count toward the message's size.
     AwsTraceHeader,
-    /// The message attribute of this name, such as `traceparent` of the W3C. It counts as any other.
+    /// The message attribute of this name, such as `traceparent` of the W3C. It counts toward the message's size.
     MessageAttribute(String),
 }
 
 impl TraceCarrier {
-    /// Names the trace in a message that names none yet. A message that has no room for it, by its size or the number of
-    /// its attributes, is left as it is: it is sent without a trace rather than not at all.
+    /// Adds the trace's name to a message that names none yet.
+    ///
+    /// A message without room for it, by its size or its number of attributes, stays as it is. It is better sent without
+    /// a trace than not at all.
     pub fn inject(&self, message: &mut OutgoingMessage, context: impl Into<String>) {
         let value = MessageAttributeValue::string(context);
         match self {
@@ -70,7 +43,7 @@ impl TraceCarrier {
         }
     }
 
-    /// The trace that a received message names, if its attribute was asked for.
+    /// Returns the trace that a received message names, if the receive requested its attribute.
     #[must_use]
     pub fn extract<'a>(&self, message: &'a Message) -> Option<&'a str> {
         match self {

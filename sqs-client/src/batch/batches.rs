@@ -1,0 +1,193 @@
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::batch::actions::{Batch, keeps_order};
+use crate::batch::order::FailedGroups;
+use crate::batch::plan::Plan;
+use crate::batch::run::Destination;
+use crate::client::Client;
+use crate::error::Error;
+use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch};
+use crate::types::OutgoingMessage;
+
+/// Inputs of any number for a batch action: `.await` sends them, and gives one result for each, in the order of the
+/// inputs.
+///
+/// They are split in their order by 10 entries and by 1 MiB as SQS counts it. Several requests are under way at a time.
+/// An entry that failed by the server's fault is tried again as the client's
+/// [`RetryPolicy`](crate::client::RetryPolicy) says, together with others of its batch. An input that no server accepts
+/// fails alone, before any I/O.
+///
+/// # FIFO queues
+///
+/// Messages to a FIFO queue go out in one request at a time and keep their order. After one of them failed, nothing more
+/// of its message group is sent in this call. The rest of the group fails with an error of kind
+/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. An input that no server
+/// accepts ends its group, too. The exception is a failed entry's own request: SQS handles its entries one by one, and
+/// may accept later messages of the group in it. A failed entry is not tried again, because that would change the order.
+///
+/// # Lower limits
+///
+/// Some servers limit a batch to less than 1 MiB. A batch that such a server refuses as too long is halved and sent
+/// again. The client remembers the lower limit for up to 1,024 queues.
+/// [`max_batch_bytes`](crate::ClientBuilder::max_batch_bytes) sets it from the start.
+///
+/// # Errors
+///
+/// Each result has its own error. [`may_have_been_sent`](crate::Error::may_have_been_sent) is true if any request that
+/// had the entry may have been carried out, whatever the server said of the entry later.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, the batches that were under way may be carried out or not, and no further one begins.
+#[must_use = "nothing is sent before it is awaited"]
+pub struct Batches<B: Batch> {
+    client: Client,
+    queue_url: String,
+    items: Box<dyn Iterator<Item = B::Item> + Send>,
+    concurrency: usize,
+}
+
+impl<B: Batch> Batches<B> {
+    fn new(
+        client: &Client,
+        queue_url: impl Into<String>,
+        items: impl Iterator<Item = B::Item> + Send + 'static,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            queue_url: queue_url.into(),
+            items: Box::new(items),
+            concurrency: Client::DEFAULT_BATCH_CONCURRENCY,
+        }
+    }
+
+    /// Sets the number of concurrent requests. Default:
+    /// [`DEFAULT_BATCH_CONCURRENCY`](Client::DEFAULT_BATCH_CONCURRENCY). Range: at least 1.
+    ///
+    /// Messages to a FIFO queue go out in one request at a time, whatever is set.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests.max(1);
+        self
+    }
+}
+
+impl<B: Batch> std::fmt::Debug for Batches<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches")
+            .field("operation", &B::NAME)
+            .field("queue_url", &self.queue_url)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Batch> IntoFuture for Batches<B> {
+    type Output = Vec<Result<B::Result, Error>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let ordered = keeps_order::<B>(&self.queue_url);
+        let destination = Destination::new(&self.client, self.queue_url);
+        let batches = Plan::<B>::new(self.items, destination.limit().clone(), ordered);
+        if ordered {
+            return Box::pin(in_order(destination, batches));
+        }
+        let results = stream::iter(batches)
+            .map(move |batch| {
+                let destination = destination.clone();
+                async move { destination.send::<B>(batch, &mut FailedGroups::default()).await }
+            })
+            .buffered(self.concurrency)
+            .flat_map(stream::iter)
+            .collect();
+        Box::pin(results)
+    }
+}
+
+/// Sends one batch after the other, so that what failed in one is known to the next.
+async fn in_order<B: Batch>(destination: Destination, batches: Plan<B>) -> Vec<Result<B::Result, Error>> {
+    let mut failed_groups = FailedGroups::default();
+    let mut results = Vec::new();
+    for batch in batches {
+        results.extend(destination.send::<B>(batch, &mut failed_groups).await);
+    }
+    results
+}
+
+impl Client {
+    /// The default number of concurrent requests of one [`Batches`] call.
+    pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
+
+    /// Sends messages of any number, in as few requests as they fit into: see [`Batches`].
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) {
+    /// let results = client.send_messages(queue, (0..1000).map(|i| format!("message {i}"))).await;
+    /// for (i, result) in results.iter().enumerate() {
+    ///     if let Err(error) = result {
+    ///         eprintln!("message {i}: {error}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn send_messages<I>(&self, queue_url: impl Into<String>, messages: I) -> Batches<SendMessageBatch>
+    where
+        I: IntoIterator<Item: Into<OutgoingMessage> + 'static, IntoIter: Send + 'static>,
+    {
+        let (client, queue_url) = (self.clone(), queue_url.into());
+        let hooked = {
+            let queue_url = queue_url.clone();
+            move |message: I::Item| {
+                let mut message = message.into();
+                client.before_send(&queue_url, &mut message);
+                message
+            }
+        };
+        Batches::new(self, queue_url, messages.into_iter().map(hooked))
+    }
+
+    /// Deletes received messages of any number by their receipt handles, in as few requests as possible: see
+    /// [`Batches`].
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
+    /// let results = client.delete_messages(queue, messages.into_iter().map(|message| message.receipt_handle)).await;
+    /// assert!(results.iter().all(Result::is_ok));
+    /// # Ok(()) }
+    /// ```
+    pub fn delete_messages<I>(&self, queue_url: impl Into<String>, receipt_handles: I) -> Batches<DeleteMessageBatch>
+    where
+        I: IntoIterator<Item: Into<String> + 'static, IntoIter: Send + 'static>,
+    {
+        Batches::new(self, queue_url, receipt_handles.into_iter().map(Into::into))
+    }
+
+    /// Hides received messages of any number for so long from now on, by their receipt handles, in as few requests as
+    /// possible: see [`Batches`]. Zero gives a message back to the queue at once.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let messages = client.receive_message(queue).max_messages(10).await?.messages;
+    /// let back = messages.into_iter().map(|message| (message.receipt_handle, Duration::ZERO));
+    /// let results = client.change_visibilities(queue, back).await;
+    /// # Ok(()) }
+    /// ```
+    pub fn change_visibilities<I, H>(
+        &self,
+        queue_url: impl Into<String>,
+        timeouts: I,
+    ) -> Batches<ChangeMessageVisibilityBatch>
+    where
+        I: IntoIterator<Item = (H, Duration), IntoIter: Send + 'static>,
+        H: Into<String>,
+    {
+        let timeouts = timeouts.into_iter().map(|(handle, timeout)| (handle.into(), timeout));
+        Batches::new(self, queue_url, timeouts)
+    }
+}

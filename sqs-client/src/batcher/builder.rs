@@ -1,0 +1,129 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Batcher, Lanes};
+use crate::batch::{self, Batch, Destination};
+use crate::batcher::config::{LaneConfig, SLOT_BYTES, Settings};
+use crate::batcher::lane::Lane;
+use crate::batcher::send_batch::send_to;
+use crate::client::Client;
+
+/// The settings of a [`Batcher`], from [`Client::batcher`].
+///
+/// ```no_run
+/// # fn f(client: sqs_client::Client, queue: &str) {
+/// use std::time::Duration;
+///
+/// let batcher = client.batcher(queue).linger(Duration::from_millis(2)).concurrency(16).capacity(10_000).build();
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a batcher must be built"]
+pub struct BatcherBuilder {
+    client: Client,
+    queue_url: String,
+    settings: Settings,
+}
+
+impl BatcherBuilder {
+    /// The default of [`linger`](Self::linger): 5 ms.
+    pub const DEFAULT_LINGER: Duration = Duration::from_millis(5);
+
+    /// The default of [`concurrency`](Self::concurrency): 8 requests of each kind.
+    pub const DEFAULT_CONCURRENCY: usize = 8;
+
+    /// The default of [`capacity`](Self::capacity): 1,000 calls of each kind.
+    pub const DEFAULT_CAPACITY: usize = 1000;
+
+    /// The number of message bytes that one unit of the [`capacity`](Self::capacity) stands for: 32 KiB.
+    ///
+    /// The default capacity therefore accepts up to 32 MiB of messages.
+    pub const SLOT_BYTES: usize = SLOT_BYTES;
+
+    /// Sets the time for which a call waits for others to fill its batch. Default:
+    /// [`DEFAULT_LINGER`](Self::DEFAULT_LINGER).
+    ///
+    /// The time is ten times as long while another batch that was not full is in flight. With zero, a batch contains
+    /// the calls that are queued when a request can be made.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.settings.linger = linger;
+        self
+    }
+
+    /// Sets the number of concurrent requests of each kind. Default:
+    /// [`DEFAULT_CONCURRENCY`](Self::DEFAULT_CONCURRENCY). Range: at least 1.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.settings.concurrency = requests.max(1);
+        self
+    }
+
+    /// Sets the number of calls of each kind that the batcher accepts at a time, queued or in flight. Default:
+    /// [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY). Range: at least 1.
+    ///
+    /// A message counts once more for each [`SLOT_BYTES`](Self::SLOT_BYTES) of its size.
+    pub fn capacity(mut self, calls: usize) -> Self {
+        self.settings.capacity = calls.max(1);
+        self
+    }
+
+    /// Limits the time of a batch with all its attempts.
+    #[cfg(feature = "consumer")]
+    pub(crate) fn request_time(mut self, time: Duration) -> Self {
+        self.settings.request_time = Some(time);
+        self
+    }
+
+    /// Builds the batcher. It starts no task before its first call.
+    #[must_use]
+    pub fn build(self) -> Batcher {
+        let Self {
+            client,
+            queue_url,
+            settings,
+        } = self;
+        let destination = Destination::new(&client, queue_url.clone());
+        let lanes = Lanes {
+            sends: lane(&destination, &queue_url, settings),
+            deletes: lane(&destination, &queue_url, settings),
+            changes: lane(&destination, &queue_url, settings),
+            client,
+            queue_url,
+        };
+        Batcher { lanes: Arc::new(lanes) }
+    }
+}
+
+fn lane<B: Batch>(destination: &Destination, queue_url: &str, settings: Settings) -> Lane<B> {
+    Lane::new(LaneConfig {
+        settings,
+        ordered: batch::keeps_order::<B>(queue_url),
+        limit: destination.limit().clone(),
+        send: send_to::<B>(destination.clone(), queue_url.to_owned(), settings.request_time),
+    })
+}
+
+impl Client {
+    /// Returns the settings of a [`Batcher`] for this queue, which gathers single calls into batches.
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let batcher = client.batcher(queue).linger(Duration::from_millis(2)).build();
+    /// batcher.send("hello").await?;
+    /// batcher.shutdown().await;
+    /// # Ok(()) }
+    /// ```
+    pub fn batcher(&self, queue_url: impl Into<String>) -> BatcherBuilder {
+        BatcherBuilder {
+            client: self.clone(),
+            queue_url: queue_url.into(),
+            settings: Settings {
+                linger: BatcherBuilder::DEFAULT_LINGER,
+                concurrency: BatcherBuilder::DEFAULT_CONCURRENCY,
+                capacity: BatcherBuilder::DEFAULT_CAPACITY,
+                request_time: None,
+            },
+        }
+    }
+}
