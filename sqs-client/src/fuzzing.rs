@@ -1,6 +1,5 @@
-//! What a hostile server's answer meets: each function reads one as every action would that answers differently. The fuzz
-//! targets (`fuzz/`) and the replay of their corpus call these; a panic is a finding, and so is more memory than
-//! [`MAX_BYTES`].
+//! Entry points for the fuzz targets (`fuzz/`) and for the replay of their corpus. Each function reads a hostile response as
+//! each kind of output. A panic is a finding, and so is a memory use above [`MAX_BYTES`].
 
 use std::fmt::Debug;
 
@@ -14,76 +13,76 @@ use crate::operation::{
     ListDeadLetterSourceQueues, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch, StartMessageMoveTask,
 };
-use crate::protocol::{Answer, Wire};
+use crate::protocol::{Response, Wire};
 use crate::{checksum, error};
 
-/// Most memory, at any one time, for reading an answer of up to 1 MiB.
+/// The maximum memory use for a response of up to 1 MiB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Longest answer that is also written and read again, which takes memory of its own.
+/// The maximum length of a response for a round trip, which takes additional memory.
 const MAX_REPEATED: usize = 16 * 1024;
 
-/// Longest text of an error that is the client's own, so that it cannot quote an answer.
+/// The maximum length of the client's own error texts, which must not quote a response.
 const MAX_ERROR_CHARS: usize = 500;
 
-/// Reads a body as a successful answer in JSON.
+/// Reads a body as a successful response in JSON.
 pub fn json(body: &[u8]) {
     success(Wire::Json, body);
 }
 
-/// Reads a body as a successful answer in XML.
+/// Reads a body as a successful response in XML.
 pub fn xml(body: &[u8]) {
     success(Wire::Query, body);
 }
 
-/// Reads an answer that is an error. Its first line is the status, headers follow up to an empty line, the rest is the
-/// body; line ends are `\n`.
+/// Reads an error response. The first line is the status, headers follow up to an empty line, and the rest is the body.
+/// Lines end with `\n`.
 pub fn errors(input: &[u8]) {
-    let answer = failure(input);
+    let response = failure(input);
     for protocol in [Wire::Json, Wire::Query] {
-        let Err(error) = protocol.decode::<SendMessage>(&answer) else {
-            unreachable!("status {} is no success", answer.status);
+        let Err(error) = protocol.decode::<SendMessage>(&response) else {
+            unreachable!("status {} is no success", response.status);
         };
         assert_eq!(error.kind(), error::ErrorKind::Service);
-        assert_eq!(error.status(), Some(answer.status));
+        assert_eq!(error.status(), Some(response.status));
         assert!(error.code().is_some());
         // A definite refusal had no effect.
-        assert!(answer.status >= 500 || !error.may_have_been_sent());
+        assert!(response.status >= 500 || !error.may_have_been_sent());
         assert!(!error.to_string().is_empty());
     }
 }
 
 fn success(protocol: Wire, body: &[u8]) {
-    let answer = Answer {
+    let response = Response {
         status: 200,
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body),
     };
     macro_rules! read_as {
         ($($operation:ident)*) => {$(
-            if let Some(output) = read::<$operation>(protocol, &answer) {
-                repeat::<$operation>(&answer, &output);
+            if let Some(output) = read::<$operation>(protocol, &response) {
+                repeat::<$operation>(&response, &output);
             }
         )*};
     }
-    // One action of every kind of answer; the others' are the same.
+    // One action for each kind of output.
     read_as! {
         CancelMessageMoveTask CreateQueue DeleteMessage DeleteMessageBatch GetQueueAttributes
         ListDeadLetterSourceQueues ListMessageMoveTasks ListQueueTags ListQueues SendMessage SendMessageBatch
         StartMessageMoveTask
     }
-    if let Some(mut received) = read::<ReceiveMessage>(protocol, &answer) {
+    if let Some(mut received) = read::<ReceiveMessage>(protocol, &response) {
         for rejected in received.rejected.drain(..) {
             assert!(text(&rejected.error).chars().count() <= MAX_ERROR_CHARS, "{rejected:?}");
         }
         let _ = checksum::damaged(&received.messages, true);
-        repeat::<ReceiveMessage>(&answer, &received);
+        repeat::<ReceiveMessage>(&response, &received);
     }
 }
 
-/// Reads an output. What cannot be read is not quoted.
-fn read<Op: Operation>(protocol: Wire, answer: &Answer) -> Option<Op::Output> {
-    match protocol.decode::<Op>(answer) {
+/// Reads an output, and checks that an error does not quote it.
+fn read<Op: Operation>(protocol: Wire, response: &Response) -> Option<Op::Output> {
+    match protocol.decode::<Op>(response) {
         Ok(output) => Some(output),
         Err(error) => {
             assert!(text(&error).chars().count() <= MAX_ERROR_CHARS, "{error:?}");
@@ -92,13 +91,13 @@ fn read<Op: Operation>(protocol: Wire, answer: &Answer) -> Option<Op::Output> {
     }
 }
 
-/// What can be read can be written, and read again.
-fn repeat<Op: Operation>(answer: &Answer, output: &Op::Output)
+/// Checks that an output survives a round trip.
+fn repeat<Op: Operation>(response: &Response, output: &Op::Output)
 where
     Op::Output: Serialize + PartialEq + Debug,
 {
-    if answer.body.len() <= MAX_REPEATED {
-        let written = Answer {
+    if response.body.len() <= MAX_REPEATED {
+        let written = Response {
             status: 200,
             headers: HeaderMap::new(),
             body: serde_json::to_vec(output).unwrap_or_default().into(),
@@ -108,14 +107,14 @@ where
     }
 }
 
-/// All that the error and its sources say.
+/// Returns the texts of the error and its sources.
 fn text(error: &Error) -> String {
     let first: &dyn std::error::Error = error;
     let chain = std::iter::successors(Some(first), |error| error.source());
     chain.map(ToString::to_string).collect()
 }
 
-fn failure(input: &[u8]) -> Answer {
+fn failure(input: &[u8]) -> Response {
     let (head, body) = match input.windows(2).position(|pair| pair == b"\n\n") {
         Some(end) => (input.get(..end), input.get(end + 2..)),
         None => (None, Some(input)),
@@ -130,8 +129,8 @@ fn failure(input: &[u8]) -> Answer {
         let value = HeaderValue::from_bytes(line.get(colon + 1..)?.trim_ascii()).ok()?;
         Some((name, value))
     };
-    Answer {
-        // A server says 100 to 599, of which 200 to 299 is success.
+    Response {
+        // Statuses 200 to 299 are not errors.
         status: status.filter(|status| (300..600).contains(status)).unwrap_or(400),
         headers: lines.filter_map(header).collect(),
         body: Bytes::copy_from_slice(body.unwrap_or_default()),

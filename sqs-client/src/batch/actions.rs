@@ -48,8 +48,15 @@ pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
         let _ = item;
         None
     }
+    /// Checks an item before any I/O. `ordered` says whether the queue [keeps the order](keeps_order) of items.
     #[doc(hidden)]
-    fn check(item: &Self::Item) -> Result<(), Error> {
+    fn check(item: &Self::Item, ordered: bool) -> Result<(), Error> {
+        let _ = (item, ordered);
+        Ok(())
+    }
+    /// Checks the whole content of an item, which takes longer than [`check`](Self::check).
+    #[doc(hidden)]
+    fn check_content(item: &Self::Item) -> Result<(), Error> {
         let _ = item;
         Ok(())
     }
@@ -105,8 +112,12 @@ batch!(SendMessageBatch of SendMessageBatchEntry, done SendMessageBatchResultEnt
         message.message_group_id.as_deref()
     }
 
-    fn check(message: &OutgoingMessage) -> Result<(), Error> {
-        message.validate()
+    fn check(message: &OutgoingMessage, ordered: bool) -> Result<(), Error> {
+        message.validate(ordered)
+    }
+
+    fn check_content(message: &OutgoingMessage) -> Result<(), Error> {
+        message.validate_content()
     }
 );
 
@@ -135,7 +146,7 @@ batch!(ChangeMessageVisibilityBatch of ChangeMessageVisibilityBatchEntry, done B
         (done.id, ())
     }
 
-    fn check((_, timeout): &(String, Duration)) -> Result<(), Error> {
+    fn check((_, timeout): &(String, Duration), _: bool) -> Result<(), Error> {
         validate::no_longer_than("visibility timeout", *timeout, limits::MAX_VISIBILITY_TIMEOUT)
     }
 );

@@ -98,7 +98,7 @@ impl<B: Batch> IntoFuture for Batches<B> {
     fn into_future(self) -> Self::IntoFuture {
         let ordered = keeps_order::<B>(&self.queue_url);
         let destination = Destination::new(&self.client, self.queue_url);
-        let batches = Plan::<B>::new(self.items, destination.limit().clone());
+        let batches = Plan::<B>::new(self.items, destination.limit().clone(), ordered);
         if ordered {
             return Box::pin(in_order(destination, batches));
         }

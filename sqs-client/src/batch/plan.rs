@@ -43,13 +43,15 @@ impl Fill {
 pub(super) struct Plan<B: Batch> {
     items: Peekable<Box<dyn Iterator<Item = B::Item> + Send>>,
     limit: BatchLimit,
+    ordered: bool,
 }
 
 impl<B: Batch> Plan<B> {
-    pub(super) fn new(items: Box<dyn Iterator<Item = B::Item> + Send>, limit: BatchLimit) -> Self {
+    pub(super) fn new(items: Box<dyn Iterator<Item = B::Item> + Send>, limit: BatchLimit, ordered: bool) -> Self {
         Self {
             items: items.peekable(),
             limit,
+            ordered,
         }
     }
 }
@@ -61,7 +63,8 @@ impl<B: Batch> Iterator for Plan<B> {
         let mut batch = Vec::new();
         let mut fill = Fill::new(self.limit.bytes());
         // A message that every server would refuse is not sent, so it counts no bytes.
-        let fits = |fill: &mut Fill, item: &B::Item| fill.add(B::check(item).map_or(0, |()| B::size(item)));
+        let ordered = self.ordered;
+        let fits = |fill: &mut Fill, item: &B::Item| fill.add(B::check(item, ordered).map_or(0, |()| B::size(item)));
         while let Some(item) = self.items.next_if(|item| fits(&mut fill, item)) {
             batch.push(item);
         }
@@ -83,7 +86,7 @@ mod tests {
 
     fn plan_within(limit: usize, sizes: Vec<usize>) -> Vec<Vec<usize>> {
         let messages = sizes.into_iter().map(|size| OutgoingMessage::new("x".repeat(size)));
-        let plan = Plan::<SendMessageBatch>::new(Box::new(messages), BatchLimit::new(limit));
+        let plan = Plan::<SendMessageBatch>::new(Box::new(messages), BatchLimit::new(limit), false);
         plan.map(|batch| batch.iter().map(OutgoingMessage::size).collect())
             .collect()
     }

@@ -160,7 +160,7 @@ impl<'a, B: Batch> Ledger<'a, B> {
         let slots = items.iter().map(|item| Slot {
             bytes: B::size(item),
             group: B::group(item).filter(|_| ordered).map(str::to_owned),
-            refusal: B::check(item).err(),
+            refusal: B::check(item, ordered).and_then(|()| B::check_content(item)).err(),
             may_have_been_sent: false,
             result: None,
         });

@@ -35,7 +35,8 @@ impl<B: Batch> UnpolledCall<B> {
     }
 
     fn enter(self, item: B::Item) -> Result<PendingCall<B>, Error> {
-        B::check(&item)?;
+        B::check(&item, self.gate.config().ordered)?;
+        B::check_content(&item)?;
         if self.late {
             return Err(shut_down());
         }

@@ -1,8 +1,7 @@
-//! MD5 of several byte strings at once, twelve side by side: a batch of ten in one go.
+//! MD5 of several byte strings in parallel lanes. Twelve lanes hash a batch of ten messages at once.
 //!
-//! MD5 is one long chain of steps, each of which waits for the one before, so that most of a core stands idle. Chains side
-//! by side are what the compiler makes vector instructions of. A string that ends makes room for the next in its lane;
-//! a lane without a string computes along and is not looked at.
+//! Each step of MD5 depends on the step before, so one hash leaves most of a core idle. The compiler vectorizes several
+//! independent hashes. When a string ends, the next one takes its lane. The result of an empty lane is ignored.
 
 #![allow(
     clippy::indexing_slicing,
@@ -11,27 +10,27 @@
 
 use std::array;
 
-/// Baseline x86-64 and aarch64 have vectors of four words.
+/// The vectors of baseline x86-64 and aarch64 have four words.
 const WIDTH: usize = 4;
-/// Three vectors in turn keep the core busy.
+/// Three interleaved vectors keep the core busy.
 const GROUPS: usize = 3;
 const LANES: usize = GROUPS * WIDTH;
 const BLOCK: usize = 64;
 
-/// One 32-bit word of every lane of a group.
+/// One 32-bit word per lane of a group.
 type Words = [u32; WIDTH];
-/// MD5's state, of every lane of a group.
+/// The MD5 state per lane of a group.
 type State = [Words; 4];
 
 pub(super) type Digest = [u8; 16];
 
-/// The digests of these strings, in their order.
+/// Computes the digests of these strings, in their order.
 pub(super) fn digests(inputs: &[&[u8]]) -> Vec<Digest> {
     let mut digests = vec![Digest::default(); inputs.len()];
     let mut waiting = inputs.iter().zip(&mut digests);
     let mut lanes: [Option<Lane<'_>>; LANES] = array::from_fn(|_| waiting.next().map(Lane::new));
     let mut states = [INITIAL.map(|word| [word; WIDTH]); GROUPS];
-    // As many blocks at a time as lie together in every lane: what is between is done seldom.
+    // Each round handles the blocks that are contiguous in every lane, so the work between rounds is rare.
     while let Some(steps) = lanes.iter().flatten().map(|lane| lane.run().len()).min() {
         let runs = lanes.each_ref().map(|lane| lane.as_ref().map_or(&[][..], Lane::run));
         for step in 0..steps {
@@ -54,13 +53,13 @@ pub(super) fn digests(inputs: &[&[u8]]) -> Vec<Digest> {
     digests
 }
 
-/// A string on its way through a lane.
+/// A string that is being hashed in a lane.
 struct Lane<'a> {
     whole: &'a [[u8; BLOCK]],
-    /// What the whole blocks leave of the string, padded to one or two more.
+    /// The rest of the string after its whole blocks, padded to one or two blocks.
     tail: [[u8; BLOCK]; 2],
     blocks: usize,
-    taken: usize,
+    hashed: usize,
     digest: &'a mut Digest,
 }
 
@@ -72,34 +71,34 @@ impl<'a> Lane<'a> {
         let bytes = &mut tail.as_flattened_mut()[..tail_blocks * BLOCK];
         bytes[..rest.len()].copy_from_slice(rest);
         bytes[rest.len()] = 0x80;
-        // The string's length in bits, modulo 2⁶⁴.
+        // The length in bits, modulo 2⁶⁴ (RFC 1321, section 3.2).
         let bits = (input.len() as u64).wrapping_mul(8);
         bytes[tail_blocks * BLOCK - 8..].copy_from_slice(&bits.to_le_bytes());
         Self {
             whole,
             tail,
             blocks: whole.len() + tail_blocks,
-            taken: 0,
+            hashed: 0,
             digest,
         }
     }
 
-    /// The next blocks that lie together: one or more.
+    /// Returns the next contiguous blocks, which are at least one.
     fn run(&self) -> &[[u8; BLOCK]] {
-        match self.taken.checked_sub(self.whole.len()) {
-            None => &self.whole[self.taken..],
-            Some(taken) => &self.tail[taken..self.blocks - self.whole.len()],
+        match self.hashed.checked_sub(self.whole.len()) {
+            None => &self.whole[self.hashed..],
+            Some(hashed) => &self.tail[hashed..self.blocks - self.whole.len()],
         }
     }
 
-    /// Goes on by this many blocks; whether that was the end.
+    /// Advances by this many blocks. Returns `true` at the end of the string.
     fn advance(&mut self, blocks: usize) -> bool {
-        self.taken += blocks;
-        self.taken == self.blocks
+        self.hashed += blocks;
+        self.hashed == self.blocks
     }
 }
 
-/// The blocks' words as little-endian numbers, each word of a group's lanes together.
+/// Transposes the blocks' little-endian words, so that each word of all lanes of a group is contiguous.
 fn transposed(blocks: [&[u8; BLOCK]; LANES]) -> [[Words; 16]; GROUPS] {
     let mut words = [[[0; WIDTH]; 16]; GROUPS];
     for (words, blocks) in words.iter_mut().zip(blocks.as_chunks::<WIDTH>().0) {
@@ -111,10 +110,9 @@ fn transposed(blocks: [&[u8; BLOCK]; LANES]) -> [[Words; 16]; GROUPS] {
     words
 }
 
-/// One block more in every lane: RFC 1321's four rounds.
+/// Hashes one block in every lane: the four rounds of [RFC 1321](https://www.rfc-editor.org/rfc/rfc1321).
 ///
-/// The loop's body is written for one lane of each group; the compiler makes it one of whole vectors. It does so only
-/// while the body has no loop of its own.
+/// The loop handles one lane of each group, and the compiler vectorizes it. It does so only if the body has no loop.
 fn compress([s0, s1, s2]: &mut [State; GROUPS], [b0, b1, b2]: &[[Words; 16]; GROUPS]) {
     for lane in 0..WIDTH {
         let word = |index: usize| [b0[index % 16][lane], b1[index % 16][lane], b2[index % 16][lane]];
@@ -134,7 +132,7 @@ fn compress([s0, s1, s2]: &mut [State; GROUPS], [b0, b1, b2]: &[[Words; 16]; GRO
             |i| word(3 * i + 5),
             |b, c, d| b ^ c ^ d,
         );
-        // As `c ^ (b | !d)`, with the negation where the compiler makes a subtraction of it.
+        // This is `c ^ (b | !d)`, written so that the compiler folds the negation into a subtraction.
         let after = round(
             after,
             &SINES[3],
@@ -150,7 +148,7 @@ fn compress([s0, s1, s2]: &mut [State; GROUPS], [b0, b1, b2]: &[[Words; 16]; GRO
     }
 }
 
-/// A round's sixteen steps, in one lane of each group.
+/// Computes the sixteen steps of a round in one lane of each group.
 #[inline(always)]
 fn round(
     [mut a, mut b, mut c, mut d]: [[u32; GROUPS]; 4],
@@ -264,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn every_length_around_a_block_is_padded_right() {
+    fn strings_of_any_length_are_padded_correctly() {
         let bytes: Vec<u8> = (0..=255).cycle().take(200).collect();
         let inputs: Vec<&[u8]> = (0..200).map(|length| &bytes[..length]).collect();
         assert_eq!(digests(&inputs), one_by_one(&inputs));
@@ -274,9 +272,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// More strings than lanes, of lengths that are far apart.
+        /// Hashes more strings than lanes, with very different lengths.
         #[test]
-        fn digests_are_those_of_another_implementation(
+        fn digests_equal_those_of_another_implementation(
             inputs in prop::collection::vec(prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..200),
                 prop::collection::vec(any::<u8>(), 0..2000),

@@ -1,7 +1,7 @@
-//! MD5 of bodies and attributes, as SQS computes them: against damage, not against forgery.
+//! The MD5s of bodies and attributes, as SQS computes them. They detect damage, not forgery.
 //!
-//! The attributes' digest is described in "Calculating the MD5 message digest for message attributes" of the Amazon
-//! SQS Developer Guide.
+//! The digest of attributes is described in
+//! [Calculating the MD5 message digest for message attributes](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html#sqs-attributes-md5-message-digest-calculation).
 
 mod lanes;
 
@@ -16,27 +16,27 @@ use lanes::Digest;
 
 type Attributes = BTreeMap<String, MessageAttributeValue>;
 
-/// From how many bodies on it is faster to hash them side by side.
-const SIDE_BY_SIDE: usize = 4;
+/// The minimum number of bodies for which parallel lanes are faster.
+const MIN_PARALLEL: usize = 4;
 
-/// Checks of each message that what was sent is what the server says it stored.
+/// Checks for each message that the server's MD5s match what was sent.
 pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Vec<Result<(), Error>> {
-    let bodies = sent.iter().map(|(message, output)| Said {
-        of: message.body.as_str(),
+    let bodies = sent.iter().map(|(message, output)| ServerMd5 {
+        part: message.body.as_str(),
         md5: output.md5_of_message_body.as_deref(),
         named: "MD5OfMessageBody",
         message_id: &output.message_id,
     });
     let bodies = check_bodies(bodies);
     let attributes = sent.iter().map(|(message, output)| {
-        let user = Said {
-            of: &message.message_attributes,
+        let user = ServerMd5 {
+            part: &message.message_attributes,
             md5: output.md5_of_message_attributes.as_deref(),
             named: "MD5OfMessageAttributes",
             message_id: &output.message_id,
         };
-        let system = Said {
-            of: &message.message_system_attributes,
+        let system = ServerMd5 {
+            part: &message.message_system_attributes,
             md5: output.md5_of_message_system_attributes.as_deref(),
             named: "MD5OfMessageSystemAttributes",
             message_id: &output.message_id,
@@ -47,20 +47,20 @@ pub(crate) fn verify_sent(sent: &[(&OutgoingMessage, &SendMessageOutput)]) -> Ve
     checked.map(|(body, attributes)| body.and(attributes)).collect()
 }
 
-/// Finds the messages that are not what the server says it sent, by their indices in ascending order.
+/// Returns the indices and errors of messages whose MD5s do not match, in ascending order.
 ///
-/// Some servers send the MD5 of all attributes although only some were requested. Unless `all_attributes` were, a
-/// different MD5 of them says nothing.
+/// Some servers send the MD5 of all attributes even if only some were requested. The MD5 of attributes therefore counts
+/// only if `all_attributes` were requested.
 pub(crate) fn damaged(messages: &[Message], all_attributes: bool) -> Vec<(usize, Error)> {
-    let bodies = check_bodies(messages.iter().map(|message| Said {
-        of: message.body.as_str(),
+    let bodies = check_bodies(messages.iter().map(|message| ServerMd5 {
+        part: message.body.as_str(),
         md5: message.md5_of_body.as_deref(),
         named: "MD5OfBody",
         message_id: &message.message_id,
     }));
     let attributes = messages.iter().map(|message| {
-        let checked = check_attributes(&Said {
-            of: &message.message_attributes,
+        let checked = check_attributes(&ServerMd5 {
+            part: &message.message_attributes,
             md5: message.md5_of_message_attributes.as_deref(),
             named: "MD5OfMessageAttributes",
             message_id: &message.message_id,
@@ -74,20 +74,20 @@ pub(crate) fn damaged(messages: &[Message], all_attributes: bool) -> Vec<(usize,
 }
 
 fn tolerated(error: &Error) -> Result<(), Error> {
-    tracing::debug!(%error, "not all attributes were requested: the server may give the MD5 of all");
+    tracing::debug!(%error, "ignored a mismatch of the attributes' MD5, because not all attributes were requested");
     Ok(())
 }
 
-/// A part of a message and what the server says its MD5 is; without that, it is not verified.
-struct Said<'a, T: ?Sized> {
-    of: &'a T,
+/// A part of a message and the server's MD5 of it. Without an MD5, the part is not verified.
+struct ServerMd5<'a, T: ?Sized> {
+    part: &'a T,
     md5: Option<&'a str>,
-    /// The MD5's name in the service model.
+    /// The name of the MD5 in the service model.
     named: &'static str,
     message_id: &'a str,
 }
 
-impl<T: ?Sized> Said<'_, T> {
+impl<T: ?Sized> ServerMd5<'_, T> {
     fn has_digest(&self) -> bool {
         self.md5.is_some_and(|md5| !md5.trim().is_empty())
     }
@@ -98,38 +98,38 @@ impl<T: ?Sized> Said<'_, T> {
         }
         let (named, id) = (self.named, bounded_id(self.message_id));
         Err(Error::checksum(format!(
-            "the server's {named} of message {id:?} does not match: the message was damaged on the way, or the \
+            "the server's {named} of message {id:?} does not match: the message was damaged in transit, or the \
              server computes this MD5 differently; for such a server, set `verify_checksums(false)`"
         )))
     }
 }
 
-/// The result for each body, in their order.
-fn check_bodies<'a>(bodies: impl Iterator<Item = Said<'a, str>>) -> Vec<Result<(), Error>> {
-    let said: Vec<_> = bodies.collect();
-    let bodies: Vec<&[u8]> = said
+/// Checks the bodies and returns their results in order.
+fn check_bodies<'a>(bodies: impl Iterator<Item = ServerMd5<'a, str>>) -> Vec<Result<(), Error>> {
+    let expected: Vec<_> = bodies.collect();
+    let bodies: Vec<&[u8]> = expected
         .iter()
-        .filter(|said| said.has_digest())
-        .map(|said| said.of.as_bytes())
+        .filter(|expected| expected.has_digest())
+        .map(|expected| expected.part.as_bytes())
         .collect();
-    let digests = if bodies.len() < SIDE_BY_SIDE {
+    let digests = if bodies.len() < MIN_PARALLEL {
         bodies.iter().map(|body| Md5::digest(body).into()).collect()
     } else {
         lanes::digests(&bodies)
     };
     let mut digests = digests.iter();
-    let result = |said: &Said<'_, str>| match said.has_digest().then(|| digests.next()).flatten() {
-        Some(digest) => said.compare(digest),
+    let result = |expected: &ServerMd5<'_, str>| match expected.has_digest().then(|| digests.next()).flatten() {
+        Some(digest) => expected.compare(digest),
         None => Ok(()),
     };
-    said.iter().map(result).collect()
+    expected.iter().map(result).collect()
 }
 
-fn check_attributes(said: &Said<'_, Attributes>) -> Result<(), Error> {
-    if !said.has_digest() {
+fn check_attributes(expected: &ServerMd5<'_, Attributes>) -> Result<(), Error> {
+    if !expected.has_digest() {
         return Ok(());
     }
-    said.compare(&md5_of_attributes(said.of))
+    expected.compare(&md5_of_attributes(expected.part))
 }
 
 fn is_hex_of(text: &str, digest: &Digest) -> bool {
@@ -145,14 +145,14 @@ fn is_hex_of(text: &str, digest: &Digest) -> bool {
         })
 }
 
-/// The attributes in the order of their names, each as length-prefixed name and data type, a byte for the kind of
-/// value, and the length-prefixed value.
+/// Hashes the attributes in the order of their names. For each, it hashes the length-prefixed name and data type, a byte
+/// for the kind of the value, and the length-prefixed value.
 fn md5_of_attributes(attributes: &Attributes) -> Digest {
     const TEXT: u8 = 1;
     const BINARY: u8 = 2;
     let mut md5 = Md5::new();
     let prefixed = |md5: &mut Md5, bytes: &[u8]| {
-        // A message is limited to 1 MiB, so that a length always fits.
+        // A message has at most 1 MiB, so its lengths fit.
         md5.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
         md5.update(bytes);
     };
@@ -169,7 +169,7 @@ fn md5_of_attributes(attributes: &Attributes) -> Digest {
 mod tests {
     use super::*;
 
-    /// Messages of these bodies, each with this MD5 of "hello".
+    /// Returns messages with these bodies, all with the same MD5.
     fn received(bodies: &[&str], md5: Option<&str>) -> Vec<Message> {
         let message = |(index, body): (usize, &&str)| Message {
             message_id: format!("id-{index}"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_matches_passes_in_either_case_and_another_does_not() {
+    fn a_digest_matches_in_either_case() {
         for right in [
             Some("5d41402abc4b2a76b9719d911017c592"),
             Some("5D41402ABC4B2A76B9719D911017C592"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_message_is_found_and_named_among_any_number() {
+    fn a_damaged_message_is_found_among_any_number() {
         let md5 = Some("5d41402abc4b2a76b9719d911017c592");
         for count in 1..=10 {
             let mut bodies = vec!["hello"; count];

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::action::{Operation, Purpose};
 use crate::error::Error;
-use crate::protocol::{Answer, Wire};
+use crate::protocol::{Response, Wire};
 
 pub(crate) trait Task: Send {
     fn name(&self) -> &'static str;
@@ -21,7 +21,7 @@ pub(crate) trait Task: Send {
     fn validate(&self) -> Result<(), Error>;
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
     /// Reads a response, and keeps the output.
-    fn read(&mut self, wire: Wire, response: &Answer, verify: bool) -> Result<(), Error>;
+    fn read(&mut self, wire: Wire, response: &Response, verify: bool) -> Result<(), Error>;
     /// Notes whether an attempt before the successful one may have taken effect, too.
     fn note_earlier_attempts(&mut self, may_have_been_sent: bool);
     /// Returns the number of messages that were sent, received or settled: 0 before the operation has succeeded.
@@ -92,7 +92,7 @@ impl<Op: Operation> Task for Typed<'_, Op> {
         wire.encode(self.operation)
     }
 
-    fn read(&mut self, wire: Wire, response: &Answer, verify: bool) -> Result<(), Error> {
+    fn read(&mut self, wire: Wire, response: &Response, verify: bool) -> Result<(), Error> {
         let mut output = wire.decode::<Op>(response)?;
         if verify {
             self.operation.verify(&mut output)?;

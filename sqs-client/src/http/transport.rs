@@ -8,7 +8,7 @@ use reqwest::redirect;
 use url::Url;
 
 use crate::error::{Error, root_cause};
-use crate::protocol::Answer;
+use crate::protocol::Response;
 
 pub(crate) use crate::http::tls::TlsConfig;
 
@@ -110,7 +110,7 @@ impl Transport {
         headers: HeaderMap,
         body: Bytes,
         timeout: Duration,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Response, Error> {
         let server = shown(&url);
         let mut request = reqwest::Request::new(Method::POST, url);
         *request.headers_mut() = headers;
@@ -121,7 +121,7 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, Error> {
+    async fn exchange(&self, request: reqwest::Request) -> Result<Response, Error> {
         let origin = self.given.then(|| request.url().origin());
         let mut response = self.http.execute(request).await.map_err(failed)?;
         if origin.is_some_and(|origin| origin != response.url().origin()) {
@@ -132,7 +132,7 @@ impl Transport {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = self.body(response, status).await?;
-        Ok(Answer { status, headers, body })
+        Ok(Response { status, headers, body })
     }
 
     async fn body(&self, mut response: reqwest::Response, status: u16) -> Result<Bytes, Error> {

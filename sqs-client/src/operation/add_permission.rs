@@ -4,19 +4,20 @@ use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, validate};
 
-/// Lets other accounts use a queue: the input of [`Client::add_permission`].
+/// The input of [`Client::add_permission`]. See AWS's
+/// [`AddPermission`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct AddPermission {
     /// The queue's URL.
     pub queue_url: String,
-    /// Names the permission, to remove it: up to 80 letters, digits, hyphens and underscores.
+    /// The permission's label, by which it can be removed: up to 80 letters, digits, hyphens and underscores.
     pub label: String,
-    /// The accounts, by their numbers of 12 digits.
+    /// The accounts, by their 12-digit ids.
     #[serde(rename = "AWSAccountIds")]
     pub aws_account_ids: Vec<String>,
-    /// The actions that they may use, such as `SendMessage`, or `*`.
+    /// The actions that the accounts may use, such as `SendMessage`, or `*` for all.
     pub actions: Vec<String>,
 }
 
@@ -29,10 +30,10 @@ operation!(AddPermission of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Adds a statement to the queue's access policy: these accounts may use these actions on the queue.
+    /// Adds a statement to the queue's access policy, which allows these accounts to use these actions.
     ///
-    /// An action is named as in [`operation`](crate::operation), such as `SendMessage`, which covers its batch as well;
-    /// `*` stands for all. For finer rules, set the attribute `policy` by
+    /// Name an action as in [`operation`](crate::operation), such as `SendMessage`, which includes its batch action. `*`
+    /// stands for all actions. For finer rules, set an [`AccessPolicy`](crate::types::AccessPolicy) with
     /// [`set_queue_attributes`](Self::set_queue_attributes).
     ///
     /// ```no_run
@@ -43,9 +44,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for a label that is not well-formed, no account
-    /// or no action; [`OverLimit`](crate::ErrorCode::OverLimit) for more than 7 actions;
-    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) where the label is taken.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: the label is not valid, or there is no
+    ///   account or action.
+    /// - [`OverLimit`](crate::ErrorCode::OverLimit): there are more than 7 actions.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the label is in use.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn add_permission(
         &self,
         queue_url: impl Into<String>,

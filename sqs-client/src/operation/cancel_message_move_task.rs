@@ -5,21 +5,22 @@ use crate::client::Request;
 use crate::operation::operation;
 use crate::types::lenient;
 
-/// Stops a message move task: the input of [`Client::cancel_message_move_task`].
+/// The input of [`Client::cancel_message_move_task`]. See AWS's
+/// [`CancelMessageMoveTask`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CancelMessageMoveTask.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct CancelMessageMoveTask {
-    /// Names the task.
+    /// The task's handle.
     pub task_handle: String,
 }
 
-/// The answer to [`CancelMessageMoveTask`].
+/// The output of [`Client::cancel_message_move_task`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct CancelMessageMoveTaskOutput {
-    /// Messages that were moved until then, about.
+    /// The approximate number of messages that were moved before the task stopped.
     #[serde(deserialize_with = "lenient::or_default")]
     pub approximate_number_of_messages_moved: u64,
 }
@@ -27,7 +28,7 @@ pub struct CancelMessageMoveTaskOutput {
 operation!(CancelMessageMoveTask => CancelMessageMoveTaskOutput {});
 
 impl Client {
-    /// Stops a task that moves messages. What it has moved stays where it is.
+    /// Stops a message move task. Messages that were moved stay in the destination queue.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, task_handle: &str) -> Result<(), sqs_client::Error> {
@@ -38,8 +39,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException) where there is no such task,
-    /// [`UnsupportedOperation`](crate::ErrorCode::UnsupportedOperation) where it is over.
+    /// - [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException): the task does not exist.
+    /// - [`UnsupportedOperation`](crate::ErrorCode::UnsupportedOperation): the task has ended.
     pub fn cancel_message_move_task(&self, task_handle: impl Into<String>) -> Request<CancelMessageMoveTask> {
         self.request(CancelMessageMoveTask {
             task_handle: task_handle.into(),

@@ -8,16 +8,17 @@ use crate::operation::{EmptyOutput, operation};
 use crate::types::text::always_seconds;
 use crate::{Client, Error, limits, validate};
 
-/// Changes how long a received message stays hidden: the input of [`Client::change_message_visibility`].
+/// The input of [`Client::change_message_visibility`]. See AWS's
+/// [`ChangeMessageVisibility`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ChangeMessageVisibility {
     /// The queue's URL.
     pub queue_url: String,
-    /// The handle of the receipt.
+    /// The receipt handle.
     pub receipt_handle: String,
-    /// From now on: 0 s–12 h. Always sent, zero too.
+    /// The time from now for which the message stays hidden. Range: 0 s–12 h. Zero makes it visible.
     #[serde(with = "always_seconds")]
     pub visibility_timeout: Duration,
 }
@@ -31,9 +32,9 @@ operation!(ChangeMessageVisibility of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Hides a received message for this long from now on; zero gives it back to the queue at once.
+    /// Hides a received message for this time from now on. Zero makes it visible at once.
     ///
-    /// In whole seconds: a fraction counts as one. A message can be held for 12 hours in total from its receipt.
+    /// The time is rounded up to whole seconds. A message can be in flight for 12 hours in total.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str, receipt_handle: &str) -> Result<(), sqs_client::Error> {
@@ -45,9 +46,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`MessageNotInflight`](crate::ErrorCode::MessageNotInflight) once the message is visible again or deleted,
-    /// [`ReceiptHandleIsInvalid`](crate::ErrorCode::ReceiptHandleIsInvalid),
-    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) past the 12 hours.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: the timeout is longer than 12 hours.
+    /// - [`MessageNotInflight`](crate::ErrorCode::MessageNotInflight): the message is visible again or deleted.
+    /// - [`ReceiptHandleIsInvalid`](crate::ErrorCode::ReceiptHandleIsInvalid): the receipt handle is not valid.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the message would be in flight for more
+    ///   than 12 hours in total.
     pub fn change_message_visibility(
         &self,
         queue_url: impl Into<String>,

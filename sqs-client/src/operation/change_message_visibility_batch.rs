@@ -6,18 +6,19 @@ use crate::operation::operation;
 use crate::types::{BatchOutput, ChangeMessageVisibilityBatchEntry};
 use crate::{Client, Error, limits, validate};
 
-/// Changes how long up to 10 received messages stay hidden: the input of [`Client::change_message_visibility_batch`].
+/// The input of [`Client::change_message_visibility_batch`]. See AWS's
+/// [`ChangeMessageVisibilityBatch`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ChangeMessageVisibilityBatch {
     /// The queue's URL.
     pub queue_url: String,
-    /// The messages: 1 to 10.
+    /// The messages. Range: 1–10.
     pub entries: Vec<ChangeMessageVisibilityBatchEntry>,
 }
 
-/// The response to [`ChangeMessageVisibilityBatch`]: every entry is in one of the three lists.
+/// The output of [`Client::change_message_visibility_batch`]. Each entry is in one of its three lists.
 pub type ChangeMessageVisibilityBatchOutput = BatchOutput;
 
 operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatchOutput {
@@ -44,8 +45,11 @@ operation!(ChangeMessageVisibilityBatch of queue => ChangeMessageVisibilityBatch
 });
 
 impl Client {
-    /// Hides 1 to 10 received messages for the time that each entry says, from now on; zero gives a message back to the
-    /// queue at once. An entry can fail alone: look at `failed`.
+    /// Hides 1 to 10 received messages in one request, each for the time of its entry. Zero makes a message visible at
+    /// once.
+    ///
+    /// An entry can fail alone, so check `failed`. [`change_visibilities`](Self::change_visibilities) accepts any number
+    /// of messages.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -63,8 +67,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, unless there are 1 to 10 entries of distinct
-    /// well-formed ids, each of at most 12 hours.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, an
+    ///   id is not valid or occurs twice, or a timeout is longer than 12 hours.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn change_message_visibility_batch(
         &self,
         queue_url: impl Into<String>,

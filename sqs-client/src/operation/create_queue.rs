@@ -7,27 +7,28 @@ use crate::operation::{is_fifo, operation};
 use crate::types::QueueAttributes;
 use crate::{Client, Error, validate};
 
-/// Creates a queue: the input of [`Client::create_queue`].
+/// The input of [`Client::create_queue`]. See AWS's
+/// [`CreateQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct CreateQueue {
-    /// Up to 80 letters, digits, hyphens and underscores; a FIFO queue's name ends in `.fifo`.
+    /// The queue's name: up to 80 letters, digits, hyphens and underscores. The name of a FIFO queue ends in `.fifo`.
     pub queue_name: String,
-    /// What should differ from the defaults.
+    /// The attributes that differ from the defaults.
     #[serde(default, skip_serializing_if = "QueueAttributes::is_empty")]
     pub attributes: QueueAttributes,
-    /// Tags, by key: up to 50, with keys of 1–128 characters and values of up to 256.
+    /// The tags, by key: up to 50, with keys of 1–128 characters and values of up to 256.
     #[serde(default, rename = "tags", skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 
-/// The answer to [`CreateQueue`].
+/// The output of [`Client::create_queue`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct CreateQueueOutput {
-    /// The queue's URL, to use with all other actions.
+    /// The queue's URL, which most other actions require.
     pub queue_url: String,
 }
 
@@ -41,7 +42,7 @@ impl CreateQueue {
         create.with_attributes(QueueAttributes::default())
     }
 
-    /// A FIFO queue must be asked for by name *and* attribute; the name is enough for us.
+    /// SQS requires both the name and the attribute for a FIFO queue. The name implies the attribute here.
     fn with_attributes(mut self, mut attributes: QueueAttributes) -> Self {
         if is_fifo(&self.queue_name) {
             attributes.fifo_queue.get_or_insert(true);
@@ -63,13 +64,13 @@ operation!(CreateQueue => CreateQueueOutput {
 });
 
 impl Request<CreateQueue> {
-    /// Sets the attributes that should differ from the defaults.
+    /// Sets the attributes that differ from the defaults. Default: none.
     pub fn attributes(mut self, attributes: QueueAttributes) -> Self {
         self.input = self.input.with_attributes(attributes);
         self
     }
 
-    /// Adds a tag; a queue takes 50, with keys of 1–128 characters and values of up to 256.
+    /// Adds a tag. Range: up to 50 tags, with keys of 1–128 characters and values of up to 256. Default: none.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.input.tags.insert(key.into(), value.into());
         self
@@ -77,7 +78,7 @@ impl Request<CreateQueue> {
 }
 
 impl Client {
-    /// Creates a queue, or finds it where one of the same name and attributes exists.
+    /// Creates a queue, or finds an existing one of the same name and attributes.
     ///
     /// A name that ends in `.fifo` makes a FIFO queue.
     ///
@@ -86,16 +87,18 @@ impl Client {
     /// use std::time::Duration;
     /// use sqs_client::QueueAttributes;
     ///
-    /// let mut attributes = QueueAttributes::default();
-    /// attributes.visibility_timeout = Some(Duration::from_secs(120));
+    /// let attributes = QueueAttributes::new().visibility_timeout(Duration::from_secs(120));
     /// let queue = client.create_queue("orders").attributes(attributes).tag("team", "shop").await?.queue_url;
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`QueueNameExists`](crate::ErrorCode::QueueNameExists) where a queue of that name has other attributes,
-    /// [`QueueDeletedRecently`](crate::ErrorCode::QueueDeletedRecently) within 60 seconds of its deletion.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: an attribute is out of its range, or the
+    ///   tags are not valid.
+    /// - [`QueueNameExists`](crate::ErrorCode::QueueNameExists): a queue of this name has other attributes.
+    /// - [`QueueDeletedRecently`](crate::ErrorCode::QueueDeletedRecently): a queue of this name was deleted within
+    ///   the last 60 seconds.
     pub fn create_queue(&self, name: impl Into<String>) -> Request<CreateQueue> {
         self.request(CreateQueue::new(name))
     }

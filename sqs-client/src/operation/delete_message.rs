@@ -5,14 +5,15 @@ use crate::action::Purpose;
 use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 
-/// Deletes a received message: the input of [`Client::delete_message`].
+/// The input of [`Client::delete_message`]. See AWS's
+/// [`DeleteMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct DeleteMessage {
     /// The queue's URL.
     pub queue_url: String,
-    /// The handle of the receipt.
+    /// The receipt handle.
     pub receipt_handle: String,
 }
 
@@ -21,10 +22,10 @@ operation!(DeleteMessage of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Deletes a received message, by the handle of its latest receipt.
+    /// Deletes a received message by its latest receipt handle.
     ///
-    /// Deleting twice is no error. A standard queue may answer success to a handle that a later receive has made
-    /// stale, without deleting the message.
+    /// Deleting a message twice is not an error. A standard queue may report success for an outdated receipt handle
+    /// without deleting the message.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -36,8 +37,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ReceiptHandleIsInvalid`](crate::ErrorCode::ReceiptHandleIsInvalid);
-    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) on a FIFO queue once the handle expired.
+    /// - [`ReceiptHandleIsInvalid`](crate::ErrorCode::ReceiptHandleIsInvalid): the receipt handle is not valid.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the queue is a FIFO queue and the
+    ///   receipt handle has expired.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn delete_message(
         &self,
         queue_url: impl Into<String>,

@@ -6,18 +6,19 @@ use crate::operation::operation;
 use crate::types::{BatchOutput, DeleteMessageBatchEntry};
 use crate::{Client, Error, validate};
 
-/// Deletes up to 10 received messages: the input of [`Client::delete_message_batch`].
+/// The input of [`Client::delete_message_batch`]. See AWS's
+/// [`DeleteMessageBatch`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct DeleteMessageBatch {
     /// The queue's URL.
     pub queue_url: String,
-    /// The messages: 1 to 10.
+    /// The messages. Range: 1–10.
     pub entries: Vec<DeleteMessageBatchEntry>,
 }
 
-/// The response to [`DeleteMessageBatch`]: every entry is in one of the three lists.
+/// The output of [`Client::delete_message_batch`]. Each entry is in one of its three lists.
 pub type DeleteMessageBatchOutput = BatchOutput;
 
 operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
@@ -41,7 +42,10 @@ operation!(DeleteMessageBatch of queue => DeleteMessageBatchOutput {
 });
 
 impl Client {
-    /// Deletes 1 to 10 received messages in one request. An entry can fail alone: look at `failed`.
+    /// Deletes 1 to 10 received messages in one request.
+    ///
+    /// An entry can fail alone, so check `failed`. [`delete_messages`](Self::delete_messages) accepts any number of
+    /// receipt handles.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -56,8 +60,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, unless there are 1 to 10 entries of distinct
-    /// well-formed ids.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, or
+    ///   an id is not valid or occurs twice.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn delete_message_batch(
         &self,
         queue_url: impl Into<String>,

@@ -4,7 +4,8 @@ use crate::Client;
 use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 
-/// Deletes a queue: the input of [`Client::delete_queue`].
+/// The input of [`Client::delete_queue`]. See AWS's
+/// [`DeleteQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -16,8 +17,8 @@ pub struct DeleteQueue {
 operation!(DeleteQueue of queue => EmptyOutput {});
 
 impl Client {
-    /// Deletes the queue with all its messages. SQS may take 60 seconds, and a queue of the same name can be created
-    /// again only then.
+    /// Deletes a queue and all its messages. The deletion may take 60 seconds, and only then can a queue of the same
+    /// name be created.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -27,7 +28,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist) on some servers; SQS itself answers success.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist. SQS itself reports
+    ///   success for it, other servers may not.
     pub fn delete_queue(&self, queue_url: impl Into<String>) -> Request<DeleteQueue> {
         self.request(DeleteQueue {
             queue_url: queue_url.into(),

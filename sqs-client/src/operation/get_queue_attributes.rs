@@ -5,24 +5,25 @@ use crate::client::Request;
 use crate::operation::operation;
 use crate::types::{QueueAttributeName, QueueAttributes, lenient, parts};
 
-/// Reads a queue's attributes: the input of [`Client::get_queue_attributes`].
+/// The input of [`Client::get_queue_attributes`]. See AWS's
+/// [`GetQueueAttributes`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct GetQueueAttributes {
     /// The queue's URL.
     pub queue_url: String,
-    /// Which attributes to answer.
+    /// The attributes to return.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attribute_names: Vec<QueueAttributeName>,
 }
 
-/// The answer to [`GetQueueAttributes`].
+/// The output of [`Client::get_queue_attributes`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct GetQueueAttributesOutput {
-    /// The attributes that were asked for and are set.
+    /// The requested attributes that the queue has.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub attributes: QueueAttributes,
 }
@@ -36,14 +37,14 @@ operation!(GetQueueAttributes of queue => GetQueueAttributesOutput {
             }
             Some(())
         });
-        Some(format!("the queue attribute {} cannot be read", unreadable?.as_str()))
+        Some(format!("the queue attribute {} could not be read", unreadable?.as_str()))
     }
 });
 
 impl Client {
-    /// Reads the queue's attributes of these names; [`QueueAttributeName::All`] brings all of them.
+    /// Returns the queue's attributes of these names. [`QueueAttributeName::All`] returns all of them.
     ///
-    /// The counts of messages are about right: SQS says that they settle within a minute of the last change.
+    /// The numbers of messages are approximate. They become consistent within a minute after the last change.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -56,8 +57,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist),
-    /// [`InvalidAttributeName`](crate::ErrorCode::InvalidAttributeName).
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
+    /// - [`InvalidAttributeName`](crate::ErrorCode::InvalidAttributeName): the server does not know an attribute.
     pub fn get_queue_attributes(
         &self,
         queue_url: impl Into<String>,

@@ -4,24 +4,25 @@ use crate::Client;
 use crate::client::Request;
 use crate::operation::operation;
 
-/// Finds a queue's URL by its name: the input of [`Client::get_queue_url`].
+/// The input of [`Client::get_queue_url`]. See AWS's
+/// [`GetQueueUrl`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueUrl.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct GetQueueUrl {
-    /// The queue's name; case matters.
+    /// The queue's name, which is case-sensitive.
     pub queue_name: String,
-    /// The account that owns the queue, where it is not the caller's.
+    /// The id of the account that owns the queue, if it is not the caller's.
     #[serde(default, rename = "QueueOwnerAWSAccountId", skip_serializing_if = "Option::is_none")]
     pub queue_owner_aws_account_id: Option<String>,
 }
 
-/// The answer to [`GetQueueUrl`].
+/// The output of [`Client::get_queue_url`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct GetQueueUrlOutput {
-    /// The queue's URL, to use with all other actions.
+    /// The queue's URL, which most other actions require.
     pub queue_url: String,
 }
 
@@ -32,7 +33,8 @@ operation!(GetQueueUrl => GetQueueUrlOutput {
 });
 
 impl Request<GetQueueUrl> {
-    /// Looks in another account, whose queue must grant access.
+    /// Sets the id of the account that owns the queue. The queue's policy must grant access. Default: the caller's
+    /// account.
     pub fn queue_owner_aws_account_id(mut self, account: impl Into<String>) -> Self {
         self.input.queue_owner_aws_account_id = Some(account.into());
         self
@@ -40,7 +42,7 @@ impl Request<GetQueueUrl> {
 }
 
 impl Client {
-    /// Finds the URL of the queue of this name.
+    /// Returns the URL of the queue of this name.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {
@@ -50,7 +52,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn get_queue_url(&self, name: impl Into<String>) -> Request<GetQueueUrl> {
         self.request(GetQueueUrl {
             queue_name: name.into(),

@@ -6,31 +6,32 @@ use crate::operation::pages;
 use crate::types::lenient;
 use crate::{Client, Error};
 
-/// Lists the queues whose dead letters come to a queue: the input of [`Client::list_dead_letter_source_queues`].
+/// The input of [`Client::list_dead_letter_source_queues`]. See AWS's
+/// [`ListDeadLetterSourceQueues`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListDeadLetterSourceQueues.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ListDeadLetterSourceQueues {
     /// The URL of the dead-letter queue.
     pub queue_url: String,
-    /// Goes on after an earlier page.
+    /// The token of the page to list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
-    /// At most so many queues in a page, 1–1,000.
+    /// The maximum number of queues in a page. Range: 1–1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_results: Option<u16>,
 }
 
-/// The answer to [`ListDeadLetterSourceQueues`].
+/// The output of [`Client::list_dead_letter_source_queues`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct ListDeadLetterSourceQueuesOutput {
     /// The queues' URLs.
-    // The one member of the model's that begins in lower case.
+    // The only member of the service model that begins with a lower-case letter.
     #[serde(rename = "queueUrls", deserialize_with = "lenient::list")]
     pub queue_urls: Vec<String>,
-    /// The token of the next page; only where `max_results` was set and there is more.
+    /// The token of the next page, if there is one and `max_results` was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
 }
@@ -44,8 +45,8 @@ operation!(ListDeadLetterSourceQueues of queue => ListDeadLetterSourceQueuesOutp
 pages::pages!(ListDeadLetterSourceQueues);
 
 impl Client {
-    /// Lists the queues that have this one for their dead-letter queue: awaited, one page; by
-    /// [`into_stream`](Request::<ListDeadLetterSourceQueues>::into_stream), all.
+    /// Lists the queues whose dead-letter queue is this one. `.await` returns one page, and
+    /// [`into_stream`](Request::<ListDeadLetterSourceQueues>::into_stream) returns all queues.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, dead_letters: &str) -> Result<(), sqs_client::Error> {
@@ -58,8 +59,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, unless `max_results` is 1 to 1,000;
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: `max_results` is not in the range 1–1,000.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn list_dead_letter_source_queues(&self, queue_url: impl Into<String>) -> Request<ListDeadLetterSourceQueues> {
         self.request(ListDeadLetterSourceQueues {
             queue_url: queue_url.into(),

@@ -5,24 +5,25 @@ use crate::operation::operation;
 use crate::types::{MessageMoveTask, lenient};
 use crate::{Client, Error, limits, validate};
 
-/// Lists the latest tasks that move a queue's messages: the input of [`Client::list_message_move_tasks`].
+/// The input of [`Client::list_message_move_tasks`]. See AWS's
+/// [`ListMessageMoveTasks`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListMessageMoveTasks.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ListMessageMoveTasks {
-    /// ARN of the dead-letter queue.
+    /// The ARN of the dead-letter queue.
     pub source_arn: String,
-    /// At most so many tasks, 1–10; the server's default is 1.
+    /// The maximum number of tasks. Range: 1–10. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_results: Option<u8>,
 }
 
-/// The answer to [`ListMessageMoveTasks`].
+/// The output of [`Client::list_message_move_tasks`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct ListMessageMoveTasksOutput {
-    /// The tasks, the latest first.
+    /// The tasks, latest first.
     #[serde(deserialize_with = "lenient::list")]
     pub results: Vec<MessageMoveTask>,
 }
@@ -38,7 +39,7 @@ operation!(ListMessageMoveTasks => ListMessageMoveTasksOutput {
 });
 
 impl Request<ListMessageMoveTasks> {
-    /// Lists at most so many tasks: 1–10. Without it, servers list 1.
+    /// Sets the maximum number of tasks. Range: 1–10. Default: 1.
     pub fn max_results(mut self, max_results: u8) -> Self {
         self.input.max_results = Some(max_results);
         self
@@ -46,7 +47,7 @@ impl Request<ListMessageMoveTasks> {
 }
 
 impl Client {
-    /// Lists the latest tasks that move messages out of this dead-letter queue, named by its ARN.
+    /// Lists the latest message move tasks of the dead-letter queue with this ARN.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {
@@ -58,7 +59,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException) where there is no such queue.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: `max_results` is not in the range 1–10.
+    /// - [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException): the queue does not exist.
     pub fn list_message_move_tasks(&self, source_arn: impl Into<String>) -> Request<ListMessageMoveTasks> {
         self.request(ListMessageMoveTasks {
             source_arn: source_arn.into(),

@@ -7,7 +7,8 @@ use crate::client::Request;
 use crate::operation::operation;
 use crate::types::lenient;
 
-/// Lists a queue's tags: the input of [`Client::list_queue_tags`].
+/// The input of [`Client::list_queue_tags`]. See AWS's
+/// [`ListQueueTags`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueueTags.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -16,7 +17,7 @@ pub struct ListQueueTags {
     pub queue_url: String,
 }
 
-/// The answer to [`ListQueueTags`].
+/// The output of [`Client::list_queue_tags`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
@@ -29,7 +30,7 @@ pub struct ListQueueTagsOutput {
 operation!(ListQueueTags of queue => ListQueueTagsOutput {});
 
 impl Client {
-    /// Lists all tags of the queue.
+    /// Returns all tags of a queue.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -40,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn list_queue_tags(&self, queue_url: impl Into<String>) -> Request<ListQueueTags> {
         self.request(ListQueueTags {
             queue_url: queue_url.into(),

@@ -6,23 +6,24 @@ use crate::operation::pages;
 use crate::types::lenient;
 use crate::{Client, Error};
 
-/// Lists the queues of the region: the input of [`Client::list_queues`].
+/// The input of [`Client::list_queues`]. See AWS's
+/// [`ListQueues`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct ListQueues {
-    /// What the names of the queues begin with; case matters.
+    /// The prefix of the queues' names, which is case-sensitive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_name_prefix: Option<String>,
-    /// Goes on after an earlier page.
+    /// The token of the page to list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
-    /// At most so many queues in a page, 1–1,000.
+    /// The maximum number of queues in a page. Range: 1–1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_results: Option<u16>,
 }
 
-/// The answer to [`ListQueues`].
+/// The output of [`Client::list_queues`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
@@ -30,7 +31,7 @@ pub struct ListQueuesOutput {
     /// The queues' URLs.
     #[serde(deserialize_with = "lenient::list")]
     pub queue_urls: Vec<String>,
-    /// The token of the next page; only where `max_results` was set and there is more.
+    /// The token of the next page, if there is one and `max_results` was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
 }
@@ -44,7 +45,7 @@ operation!(ListQueues => ListQueuesOutput {
 pages::pages!(ListQueues);
 
 impl Request<ListQueues> {
-    /// Lists only the queues whose names begin so; case matters.
+    /// Lists only the queues whose names have this case-sensitive prefix. Default: all queues.
     pub fn queue_name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.input.queue_name_prefix = Some(prefix.into());
         self
@@ -52,7 +53,8 @@ impl Request<ListQueues> {
 }
 
 impl Client {
-    /// Lists the queues of the region: awaited, one page; by [`into_stream`](Request::<ListQueues>::into_stream), all.
+    /// Lists the queues of the region. `.await` returns one page, and
+    /// [`into_stream`](Request::<ListQueues>::into_stream) returns all queues.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {
@@ -67,8 +69,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, unless `max_results` is 1 to 1,000;
-    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) for a token that the server did not give.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: `max_results` is not in the range 1–1,000.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the token is not one of the server's.
     pub fn list_queues(&self) -> Request<ListQueues> {
         self.request(ListQueues::default())
     }

@@ -1,4 +1,4 @@
-//! Lists that come in pages, as one stream.
+//! Paged lists as one stream.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::validate;
 
-/// A part of a list, and the token to ask for the next part with.
+/// A page of a list, and the token of the next page.
 pub(super) struct Page {
     pub(super) items: Vec<String>,
     pub(super) next_token: Option<String>,
@@ -18,29 +18,29 @@ pub(super) fn validate(max_results: Option<u16>) -> Result<(), Error> {
     validate::within("number of queues in a page", max_results, 1..=limits::MAX_PAGE_RESULTS)
 }
 
-/// The items of all pages from `token` on. Ends after an error; a token that the server gave before is one, as the list
-/// would never end.
-pub(super) fn items<F, Answer>(
+/// Returns the items of all pages from `token` on. The stream ends after an error. A repeated token is an error, because
+/// the list would never end.
+pub(super) fn items<F, Response>(
     operation: &'static str,
     token: Option<String>,
     mut fetch: F,
 ) -> BoxStream<'static, Result<String, Error>>
 where
-    F: FnMut(Option<String>) -> Answer + Send + 'static,
-    Answer: Future<Output = Result<Page, Error>> + Send + 'static,
+    F: FnMut(Option<String>) -> Response + Send + 'static,
+    Response: Future<Output = Result<Page, Error>> + Send + 'static,
 {
     let used: HashSet<String> = token.iter().cloned().collect();
     stream::try_unfold(Some((token, used)), move |state| {
-        let asked = state.map(|(token, used)| (fetch(token), used));
+        let request = state.map(|(token, used)| (fetch(token), used));
         async move {
-            let Some((answer, mut used)) = asked else {
+            let Some((response, mut used)) = request else {
                 return Ok(None);
             };
-            let page = answer.await?;
-            // Some servers say by an empty token that this was all.
+            let page = response.await?;
+            // Some servers send an empty token with the last page.
             let next = page.next_token.filter(|token| !token.is_empty());
             if next.as_ref().is_some_and(|token| !used.insert(token.clone())) {
-                let reason = "the server answered a page token for the second time: the list would never end";
+                let reason = "the server repeated a page token, so the list would never end";
                 return Err(Error::response(reason).with_operation(operation));
             }
             let items = stream::iter(page.items).map(Ok);
@@ -51,29 +51,31 @@ where
     .boxed()
 }
 
-/// The setters and the stream of an action whose list of queue URLs comes in pages.
+/// Implements the setters and the stream of an action that lists queue URLs in pages.
 macro_rules! pages {
     ($operation:ident) => {
         impl crate::client::Request<$operation> {
-            /// Asks for at most so many queues in a page: 1–1,000. Without it SQS answers the first 1,000, and no token
-            /// to go on with.
+            /// Sets the maximum number of queues in a page. Range: 1–1,000. Default: SQS returns the first 1,000 queues
+            /// and no token for the rest.
             pub fn max_results(mut self, max_results: u16) -> Self {
                 self.input.max_results = Some(max_results);
                 self
             }
 
-            /// Goes on after the page that this token came with.
+            /// Lists the page of this token, which came with the page before. Default: the first page.
             pub fn next_token(mut self, token: impl Into<String>) -> Self {
                 self.input.next_token = Some(token.into());
                 self
             }
 
-            /// The URLs of all queues; a page is asked for when the one before has been taken. Pages are of 1,000
-            /// unless [`max_results`](Self::max_results) says otherwise.
+            /// Returns the URLs of all queues as a stream, which requests a page once the page before is consumed.
+            /// [`max_results`](Self::max_results) sets the size of a page. Default: 1,000.
             ///
-            /// After an error the stream ends. A server that answers the same page token again is an error of kind
-            /// [`Response`](crate::ErrorKind::Response).
-            // Inlined, so that a program which lists nothing does not compile these requests.
+            /// # Errors
+            ///
+            /// The stream ends after an error of a request. If the server repeats a page token, it ends with an error of
+            /// kind [`Response`](crate::ErrorKind::Response).
+            // Inlined so that only a program that lists queues compiles these requests.
             #[inline]
             pub fn into_stream(mut self) -> futures_util::stream::BoxStream<'static, Result<String, crate::Error>> {
                 self.input
@@ -103,16 +105,16 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// The items and the token that a page has; `Err` for one that cannot be had.
+    /// The items and the token of a page. `Err` for a page that fails.
     type Scripted = Result<(&'static [&'static str], Option<&'static str>), ()>;
 
-    /// What the stream over these pages brings.
+    /// Returns the items and the error of the stream over these pages.
     async fn list(pages: &'static [Scripted]) -> (Vec<String>, Option<Error>) {
         let mut pages = pages.iter();
         let mut expected = None;
         let fetch = move |token: Option<String>| {
             assert_eq!(token, expected);
-            let page = *pages.next().expect("no page is asked for after the last");
+            let page = *pages.next().expect("no page is requested after the last");
             expected = page.ok().and_then(|(_, token)| token.map(str::to_owned));
             std::future::ready(
                 page.map_err(|()| Error::transport("broken"))
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_are_one_list() {
+    async fn pages_form_one_list() {
         let (all, error) = list(&[Ok((&["a", "b"], Some("1"))), Ok((&[], Some("2"))), Ok((&["c"], None))]).await;
         assert!(error.is_none() && all == ["a", "b", "c"], "{all:?} {error:?}");
         let (all, error) = list(&[Ok((&["a"], Some("")))]).await;
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_comes_again_ends_the_list() {
+    async fn a_repeated_token_ends_the_list() {
         let (all, error) = list(&[
             Ok((&["a"], Some("1"))),
             Ok((&["b"], Some("2"))),

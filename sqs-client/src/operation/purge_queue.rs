@@ -4,7 +4,8 @@ use crate::Client;
 use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 
-/// Deletes all messages of a queue: the input of [`Client::purge_queue`].
+/// The input of [`Client::purge_queue`]. See AWS's
+/// [`PurgeQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -16,9 +17,9 @@ pub struct PurgeQueue {
 operation!(PurgeQueue of queue => EmptyOutput {});
 
 impl Client {
-    /// Deletes all messages that are in the queue now, those in flight included. SQS may take 60 seconds.
+    /// Deletes all messages of a queue, including those in flight. The deletion may take 60 seconds.
     ///
-    /// Pointers of offloaded payloads go with the messages, and their objects stay behind.
+    /// A purge also deletes messages that point to payloads in a payload store, and orphans their objects.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -28,8 +29,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`PurgeQueueInProgress`](crate::ErrorCode::PurgeQueueInProgress) within 60 seconds of another purge,
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`PurgeQueueInProgress`](crate::ErrorCode::PurgeQueueInProgress): the queue was purged within the last 60
+    ///   seconds.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn purge_queue(&self, queue_url: impl Into<String>) -> Request<PurgeQueue> {
         self.request(PurgeQueue {
             queue_url: queue_url.into(),

@@ -9,26 +9,27 @@ use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName, RejectedMessage, bounded_id, lenient, parts};
 use crate::{Client, Error, checksum, limits, validate};
 
-/// Receives up to 10 messages: the input of [`Client::receive_message`].
+/// The input of [`Client::receive_message`]. See AWS's
+/// [`ReceiveMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ReceiveMessage {
     /// The queue's URL.
     pub queue_url: String,
-    /// Which system attributes to bring.
+    /// The system attributes to return.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message_system_attribute_names: Vec<MessageSystemAttributeName>,
-    /// Which message attributes to bring: names, `prefix.*`, or `All`.
+    /// The message attributes to return: names, `prefix.*`, or `All`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub message_attribute_names: Vec<String>,
-    /// At most so many messages, 1–10; the server's default is 1.
+    /// The maximum number of messages. Range: 1–10. Default: 1.
     #[serde(default, rename = "MaxNumberOfMessages", skip_serializing_if = "Option::is_none")]
     pub max_messages: Option<u8>,
-    /// How long the messages stay hidden: 0 s–12 h; the queue's own time where absent.
+    /// The time for which the messages stay hidden. Range: 0 s–12 h. Default: the queue's visibility timeout.
     #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
     pub visibility_timeout: Option<Duration>,
-    /// How long to wait for a message where there is none: 0–20 s; the queue's own time where absent.
+    /// The time to wait for a message. Range: 0–20 s. Default: the queue's wait time.
     #[serde(
         default,
         rename = "WaitTimeSeconds",
@@ -36,13 +37,13 @@ pub struct ReceiveMessage {
         skip_serializing_if = "Option::is_none"
     )]
     pub wait_time: Option<Duration>,
-    /// FIFO queues: a retry of the same id within 5 minutes brings the same messages.
+    /// FIFO queues: the id of this receive. A retry with the same id within 5 minutes returns the same messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive_request_attempt_id: Option<String>,
 }
 
-/// The request names the system attributes twice: servers older than the newer member, such as ElasticMQ to 1.6.1, know
-/// only `AttributeNames`, and without them return neither group nor receive count.
+/// Writes the system attribute names twice. Older servers, such as ElasticMQ up to 1.6.1, know only `AttributeNames`,
+/// and return neither group nor receive count without it.
 impl Serialize for ReceiveMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -50,11 +51,11 @@ impl Serialize for ReceiveMessage {
             #[serde(flatten, with = "ReceiveMessage")]
             request: &'a ReceiveMessage,
             #[serde(rename = "AttributeNames", skip_serializing_if = "<[_]>::is_empty")]
-            older: &'a [MessageSystemAttributeName],
+            attribute_names: &'a [MessageSystemAttributeName],
         }
         let any = ForAnyServer {
             request: self,
-            older: &self.message_system_attribute_names,
+            attribute_names: &self.message_system_attribute_names,
         };
         any.serialize(serializer)
     }
@@ -66,22 +67,22 @@ impl<'de> Deserialize<'de> for ReceiveMessage {
     }
 }
 
-/// The answer to [`ReceiveMessage`].
+/// The output of [`Client::receive_message`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct ReceiveMessageOutput {
-    /// The messages; none where the wait was over first.
+    /// The messages. Empty if none arrived within the wait time.
     #[serde(deserialize_with = "lenient::list")]
     pub messages: Vec<Message>,
-    /// The messages that came with them and were rejected, each for itself. The client logs a warning for each.
+    /// The received messages that were rejected. The client logs a warning for each.
     #[serde(skip)]
     pub rejected: Vec<RejectedMessage>,
 }
 
 impl ReceiveMessageOutput {
-    /// Returns messages and rejected messages in the order in which they came. On a FIFO queue, nothing of a group may be
-    /// handled after one of it that was rejected.
+    /// Returns messages and rejected messages in the order of the response. On a FIFO queue, handle no message of a group
+    /// after a rejected one of the same group.
     pub fn in_order(self) -> impl Iterator<Item = Result<Message, RejectedMessage>> {
         let mut messages = self.messages.into_iter();
         let mut rejected = self.rejected.into_iter().peekable();
@@ -103,7 +104,7 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
         output.messages.len()
     }
 
-    /// A retry after a lost answer brings the same messages again, which are hidden by then.
+    /// With an id, a retry after a lost response returns the same messages, although they are hidden by then.
     fn prepare(&mut self, context: &SendContext<'_>) {
         if is_fifo(&self.queue_url) {
             self.receive_request_attempt_id.get_or_insert_with(|| context.new_id());
@@ -117,7 +118,7 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
         validate::id("receive request attempt id", self.receive_request_attempt_id.as_deref())
     }
 
-    /// A queue may be set to wait where the request does not say, so only a time that was given is trusted.
+    /// The queue may have a wait time of its own, so a request without one may take up to the maximum.
     fn server_wait(&self) -> Duration {
         self.wait_time.unwrap_or(limits::MAX_WAIT_TIME)
     }
@@ -127,7 +128,7 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
     }
 
     fn verify(&self, output: &mut ReceiveMessageOutput) -> Result<(), Error> {
-        let damaged = checksum::damaged(&output.messages, self.asks_for_all_attributes());
+        let damaged = checksum::damaged(&output.messages, self.requests_all_attributes());
         if !damaged.is_empty() {
             reject(output, damaged);
         }
@@ -136,21 +137,21 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
 
     fn report(&self, output: &ReceiveMessageOutput) {
         for RejectedMessage { message, error, .. } in &output.rejected {
-            tracing::warn!(message_id = %bounded_id(&message.message_id), %error, "a received message was rejected");
+            tracing::warn!(message_id = %bounded_id(&message.message_id), %error, "rejected a received message");
         }
     }
 });
 
 impl ReceiveMessage {
     /// Returns `true` if all message attributes are requested.
-    fn asks_for_all_attributes(&self) -> bool {
+    fn requests_all_attributes(&self) -> bool {
         let names = &self.message_attribute_names;
         names.iter().any(|name| name == "All" || name == ".*")
     }
 }
 
-/// Reads a response message by message. `None` if it does not consist of messages, or if more of them are rejected than a
-/// receive returns.
+/// Reads a response message by message. Returns `None` if it does not consist of messages, or if it has more rejected
+/// messages than a receive can return.
 fn read_each(json: &[u8]) -> Option<ReceiveMessageOutput> {
     let mut output = ReceiveMessageOutput::default();
     let mut position = 0;
@@ -169,12 +170,12 @@ fn read_each(json: &[u8]) -> Option<ReceiveMessageOutput> {
     Some(output)
 }
 
-/// Rejects the messages at these indices of `messages`, in ascending order.
+/// Rejects the messages at these indices, which are in ascending order.
 fn reject(output: &mut ReceiveMessageOutput, damaged: Vec<(usize, Error)>) {
     let mut damaged = damaged.into_iter().peekable();
     let mut index = 0;
-    for (position, came) in std::mem::take(output).in_order().enumerate() {
-        match came {
+    for (position, received) in std::mem::take(output).in_order().enumerate() {
+        match received {
             Err(rejected) => output.rejected.push(rejected),
             Ok(message) => {
                 match damaged.next_if(|(of, _)| *of == index) {
@@ -192,34 +193,35 @@ fn reject(output: &mut ReceiveMessageOutput, damaged: Vec<(usize, Error)>) {
 }
 
 impl Request<ReceiveMessage> {
-    /// Brings at most so many messages: 1–10. Without it, servers bring 1.
+    /// Sets the maximum number of messages. Range: 1–10. Default: 1.
     pub fn max_messages(mut self, max_messages: u8) -> Self {
         self.input.max_messages = Some(max_messages);
         self
     }
 
-    /// Waits up to this long for a message to arrive (long polling): 0–20 s, in whole seconds (a fraction counts as
-    /// one). Without it, the queue's own setting holds.
+    /// Sets the time to wait for a message (long polling), in whole seconds (rounded up). Range: 0–20 s. Default: the
+    /// queue's wait time.
     pub fn wait_time(mut self, wait_time: Duration) -> Self {
         self.input.wait_time = Some(wait_time);
         self
     }
 
-    /// Hides the messages from other consumers for this long: 0 s–12 h, in whole seconds (a fraction counts as one).
-    /// Without it, the queue's own setting holds.
+    /// Sets the time for which the messages stay hidden from other consumers, in whole seconds (rounded up).
+    /// Range: 0 s–12 h. Default: the queue's visibility timeout.
     pub fn visibility_timeout(mut self, visibility_timeout: Duration) -> Self {
         self.input.visibility_timeout = Some(visibility_timeout);
         self
     }
 
-    /// Brings the message attributes of these names too; `prefix.*` stands for all that begin so, `All` for all.
+    /// Adds the names of message attributes to return. `prefix.*` stands for all names with the prefix, and `All` for
+    /// all attributes. Default: none.
     pub fn message_attribute_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into);
         self.input.message_attribute_names.extend(names);
         self
     }
 
-    /// Brings these system attributes too.
+    /// Adds the names of system attributes to return. Default: none.
     pub fn message_system_attribute_names(
         mut self,
         names: impl IntoIterator<Item = MessageSystemAttributeName>,
@@ -228,8 +230,8 @@ impl Request<ReceiveMessage> {
         self
     }
 
-    /// FIFO queues: names this receive, so that a retry within 5 minutes brings the same messages although they are
-    /// hidden. Up to 128 characters. Without it the client's own retries share an id of the client's.
+    /// Sets the id of this receive on a FIFO queue. A retry with the same id within 5 minutes returns the same messages,
+    /// although they are hidden. Range: 1–128 characters. Default: a random id, which the client's own retries share.
     pub fn receive_request_attempt_id(mut self, id: impl Into<String>) -> Self {
         self.input.receive_request_attempt_id = Some(id.into());
         self
@@ -237,7 +239,10 @@ impl Request<ReceiveMessage> {
 }
 
 impl Client {
-    /// Receives messages, and hides them from other consumers for the visibility timeout.
+    /// Receives messages and hides them from other consumers for the visibility timeout.
+    ///
+    /// A message that cannot be read, or whose MD5 does not match, is not an error of the request. It is in
+    /// [`rejected`](crate::operation::ReceiveMessageOutput::rejected).
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -253,14 +258,14 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Messages that the server had already picked when the future was dropped stay hidden for their visibility
-    /// timeout, and are delivered again then.
+    /// If the future is dropped after the server has chosen messages, these stay hidden for their visibility timeout.
+    /// SQS then delivers them again.
     ///
     /// # Errors
     ///
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist); [`OverLimit`](crate::ErrorCode::OverLimit) with
-    /// 120,000 messages in flight. A message that cannot be read, or is not what the server says it sent, is no error: it
-    /// is in [`rejected`](crate::operation::ReceiveMessageOutput::rejected).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: a setting is out of its range.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
+    /// - [`OverLimit`](crate::ErrorCode::OverLimit): the queue has 120,000 messages in flight.
     pub fn receive_message(&self, queue_url: impl Into<String>) -> Request<ReceiveMessage> {
         self.request(ReceiveMessage {
             queue_url: queue_url.into(),

@@ -4,7 +4,8 @@ use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, validate};
 
-/// Takes a permission back: the input of [`Client::remove_permission`].
+/// The input of [`Client::remove_permission`]. See AWS's
+/// [`RemovePermission`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_RemovePermission.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -22,7 +23,7 @@ operation!(RemovePermission of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Removes the statement of this label from the queue's access policy.
+    /// Removes the statement with this label from the queue's access policy.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -32,8 +33,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) where there is no such label,
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: the label is not valid.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the policy has no such label.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn remove_permission(
         &self,
         queue_url: impl Into<String>,

@@ -3,12 +3,13 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Purpose, SendContext};
 use crate::checksum;
 use crate::client::Request;
-use crate::operation::operation;
+use crate::operation::{is_fifo, operation};
 use crate::types::send_message_output::SendMessageOutput;
 use crate::types::{OutgoingMessage, message_setters};
 use crate::{Client, Error};
 
-/// Sends one message: the input of [`Client::send_message`].
+/// The input of [`Client::send_message`]. See AWS's
+/// [`SendMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -28,7 +29,8 @@ operation!(SendMessage of queue => SendMessageOutput {
     }
 
     fn validate(&self) -> Result<(), Error> {
-        self.message.validate()
+        self.message.validate(is_fifo(&self.queue_url))?;
+        self.message.validate_content()
     }
 
     fn encoded_size(&self) -> usize {
@@ -56,15 +58,16 @@ impl Client {
     /// # Ok(()) }
     /// ```
     ///
-    /// A retry after a fault of the connection may send the message twice to a standard queue; a FIFO queue drops the
-    /// second by its deduplication id.
+    /// On a standard queue, a retry after a connection error may send the message twice. A FIFO queue drops the second
+    /// one by its deduplication id.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for what no server takes;
-    /// [`InvalidMessageContents`](crate::ErrorCode::InvalidMessageContents) for characters that SQS does not take;
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist);
-    /// [`Checksum`](crate::ErrorKind::Checksum) where the server stored something else.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: no server would accept the message. For
+    ///   example, the body is empty, too long or has a control character, or a message to a FIFO queue has no message
+    ///   group id.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
+    /// - [`Checksum`](crate::ErrorKind::Checksum): the MD5 that the server returned is not that of the message.
     pub fn send_message(
         &self,
         queue_url: impl Into<String>,

@@ -2,22 +2,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Purpose, SendContext};
 use crate::client::Request;
-use crate::operation::operation;
+use crate::operation::{is_fifo, operation};
 use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry, bounded_id};
 use crate::{Client, Error, checksum, limits, validate};
 
-/// Sends up to 10 messages: the input of [`Client::send_message_batch`].
+/// The input of [`Client::send_message_batch`]. See AWS's
+/// [`SendMessageBatch`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct SendMessageBatch {
     /// The queue's URL.
     pub queue_url: String,
-    /// The messages: 1 to 10, of 1 MiB together.
+    /// The messages. Range: 1–10, of up to 1 MiB together.
     pub entries: Vec<SendMessageBatchEntry>,
 }
 
-/// The response to [`SendMessageBatch`]: every entry is in one of the three lists.
+/// The output of [`Client::send_message_batch`]. Each entry is in one of its three lists.
 pub type SendMessageBatchOutput = BatchOutput<SendMessageBatchResultEntry>;
 
 impl SendMessageBatch {
@@ -58,7 +59,11 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         validate::entry_ids(self.entries.iter().map(|entry| entry.id.as_str()))?;
         let bytes = self.entries.iter().map(|entry| entry.message.size()).sum();
         validate::at_most("size of the batch in bytes", bytes, limits::MAX_MESSAGE_BYTES)?;
-        self.entries.iter().try_for_each(|entry| entry.message.validate())
+        let is_fifo = is_fifo(&self.queue_url);
+        self.entries.iter().try_for_each(|SendMessageBatchEntry { message, .. }| {
+            message.validate(is_fifo)?;
+            message.validate_content()
+        })
     }
 
     fn encoded_size(&self) -> usize {
@@ -79,7 +84,7 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
         }
         output.unconfirmed.extend(unknown.into_iter().map(|result| {
             let id = bounded_id(&result.id);
-            let error = Error::response(format!("the response names an entry {id:?} that was not sent"));
+            let error = Error::response(format!("the response has a result for entry {id:?}, which was not sent"));
             UnconfirmedEntry::new(result.id, error)
         }));
         Ok(())
@@ -87,11 +92,13 @@ operation!(SendMessageBatch of queue => SendMessageBatchOutput {
 });
 
 impl Client {
-    /// Sends 1 to 10 messages of 1 MiB together in one request. An entry can fail alone: look at `failed`, and at
-    /// `unconfirmed` for those whose result is damaged.
+    /// Sends 1 to 10 messages, of up to 1 MiB together, in one request.
     ///
-    /// An entry in `failed` may have been sent all the same, by an attempt before this one whose response was lost.
-    /// [`send_messages`](Self::send_messages) tells the difference.
+    /// An entry can fail alone, so check `failed`. Entries whose result is damaged, or whose MD5 does not match, are in
+    /// `unconfirmed`.
+    ///
+    /// An entry in `failed` may still have been sent by an earlier attempt whose response was lost.
+    /// [`send_messages`](Self::send_messages) shows the difference, and accepts any number of messages.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -103,16 +110,17 @@ impl Client {
     ///     println!("{}: {}", failed.id, failed.code);
     /// }
     /// for unconfirmed in sent.unconfirmed {
-    ///     println!("{}: perhaps sent: {}", unconfirmed.id, unconfirmed.error);
+    ///     println!("{}: may have been sent: {}", unconfirmed.id, unconfirmed.error);
     /// }
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for what no server takes: no or more than 10
-    /// entries, ids not well-formed or not distinct, more than 1 MiB together. Where the server stored something else,
-    /// the entry is in `unconfirmed`, and the others count.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, an
+    ///   id is not valid or occurs twice, the messages have more than 1 MiB together, or no server would accept one
+    ///   of them. Nothing of the batch is sent.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn send_message_batch(
         &self,
         queue_url: impl Into<String>,

@@ -5,14 +5,15 @@ use crate::operation::{EmptyOutput, operation};
 use crate::types::QueueAttributes;
 use crate::{Client, Error, validate};
 
-/// Changes a queue's attributes: the input of [`Client::set_queue_attributes`].
+/// The input of [`Client::set_queue_attributes`]. See AWS's
+/// [`SetQueueAttributes`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct SetQueueAttributes {
     /// The queue's URL.
     pub queue_url: String,
-    /// What to change; the others stay.
+    /// The attributes to change.
     pub attributes: QueueAttributes,
 }
 
@@ -24,29 +25,28 @@ operation!(SetQueueAttributes of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Changes those of the queue's attributes that are set; the others stay as they are.
+    /// Changes attributes of a queue. Attributes that are not set keep their values.
     ///
-    /// SQS says that a change may take 60 seconds, one of the retention period 15 minutes; a shorter retention period
-    /// deletes the messages that are older. To take a policy away, see [`QueueAttributes::clear`]. Attributes that
-    /// are read only, and `fifo_queue`, cannot be set: start from a default, not from what was read.
+    /// A change may take 60 seconds, and one of the retention period 15 minutes. A shorter retention period deletes
+    /// older messages. [`QueueAttributes::clear`] removes a policy. Read-only attributes and `fifo_queue` cannot be
+    /// changed, so start with [`QueueAttributes::new`], not with attributes that were read.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {
     /// use sqs_client::QueueAttributes;
-    /// use sqs_client::types::RedrivePolicy;
     ///
-    /// let mut attributes = QueueAttributes::default();
-    /// attributes.redrive_policy = Some(RedrivePolicy::new(dead_letters_arn, 5));
+    /// let attributes = QueueAttributes::new().dead_letter_queue(dead_letters_arn, 5);
     /// client.set_queue_attributes(queue, attributes).await?;
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for no attribute or a value out of its range;
-    /// [`InvalidAttributeName`](crate::ErrorCode::InvalidAttributeName) for one that cannot be set,
-    /// [`InvalidAttributeValue`](crate::ErrorCode::InvalidAttributeValue),
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there is no attribute, or one is out of
+    ///   its range.
+    /// - [`InvalidAttributeName`](crate::ErrorCode::InvalidAttributeName): an attribute cannot be set.
+    /// - [`InvalidAttributeValue`](crate::ErrorCode::InvalidAttributeValue): the server refuses a value.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn set_queue_attributes(
         &self,
         queue_url: impl Into<String>,

@@ -4,27 +4,28 @@ use crate::client::Request;
 use crate::operation::operation;
 use crate::{Client, Error, limits, validate};
 
-/// Begins to move a dead-letter queue's messages: the input of [`Client::start_message_move_task`].
+/// The input of [`Client::start_message_move_task`]. See AWS's
+/// [`StartMessageMoveTask`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct StartMessageMoveTask {
-    /// ARN of the dead-letter queue.
+    /// The ARN of the dead-letter queue.
     pub source_arn: String,
-    /// ARN of the queue to move to; where absent, each message goes back to the queue that it came from.
+    /// The ARN of the destination queue. Default: the source queue of each message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_arn: Option<String>,
-    /// Most messages to move in a second, 1–500; the server's choice where absent.
+    /// The maximum number of messages to move per second. Range: 1–500. Default: chosen by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_number_of_messages_per_second: Option<u32>,
 }
 
-/// The answer to [`StartMessageMoveTask`].
+/// The output of [`Client::start_message_move_task`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct StartMessageMoveTaskOutput {
-    /// Names the task, to cancel it.
+    /// The task's handle, by which it can be cancelled.
     pub task_handle: String,
 }
 
@@ -40,13 +41,14 @@ operation!(StartMessageMoveTask => StartMessageMoveTaskOutput {
 });
 
 impl Request<StartMessageMoveTask> {
-    /// Moves the messages to the queue of this ARN, instead of to where each came from.
+    /// Moves all messages to the queue of this ARN. Default: the source queue of each message.
     pub fn destination_arn(mut self, arn: impl Into<String>) -> Self {
         self.input.destination_arn = Some(arn.into());
         self
     }
 
-    /// Moves at most so many messages in a second: 1–500. Without it, the server chooses by the queue's length.
+    /// Sets the maximum number of messages to move per second. Range: 1–500. Default: chosen by the server from the
+    /// queue's length.
     pub fn max_number_of_messages_per_second(mut self, rate: u32) -> Self {
         self.input.max_number_of_messages_per_second = Some(rate);
         self
@@ -54,10 +56,10 @@ impl Request<StartMessageMoveTask> {
 }
 
 impl Client {
-    /// Starts to move the messages of a dead-letter queue back to where they came from, or elsewhere. The server goes on
-    /// by itself: see [`list_message_move_tasks`](Self::list_message_move_tasks).
+    /// Starts a task on the server that moves the messages of a dead-letter queue back to their source queues, or to
+    /// another queue. [`list_message_move_tasks`](Self::list_message_move_tasks) shows its progress.
     ///
-    /// The queue is named by its ARN, the attribute `queue_arn`. It must be the dead-letter queue of some SQS queue, and
+    /// The ARN is the queue's attribute `queue_arn`. The queue must be the dead-letter queue of some SQS queue, and it
     /// can have one active task.
     ///
     /// ```no_run
@@ -69,9 +71,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException) where there is no queue of one of the
-    /// ARNs; [`UnsupportedOperation`](crate::ErrorCode::UnsupportedOperation) while another task is active;
-    /// [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) where the queue is nobody's dead-letter queue.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: the rate is not in the range 1–500.
+    /// - [`ResourceNotFoundException`](crate::ErrorCode::ResourceNotFoundException): the source or destination queue
+    ///   does not exist.
+    /// - [`UnsupportedOperation`](crate::ErrorCode::UnsupportedOperation): the queue already has an active task.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the queue is not the dead-letter queue
+    ///   of any queue.
     pub fn start_message_move_task(&self, source_arn: impl Into<String>) -> Request<StartMessageMoveTask> {
         self.request(StartMessageMoveTask {
             source_arn: source_arn.into(),

@@ -6,14 +6,15 @@ use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, validate};
 
-/// Adds tags to a queue: the input of [`Client::tag_queue`].
+/// The input of [`Client::tag_queue`]. See AWS's
+/// [`TagQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_TagQueue.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct TagQueue {
     /// The queue's URL.
     pub queue_url: String,
-    /// Tags, by key: up to 50, with keys of 1–128 characters and values of up to 256.
+    /// The tags, by key: up to 50, with keys of 1–128 characters and values of up to 256.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -25,9 +26,9 @@ operation!(TagQueue of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Adds these tags to the queue's; one of the same key is replaced.
+    /// Adds tags to a queue. A tag replaces an existing one with the same key.
     ///
-    /// A queue takes 50 tags, with keys of 1–128 characters and values of up to 256.
+    /// A queue can have 50 tags, with keys of 1–128 characters and values of up to 256.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -37,9 +38,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, for no tag, more than 50, or one that is too
-    /// long; [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue) where the queue would have more than
-    /// 50; [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there is no tag, there are more than 50,
+    ///   or one is too long.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the queue would have more than 50 tags.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn tag_queue<K: Into<String>, V: Into<String>>(
         &self,
         queue_url: impl Into<String>,

@@ -4,14 +4,15 @@ use crate::client::Request;
 use crate::operation::{EmptyOutput, operation};
 use crate::{Client, Error, validate};
 
-/// Removes tags from a queue: the input of [`Client::untag_queue`].
+/// The input of [`Client::untag_queue`]. See AWS's
+/// [`UntagQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_UntagQueue.html).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct UntagQueue {
     /// The queue's URL.
     pub queue_url: String,
-    /// The tags' keys; case matters.
+    /// The keys of the tags, which are case-sensitive.
     pub tag_keys: Vec<String>,
 }
 
@@ -22,7 +23,7 @@ operation!(UntagQueue of queue => EmptyOutput {
 });
 
 impl Client {
-    /// Removes the tags of these keys from the queue. A key that it does not have is no error.
+    /// Removes the tags with these keys from a queue. A key that the queue does not have is not an error.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -32,8 +33,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O, where there is no key;
-    /// [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there is no key.
+    /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn untag_queue(
         &self,
         queue_url: impl Into<String>,

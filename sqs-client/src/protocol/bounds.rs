@@ -1,12 +1,12 @@
-//! The bound on the values of a response.
+//! The limit on the number of values in a response.
 
 /// The maximum number of values in a response.
 pub(crate) const MAX_VALUES: usize = 100_000;
 
-/// The values of shorter JSON are not counted: reading it takes little memory whatever they are.
+/// Shorter JSON is not counted, because reading it never takes much memory.
 const COUNTED_ABOVE: usize = 1024 * 1024;
 
-/// Says that a response holds too much.
+/// Returns the error text for a response with too many values.
 pub(super) fn too_many_values() -> String {
     format!("the response has more than {MAX_VALUES} values")
 }
@@ -16,7 +16,7 @@ pub(super) fn has_too_many_values(json: &[u8]) -> bool {
     json.len() > COUNTED_ABOVE && values(json).nth(MAX_VALUES).is_some()
 }
 
-/// Every character that a value follows: of each value in a list, map or structure there is one.
+/// Returns each character that precedes a value in a list, map or structure.
 fn values(json: &[u8]) -> impl Iterator<Item = u8> {
     let mut bytes = json.iter().copied();
     std::iter::from_fn(move || {
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_counted_outside_of_texts() {
+    fn characters_in_strings_are_not_counted() {
         for (json, count) in [
             (r#"{"a":[1,2,{"b":null}],"c":"x,[{"}"#, 6),
             (r#"["\"],[",",\\",3]"#, 3),
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_no_values() {
+    fn a_long_string_is_one_value() {
         let text = format!("[\"{}\"]", ",".repeat(2 * COUNTED_ABOVE));
         assert!(!has_too_many_values(text.as_bytes()));
         let values = format!("[{}0]", "0,".repeat(COUNTED_ABOVE));

@@ -1,84 +1,84 @@
-//! A server's error answer, in whatever form it comes: JSON with or without namespaces, XML, HTML of a proxy on the
-//! way, or nothing but a status.
+//! Decodes error responses in any form: JSON with or without namespaces, XML, HTML of a proxy, or only a status.
 
 use std::time::Duration;
 
 use crate::error::{ErrorCode, RetryHint, ServiceError};
-use crate::protocol::{Answer, bounds, xml};
+use crate::protocol::{Response, bounds, xml};
 use crate::types::members::TextMembers;
 use crate::types::parts;
 
-/// Longest explanation that is kept of an answer that is not an SQS server's.
+/// The maximum length of an explanation that is not an SQS server's.
 const MAX_MESSAGE_CHARS: usize = 1_000;
 
-/// What could be read of the body.
+/// The fields that could be read from the body.
 #[derive(Default)]
-struct Said {
+struct Fields {
     code: Option<String>,
     message: Option<String>,
     sender_fault: Option<bool>,
     request_id: Option<String>,
 }
 
-pub(super) fn decode(answer: &Answer) -> ServiceError {
-    let said = match answer.body.trim_ascii_start().first() {
-        Some(b'{') => from_json(&answer.body),
-        Some(b'<') => from_xml(&answer.body),
+pub(super) fn decode(response: &Response) -> ServiceError {
+    let fields = match response.body.trim_ascii_start().first() {
+        Some(b'{') => from_json(&response.body),
+        Some(b'<') => from_xml(&response.body),
         _ => None,
     }
     .unwrap_or_default();
-    // `AWS.SimpleQueueService.NonExistentQueue;Sender`: the Query protocol's code, said beside the JSON one.
-    let (legacy_code, legacy_fault) = match answer.header("x-amzn-query-error").map(|error| error.split_once(';')) {
+    // The header has the Query protocol's code: `AWS.SimpleQueueService.NonExistentQueue;Sender`.
+    // <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html>
+    let (legacy_code, legacy_fault) = match response.header("x-amzn-query-error").map(|error| error.split_once(';')) {
         Some(Some((code, fault))) => (Some(code), Some(fault == "Sender")),
-        Some(None) => (answer.header("x-amzn-query-error"), None),
+        Some(None) => (response.header("x-amzn-query-error"), None),
         None => (None, None),
     };
-    let code = said
+    let code = fields
         .code
         .as_deref()
-        .or(answer.header("x-amzn-errortype"))
+        .or(response.header("x-amzn-errortype"))
         .map(ErrorCode::from_wire);
     let code = match (code, legacy_code.map(ErrorCode::from_wire)) {
         (None | Some(ErrorCode::Other(_)), Some(legacy)) => legacy,
         (Some(code), _) => code,
-        (None, None) => by_status(answer.status),
+        (None, None) => by_status(response.status),
     };
-    let message = said.message.unwrap_or_else(|| unexplained(answer));
+    let message = fields.message.unwrap_or_else(|| unexplained(response));
     let message = without_the_request(message);
     ServiceError {
         code: precise(code, &message),
         message,
-        sender_fault: said.sender_fault.or(legacy_fault).unwrap_or(answer.status < 500),
-        status: answer.status,
-        request_id: said.request_id.or_else(|| answer.request_id()),
-        retry_hint: retry_hint(answer),
+        sender_fault: fields.sender_fault.or(legacy_fault).unwrap_or(response.status < 500),
+        status: response.status,
+        request_id: fields.request_id.or_else(|| response.request_id()),
+        retry_hint: retry_hint(response),
     }
 }
 
-/// The members that hold the error in servers which write in JSON what the Query protocol has in XML.
+/// The members that contain the error, for servers that write the XML structure of the Query protocol as JSON.
 const NESTED: [&str; 5] = ["Error", "error", "ErrorResponse", "Errors", "Result"];
 
-/// The greatest depth at which an error is looked for.
+/// The maximum depth of the search for an error.
 const MAX_NESTED: usize = 2;
 
-fn from_json(body: &[u8]) -> Option<Said> {
+fn from_json(body: &[u8]) -> Option<Fields> {
     if bounds::has_too_many_values(body) {
         return None;
     }
-    let mut said = of_members(body)?;
-    if said.code.is_none() {
-        let outer = said.message.take();
-        said = nested(body, MAX_NESTED).unwrap_or(said);
-        said.message = said.message.or(outer);
+    let mut fields = of_members(body)?;
+    if fields.code.is_none() {
+        let outer = fields.message.take();
+        fields = nested(body, MAX_NESTED).unwrap_or(fields);
+        fields.message = fields.message.or(outer);
     }
-    Some(said)
+    Some(fields)
 }
 
-fn nested(body: &[u8], depth: usize) -> Option<Said> {
+fn nested(body: &[u8], depth: usize) -> Option<Fields> {
     let mut found = None;
     parts::members(body, |name, inner| {
         if NESTED.contains(&name) && found.is_none() {
-            let here = of_members(inner).filter(|said| said.code.is_some());
+            let here = of_members(inner).filter(|fields| fields.code.is_some());
             found = here.or_else(|| nested(inner, depth.checked_sub(1)?));
         }
         Some(())
@@ -86,30 +86,30 @@ fn nested(body: &[u8], depth: usize) -> Option<Said> {
     found
 }
 
-/// Each by the first of its names that has text; a body may have more than one.
-fn of_members(body: &[u8]) -> Option<Said> {
+/// Reads each field from the first of its names that has text. A body may have several of the names.
+fn of_members(body: &[u8]) -> Option<Fields> {
     let members: TextMembers<'_> = serde_json::from_slice(body).ok()?;
     let text = |names: &[&str]| {
         let found = names.iter().filter_map(|name| members.get(name));
         found.map(str::to_owned).next()
     };
     let message = text(&["message", "Message", "errorMessage"]);
-    // A number is a status.
+    // Some servers send the HTTP status as the code.
     let code = text(&["__type", "code", "Code"]).filter(|code| code.parse::<u32>().is_err());
     let fault = code.as_deref().and_then(fault);
     let code = match (fault, &message) {
         (Some(_), Some(message)) => code_in(message).or(code),
         _ => code,
     };
-    Some(Said {
+    Some(Fields {
         code,
         message,
         sender_fault: fault.or_else(|| members.get("Type").and_then(self::fault)),
-        ..Said::default()
+        ..Fields::default()
     })
 }
 
-/// Returns `true` for the word that says that the sender is at fault, and `false` for the server.
+/// Returns `true` for the word `Sender`, `false` for `Receiver`, and `None` for any other.
 fn fault(word: &str) -> Option<bool> {
     match word {
         "Sender" => Some(true),
@@ -118,7 +118,7 @@ fn fault(word: &str) -> Option<bool> {
     }
 }
 
-/// The code at the beginning of an explanation, which some servers have there and nowhere else:
+/// Returns the code at the beginning of an explanation, which is its only place on some servers:
 /// `AWS.SimpleQueueService.NonExistentQueue; see the SQS docs.`
 fn code_in(message: &str) -> Option<String> {
     let end = message.find(|c: char| !c.is_ascii_alphanumeric() && c != '.');
@@ -127,19 +127,19 @@ fn code_in(message: &str) -> Option<String> {
     (is_known || (rest.starts_with(';') && !code.is_empty())).then(|| code.to_owned())
 }
 
-/// `<ErrorResponse><Error><Type/><Code/><Message/></Error><RequestId/></ErrorResponse>`, or an `<Error>` alone.
-fn from_xml(body: &[u8]) -> Option<Said> {
-    xml::parse(body, said).ok()
+/// Reads `<ErrorResponse><Error><Type/><Code/><Message/></Error><RequestId/></ErrorResponse>`, or a single `<Error>`.
+fn from_xml(body: &[u8]) -> Option<Fields> {
+    xml::parse(body, from_tree).ok()
 }
 
-fn said(root: &xml::Node<'_>) -> Said {
+fn from_tree(root: &xml::Node<'_>) -> Fields {
     let error = root
         .child("Error")
         .or_else(|| root.child("Errors")?.child("Error"))
         .unwrap_or(root);
     let text = |name| Some(error.child(name)?.text().trim().to_owned()).filter(|text| !text.is_empty());
     let request_id = |name| Some(root.child(name)?.text().trim().to_owned());
-    Said {
+    Fields {
         code: text("Code"),
         message: text("Message"),
         sender_fault: text("Type").and_then(|word| fault(&word)),
@@ -147,7 +147,7 @@ fn said(root: &xml::Node<'_>) -> Said {
     }
 }
 
-/// The JSON protocol has one code for what the Query protocol has three; the explanation tells them apart.
+/// Splits the JSON protocol's one code for signature errors into the Query protocol's codes, by the explanation.
 fn precise(code: ErrorCode, message: &str) -> ErrorCode {
     match code {
         ErrorCode::InvalidSignature if message.contains("does not match") => ErrorCode::SignatureDoesNotMatch,
@@ -155,7 +155,7 @@ fn precise(code: ErrorCode, message: &str) -> ErrorCode {
     }
 }
 
-/// To a wrong signature AWS answers with all that should have been signed, and so with the session token.
+/// Removes the canonical request, which AWS returns for a wrong signature. It includes the session token.
 fn without_the_request(mut message: String) -> String {
     if let Some(at) = message.find("The Canonical String") {
         message.truncate(at);
@@ -174,20 +174,20 @@ fn by_status(status: u16) -> ErrorCode {
     }
 }
 
-/// Stands in for an explanation: the answer's text where it may come from a proxy on the way, cut short.
-fn unexplained(answer: &Answer) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
+/// Returns a substitute for a missing explanation: the response's text, cut short, because it may be a proxy's.
+fn unexplained(response: &Response) -> String {
+    let text = String::from_utf8_lossy(&response.body);
     let text: String = text.trim().chars().take(MAX_MESSAGE_CHARS).collect();
     if text.is_empty() || text.starts_with('{') {
-        format!("the server answered with status {} and no explanation", answer.status)
+        format!("the server returned status {} without an explanation", response.status)
     } else {
         text
     }
 }
 
-/// `Retry-After` in seconds (its other form, a date, is rare and not read), or AWS's own header in milliseconds.
-fn retry_hint(answer: &Answer) -> Option<RetryHint> {
-    let number = |name| answer.header(name)?.trim().parse().ok();
+/// Reads `Retry-After` in seconds, or AWS's own header in milliseconds. Dates in `Retry-After` are rare and ignored.
+fn retry_hint(response: &Response) -> Option<RetryHint> {
+    let number = |name| response.header(name)?.trim().parse().ok();
     let after = number("retry-after").map(Duration::from_secs).map(RetryHint::After);
     let within = || {
         number("x-amz-retry-after")
@@ -208,7 +208,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        decode(&Answer {
+        decode(&Response {
             status,
             headers,
             body: body.into(),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_error_may_say_a_thing_twice_or_not_as_text() {
+    fn a_json_error_may_have_duplicate_members_and_numbers() {
         let body = r#"{"__type":"x#QueueDoesNotExist","code":404,"message":"why","Message":"why","Error":{}}"#;
         let error = read(400, &[], body);
         assert_eq!(
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_should_have_been_signed_is_not_repeated() {
+    fn the_canonical_request_is_removed() {
         let body = r#"{"__type":"InvalidSignatureException","message":"It does not match.\n\nThe Canonical String for this request should have been\n'POST\nx-amz-security-token:hidden'"}"#;
         let error = read(403, &[], body);
         assert_eq!(error.message, "It does not match.");
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn json_errors_say_the_same_in_every_dialect() {
+    fn json_errors_of_every_dialect_are_read_alike() {
         for (headers, body) in [
             (
                 vec![],
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn xml_errors_are_read_in_answer_to_either_protocol() {
+    fn xml_errors_are_read_in_either_protocol() {
         let error = read(
             500,
             &[],
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_sqs_answer_has_a_code_by_its_status() {
+    fn a_response_that_is_not_of_sqs_gets_a_code_by_its_status() {
         let error = read(503, &[("retry-after", "7")], "<html><body>Busy</body></html>");
         assert_eq!(error.code, ErrorCode::ServiceUnavailable);
         assert_eq!(error.retry_hint, Some(RetryHint::After(Duration::from_secs(7))));
@@ -286,6 +286,6 @@ mod tests {
         assert_eq!(error.code, ErrorCode::ServiceUnavailable);
         assert!(error.message.contains("502"));
         let error = read(403, &[], "<html>Forbidden</html>");
-        assert!(error.code.is_unnamed(), "a proxy's word is not SQS's");
+        assert!(error.code.is_unnamed(), "the text of a proxy is not a code");
     }
 }

@@ -1,18 +1,18 @@
-//! A serde serializer that writes a shape as JSON, as serde_json does it, but at a fraction of its time where text has
-//! nothing to escape: most of a request is the bodies of its messages.
+//! A JSON serializer with the output of serde_json, which is much faster for text without characters to escape. Message
+//! bodies are most of a request.
 
 use serde::ser::{self, Error as _, Impossible, Serialize};
 use serde_json::Error;
 
-/// How much text is looked at in one go; the compiler makes vector instructions of it.
+/// The number of bytes to check at once. The compiler vectorizes the check.
 const STRIDE: usize = 32;
 
-/// Appends the shape to `out`.
+/// Appends the JSON of the input to `out`.
 pub(super) fn encode<T: Serialize>(input: &T, out: &mut Vec<u8>) -> Result<(), Error> {
     input.serialize(Value { out })
 }
 
-/// Text in quotes; serde_json writes what has characters to escape.
+/// Writes quoted text. serde_json writes text with characters to escape.
 pub(super) fn text(text: &str, out: &mut Vec<u8>) -> Result<(), Error> {
     let (strides, rest) = text.as_bytes().as_chunks::<STRIDE>();
     if strides.iter().any(|stride| has_escaped(stride)) || has_escaped(rest) {
@@ -24,18 +24,18 @@ pub(super) fn text(text: &str, out: &mut Vec<u8>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Looks at every byte, as a search that ends early is done byte after byte.
+/// Checks every byte, because the compiler does not vectorize a search that ends early.
 fn has_escaped(bytes: &[u8]) -> bool {
     let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
     bytes.iter().fold(false, |found, &byte| found | is_escaped(byte))
 }
 
-/// Where a value goes.
+/// Writes one value.
 struct Value<'a> {
     out: &'a mut Vec<u8>,
 }
 
-/// A list, map or structure whose elements are being written.
+/// Writes the elements of a list, map or structure.
 struct Elements<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
@@ -79,7 +79,7 @@ macro_rules! by_serde_json {
     )*};
 }
 
-/// No shape of the model has these.
+/// Refuses types that the service model does not have.
 macro_rules! not_in_the_model {
     ($($method:ident($($type:ty),*) -> $ok:ty,)*) => {$(
         fn $method(self, $(_: $type),*) -> Result<$ok, Error> {
@@ -199,7 +199,7 @@ impl ser::SerializeMap for Elements<'_> {
         key.serialize(Value { out: self.out })?;
         match self.out.get(key_at) {
             Some(b'"') => Ok(()),
-            _ => Err(Error::custom("a map's key is not text")),
+            _ => Err(Error::custom("a map key is not text")),
         }
     }
 

@@ -1,8 +1,7 @@
-//! Typed inputs to bytes, bytes to typed outputs, in either of the two protocols that SQS speaks.
+//! Encodes inputs and decodes outputs in both protocols of SQS, without I/O or a clock.
 //!
-//! Pure: no I/O and no clock. A shape is one serde type, which is written as JSON and read from JSON. The Query protocol
-//! is made of that: [`query`] makes a form of the JSON, [`xml`] makes JSON of an answer, and both know from [`names`] how
-//! lists and maps are called there.
+//! Each shape is one serde type, which is written to JSON and read from JSON. For the Query protocol, [`query`] converts
+//! the JSON of a request to a form, and [`xml`] converts a response to JSON. [`names`] has the names of lists and maps.
 
 mod bounds;
 mod error;
@@ -25,40 +24,49 @@ use crate::error::Error;
 pub(crate) use bounds::MAX_VALUES;
 pub(crate) use negotiation::Negotiation;
 
-/// The wire protocol.
+/// The wire protocol. See [`ClientBuilder::protocol`](crate::ClientBuilder::protocol).
+///
+/// ```
+/// use sqs_client::client::Protocol;
+/// use sqs_client::Client;
+///
+/// let builder = Client::builder().protocol(Protocol::Auto);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// AWS JSON 1.0: what SQS and newer compatible servers speak; smaller and faster to read.
+    /// AWS JSON 1.0, for SQS and newer compatible servers. It is smaller and faster to read. The default.
     #[default]
     Json,
-    /// AWS Query with XML answers: what older servers speak.
+    /// AWS Query with XML responses, for older servers.
     Query,
-    /// Whichever the server speaks: JSON, unless the server refuses it for certain (it calls the action missing or
-    /// unknown, or answers 400, 404, 405, 406 or 415 without any error code); then the same request is made in
-    /// Query. The protocol of the first request that succeeds is the one from then on, for all clones of the client.
+    /// JSON if the server supports it, and otherwise Query.
     ///
-    /// A request that may have taken effect, such as one answered with status 500, is never made in the other
-    /// protocol. A server that answers so to JSON that it does not speak needs [`Protocol::Query`].
+    /// The client repeats a request in Query only if the server definitely refused JSON. Such a server reports the action
+    /// as missing or unknown, or returns status 400, 404, 405, 406 or 415 without an error code. All clones of the client
+    /// keep the protocol of the first request that succeeds.
+    ///
+    /// The client never repeats a request in Query that may have taken effect, such as one with status 500. A server that
+    /// returns status 500 for JSON requires [`Protocol::Query`].
     Auto,
 }
 
-/// How a request is written and its answer read.
+/// The protocol of one request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
     Json,
     Query,
 }
 
-/// An answer as it came from the network.
+/// A response from the network.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -76,7 +84,7 @@ impl Wire {
         }
     }
 
-    /// The request body. It is encoded once for all attempts.
+    /// Encodes the request body, once for all attempts.
     pub(crate) fn encode<Op: Operation>(self, operation: &Op) -> Result<Bytes, Error> {
         let mut body = Vec::with_capacity(operation.encoded_size());
         let written = json::encode(operation, &mut body);
@@ -90,46 +98,46 @@ impl Wire {
         };
         encoded
             .map(Bytes::from)
-            .map_err(|reason| Error::invalid_input(format!("the input cannot be encoded: {reason}")))
+            .map_err(|reason| Error::invalid_input(format!("the input could not be encoded: {reason}")))
     }
 
-    /// The output, or the server's error.
-    pub(crate) fn decode<Op: Operation>(self, answer: &Answer) -> Result<Op::Output, Error> {
-        let json = self.to_json(Op::NAME, answer)?;
+    /// Decodes the output, or returns the server's error.
+    pub(crate) fn decode<Op: Operation>(self, response: &Response) -> Result<Op::Output, Error> {
+        let json = self.to_json(Op::NAME, response)?;
         Op::read(&json).map_err(|error| {
-            // serde_json quotes what it did not expect, which may be a message; the place says enough.
+            // serde_json quotes unexpected values, which may be of a message, so only the position is kept.
             let (what, line, column) = (error.classify(), error.line(), error.column());
-            let place = format!("{what:?} error at line {line}, column {column} of the JSON");
-            unreadable(answer, Op::explain(&json).unwrap_or(place))
+            let position = format!("{what:?} error at line {line}, column {column} of the JSON");
+            unreadable(response, Op::explain(&json).unwrap_or(position))
         })
     }
 
-    /// The output as JSON.
-    fn to_json<'a>(self, action: &str, answer: &'a Answer) -> Result<Cow<'a, [u8]>, Error> {
-        if !(200..300).contains(&answer.status) {
-            return Err(Error::service(error::decode(answer)));
+    /// Returns the output as JSON.
+    fn to_json<'a>(self, action: &str, response: &'a Response) -> Result<Cow<'a, [u8]>, Error> {
+        if !(200..300).contains(&response.status) {
+            return Err(Error::service(error::decode(response)));
         }
         match self {
-            // Actions without output are answered with an empty body or an empty object.
-            Self::Json if matches!(answer.body.trim_ascii(), b"" | b"null") => Ok(Cow::Borrowed(b"{}")),
-            Self::Json if bounds::has_too_many_values(&answer.body) => {
-                Err(unreadable(answer, bounds::too_many_values()))
+            // The response to an action without output has an empty body or an empty object.
+            Self::Json if matches!(response.body.trim_ascii(), b"" | b"null") => Ok(Cow::Borrowed(b"{}")),
+            Self::Json if bounds::has_too_many_values(&response.body) => {
+                Err(unreadable(response, bounds::too_many_values()))
             }
-            Self::Json => Ok(Cow::Borrowed(&answer.body)),
-            Self::Query => xml::to_json(action, &answer.body)
+            Self::Json => Ok(Cow::Borrowed(&response.body)),
+            Self::Query => xml::to_json(action, &response.body)
                 .map(Cow::Owned)
-                .map_err(|error| unreadable(answer, error.to_string())),
+                .map_err(|error| unreadable(response, error.to_string())),
         }
     }
 }
 
-fn unreadable(answer: &Answer, source: String) -> Error {
-    Error::response(describe(&answer.body))
+fn unreadable(response: &Response, source: String) -> Error {
+    Error::response(describe(&response.body))
         .with_source(source)
-        .with_response(answer.status, answer.request_id())
+        .with_response(response.status, response.request_id())
 }
 
-/// What an unreadable answer looks like, without any of it: it may hold messages.
+/// Describes an unreadable response without quoting it, because it may contain messages.
 fn describe(body: &[u8]) -> String {
     let looks_like = match body.trim_ascii_start().first() {
         Some(b'{') => "looks like JSON",
@@ -138,8 +146,8 @@ fn describe(body: &[u8]) -> String {
         None => "is empty",
     };
     format!(
-        "the server's answer of {} bytes could not be read; it {looks_like} \
-         (is the endpoint an SQS server, and is this the protocol it speaks?)",
+        "the response of {} bytes could not be read: it {looks_like}; check that the endpoint is an SQS server and \
+         supports the client's protocol",
         body.len()
     )
 }

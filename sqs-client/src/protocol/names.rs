@@ -1,8 +1,8 @@
-//! How the Query protocol names lists and maps: the traits `xmlName` and `xmlFlattened` of the service model.
+//! The names of lists and maps in the Query protocol: the traits `xmlName` and `xmlFlattened` of the service model.
 
 use std::borrow::Cow;
 
-/// The Query form of a member that holds more than one value.
+/// The Query form of a member that is a list or a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Collection {
     List(Element),
@@ -13,16 +13,16 @@ pub(super) enum Collection {
     },
 }
 
-/// The name that each element goes by, where members go by the plural.
+/// The name of each element. Its member has the plural name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Fixed(&'static str),
-    /// The action's name, followed by this.
+    /// The action's name with this suffix.
     OfAction(&'static str),
 }
 
 impl Element {
-    /// The element's name.
+    /// Returns the element's name.
     pub(super) fn name(self, action: &str) -> Cow<'static, str> {
         match self {
             Self::Fixed(name) => Cow::Borrowed(name),
@@ -31,7 +31,7 @@ impl Element {
     }
 }
 
-/// The Query form of the member of this name; `None` for a single value. A member's name means the same in every
+/// Returns the Query form of a list or map, and `None` for a single value. A member's name has the same meaning in every
 /// shape of the model.
 pub(super) fn collection(member: &str) -> Option<Collection> {
     use Element::{Fixed, OfAction};
@@ -63,9 +63,9 @@ pub(super) fn collection(member: &str) -> Option<Collection> {
     }
 }
 
-/// The members of an action's answer that hold more than one value, wherever in the answer they are. An element's name
-/// does not tell: `Message` is a received message, but the text of a failed entry's error.
-pub(super) fn collections_of_answer(action: &str) -> &'static [&'static str] {
+/// Returns the lists and maps of an action's response, at any depth. The name of an element is ambiguous: `Message` is a
+/// received message, or the error text of a failed entry.
+pub(super) fn response_collections(action: &str) -> &'static [&'static str] {
     match action {
         "ReceiveMessage" => &["Messages", "Attributes", "MessageAttributes"],
         "SendMessageBatch" | "DeleteMessageBatch" | "ChangeMessageVisibilityBatch" => &["Successful", "Failed"],
@@ -78,7 +78,7 @@ pub(super) fn collections_of_answer(action: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether the member of this name is a number or a boolean, in answers; all others are text.
+/// Returns `true` if this member of a response is a number or a boolean. All others are text.
 pub(super) fn is_literal(member: &str) -> bool {
     matches!(
         member,
@@ -90,8 +90,8 @@ pub(super) fn is_literal(member: &str) -> bool {
     )
 }
 
-/// Returns `true` if blanks around the text of the member of this name belong to it, in responses. Elsewhere servers put
-/// them there to indent the document: around ids, digests and names.
+/// Returns `true` if white space around the text of this member of a response belongs to it. Around ids, digests and
+/// names, some servers add white space to indent the document.
 pub(super) fn is_verbatim(member: &str) -> bool {
     matches!(
         member,
@@ -99,8 +99,8 @@ pub(super) fn is_verbatim(member: &str) -> bool {
     )
 }
 
-/// Returns `true` if a request has the member of this name only for older servers, and in JSON only. In the Query
-/// protocol the newer member goes by the same name.
+/// Returns `true` if a JSON request has this member only for older servers. In the Query protocol, the newer member has
+/// the same name.
 pub(super) fn is_older_name(action: &str, member: &str) -> bool {
     action == "ReceiveMessage" && member == "AttributeNames"
 }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_action_names_its_entries() {
+    fn the_name_of_an_entry_includes_the_action() {
         let entry = Element::OfAction("RequestEntry");
         assert_eq!(entry.name("SendMessageBatch"), "SendMessageBatchRequestEntry");
     }

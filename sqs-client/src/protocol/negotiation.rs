@@ -1,11 +1,11 @@
-//! Which of the two protocols is spoken, and how that is found out.
+//! The choice of the protocol, and its detection for [`Protocol::Auto`].
 
 use std::sync::OnceLock;
 
 use crate::error::Error;
 use crate::protocol::{Protocol, Wire};
 
-/// The protocol of a client: the one that was set, or with [`Protocol::Auto`] the first that succeeded.
+/// The protocol of a client. For [`Protocol::Auto`], it is the first that succeeded.
 #[derive(Debug)]
 pub(crate) struct Negotiation(OnceLock<Wire>);
 
@@ -18,24 +18,23 @@ impl Negotiation {
         })
     }
 
-    /// What to speak now.
+    /// Returns the protocol for the next request.
     pub(crate) fn wire(&self) -> Wire {
         self.0.get().copied().unwrap_or(Wire::Json)
     }
 
-    /// A request succeeded.
+    /// Notes that a request in this protocol succeeded.
     pub(crate) fn succeeded(&self, wire: Wire) {
-        // Another request may have succeeded before; if so, its protocol stays.
+        // The protocol of an earlier success stays.
         let _ = self.0.set(wire);
     }
 
-    /// What to speak after this failure: another protocol, if the server refused this one and no request has
-    /// succeeded yet.
+    /// Returns the protocol to retry in after this failure, if the server refused the protocol of the request.
     pub(crate) fn instead_of(&self, wire: Wire, error: &Error) -> Option<Wire> {
         let refused = wire == Wire::Json && error.refuses_protocol();
         match self.0.get() {
             None if refused => Some(Wire::Query),
-            // It was found out while this request was under way.
+            // Another request succeeded while this one was under way.
             Some(known) if refused && *known != wire => Some(*known),
             _ => None,
         }
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
     use crate::error::{ErrorCode, ServiceError};
 
-    fn answered(status: u16, code: ErrorCode) -> Error {
+    fn service_error(status: u16, code: ErrorCode) -> Error {
         Error::service(ServiceError {
             code,
             message: String::new(),
@@ -62,7 +61,10 @@ mod tests {
     fn only_a_definite_refusal_of_the_protocol_changes_it() {
         let auto = Negotiation::new(Protocol::Auto);
         for (status, code) in [(400, ErrorCode::InvalidAction), (415, ErrorCode::unnamed(415))] {
-            assert_eq!(auto.instead_of(Wire::Json, &answered(status, code)), Some(Wire::Query));
+            assert_eq!(
+                auto.instead_of(Wire::Json, &service_error(status, code)),
+                Some(Wire::Query)
+            );
         }
         for (status, code) in [
             (403, ErrorCode::AccessDenied),
@@ -72,16 +74,16 @@ mod tests {
             (500, ErrorCode::InvalidAction),
             (501, ErrorCode::unnamed(501)),
         ] {
-            assert_eq!(auto.instead_of(Wire::Json, &answered(status, code)), None);
+            assert_eq!(auto.instead_of(Wire::Json, &service_error(status, code)), None);
         }
-        let after_reset = answered(404, ErrorCode::unnamed(404)).sent(true);
+        let after_reset = service_error(404, ErrorCode::unnamed(404)).sent(true);
         assert_eq!(auto.instead_of(Wire::Json, &after_reset), None);
         assert_eq!(auto.instead_of(Wire::Json, &Error::transport("x")), None);
     }
 
     #[test]
-    fn the_first_success_decides() {
-        let refusal = answered(400, ErrorCode::InvalidAction);
+    fn the_first_success_decides_the_protocol() {
+        let refusal = service_error(400, ErrorCode::InvalidAction);
         let auto = Negotiation::new(Protocol::Auto);
         assert_eq!(auto.wire(), Wire::Json);
         auto.succeeded(Wire::Query);

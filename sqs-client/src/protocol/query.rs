@@ -1,6 +1,7 @@
-//! A request's JSON written as an AWS Query form: `Attribute.1.Name=…&Attribute.1.Value=…`.
+//! Converts the JSON of a request to an AWS Query form: `Attribute.1.Name=…&Attribute.1.Value=…`.
 //!
-//! The form is made of the JSON and not of the shapes, so that no shape is compiled once more for it.
+//! A conversion from JSON avoids a second serializer for each shape, and so keeps the binary small.
+//! See the [AWS Query protocol](https://smithy.io/2.0/aws/protocols/aws-query-protocol.html).
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use url::form_urlencoded::byte_serialize;
 
 use crate::protocol::names::{Collection, collection, is_older_name};
 
-/// The version of the API that every Query request names.
+/// The API version in every Query request.
 const VERSION: &str = "2012-11-05";
 
 pub(super) fn from_json(action: &'static str, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
@@ -29,7 +30,7 @@ pub(super) fn from_json(action: &'static str, json: &[u8]) -> Result<Vec<u8>, se
 struct Form {
     action: &'static str,
     text: String,
-    /// The name of the value that is being written, such as `Attribute.1.Name`.
+    /// The name of the current value, such as `Attribute.1.Name`.
     path: String,
 }
 
@@ -41,7 +42,7 @@ impl Form {
         self.text.extend(byte_serialize(value.as_bytes()));
     }
 
-    /// Writes something under the path with `.part` added.
+    /// Calls `write` with `.part` appended to the path.
     fn under<T>(&mut self, part: &str, write: impl FnOnce(&mut Self) -> T) -> T {
         let length = self.path.len();
         if length > 0 {
@@ -61,7 +62,7 @@ impl Form {
     }
 }
 
-/// Where a value goes: under the form's current path, as the collection that its member is in the model.
+/// Writes a value at the form's current path. Its member may be a collection in the model.
 struct Value<'a> {
     form: &'a mut Form,
     collection: Option<Collection>,
@@ -108,7 +109,7 @@ impl<'de> Visitor<'de> for Value<'_> {
         Ok(())
     }
 
-    /// What is not set is not sent.
+    /// Omits a value that is not set.
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         Ok(())
     }
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_and_tags_are_maps() {
+    fn attributes_and_tags_are_numbered_pairs() {
         let mut create = operation::CreateQueue::new("q");
         create.attributes = QueueAttributes {
             fifo_queue: Some(true),

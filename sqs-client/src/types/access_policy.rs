@@ -7,10 +7,12 @@ use crate::error::Error;
 use crate::types::open_enum;
 use crate::types::text::AttributeText;
 
-/// Who may do what with a queue: the queue attribute `Policy`, JSON as AWS IAM writes it.
+/// The access policy of a queue, in AWS IAM's JSON: the queue attribute `Policy`.
 ///
-/// The JSON is kept as it is, so that a policy of any form can be read and written back; [`statements`](Self::statements)
-/// reads it, and [`of`](Self::new) writes one.
+/// The policy keeps its JSON unchanged, so any policy can be read and written back. [`statements`](Self::statements)
+/// parses the JSON, and [`new`](Self::new) writes it. The
+/// [developer guide](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-creating-custom-policies.html)
+/// has examples of policies.
 ///
 /// ```
 /// use sqs_client::QueueAttributes;
@@ -21,44 +23,45 @@ use crate::types::text::AttributeText;
 /// let statement = PolicyStatement::allow("sqs:SendMessage", queue)
 ///     .service("sns.amazonaws.com")
 ///     .condition("ArnEquals", "aws:SourceArn", topic);
-/// let mut attributes = QueueAttributes::default();
-/// attributes.policy = Some(AccessPolicy::new([statement]));
+/// let attributes = QueueAttributes::new().policy(AccessPolicy::new([statement]));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessPolicy(String);
 
 impl AccessPolicy {
-    /// A policy of these statements, in the policy language's version `2012-10-17`.
+    /// Creates a policy of these statements, in version `2012-10-17` of the policy language.
     pub fn new(statements: impl IntoIterator<Item = PolicyStatement>) -> Self {
         let document = Document {
             version: Some("2012-10-17".to_owned()),
             statement: statements.into_iter().collect(),
         };
-        // Of strings and maps of strings only, which serde_json always writes.
+        // serde_json fails only for a map whose keys are not strings.
         Self(serde_json::to_string(&document).unwrap_or_default())
     }
 
-    /// A policy of this JSON, which the server checks.
+    /// Creates a policy of this JSON. Only the server checks it.
     pub fn from_json(json: impl Into<String>) -> Self {
         Self(json.into())
     }
 
-    /// The JSON.
+    /// Returns the JSON.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.0
     }
 
-    /// What the policy says.
+    /// Parses the policy's statements.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) where the JSON is not a policy's.
-    // Inlined, so that a program which reads no policy does not compile it.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the JSON is not a policy.
+    // Inlined so that only a program that reads policies compiles it.
     #[inline]
     pub fn statements(&self) -> Result<Vec<PolicyStatement>, Error> {
-        let document: Document = serde_json::from_str(&self.0)
-            .map_err(|error| Error::invalid_input("the policy is not of IAM's form").with_source(error))?;
+        let document: Document = serde_json::from_str(&self.0).map_err(|error| {
+            Error::invalid_input("the access policy is not a JSON policy document of AWS IAM; correct its JSON")
+                .with_source(error)
+        })?;
         Ok(document.statement)
     }
 }
@@ -82,39 +85,51 @@ struct Document {
 }
 
 /// A statement of an [`AccessPolicy`].
+///
+/// ```
+/// use sqs_client::types::PolicyStatement;
+///
+/// let queue = "arn:aws:sqs:eu-west-1:123456789012:orders";
+/// let statement = PolicyStatement::allow("sqs:ReceiveMessage", queue)
+///     .action("sqs:DeleteMessage")
+///     .accounts(["111122223333"])
+///     .sid("shop-receives");
+/// assert_eq!(statement.action, ["sqs:ReceiveMessage", "sqs:DeleteMessage"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct PolicyStatement {
-    /// The statement's name.
+    /// The statement's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// Whether it allows or denies.
+    /// The effect: allow or deny.
     pub effect: PolicyEffect,
-    /// Whom it is about: `"*"` for everybody, or a map such as `{"AWS": [...]}` or `{"Service": ...}`.
+    /// The callers that the statement applies to: `"*"` for everybody, or a map such as `{"AWS": [...]}` or
+    /// `{"Service": ...}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<Value>,
-    /// What they do, such as `sqs:SendMessage`.
+    /// The actions, such as `sqs:SendMessage`.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub action: Vec<String>,
-    /// The queues' ARNs.
+    /// The ARNs of the queues.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub resource: Vec<String>,
-    /// Under which conditions: operator, then key, then value.
+    /// The conditions, by operator and key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub condition: BTreeMap<String, BTreeMap<String, Value>>,
-    /// What this version of the crate does not know of the statement, such as `NotPrincipal` and `NotAction`.
+    /// Members unknown to this version of the crate, such as `NotPrincipal` and `NotAction`.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
 
 impl PolicyStatement {
-    /// Allows everybody this action on this queue; narrow it with the setters.
+    /// Allows everybody this action on the queue of this ARN. The other setters narrow it.
     pub fn allow(action: impl Into<String>, queue_arn: impl Into<String>) -> Self {
         Self::new(PolicyEffect::Allow, action.into(), queue_arn.into())
     }
 
-    /// Denies everybody this action on this queue; narrow it with the setters.
+    /// Denies everybody this action on the queue of this ARN. The other setters narrow it.
     pub fn deny(action: impl Into<String>, queue_arn: impl Into<String>) -> Self {
         Self::new(PolicyEffect::Deny, action.into(), queue_arn.into())
     }
@@ -131,7 +146,28 @@ impl PolicyStatement {
         }
     }
 
-    /// Only about these accounts, users or roles, by id or ARN.
+    /// Sets the statement's id. Default: none.
+    #[must_use]
+    pub fn sid(mut self, sid: impl Into<String>) -> Self {
+        self.sid = Some(sid.into());
+        self
+    }
+
+    /// Adds an action, such as `sqs:SendMessage`.
+    #[must_use]
+    pub fn action(mut self, action: impl Into<String>) -> Self {
+        self.action.push(action.into());
+        self
+    }
+
+    /// Adds the ARN of a queue.
+    #[must_use]
+    pub fn resource(mut self, queue_arn: impl Into<String>) -> Self {
+        self.resource.push(queue_arn.into());
+        self
+    }
+
+    /// Limits the statement to these accounts, users or roles, named by id or ARN. Default: everybody.
     #[must_use]
     pub fn accounts<A: Into<String>>(mut self, accounts: impl IntoIterator<Item = A>) -> Self {
         let accounts: Vec<String> = accounts.into_iter().map(Into::into).collect();
@@ -139,14 +175,14 @@ impl PolicyStatement {
         self
     }
 
-    /// Only about this service of AWS, such as `sns.amazonaws.com`.
+    /// Limits the statement to this AWS service, such as `sns.amazonaws.com`. Default: everybody.
     #[must_use]
     pub fn service(mut self, service: impl Into<String>) -> Self {
         self.principal = Some(serde_json::json!({ "Service": service.into() }));
         self
     }
 
-    /// Only under this condition, such as `("ArnEquals", "aws:SourceArn", arn)`.
+    /// Adds a condition, such as `("ArnEquals", "aws:SourceArn", arn)`. Default: none.
     #[must_use]
     pub fn condition(mut self, operator: impl Into<String>, key: impl Into<String>, value: impl Into<Value>) -> Self {
         let keys = self.condition.entry(operator.into()).or_default();
@@ -156,16 +192,16 @@ impl PolicyStatement {
 }
 
 open_enum! {
-    /// What a [`PolicyStatement`] does.
+    /// The effect of a [`PolicyStatement`].
     PolicyEffect {
-        /// It allows:
+        /// Allows the actions.
         Allow = "Allow",
-        /// It denies, whatever another statement allows:
+        /// Denies the actions, even if another statement allows them.
         Deny = "Deny",
     }
 }
 
-/// IAM writes a list of one without its brackets.
+/// Reads a list. IAM omits the brackets of a list of one.
 fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -184,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_is_read_in_either_form_of_its_lists() {
+    fn a_list_of_one_may_lack_its_brackets() {
         let json = r#"{"Version":"2008-10-17","Id":"x","Statement":{"Effect":"Allow","Principal":{"AWS":"1"},
             "Action":"SQS:*","Resource":["a","b"],"NotAction":"z"}}"#;
         let policy = AccessPolicy::from_json(json);
@@ -200,9 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn statements_survive_a_round_trip() {
         let statements = [
             PolicyStatement::allow("sqs:SendMessage", "q").service("sns.amazonaws.com"),
+            PolicyStatement::allow("sqs:ReceiveMessage", "q")
+                .action("sqs:DeleteMessage")
+                .resource("r")
+                .sid("s"),
             PolicyStatement::deny("sqs:*", "q")
                 .accounts(["1", "2"])
                 .condition("Bool", "aws:SecureTransport", false),
@@ -217,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_statement_does_not_say_is_not_added() {
+    fn absent_members_of_a_statement_stay_absent() {
         let json = r#"{"Statement":[{"Effect":"Deny","NotPrincipal":{"AWS":"1"},"NotAction":"x","Resource":["q"]}]}"#;
         let statements = AccessPolicy::from_json(json).statements().unwrap();
         let written: Value = serde_json::from_str(AccessPolicy::new(statements).as_json()).unwrap();
@@ -226,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_policy_is_kept_and_refused_when_read() {
+    fn invalid_json_is_kept_and_fails_to_parse() {
         let text = AccessPolicy::from_text("{").unwrap();
         assert_eq!(text.as_json(), "{");
         assert_eq!(text.statements().unwrap_err().kind(), crate::ErrorKind::InvalidInput);

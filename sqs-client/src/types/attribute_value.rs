@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use crate::types::lenient;
 use crate::types::text::blob;
 
-/// The value of a user's message attribute: text, a number or bytes, with AWS's data type.
+/// The value of a message attribute: text, a number or bytes, with its data type.
 ///
-/// A data type is `String`, `Number` or `Binary`, with an optional label of the user's own after a dot
-/// (`Number.int`), 256 characters in all.
+/// A data type is `String`, `Number` or `Binary`, with an optional custom label after a dot (`Number.int`). It has up to
+/// 256 characters. See AWS's
+/// [`MessageAttributeValue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageAttributeValue.html).
 ///
 /// ```
 /// use sqs_client::types::MessageAttributeValue;
@@ -34,17 +35,17 @@ pub struct MessageAttributeValue {
 }
 
 impl MessageAttributeValue {
-    /// Text, of data type `String`.
+    /// Creates a value of data type `String`. The text must consist of the characters that a body may have.
     pub fn string(value: impl Into<String>) -> Self {
         Self::text("String", value.into())
     }
 
-    /// A number, of data type `Number`: up to 38 digits of precision, between 10⁻¹²⁸ and 10¹²⁶.
+    /// Creates a value of data type `Number`. Range: up to 38 digits of precision, between 10⁻¹²⁸ and 10¹²⁶.
     pub fn number(value: impl ToString) -> Self {
         Self::text("Number", value.to_string())
     }
 
-    /// Bytes, of data type `Binary`.
+    /// Creates a value of data type `Binary`.
     pub fn binary(value: impl Into<Bytes>) -> Self {
         Self {
             data_type: "Binary".to_owned(),
@@ -53,7 +54,7 @@ impl MessageAttributeValue {
         }
     }
 
-    /// The same value with a label of the user's own: `Number` becomes `Number.label`.
+    /// Sets the custom label of the data type: `Number` becomes `Number.label`. Default: none.
     #[must_use]
     pub fn with_label(mut self, label: &str) -> Self {
         let base = self.data_type.split('.').next().unwrap_or_default();
@@ -69,31 +70,31 @@ impl MessageAttributeValue {
         }
     }
 
-    /// The data type with its label, such as `String`, `Number.int` or `Binary.gif`.
+    /// Returns the data type with its label, such as `String`, `Number.int` or `Binary.gif`.
     #[must_use]
     pub fn data_type(&self) -> &str {
         &self.data_type
     }
 
-    /// The text of a `String` or `Number` attribute.
+    /// Returns the text of a `String` or `Number` value.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         self.string_value.as_deref()
     }
 
-    /// The bytes of a `Binary` attribute.
+    /// Returns the bytes of a `Binary` value.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&Bytes> {
         self.binary_value.as_ref()
     }
 
-    /// Bytes that the value counts for in the message's size: data type and value, without the attribute's name.
+    /// Returns the value's share of the message size in bytes: data type and value, without the attribute's name.
     #[must_use]
     pub fn size(&self) -> usize {
         self.data_type.len() + self.value_bytes().len()
     }
 
-    /// The value as it is hashed and counted.
+    /// Returns the bytes that are hashed and counted.
     pub(crate) fn value_bytes(&self) -> &[u8] {
         match (&self.string_value, &self.binary_value) {
             (Some(text), _) => text.as_bytes(),

@@ -11,20 +11,20 @@ use crate::types::send_message_output::SendMessageOutput;
 use crate::types::text::always_seconds;
 use crate::types::{OutgoingMessage, bounded_id, parts};
 
-/// One message of a batch to send.
+/// A message of a batch to send. See [`send_message_batch`](crate::Client::send_message_batch).
 ///
 /// ```
 /// use sqs_client::OutgoingMessage;
 /// use sqs_client::types::SendMessageBatchEntry;
 ///
-/// let entries = ["a", "b"].iter().enumerate().map(|(i, body)| SendMessageBatchEntry::new(i.to_string(), *body));
-/// assert_eq!(entries.count(), 2);
+/// let entry = SendMessageBatchEntry::new("1", OutgoingMessage::new("hello").message_group_id("orders"));
+/// assert_eq!(entry.message.body, "hello");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct SendMessageBatchEntry {
-    /// Names the entry within its batch, to find its result by: up to 80 letters, digits, hyphens and underscores.
+    /// The id of the entry and of its result, unique in the batch: up to 80 letters, digits, hyphens and underscores.
     pub id: String,
     /// The message.
     #[serde(flatten)]
@@ -32,7 +32,7 @@ pub struct SendMessageBatchEntry {
 }
 
 impl SendMessageBatchEntry {
-    /// An entry of this id.
+    /// Creates an entry with this id: up to 80 letters, digits, hyphens and underscores.
     pub fn new(id: impl Into<String>, message: impl Into<OutgoingMessage>) -> Self {
         Self {
             id: id.into(),
@@ -41,19 +41,25 @@ impl SendMessageBatchEntry {
     }
 }
 
-/// One message of a batch to delete.
+/// A message of a batch to delete. See [`delete_message_batch`](crate::Client::delete_message_batch).
+///
+/// ```
+/// use sqs_client::types::DeleteMessageBatchEntry;
+///
+/// let entry = DeleteMessageBatchEntry::new("1", "receipt handle");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct DeleteMessageBatchEntry {
-    /// Names the entry within its batch, to find its result by: up to 80 letters, digits, hyphens and underscores.
+    /// The id of the entry and of its result, unique in the batch: up to 80 letters, digits, hyphens and underscores.
     pub id: String,
-    /// The handle of the receipt.
+    /// The receipt handle.
     pub receipt_handle: String,
 }
 
 impl DeleteMessageBatchEntry {
-    /// An entry of this id.
+    /// Creates an entry with this id: up to 80 letters, digits, hyphens and underscores.
     pub fn new(id: impl Into<String>, receipt_handle: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -62,22 +68,31 @@ impl DeleteMessageBatchEntry {
     }
 }
 
-/// One message of a batch whose visibility is to change.
+/// A message of a batch to change the visibility of. See
+/// [`change_message_visibility_batch`](crate::Client::change_message_visibility_batch).
+///
+/// ```
+/// use std::time::Duration;
+/// use sqs_client::types::ChangeMessageVisibilityBatchEntry;
+///
+/// let entry = ChangeMessageVisibilityBatchEntry::new("1", "receipt handle", Duration::from_secs(60));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct ChangeMessageVisibilityBatchEntry {
-    /// Names the entry within its batch, to find its result by: up to 80 letters, digits, hyphens and underscores.
+    /// The id of the entry and of its result, unique in the batch: up to 80 letters, digits, hyphens and underscores.
     pub id: String,
-    /// The handle of the receipt.
+    /// The receipt handle.
     pub receipt_handle: String,
-    /// From now on: 0 s–12 h, in whole seconds (a fraction counts as one). Always sent, zero too.
+    /// The time from now for which the message stays hidden, in whole seconds (rounded up). Range: 0 s–12 h. Zero makes
+    /// it visible.
     #[serde(with = "always_seconds")]
     pub visibility_timeout: Duration,
 }
 
 impl ChangeMessageVisibilityBatchEntry {
-    /// An entry of this id, to hide the message for this long from now on.
+    /// Creates an entry with this id, to hide the message for this time from now on. Range: 0 s–12 h.
     pub fn new(id: impl Into<String>, receipt_handle: impl Into<String>, visibility_timeout: Duration) -> Self {
         Self {
             id: id.into(),
@@ -87,19 +102,19 @@ impl ChangeMessageVisibilityBatchEntry {
     }
 }
 
-/// The response to a batch: every entry is in one of the three lists.
+/// The output of a batch action. Each entry is in one of the three lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "Entry: Deserialize<'de>"))]
 #[non_exhaustive]
 pub struct BatchOutput<Entry = BatchResultEntry> {
-    /// The entries that were carried out.
+    /// The entries that succeeded.
     #[serde(default = "Vec::new", deserialize_with = "lenient::list")]
     pub successful: Vec<Entry>,
-    /// The entries that were not.
+    /// The entries that failed.
     #[serde(default = "Vec::new", deserialize_with = "lenient::list")]
     pub failed: Vec<BatchResultErrorEntry>,
-    /// The entries whose result cannot be read or does not match what was sent. They may have been carried out. The client
-    /// logs a warning for each.
+    /// The entries whose result cannot be read or does not match the request. They may have succeeded. The client logs a
+    /// warning for each.
     #[serde(skip)]
     pub unconfirmed: Vec<UnconfirmedEntry>,
 }
@@ -120,7 +135,7 @@ impl<Entry: DeserializeOwned> BatchOutput<Entry> {
         serde_json::from_slice(json).or_else(|error| Self::read_each(json).ok_or(error))
     }
 
-    /// `None` if it does not consist of entries, or if more of them cannot be read than a batch has.
+    /// Returns `None` if the output does not consist of entries, or if it has more unreadable entries than a batch can have.
     fn read_each(json: &[u8]) -> Option<Self> {
         let mut output = Self::default();
         parts::members(json, |name, list| match name {
@@ -133,10 +148,11 @@ impl<Entry: DeserializeOwned> BatchOutput<Entry> {
 }
 
 impl<Entry> BatchOutput<Entry> {
-    /// Logs the entries that a caller may overlook.
+    /// Logs the unconfirmed entries, which a caller may overlook.
     pub(crate) fn report(&self) {
         for UnconfirmedEntry { id, error } in &self.unconfirmed {
-            tracing::warn!(entry = bounded_id(id), %error, "the result of a batch's entry is damaged");
+            let entry = bounded_id(id);
+            tracing::warn!(entry, %error, "the result of a batch entry is damaged; the entry may have succeeded");
         }
     }
 }
@@ -158,15 +174,15 @@ fn read_entries<T: DeserializeOwned>(
     })
 }
 
-/// An entry of a batch whose result is damaged, while the results of others are not: the result cannot be read, or it is
-/// not about what was sent.
+/// A batch entry with a damaged result, which cannot be read or does not match the request. The results of other entries
+/// are unaffected.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnconfirmedEntry {
-    /// The entry's id, as the caller gave it; empty where it cannot be read.
+    /// The entry's id. Empty if it cannot be read.
     pub id: String,
-    /// The cause: of kind [`Response`](crate::ErrorKind::Response) where the result cannot be read, and
-    /// [`Checksum`](crate::ErrorKind::Checksum) where an MD5 does not match.
+    /// The cause, of kind [`Response`](crate::ErrorKind::Response) if the result cannot be read or names an unknown entry,
+    /// and [`Checksum`](crate::ErrorKind::Checksum) if an MD5 does not match.
     pub error: Error,
 }
 
@@ -201,23 +217,23 @@ impl PartialEq for UnconfirmedEntry {
 
 impl Eq for UnconfirmedEntry {}
 
-/// An entry of a batch that was carried out, where there is nothing more to say.
+/// A batch entry that succeeded without further output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct BatchResultEntry {
-    /// The entry's id, as the caller gave it.
+    /// The entry's id.
     pub id: String,
 }
 
-/// An entry of a batch that was sent.
+/// A batch entry that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct SendMessageBatchResultEntry {
-    /// The entry's id, as the caller gave it.
+    /// The entry's id.
     pub id: String,
-    /// What sending it alone would have answered.
+    /// The output of the entry, as of [`send_message`](crate::Client::send_message).
     #[serde(flatten)]
     pub output: SendMessageOutput,
 }
@@ -232,20 +248,20 @@ of_text_members!(SendMessageBatchResultEntry, |name| match name {
     _ => Nested::Skip,
 });
 
-/// An entry of a batch that the server refused or could not carry out; the others are not affected.
+/// A batch entry that failed. Other entries are unaffected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct BatchResultErrorEntry {
-    /// The entry's id, as the caller gave it.
+    /// The entry's id.
     pub id: String,
-    /// Why; `Unknown` where the server does not say.
+    /// The error code. `Unknown` if the server sent none.
     #[serde(default = "ErrorCode::unknown", deserialize_with = "code")]
     pub code: ErrorCode,
-    /// Whether the caller is at fault; else the server is, and the entry may be tried again.
+    /// `true` if the caller is at fault. Otherwise the server is, and the entry may be retried.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub sender_fault: bool,
-    /// The server's explanation, of which at most 4 KiB are kept.
+    /// The server's explanation, cut off after 4 KiB.
     #[serde(default, deserialize_with = "explanation", skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

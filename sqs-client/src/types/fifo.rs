@@ -2,21 +2,31 @@ use crate::types::open_enum;
 use crate::types::text::attribute_text_by_name;
 
 open_enum! {
-    /// Within what a FIFO queue takes a deduplication id for repeated: the queue attribute `DeduplicationScope`.
+    /// The scope in which a deduplication id of a FIFO queue is unique: the queue attribute `DeduplicationScope`.
+    ///
+    /// ```
+    /// use sqs_client::QueueAttributes;
+    /// use sqs_client::types::DeduplicationScope;
+    ///
+    /// let attributes = QueueAttributes::new().deduplication_scope(DeduplicationScope::MessageGroup);
+    /// ```
     DeduplicationScope {
-        /// The whole queue, the default of SQS:
+        /// The whole queue. The default.
         Queue = "queue",
-        /// The message group, as high throughput asks for:
+        /// The message group. High throughput requires it.
         MessageGroup = "messageGroup",
     }
 }
 
 open_enum! {
-    /// What the throughput quota of a FIFO queue applies to: the queue attribute `FifoThroughputLimit`.
+    /// The scope of the throughput quota of a FIFO queue: the queue attribute `FifoThroughputLimit`.
+    ///
+    /// [`high_throughput_fifo`](crate::QueueAttributes::high_throughput_fifo) sets both attributes for high throughput.
     FifoThroughputLimit {
-        /// The whole queue, the default of SQS:
+        /// The whole queue. The default.
         PerQueue = "perQueue",
-        /// Each message group, as high throughput asks for:
+        /// Each message group. High throughput requires it, and it requires
+        /// [`DeduplicationScope::MessageGroup`].
         PerMessageGroupId = "perMessageGroupId",
     }
 }

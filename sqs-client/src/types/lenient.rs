@@ -1,6 +1,5 @@
-//! Reads the members of outputs as the servers write them that differ from the service model. `null` counts as absent:
-//! AWS itself sent `"Messages":null` in 2023, and GoAws does on every empty receive. Where attributes are text, a number
-//! or boolean counts as the text that says the same.
+//! Deserializers for outputs that deviate from the service model. `null` counts as absent: AWS itself sent
+//! `"Messages":null` in 2023, and GoAws sends it on every empty receive. A number or boolean attribute counts as its text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Reads a value, or its default where it is `null`.
+/// Reads a value, or its default for `null`.
 pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
@@ -17,12 +16,12 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads a list, without the elements that are `null`.
+/// Reads a list without its `null` elements.
 pub(crate) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(List(PhantomData))
 }
 
-/// Reads a map, without the entries whose values are `null`.
+/// Reads a map without its `null` values.
 pub(crate) fn map<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
 where
     K: Deserialize<'de> + Ord,
@@ -32,7 +31,7 @@ where
     deserializer.deserialize_any(Map::<K, V, V>(PhantomData))
 }
 
-/// Reads a map of attributes whose values are text.
+/// Reads a map of text attributes.
 pub(crate) fn text_map<'de, K, D>(deserializer: D) -> Result<BTreeMap<K, String>, D::Error>
 where
     K: Deserialize<'de> + Ord,
@@ -41,7 +40,7 @@ where
     deserializer.deserialize_any(Map::<K, AsText, String>(PhantomData))
 }
 
-/// Reads an attribute's value, which is text if it is there.
+/// Reads an optional text attribute.
 pub(crate) fn optional_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<AsText>::deserialize(deserializer)?.map(String::from))
 }
@@ -68,7 +67,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
     }
 }
 
-/// Reads each value as a `W`, and keeps it as a `V`.
+/// Reads each value as a `W` and converts it into a `V`.
 struct Map<K, W, V>(PhantomData<(K, W, V)>);
 
 impl<'de, K, W, V> Visitor<'de> for Map<K, W, V>
@@ -95,7 +94,7 @@ where
     }
 }
 
-/// Text, or what counts as text.
+/// Text, or an integer or boolean that counts as text.
 pub(super) struct AsText(String);
 
 impl From<AsText> for String {
@@ -115,8 +114,8 @@ struct AnyText;
 impl Visitor<'_> for AnyText {
     type Value = String;
 
-    // A number with a fraction is no text: how many digits it was written with cannot be told from it, and the MD5 of
-    // attributes is that of the digits.
+    // A number with a fraction does not count as text. Its original digits are lost, and the MD5 of attributes needs
+    // them.
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("text, an integer or a boolean")
     }

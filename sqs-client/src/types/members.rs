@@ -1,6 +1,6 @@
-//! Structures whose members are all text, of which some are flattened parts. serde keeps whatever members such a
-//! structure has until the parts have taken theirs; here only text is kept, so that an answer cannot take 64 times its
-//! length in nested lists that nobody asked for. A number or boolean counts as the text that says the same.
+//! Structures whose members are all text and some of which are flattened. serde buffers all members of such a structure.
+//! This deserializer buffers only text, because nested lists in a response could otherwise take 64 times its length. A
+//! number or boolean counts as its text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,18 +16,18 @@ use serde::forward_to_deserialize_any;
 type Member<'de> = (Text<'de>, Text<'de>);
 type Members<'de, E> = MapDeserializer<'de, std::vec::IntoIter<Member<'de>>, E>;
 
-/// What becomes of a member that is an object or a list.
+/// The treatment of a member that is an object or a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nested {
-    /// It is not ours, and is skipped.
+    /// Skip it, because it is unknown.
     Skip,
-    /// An object counts as its JSON text, and a list is an error.
+    /// Convert an object to its JSON text, and fail for a list.
     Json,
-    /// It is an error.
+    /// Fail.
     Refuse,
 }
 
-/// A deserializer of this one's members that are text. `nested` decides on the others by their names.
+/// Returns a deserializer of the members that are text. `nested` decides on the others by their names.
 pub(crate) fn text_members<'de, D: Deserializer<'de>>(
     deserializer: D,
     nested: fn(&str) -> Nested,
@@ -36,7 +36,7 @@ pub(crate) fn text_members<'de, D: Deserializer<'de>>(
     Ok(MapDeserializer::new(members.into_iter()))
 }
 
-/// A structure's members that are text, in their order.
+/// The text members of a structure, in their order.
 pub(crate) struct TextMembers<'de>(Vec<Member<'de>>);
 
 impl TextMembers<'_> {
@@ -52,8 +52,8 @@ impl<'de> Deserialize<'de> for TextMembers<'de> {
     }
 }
 
-/// Implements `Deserialize` for a type that derives it with `#[serde(remote = "Self")]`, by way of [`text_members`];
-/// and `Serialize` as it is derived.
+/// Implements `Deserialize` through [`text_members`] for a type that derives it with `#[serde(remote = "Self")]`, and
+/// forwards `Serialize`.
 macro_rules! of_text_members {
     ($type:ty, $nested:expr) => {
         impl<'de> serde::Deserialize<'de> for $type {
@@ -71,7 +71,7 @@ macro_rules! of_text_members {
 }
 pub(crate) use of_text_members;
 
-/// Its function decides on the members that are objects or lists, by their names.
+/// Visits a structure. The function decides on members that are objects or lists, by their names.
 struct Structure(fn(&str) -> Nested);
 
 impl<'de> Visitor<'de> for Structure {
@@ -92,10 +92,10 @@ impl<'de> Visitor<'de> for Structure {
     }
 }
 
-/// Text, borrowed where it can be.
+/// Text, borrowed if possible.
 pub(crate) struct Text<'de>(Cow<'de, str>);
 
-/// Reads a member's value if it is text, or counts as text.
+/// Reads a member's value if it is text or counts as text.
 struct AnyValue(Nested);
 
 impl<'de> DeserializeSeed<'de> for AnyValue {
@@ -180,7 +180,7 @@ impl<'de, E: Error> IntoDeserializer<'de, E> for Text<'de> {
     }
 }
 
-/// serde's own deserializers of text know no options.
+/// Deserializes text, also as an option, which serde's own deserializers do not support.
 pub(crate) struct TextDeserializer<'de, E>(Cow<'de, str>, PhantomData<E>);
 
 impl<'de, E: Error> Deserializer<'de> for TextDeserializer<'de, E> {
@@ -209,7 +209,7 @@ mod tests {
     use crate::types::{RedrivePolicy, SendMessageBatchResultEntry};
 
     #[test]
-    fn numbers_and_booleans_count_as_text_and_other_members_are_skipped() {
+    fn numbers_and_booleans_count_as_text_and_unknown_members_are_skipped() {
         let novel = r#""a":1,"b":-1,"c":1.5,"d":true,"e":null,"f":[[1]],"g":{"h":{}},"#;
         let entry: SendMessageBatchResultEntry =
             serde_json::from_str(&format!(r#"{{{novel}"Id":"i","MessageId":"\u00e9"}}"#)).unwrap();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_may_be_an_object_and_no_known_member_is_skipped() {
+    fn a_policy_may_be_an_object_and_known_members_are_never_skipped() {
         let attributes: QueueAttributes = serde_json::from_str(
             r#"{"RedrivePolicy":{"maxReceiveCount":3,"deadLetterTargetArn":"arn"},"RedriveAllowPolicy":null,
                 "Policy":{"Version":"2012-10-17","Statement":[]}}"#,

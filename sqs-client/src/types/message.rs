@@ -6,32 +6,32 @@ use crate::types::{MessageAttributeValue, MessageSystemAttributes, lenient};
 
 /// A received message.
 ///
-/// It stays in the queue, hidden from other consumers for the visibility timeout, until
-/// [`delete_message`](crate::Client::delete_message) is called with its receipt handle.
+/// The message stays in the queue, hidden from other consumers for the visibility timeout, until
+/// [`delete_message`](crate::Client::delete_message) is called with its receipt handle. See
+/// [`receive_message`](crate::Client::receive_message).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Message {
-    /// The id that SQS gave the message when it was sent.
+    /// The id that SQS assigned to the message when it was sent.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub message_id: String,
-    /// The handle of this one receipt, to delete the message or change its visibility with. Every receive of the
-    /// same message brings another.
+    /// The receipt handle, which deletes the message or changes its visibility. Each receive of a message has a handle of
+    /// its own.
     pub receipt_handle: String,
     /// The body.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub body: String,
-    /// MD5 of the body as the server computed it, verified by the client unless that is turned off. `None` where the
-    /// server sent none.
+    /// The MD5 of the body as the server computed it. The client verifies it by default. `None` if the server sent none.
     #[serde(default, rename = "MD5OfBody", skip_serializing_if = "Option::is_none")]
     pub md5_of_body: Option<String>,
-    /// MD5 of the message attributes that were asked for, as the server computed it.
+    /// The MD5 of the requested message attributes as the server computed it. `None` if the server sent none.
     #[serde(default, rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
     pub md5_of_message_attributes: Option<String>,
-    /// What SQS says of the message: the attributes that were asked for.
+    /// The requested system attributes.
     #[serde(default, skip_serializing_if = "MessageSystemAttributes::is_empty")]
     pub attributes: MessageSystemAttributes,
-    /// The sender's attributes that were asked for.
+    /// The requested message attributes.
     #[serde(
         default,
         deserialize_with = "lenient::map",
@@ -41,7 +41,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message of which nothing has been read yet.
+    /// Creates an empty message to read members into.
     pub(super) fn unread() -> Self {
         Self {
             message_id: String::new(),
@@ -54,7 +54,7 @@ impl Message {
         }
     }
 
-    /// What it takes to settle the message, and to log it: no body, no message attributes.
+    /// Returns a copy without body and message attributes, which is enough to settle and log the message.
     #[cfg(feature = "consumer")]
     pub(crate) fn without_content(&self) -> Self {
         Self {

@@ -1,7 +1,6 @@
-//! The shapes of the service: messages, attributes, batch results.
+//! The data types of the service: messages, attributes, batch results.
 //!
-//! Each is written once, with its members' names as the service model gives them; the protocol turns them
-//! into either wire format.
+//! Each type uses the member names of the service model. The `protocol` module converts it to either wire format.
 
 mod access_policy;
 mod attribute_value;

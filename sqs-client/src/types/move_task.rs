@@ -5,52 +5,52 @@ use serde::{Deserialize, Serialize};
 use crate::types::text::epoch_millis;
 use crate::types::{lenient, open_enum};
 
-/// A task that moves the messages of a dead-letter queue, as
-/// [`list_message_move_tasks`](crate::Client::list_message_move_tasks) shows it.
+/// A task that moves the messages of a dead-letter queue. See
+/// [`list_message_move_tasks`](crate::Client::list_message_move_tasks).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct MessageMoveTask {
-    /// Names the task, to cancel it; only while it is running.
+    /// The task's handle, by which it can be cancelled. Only a running task has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_handle: Option<String>,
-    /// How far the task is.
+    /// The state of the task.
     pub status: MessageMoveTaskStatus,
-    /// ARN of the dead-letter queue that the messages are taken from.
+    /// The ARN of the dead-letter queue.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub source_arn: String,
-    /// ARN of the queue that they are moved to; `None` where each goes back to where it came from.
+    /// The ARN of the destination queue. `None` if each message moves to its source queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_arn: Option<String>,
-    /// Most messages moved in a second, where the task was given a rate.
+    /// The maximum number of messages to move per second. `None` if the server chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_number_of_messages_per_second: Option<u32>,
-    /// Messages moved until now, about.
+    /// The approximate number of messages moved so far.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub approximate_number_of_messages_moved: u64,
-    /// Messages that were in the source queue when the task began, about.
+    /// The approximate number of messages in the dead-letter queue when the task began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approximate_number_of_messages_to_move: Option<u64>,
-    /// Why the task failed, where it did.
+    /// The reason why the task failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
-    /// When the task was started, to the millisecond.
+    /// The time when the task started, in milliseconds.
     #[serde(default, with = "epoch_millis", skip_serializing_if = "Option::is_none")]
     pub started_timestamp: Option<SystemTime>,
 }
 
 open_enum! {
-    /// How far a [`MessageMoveTask`] is.
+    /// The state of a [`MessageMoveTask`].
     MessageMoveTaskStatus {
-        /// It moves messages:
+        /// The task is moving messages.
         Running = "RUNNING",
-        /// It has moved all:
+        /// The task has moved all messages.
         Completed = "COMPLETED",
-        /// It was told to stop, and has not yet:
+        /// The task is stopping.
         Cancelling = "CANCELLING",
-        /// It was stopped; what it had moved stays moved:
+        /// The task was stopped. Messages that were moved stay in the destination queue.
         Cancelled = "CANCELLED",
-        /// It gave up, see [`failure_reason`](MessageMoveTask::failure_reason):
+        /// The task failed. See [`failure_reason`](MessageMoveTask::failure_reason).
         Failed = "FAILED",
     }
 }

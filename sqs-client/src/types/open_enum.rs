@@ -1,4 +1,4 @@
-//! Enums that AWS may extend: every known name, and `Other` for what a newer service says.
+//! Enums that AWS may extend: a variant for every known name, and `Other` for names of a newer service.
 
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)* }) => {
@@ -6,13 +6,13 @@ macro_rules! open_enum {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum $name {
-            $($(#[$variant_meta])* #[doc = concat!("`", $text, "`")] $variant,)*
-            /// A name that this version of the crate does not know, as it was received.
+            $($(#[$variant_meta])* #[doc = concat!("\n\nWire name: `", $text, "`.")] $variant,)*
+            /// A name unknown to this version of the crate, as received.
             Other(String),
         }
 
         impl $name {
-            /// The name as it goes over the wire.
+            /// Returns the name on the wire.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {

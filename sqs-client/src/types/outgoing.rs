@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::limits;
-use crate::types::MessageAttributeValue;
 use crate::types::text::seconds;
+use crate::types::{MessageAttributeValue, bounded_id};
 use crate::validate;
 
 /// A message to send, alone or as an entry of a batch.
@@ -17,17 +17,22 @@ use crate::validate;
 ///
 /// let message = OutgoingMessage::new("hello").delay(Duration::from_secs(5)).message_attribute("lang", "en");
 /// assert_eq!(message.size(), "hello".len() + "lang".len() + "String".len() + "en".len());
+///
+/// // A FIFO queue requires a message group.
+/// let ordered = OutgoingMessage::new("paid").message_group_id("order-7").message_deduplication_id("order-7-paid");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 #[must_use]
 pub struct OutgoingMessage {
-    /// The body: 1 byte to 1 MiB of the characters `#x9 #xA #xD #x20–#xD7FF #xE000–#xFFFD #x10000–#x10FFFF`.
+    /// The body: 1 byte to 1 MiB of the characters `#x9`, `#xA`, `#xD`, `#x20`–`#xD7FF`, `#xE000`–`#xFFFD` and
+    /// `#x10000`–`#x10FFFF`
+    /// ([source](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html)).
     #[serde(rename = "MessageBody")]
     pub body: String,
-    /// How long the message stays hidden at first, 0–900 s; the queue's own delay where absent. A FIFO queue takes
-    /// none for a single message.
+    /// The delay before the message becomes visible. Range: 0–900 s. Default: the queue's delay. A FIFO queue does not
+    /// accept a delay per message.
     #[serde(
         default,
         rename = "DelaySeconds",
@@ -35,31 +40,33 @@ pub struct OutgoingMessage {
         skip_serializing_if = "Option::is_none"
     )]
     pub delay: Option<Duration>,
-    /// The sender's attributes, by name: at most 10.
+    /// The message attributes, by name: up to 10.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
-    /// Attributes for SQS itself; it knows `AWSTraceHeader`. They do not count for the message's size.
+    /// Attributes for SQS itself, which supports only `AWSTraceHeader`. They do not count towards the message size.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub message_system_attributes: BTreeMap<String, MessageAttributeValue>,
-    /// FIFO queues: a message with the same id within 5 minutes is accepted and not delivered again.
+    /// FIFO queues: the deduplication id. Another message with the same id within 5 minutes is not delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_deduplication_id: Option<String>,
-    /// FIFO queues: messages of one group are delivered in order. Standard queues: the tenant, for fair delivery.
+    /// The message group. FIFO queues deliver its messages in order. Standard queues use it as the tenant for fair
+    /// delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_group_id: Option<String>,
 }
 
-/// The setters of a message, written once for all that hold one: `$this => $place` names the message within `self`.
+/// Implements the setters of a message for a type that has one: `$this => $message` names the message within `self`.
 macro_rules! message_setters {
     ($this:ident => $message:expr) => {
-        /// Hides the message for this long after it was sent: 0–900 s, in whole seconds (a fraction counts as one).
+        /// Sets the delay before the message becomes visible, in whole seconds (rounded up). Range: 0–900 s. Default: the
+        /// queue's delay. A FIFO queue does not accept a delay per message.
         pub fn delay(mut self, delay: std::time::Duration) -> Self {
             let $this = &mut self;
             $message.delay = Some(delay);
             self
         }
 
-        /// Adds an attribute of the sender's; a message takes 10.
+        /// Adds a message attribute. Range: up to 10 attributes. Default: none.
         pub fn message_attribute(
             mut self,
             name: impl Into<String>,
@@ -70,23 +77,24 @@ macro_rules! message_setters {
             self
         }
 
-        /// Puts the message into a group: ordered delivery on a FIFO queue, fair delivery on a standard one. Up to
-        /// 128 characters.
+        /// Sets the message group: the group delivered in order on a FIFO queue, or the tenant for fair delivery on a
+        /// standard queue. Range: 1–128 characters. Default: none, which a FIFO queue does not accept.
         pub fn message_group_id(mut self, id: impl Into<String>) -> Self {
             let $this = &mut self;
             $message.message_group_id = Some(id.into());
             self
         }
 
-        /// Names the message for deduplication on a FIFO queue: the same id within 5 minutes is not delivered again.
-        /// Up to 128 characters.
+        /// Sets the deduplication id on a FIFO queue. SQS accepts another message with the same id within 5 minutes and
+        /// does not deliver it. Range: 1–128 characters. Default: the SHA-256 of the body if the queue has content-based
+        /// deduplication, and otherwise none, which a FIFO queue does not accept.
         pub fn message_deduplication_id(mut self, id: impl Into<String>) -> Self {
             let $this = &mut self;
             $message.message_deduplication_id = Some(id.into());
             self
         }
 
-        /// Sends an AWS X-Ray trace header along, as the system attribute `AWSTraceHeader`.
+        /// Sets the AWS X-Ray trace header, which is the system attribute `AWSTraceHeader`. Default: none.
         pub fn trace_header(mut self, header: impl Into<String>) -> Self {
             let $this = &mut self;
             $message.message_system_attributes.insert(
@@ -100,7 +108,7 @@ macro_rules! message_setters {
 pub(crate) use message_setters;
 
 impl OutgoingMessage {
-    /// A message of this body and nothing else.
+    /// Creates a message with this body.
     pub fn new(body: impl Into<String>) -> Self {
         Self {
             body: body.into(),
@@ -114,8 +122,8 @@ impl OutgoingMessage {
 
     message_setters!(this => this);
 
-    /// The message's size in bytes as SQS counts it: the body and, for each message attribute, its name, data type
-    /// and value. See [`limits::MAX_MESSAGE_BYTES`].
+    /// Returns the message's size in bytes as SQS counts it: the body and, for each message attribute, its name, data
+    /// type and value. See [`limits::MAX_MESSAGE_BYTES`].
     #[must_use]
     pub fn size(&self) -> usize {
         let attributes: usize = self
@@ -126,16 +134,21 @@ impl OutgoingMessage {
         self.body.len() + attributes
     }
 
-    /// About what it takes up in a request; characters that are escaped come on top.
+    /// Estimates the size in a request. Escaped characters are not included.
     pub(crate) fn encoded_size(&self) -> usize {
         self.size() + 512
     }
 
-    /// What any server would refuse.
-    pub(crate) fn validate(&self) -> Result<(), Error> {
+    /// Checks the rules that every queue enforces, and those of a FIFO queue if it `is_fifo`.
+    pub(crate) fn validate(&self, is_fifo: bool) -> Result<(), Error> {
         if self.body.is_empty() {
             return Err(Error::invalid_input(
-                "the message body is empty; SQS takes 1 byte or more",
+                "the message body is empty; SQS accepts 1 byte or more",
+            ));
+        }
+        if is_fifo && self.message_group_id.is_none() {
+            return Err(Error::invalid_input(
+                "the queue is a FIFO queue, and the message has no message group id; set one with `message_group_id`",
             ));
         }
         validate::at_most("message size in bytes", self.size(), limits::MAX_MESSAGE_BYTES)?;
@@ -148,6 +161,17 @@ impl OutgoingMessage {
         validate::id("message group id", self.message_group_id.as_deref())?;
         validate::id("message deduplication id", self.message_deduplication_id.as_deref())
     }
+
+    /// Checks the characters of the body and of text attributes. Only this check reads the whole message.
+    pub(crate) fn validate_content(&self) -> Result<(), Error> {
+        validate::characters(|| "message body".to_owned(), &self.body)?;
+        let attributes = self.message_attributes.iter().chain(&self.message_system_attributes);
+        for (name, value) in attributes {
+            let what = || format!("value of message attribute {:?}", bounded_id(name));
+            validate::characters(what, value.as_str().unwrap_or_default())?;
+        }
+        Ok(())
+    }
 }
 
 impl From<String> for OutgoingMessage {
@@ -159,5 +183,37 @@ impl From<String> for OutgoingMessage {
 impl From<&str> for OutgoingMessage {
     fn from(body: &str) -> Self {
         Self::new(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_queue_requires_a_message_group_id() {
+        let message = OutgoingMessage::new("body");
+        assert!(message.validate(false).is_ok());
+        let error = message.validate(true).unwrap_err();
+        assert!(error.message().contains("`message_group_id`"), "{error}");
+        assert!(message.message_group_id("g").validate(true).is_ok());
+    }
+
+    #[test]
+    fn characters_of_body_and_text_attributes_are_checked() {
+        let message =
+            |value: MessageAttributeValue| OutgoingMessage::new("body").message_attribute("secret-free", value);
+        assert!(
+            message(MessageAttributeValue::binary(vec![0, 1]))
+                .validate_content()
+                .is_ok()
+        );
+        let error = message(MessageAttributeValue::string("a\u{1}"))
+            .validate_content()
+            .unwrap_err();
+        let expected = "the value of message attribute \"secret-free\" has the character U+0001 at byte 1,";
+        assert!(error.message().starts_with(expected), "{error}");
+        assert!(OutgoingMessage::new("a\u{ffff}").validate_content().is_err());
+        assert!(OutgoingMessage::new("a").trace_header("\0").validate_content().is_err());
     }
 }

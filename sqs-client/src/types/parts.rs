@@ -1,11 +1,11 @@
-//! JSON in parts, each of which can be read although another cannot. For what could not be read as a whole: every level
-//! is scanned once more.
+//! JSON read part by part, so that an unreadable part does not affect the others. Each level is scanned once more, so
+//! this is only for JSON that cannot be read as a whole.
 
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-/// Calls `each` with the JSON of every element of a list. `None` if this is not a list, or `each` refuses one.
+/// Calls `each` with the JSON of every element of a list. Returns `None` if this is not a list or `each` returns `None`.
 pub(crate) fn elements<'a>(list: &'a [u8], mut each: impl FnMut(&'a [u8]) -> Option<()>) -> Option<()> {
     parts(list, *b"[]", |rest| {
         let (element, rest) = value(rest)?;
@@ -14,8 +14,8 @@ pub(crate) fn elements<'a>(list: &'a [u8], mut each: impl FnMut(&'a [u8]) -> Opt
     })
 }
 
-/// Calls `each` with the name and the JSON of every member of an object, but for those whose names cannot be read.
-/// `None` if this is not an object, or `each` refuses one.
+/// Calls `each` with the name and the JSON of every member of an object whose name can be read. Returns `None` if this is
+/// not an object or `each` returns `None`.
 pub(crate) fn members<'a>(object: &'a [u8], mut each: impl FnMut(&str, &'a [u8]) -> Option<()>) -> Option<()> {
     parts(object, *b"{}", |rest| {
         let (name, rest) = value(rest)?;
@@ -27,7 +27,7 @@ pub(crate) fn members<'a>(object: &'a [u8], mut each: impl FnMut(&str, &'a [u8])
     })
 }
 
-/// Lets `take` take one part after the other, each time returning what follows it.
+/// Calls `take` for one part after the other. It returns the JSON that follows the part.
 fn parts<'a>(json: &'a [u8], [open, close]: [u8; 2], mut take: impl FnMut(&'a [u8]) -> Option<&'a [u8]>) -> Option<()> {
     let mut rest = after(json, open)?;
     let end = match after(rest, close) {
@@ -43,14 +43,14 @@ fn parts<'a>(json: &'a [u8], [open, close]: [u8; 2], mut take: impl FnMut(&'a [u
     end.trim_ascii().is_empty().then_some(())
 }
 
-/// A value at the beginning, whatever its texts say, and what follows it.
+/// Splits off the first value. Its strings need not be valid Unicode.
 fn value(json: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut values = serde_json::Deserializer::from_slice(json).into_iter::<IgnoredAny>();
     values.next()?.ok()?;
     json.split_at_checked(values.byte_offset())
 }
 
-/// Returns what follows this character, if it comes first.
+/// Returns the JSON that follows this character, if it comes first.
 fn after(json: &[u8], first: u8) -> Option<&[u8]> {
     json.trim_ascii_start().strip_prefix(&[first])
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_is_found_whatever_its_texts_say() {
+    fn invalid_unicode_in_one_part_does_not_hide_the_others() {
         let list = b" [1, \"\\ud800\" ,\"\xff\",{\"a\":[\"]\"]},true] ";
         let expected: [&[u8]; 5] = [b"1", br#""\ud800""#, b"\"\xff\"", br#"{"a":["]"]}"#, b"true"];
         assert_eq!(elements_of(list).unwrap(), expected);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_such_parts_is_nothing() {
+    fn malformed_json_has_no_parts() {
         for list in [
             &b"{}"[..],
             b"[1",

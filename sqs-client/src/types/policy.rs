@@ -9,23 +9,34 @@ use crate::types::text::{attribute_text_by_json, lenient_u32};
 use crate::types::{lenient, open_enum};
 use crate::validate;
 
-/// Where messages go that were received too often: the queue attribute `RedrivePolicy`.
+/// The dead-letter queue of a queue: the queue attribute `RedrivePolicy`.
+///
+/// [`dead_letter_queue`](crate::QueueAttributes::dead_letter_queue) sets it in one step.
+///
+/// ```
+/// use sqs_client::QueueAttributes;
+/// use sqs_client::types::RedrivePolicy;
+///
+/// let policy = RedrivePolicy::new("arn:aws:sqs:eu-west-1:123456789012:orders-dead", 5);
+/// let attributes = QueueAttributes::new().redrive_policy(policy);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RedrivePolicy {
-    /// ARN of the dead-letter queue; of the same kind (standard or FIFO) as the source.
+    /// The ARN of the dead-letter queue, which must be of the same type (standard or FIFO) as the source queue.
     pub dead_letter_target_arn: String,
-    /// After how many receives without a delete a message moves there: 1–1,000.
+    /// The number of receives after which a message moves there. Range: 1–1,000.
     #[serde(deserialize_with = "lenient_u32")]
     pub max_receive_count: u32,
-    /// What this version of the crate does not know of the policy, kept as it was read.
+    /// Members unknown to this version of the crate, as received.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
 
 impl RedrivePolicy {
-    /// Moves a message to the queue of this ARN when it was received more often than `max_receive_count`.
+    /// Creates a policy: a message that is received more than `max_receive_count` times moves to the queue of this ARN.
+    /// Range of the count: 1–1,000.
     pub fn new(dead_letter_target_arn: impl Into<String>, max_receive_count: u32) -> Self {
         Self {
             dead_letter_target_arn: dead_letter_target_arn.into(),
@@ -34,7 +45,7 @@ impl RedrivePolicy {
         }
     }
 
-    /// What any server would refuse.
+    /// Checks the range that every server enforces.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         validate::within(
             "redrive policy's maximum receive count",
@@ -44,30 +55,43 @@ impl RedrivePolicy {
     }
 }
 
-/// Which queues may use this one as their dead-letter queue: the queue attribute `RedriveAllowPolicy`.
+/// The queues that may use this one as their dead-letter queue: the queue attribute `RedriveAllowPolicy`.
 ///
 /// ```
-/// use sqs_client::types::{RedriveAllowPolicy, RedrivePermission};
+/// use sqs_client::QueueAttributes;
+/// use sqs_client::types::RedriveAllowPolicy;
 ///
-/// let nobody = RedriveAllowPolicy::from(RedrivePermission::DenyAll);
-/// let orders = RedriveAllowPolicy::by_queue(["arn:aws:sqs:eu-west-1:123456789012:orders"]);
+/// let policy = RedriveAllowPolicy::by_queue(["arn:aws:sqs:eu-west-1:123456789012:orders"]);
+/// let attributes = QueueAttributes::new().redrive_allow_policy(policy);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RedriveAllowPolicy {
-    /// Who may.
+    /// The permission.
     pub redrive_permission: RedrivePermission,
-    /// The source queues' ARNs, up to 10, with [`RedrivePermission::ByQueue`].
+    /// The ARNs of up to 10 source queues, if the permission is [`RedrivePermission::ByQueue`].
     #[serde(default, deserialize_with = "lenient::list", skip_serializing_if = "Vec::is_empty")]
     pub source_queue_arns: Vec<String>,
-    /// What this version of the crate does not know of the policy, kept as it was read.
+    /// Members unknown to this version of the crate, as received.
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
 
 impl RedriveAllowPolicy {
-    /// Lets these queues, named by their ARNs, send their dead letters: up to 10.
+    /// Allows all queues of the same account and region. This is the default of SQS.
+    #[must_use]
+    pub fn allow_all() -> Self {
+        Self::from(RedrivePermission::AllowAll)
+    }
+
+    /// Denies all queues.
+    #[must_use]
+    pub fn deny_all() -> Self {
+        Self::from(RedrivePermission::DenyAll)
+    }
+
+    /// Allows the queues of these ARNs. Range: 0–10 queues.
     pub fn by_queue<A: Into<String>>(source_queue_arns: impl IntoIterator<Item = A>) -> Self {
         Self {
             source_queue_arns: source_queue_arns.into_iter().map(Into::into).collect(),
@@ -75,7 +99,7 @@ impl RedriveAllowPolicy {
         }
     }
 
-    /// What any server would refuse.
+    /// Checks the range that every server enforces.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         validate::at_most(
             "number of source queues in the redrive allow policy",
@@ -98,11 +122,11 @@ impl From<RedrivePermission> for RedriveAllowPolicy {
 open_enum! {
     /// The permission of a [`RedriveAllowPolicy`].
     RedrivePermission {
-        /// Any queue of the same account and region, the default of SQS:
+        /// All queues of the same account and region. The default of SQS.
         AllowAll = "allowAll",
-        /// No queue:
+        /// No queue.
         DenyAll = "denyAll",
-        /// The queues that are named:
+        /// The queues in [`source_queue_arns`](RedriveAllowPolicy::source_queue_arns).
         ByQueue = "byQueue",
     }
 }

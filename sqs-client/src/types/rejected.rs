@@ -5,14 +5,14 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 use crate::types::{Message, MessageSystemAttributeName, parts};
 
-/// Longest id of a message that an error quotes.
+/// The maximum length of an id in an error text.
 const MAX_QUOTED_ID_BYTES: usize = 128;
 
-/// A received message that was rejected, while others of the same response were accepted: it could not be read, or it is
-/// not what the server says it sent.
+/// A received message that was rejected, because it could not be read or its MD5 does not match. Other messages of the
+/// response are unaffected.
 ///
-/// The message is still in the queue, hidden for the visibility timeout. Unless it is deleted by its receipt handle, it
-/// comes again, and in the end goes to the dead-letter queue if there is one.
+/// The message is still in the queue, hidden for the visibility timeout. Unless it is deleted by its receipt handle, SQS
+/// delivers it again, and finally moves it to the dead-letter queue if there is one.
 ///
 /// ```no_run
 /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -26,17 +26,17 @@ const MAX_QUOTED_ID_BYTES: usize = 128;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RejectedMessage {
-    /// The message as far as it could be read. What could not be read is empty, the receipt handle too.
+    /// The message as far as it could be read. Unreadable members are empty, including the receipt handle.
     pub message: Message,
-    /// The message's place in the response, counting from 0 over accepted and rejected messages.
+    /// The message's position in the response, counted from 0 over accepted and rejected messages.
     pub position: usize,
-    /// The cause: of kind [`Response`](crate::ErrorKind::Response) where the message could not be read, and
-    /// [`Checksum`](crate::ErrorKind::Checksum) where an MD5 does not match.
+    /// The cause, of kind [`Response`](crate::ErrorKind::Response) if the message could not be read, and
+    /// [`Checksum`](crate::ErrorKind::Checksum) if an MD5 does not match.
     pub error: Error,
 }
 
 impl RejectedMessage {
-    /// Reads what can be read of a message that cannot be read as a whole.
+    /// Reads the readable members of a message that cannot be read as a whole.
     pub(crate) fn salvage(json: &[u8], position: usize) -> Self {
         let mut message = Message::unread();
         let mut cause = None;
@@ -50,7 +50,7 @@ impl RejectedMessage {
             (None, _) => format!("it {}", Unexpected(json, "an object")),
             (Some(()), Some(cause)) => cause,
             (Some(()), None) if message.receipt_handle.is_empty() => "it has no receipt handle".to_owned(),
-            (Some(()), None) => "a member is there twice".to_owned(),
+            (Some(()), None) => "a member occurs twice".to_owned(),
         };
         let id = bounded_id(&message.message_id);
         let error = Error::response(format!("message {id:?} could not be read: {cause}"));
@@ -74,7 +74,7 @@ impl PartialEq for RejectedMessage {
 
 impl Eq for RejectedMessage {}
 
-/// A message's id, as errors and logs quote it.
+/// Cuts an id to the length that errors and logs may quote.
 pub(crate) fn bounded_id(id: &str) -> &str {
     id.get(..id.floor_char_boundary(MAX_QUOTED_ID_BYTES)).unwrap_or(id)
 }
@@ -96,16 +96,16 @@ fn read_member(message: &mut Message, name: &str, json: &[u8]) -> Result<(), Str
     }
 }
 
-fn read<T: DeserializeOwned>(place: &mut T, json: &[u8], expected: &'static str) -> Result<(), String> {
+fn read<T: DeserializeOwned>(member: &mut T, json: &[u8], expected: &'static str) -> Result<(), String> {
     match serde_json::from_slice(json) {
-        Ok(Some(value)) => *place = value,
+        Ok(Some(value)) => *member = value,
         Ok(None) => {}
         Err(_) => return Err(Unexpected(json, expected).to_string()),
     }
     Ok(())
 }
 
-/// Reads the entries of a map that can be read.
+/// Reads the readable entries of a map.
 fn read_entries<T: DeserializeOwned>(
     json: &[u8],
     expected: &'static str,
@@ -127,7 +127,7 @@ fn read_entries<T: DeserializeOwned>(
     }
 }
 
-/// Says what the JSON is instead, and nothing of what it holds.
+/// Describes the type of the JSON, and never its content.
 struct Unexpected<'a>(&'a [u8], &'static str);
 
 impl fmt::Display for Unexpected<'_> {

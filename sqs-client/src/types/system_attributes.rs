@@ -6,32 +6,43 @@ use serde::{Deserialize, Serialize};
 use crate::types::{lenient, open_enum};
 
 open_enum! {
-    /// What SQS itself says of a received message, asked for by name on receive.
+    /// The name of a system attribute, which SQS itself sets on a message.
+    ///
+    /// A receive returns the system attributes that it
+    /// [requests](crate::client::Request::<crate::operation::ReceiveMessage>::message_system_attribute_names).
+    ///
+    /// ```no_run
+    /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+    /// use sqs_client::types::MessageSystemAttributeName::ApproximateReceiveCount;
+    ///
+    /// let received = client.receive_message(queue).message_system_attribute_names([ApproximateReceiveCount]).await?;
+    /// # Ok(()) }
+    /// ```
     MessageSystemAttributeName {
-        /// Every attribute:
+        /// Every attribute.
         All = "All",
-        /// Who sent the message:
+        /// The sender of the message.
         SenderId = "SenderId",
-        /// When it was sent:
+        /// The time when the message was sent.
         SentTimestamp = "SentTimestamp",
-        /// How often it was received and not deleted:
+        /// The number of receives without a delete.
         ApproximateReceiveCount = "ApproximateReceiveCount",
-        /// When it was first received:
+        /// The time when the message was first received.
         ApproximateFirstReceiveTimestamp = "ApproximateFirstReceiveTimestamp",
-        /// Its place in a FIFO queue:
+        /// The sequence number (FIFO queues).
         SequenceNumber = "SequenceNumber",
-        /// Its deduplication id (FIFO queues):
+        /// The deduplication id (FIFO queues).
         MessageDeduplicationId = "MessageDeduplicationId",
-        /// Its group (FIFO and fair queues):
+        /// The message group (FIFO and fair queues).
         MessageGroupId = "MessageGroupId",
-        /// The AWS X-Ray trace header it was sent with:
+        /// The AWS X-Ray trace header.
         AwsTraceHeader = "AWSTraceHeader",
-        /// The queue whose dead letter it is:
+        /// The ARN of the source queue of a message in a dead-letter queue.
         DeadLetterQueueSourceArn = "DeadLetterQueueSourceArn",
     }
 }
 
-/// The system attributes of a received message: those that were asked for and that the server knows.
+/// The requested system attributes of a received message.
 ///
 /// ```
 /// use sqs_client::types::{MessageSystemAttributeName, MessageSystemAttributes};
@@ -49,7 +60,7 @@ pub struct MessageSystemAttributes(
 );
 
 impl MessageSystemAttributes {
-    /// The raw text of one attribute.
+    /// Returns the text of an attribute.
     #[must_use]
     pub fn get(&self, name: &MessageSystemAttributeName) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -59,30 +70,30 @@ impl MessageSystemAttributes {
         self.0.insert(name, value);
     }
 
-    /// All attributes, by name.
+    /// Returns an iterator over all attributes, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&MessageSystemAttributeName, &str)> {
         self.0.iter().map(|(name, value)| (name, value.as_str()))
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no attributes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// When the message was sent to the queue, to the millisecond.
+    /// Returns the time when the message was sent to the queue, in milliseconds.
     #[must_use]
     pub fn sent_timestamp(&self) -> Option<SystemTime> {
         self.time(&MessageSystemAttributeName::SentTimestamp)
     }
 
-    /// When the message was first received, to the millisecond.
+    /// Returns the time when the message was first received, in milliseconds.
     #[must_use]
     pub fn approximate_first_receive_timestamp(&self) -> Option<SystemTime> {
         self.time(&MessageSystemAttributeName::ApproximateFirstReceiveTimestamp)
     }
 
-    /// How many times the message was received across all consumers and not deleted, this time included.
+    /// Returns the number of receives of the message by all consumers, including this one.
     #[must_use]
     pub fn approximate_receive_count(&self) -> Option<u32> {
         self.get(&MessageSystemAttributeName::ApproximateReceiveCount)?
@@ -91,37 +102,37 @@ impl MessageSystemAttributes {
             .ok()
     }
 
-    /// Who sent the message: the id of an IAM user or role, or the IP address of an anonymous sender.
+    /// Returns the sender: the id of an IAM user or role, or the IP address of an anonymous sender.
     #[must_use]
     pub fn sender_id(&self) -> Option<&str> {
         self.get(&MessageSystemAttributeName::SenderId)
     }
 
-    /// The ARN of the queue that the message was in before it became a dead letter.
+    /// Returns the ARN of the source queue, if the message was moved to a dead-letter queue.
     #[must_use]
     pub fn dead_letter_queue_source_arn(&self) -> Option<&str> {
         self.get(&MessageSystemAttributeName::DeadLetterQueueSourceArn)
     }
 
-    /// The place that SQS gave the message in its FIFO queue: 20 digits.
+    /// Returns the sequence number of a message of a FIFO queue, which has 20 digits.
     #[must_use]
     pub fn sequence_number(&self) -> Option<&str> {
         self.get(&MessageSystemAttributeName::SequenceNumber)
     }
 
-    /// The group that the producer put the message in.
+    /// Returns the message group.
     #[must_use]
     pub fn message_group_id(&self) -> Option<&str> {
         self.get(&MessageSystemAttributeName::MessageGroupId)
     }
 
-    /// The deduplication id, given by the producer or derived from the body.
+    /// Returns the deduplication id, which the sender set or SQS derived from the body.
     #[must_use]
     pub fn message_deduplication_id(&self) -> Option<&str> {
         self.get(&MessageSystemAttributeName::MessageDeduplicationId)
     }
 
-    /// The AWS X-Ray trace header that the message was sent with.
+    /// Returns the AWS X-Ray trace header.
     #[must_use]
     pub fn aws_trace_header(&self) -> Option<&str> {
         self.get(&MessageSystemAttributeName::AwsTraceHeader)

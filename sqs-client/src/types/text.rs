@@ -1,10 +1,10 @@
-//! How values that are not text travel: durations as whole seconds, blobs as base64, attribute values as strings.
+//! Wire formats of values that are not text: durations as whole seconds, blobs as base64, attribute values as strings.
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-/// Whole seconds, rounded up: the service knows no fractions, and a shorter time than asked for could lose a lease.
+/// Rounds up to whole seconds. SQS knows no fractions, and a shorter time could lose a lease.
 pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     duration
         .as_secs()
@@ -15,7 +15,7 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 pub(crate) mod seconds {
     use super::{Deserialize, Deserializer, Duration, Serializer, whole_seconds};
 
-    // serde's `with` asks for this signature.
+    // serde's `with` requires this signature.
     #[allow(clippy::ref_option)]
     pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
@@ -29,7 +29,7 @@ pub(crate) mod seconds {
     }
 }
 
-/// A `Duration` that is always there, as a JSON integer of seconds.
+/// A mandatory `Duration` as a JSON integer of seconds.
 pub(crate) mod always_seconds {
     use super::{Deserialize, Deserializer, Duration, Serializer, whole_seconds};
 
@@ -63,7 +63,8 @@ pub(crate) mod epoch_millis {
             return Ok(None);
         };
         let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-        time.map(Some).ok_or_else(|| custom(format!("no time: {millis}")))
+        time.map(Some)
+            .ok_or_else(|| custom(format!("the time {millis} is out of range")))
     }
 }
 
@@ -91,14 +92,13 @@ pub(crate) mod blob {
     }
 }
 
-/// A value that travels as the text of a queue attribute: attributes are a map of strings on the wire. The errors quote
-/// nothing of it.
+/// A value that is the text of a queue attribute on the wire. Errors never quote the text.
 pub(crate) trait AttributeText: Sized {
     fn to_text(&self) -> Result<String, serde_json::Error>;
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
-/// Implements [`AttributeText`] by `Display` and `FromStr`. Blanks around it do not count.
+/// Implements [`AttributeText`] by `Display` and `FromStr`, and ignores surrounding white space.
 macro_rules! attribute_text_by_display {
     ($($type:ty),*) => {$(
         impl AttributeText for $type {
@@ -131,7 +131,7 @@ impl AttributeText for Duration {
     }
 }
 
-/// Seconds since the Unix epoch; some servers add a fraction, which is dropped.
+/// Seconds since the Unix epoch. Some servers add a fraction, which is ignored.
 impl AttributeText for SystemTime {
     fn to_text(&self) -> Result<String, serde_json::Error> {
         self.duration_since(Self::UNIX_EPOCH)
@@ -143,11 +143,11 @@ impl AttributeText for SystemTime {
         let seconds = text.split('.').next().unwrap_or_default();
         Self::UNIX_EPOCH
             .checked_add(Duration::from_text(seconds)?)
-            .ok_or_else(|| "no time that this machine knows".to_owned())
+            .ok_or_else(|| "the time is out of range".to_owned())
     }
 }
 
-/// Implements [`AttributeText`] for an open enum: its text is its name.
+/// Implements [`AttributeText`] for an open enum by its name.
 macro_rules! attribute_text_by_name {
     ($($type:ty),*) => {$(
         impl crate::types::text::AttributeText for $type {
@@ -162,12 +162,12 @@ macro_rules! attribute_text_by_name {
 }
 pub(crate) use attribute_text_by_name;
 
-/// Longest text of JSON that is read. SQS's own policies have at most some 1,000 bytes; what a server adds to one is
-/// kept, and takes up to 128 times its length.
+/// The maximum length of a JSON text. SQS's own policies have about 1,000 bytes. Unknown members are kept, which takes up
+/// to 128 times the length of the text.
 pub(crate) const MAX_JSON_TEXT: usize = 64 * 1024;
 
-/// Implements [`AttributeText`] for a type whose text is JSON. Inlined, so that a program which has no use for queue
-/// attributes does not compile it.
+/// Implements [`AttributeText`] for a type whose text is JSON. Inlined so that only a program that uses queue attributes
+/// compiles it.
 macro_rules! attribute_text_by_json {
     ($($type:ty),*) => {$(
         impl crate::types::text::AttributeText for $type {
@@ -178,7 +178,7 @@ macro_rules! attribute_text_by_json {
             #[inline]
             fn from_text(text: &str) -> Result<Self, String> {
                 if text.len() > crate::types::text::MAX_JSON_TEXT {
-                    return Err(format!("{} bytes are too long for a policy", text.len()));
+                    return Err(format!("a policy of {} bytes is too long", text.len()));
                 }
                 serde_json::from_str(text).map_err(|error| {
                     let (what, line, column) = (error.classify(), error.line(), error.column());
@@ -210,7 +210,7 @@ pub(crate) mod attribute {
         deserializer: D,
     ) -> Result<Option<T>, D::Error> {
         let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        // A server that answers an unset attribute with an empty string has not set it.
+        // Some servers return an empty string for an attribute that is not set.
         text.filter(|text| !text.is_empty())
             .map(|text| T::from_text(&text))
             .transpose()
@@ -222,7 +222,7 @@ fn custom<E: serde::de::Error>(message: String) -> E {
     E::custom(message)
 }
 
-/// A JSON number, or the same number as a string, as some servers write it.
+/// Reads a number, which some servers write as a string.
 pub(crate) fn lenient_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,4 +1,4 @@
-//! The fuzz targets' corpus, and the worst answers of 1 MiB, read again in every test run.
+//! Reads the corpus of the fuzz targets and the worst responses of 1 MiB in every test run.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::operation::{
     CreateQueue, GetQueueAttributes, ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage,
     SendMessage, SendMessageBatch,
 };
-use crate::protocol::{Answer, Wire};
+use crate::protocol::{Response, Wire};
 
 const MIB: usize = 1024 * 1024;
 
@@ -38,13 +38,13 @@ fn the_corpus_is_read_without_a_panic() {
     }
 }
 
-/// 1 MiB of this between a beginning and an end.
+/// Returns a text of 1 MiB that repeats a unit.
 fn filled(begin: &str, unit: &str, end: &str) -> String {
     let count = (MIB - begin.len() - end.len()) / unit.len();
     format!("{begin}{}{end}", unit.repeat(count))
 }
 
-/// As [`filled`], where what repeats has names of their own.
+/// Returns a text of up to 1 MiB with numbered units. See [`filled`].
 fn numbered(begin: &str, unit: impl Fn(usize) -> String, end: &str) -> String {
     let mut text = begin.to_owned();
     for unit in (0..).map(unit) {
@@ -56,22 +56,22 @@ fn numbered(begin: &str, unit: impl Fn(usize) -> String, end: &str) -> String {
     text + end
 }
 
-/// An element of this name around another, and so on.
+/// Returns nested elements.
 fn nested(open: &str, close: &str, depth: usize) -> String {
     format!("{}{}", open.repeat(depth), close.repeat(depth))
 }
 
-/// Reads an answer of 1 MiB, which with all that is made of it takes no more than [`MAX_BYTES`] at a time.
+/// Reads a response of 1 MiB and checks that it never takes more than [`MAX_BYTES`].
 fn bounded<Op: Operation>(protocol: Wire, status: u16, body: String) {
     let begin = body[..body.floor_char_boundary(60)].to_owned();
     let length = body.len();
     assert!((MIB - 2_048..=MIB).contains(&length), "{length} bytes of {begin}");
-    let answer = Answer {
+    let response = Response {
         status,
         headers: HeaderMap::new(),
         body: body.into(),
     };
-    let memory = allocation_counter::measure(|| drop(protocol.decode::<Op>(&answer))).bytes_max + length as u64;
+    let memory = allocation_counter::measure(|| drop(protocol.decode::<Op>(&response))).bytes_max + length as u64;
     assert!(memory <= MAX_BYTES, "{memory} bytes for {begin}");
 }
 
@@ -105,7 +105,7 @@ fn a_mebibyte_of_json_takes_bounded_memory() {
         r#"{"Id":"","Code":""},"#,
         r#"{"Id":"","Code":""}]}"#,
     ));
-    // Read message by message, after the whole could not be.
+    // These are read message by message, because they cannot be read as a whole.
     read::<ReceiveMessage>(numbered(
         r#"{"Messages":[{"Body":5,"MessageAttributes":{"#,
         |i| format!(r#""{i:x}":{{"DataType":""}},"#),
@@ -160,20 +160,20 @@ fn a_mebibyte_of_xml_takes_bounded_memory() {
     }
 }
 
-/// Responses as long as the client reads them, of as many values as fit.
+/// Reads responses of the maximum length with as many values as fit.
 #[test]
 fn the_longest_responses_take_bounded_memory() {
     fn read<Op: Operation>(protocol: Wire, begin: &str, unit: &str, end: &str) {
         let units = (ClientBuilder::DEFAULT_MAX_RESPONSE_BYTES - begin.len() - end.len()) / unit.len();
         let body = format!("{begin}{}{end}", unit.repeat(units));
-        let answer = Answer {
+        let response = Response {
             status: 200,
             headers: HeaderMap::new(),
             body: body.into(),
         };
         let mut error = None;
         let began = Instant::now();
-        let memory = allocation_counter::measure(|| error = protocol.decode::<Op>(&answer).err()).bytes_max;
+        let memory = allocation_counter::measure(|| error = protocol.decode::<Op>(&response).err()).bytes_max;
         assert!(memory <= MAX_BYTES, "{memory} bytes for {begin}{unit}");
         assert!(
             began.elapsed() < Duration::from_secs(10),

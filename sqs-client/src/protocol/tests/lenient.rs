@@ -1,4 +1,4 @@
-//! Responses of servers that say the same as SQS in another form.
+//! Responses of servers that deviate from the service model.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::operation::{
     CancelMessageMoveTask, ChangeMessageVisibilityBatch, DeleteMessage, GetQueueAttributes, ListDeadLetterSourceQueues,
     ListMessageMoveTasks, ListQueueTags, ListQueues, Operation, ReceiveMessage, SendMessage, SendMessageBatch,
 };
-use crate::protocol::{Answer, Wire};
+use crate::protocol::{Response, Wire};
 use crate::types::MessageSystemAttributeName;
 use crate::{ErrorCode, QueueAttributes};
 
 fn decode<Op: Operation>(protocol: Wire, status: u16, body: &str) -> Result<Op::Output, crate::Error> {
-    let answer = Answer {
+    let response = Response {
         status,
         headers: HeaderMap::new(),
         body: body.to_owned().into(),
     };
-    protocol.decode::<Op>(&answer)
+    protocol.decode::<Op>(&response)
 }
 
-/// The output of all these responses, which is one.
+/// Returns the output of these responses, which must be the same for all.
 fn same<Op: Operation>(bodies: &[&str]) -> Op::Output
 where
     Op::Output: PartialEq + Debug,
@@ -91,7 +91,7 @@ fn null_means_absent_in_every_response() {
 }
 
 #[test]
-fn numbers_and_booleans_are_read_where_attributes_are_text() {
+fn a_text_attribute_may_be_a_number_or_a_boolean() {
     same::<ReceiveMessage>(&[
         r#"{"Messages":[{"ReceiptHandle":"r","Attributes":{"ApproximateReceiveCount":"3","SentTimestamp":"-1"},
             "MessageAttributes":{"n":{"DataType":"Number","StringValue":"18446744073709551615"},
@@ -107,7 +107,7 @@ fn numbers_and_booleans_are_read_where_attributes_are_text() {
     ]);
     assert_eq!(output.attributes.visibility_timeout, Some(Duration::from_secs(30)));
     same::<ListQueueTags>(&[r#"{"Tags":{"a":"1","b":"false"}}"#, r#"{"Tags":{"a":1,"b":false}}"#]);
-    // The text that it was cannot be told from the number.
+    // The number does not tell its original text.
     let fraction =
         r#"{"Messages":[{"ReceiptHandle":"r","MessageAttributes":{"n":{"DataType":"Number","StringValue":1.0}}}]}"#;
     let received = decode::<ReceiveMessage>(Wire::Json, 200, fraction).unwrap();
@@ -115,7 +115,7 @@ fn numbers_and_booleans_are_read_where_attributes_are_text() {
 }
 
 #[test]
-fn blanks_around_ids_and_digests_of_xml_do_not_count() {
+fn white_space_around_ids_and_digests_of_xml_is_ignored() {
     let body = "<ReceiveMessageResponse><ReceiveMessageResult><Message>\
          <MessageId>\n  id\n</MessageId><ReceiptHandle> r </ReceiptHandle><Body> b\n</Body>\
          <MD5OfBody>\n 5d41402abc4b2a76b9719d911017c592 \n</MD5OfBody>\
@@ -150,9 +150,9 @@ fn blanks_around_ids_and_digests_of_xml_do_not_count() {
 }
 
 #[test]
-fn an_error_is_found_wherever_a_server_says_it() {
+fn an_error_is_found_in_the_form_of_any_server() {
     for (body, message) in [
-        // The code is only at the beginning of the message.
+        // The message begins with the code, and nothing else has it.
         (
             r#"{"__type":"Sender","message":"AWS.SimpleQueueService.NonExistentQueue; see the SQS docs."}"#,
             "AWS.SimpleQueueService.NonExistentQueue; see the SQS docs.",
@@ -187,9 +187,8 @@ fn an_error_is_found_wherever_a_server_says_it() {
     assert!(!error.is_sender_fault());
 }
 
-/// A server's words are kept, returned and logged at a bounded length.
 #[test]
-fn a_long_explanation_is_cut() {
+fn a_long_explanation_is_cut_off() {
     let long = "é".repeat(1024 * 1024);
     let error = |body: String| decode::<SendMessage>(Wire::Json, 400, &body).unwrap_err();
     for error in [
@@ -222,7 +221,7 @@ fn a_long_explanation_is_cut() {
 }
 
 #[test]
-fn a_queue_attribute_that_cannot_be_read_is_named_and_not_quoted() {
+fn an_unreadable_queue_attribute_is_named_and_not_quoted() {
     let body = r#"{"Attributes":{"RedrivePolicy":{"deadLetterTargetArn":"arn","maxReceiveCount":"5"}}}"#;
     let policy = decode::<GetQueueAttributes>(Wire::Json, 200, body)
         .unwrap()
@@ -238,7 +237,10 @@ fn a_queue_attribute_that_cannot_be_read_is_named_and_not_quoted() {
         let body = format!(r#"{{"Attributes":{{"DelaySeconds":"0","{name}":{value},"Novel":{{}}}}}}"#);
         let error = decode::<GetQueueAttributes>(Wire::Json, 200, &body).unwrap_err();
         let said = format!("{error:?}");
-        assert!(said.contains(&format!("the queue attribute {name} cannot")), "{said}");
+        assert!(
+            said.contains(&format!("the queue attribute {name} could not")),
+            "{said}"
+        );
         assert!(!said.contains("secret"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every action's wire forms, held against bodies that were written by hand from the names of the service model.
+//! Tests of each action's wire formats against handwritten bodies with the names of the service model.
 
 mod corpus;
 mod lenient;
@@ -18,7 +18,7 @@ use crate::operation::{
     CancelMessageMoveTask, ChangeMessageVisibilityBatch, ListDeadLetterSourceQueues, ListMessageMoveTasks,
     ListQueueTags, ListQueues, Operation, ReceiveMessage, StartMessageMoveTask, TagQueue,
 };
-use crate::protocol::{Answer, Wire};
+use crate::protocol::{Response, Wire};
 use crate::types::{
     ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, MessageAttributeValue, MessageMoveTaskStatus,
     MessageSystemAttributeName, QueueAttributeName, RedrivePolicy, SendMessageBatchEntry,
@@ -35,7 +35,7 @@ fn client() -> Client {
     client.build().unwrap()
 }
 
-/// The request passes its own checks, goes out as this form, and comes back from its JSON as it was.
+/// Checks that the request is valid, has this form in the Query protocol, and survives a round trip through JSON.
 fn sends<Op: Operation + DeserializeOwned + PartialEq + Debug>(request: Request<Op>, form: &str) {
     let input = request.input();
     input.validate().unwrap();
@@ -46,7 +46,7 @@ fn sends<Op: Operation + DeserializeOwned + PartialEq + Debug>(request: Request<
     assert_eq!(&serde_json::from_slice::<Op>(&json).unwrap(), input, "{json:?}");
 }
 
-/// As [`sends`], of a request that has every member that there is.
+/// Checks a request that has every member of the service model. See [`sends`].
 fn sends_all<Op: Operation + DeserializeOwned + PartialEq + Debug>(request: Request<Op>, form: &str) {
     model::has_every_member(Op::NAME, &serde_json::to_value(request.input()).unwrap());
     sends(request, form);
@@ -88,7 +88,7 @@ const ATTRIBUTES_FORM: &str = "&Attribute.1.Name=VisibilityTimeout&Attribute.1.V
     &Attribute.4.Name=FifoThroughputLimit&Attribute.4.Value=perMessageGroupId";
 
 #[test]
-fn every_action_has_its_form() {
+fn every_action_has_its_query_form() {
     let c = client();
     let queue = "&QueueUrl=http%3A%2F%2Fh%2F1%2Fq";
     let arn = "arn%3Aaws%3Asqs%3Ar%3A1%3Aq";
@@ -193,9 +193,9 @@ fn every_action_has_its_form() {
     sends_all(c.untag_queue(QUEUE, ["k", "l"]), &of_queue("&TagKey.1=k&TagKey.2=l"));
 }
 
-/// Servers of before 2024 know the older member only.
+/// Servers from before 2024 know only the older member.
 #[test]
-fn a_receive_asks_for_system_attributes_by_both_names() {
+fn a_receive_requests_system_attributes_by_both_names() {
     let request = client()
         .receive_message(QUEUE)
         .message_system_attribute_names([MessageSystemAttributeName::MessageGroupId]);
@@ -210,7 +210,7 @@ fn a_receive_asks_for_system_attributes_by_both_names() {
 }
 
 #[test]
-fn nothing_is_sent_that_is_not_set() {
+fn unset_members_are_not_sent() {
     let c = client();
     sends(c.list_queues(), "");
     sends(c.start_message_move_task("a"), "&SourceArn=a");
@@ -221,16 +221,16 @@ fn nothing_is_sent_that_is_not_set() {
 }
 
 fn read<Op: Operation>(protocol: Wire, body: String) -> Op::Output {
-    let answer = Answer {
+    let response = Response {
         status: 200,
         headers: HeaderMap::new(),
         body: Bytes::from(body),
     };
-    protocol.decode::<Op>(&answer).unwrap()
+    protocol.decode::<Op>(&response).unwrap()
 }
 
-/// The output of this JSON answer, which is also that of this XML one.
-fn answers<Op: Operation>(json: &str, xml: &str) -> Op::Output
+/// Returns the output of these responses in JSON and XML, which must be the same.
+fn reads_alike<Op: Operation>(json: &str, xml: &str) -> Op::Output
 where
     Op::Output: PartialEq + Debug,
 {
@@ -246,30 +246,30 @@ where
 }
 
 #[test]
-fn an_answer_is_the_same_in_both_protocols() {
-    let output = answers::<ListQueues>(
+fn responses_are_read_alike_in_both_protocols() {
+    let output = reads_alike::<ListQueues>(
         r#"{"QueueUrls":["http://h/1/a","http://h/1/b"],"NextToken":"t"}"#,
         "<QueueUrl>http://h/1/a</QueueUrl><QueueUrl>http://h/1/b</QueueUrl><NextToken>t</NextToken>",
     );
     assert_eq!((output.queue_urls.len(), output.next_token.as_deref()), (2, Some("t")));
-    let output = answers::<ListDeadLetterSourceQueues>(
+    let output = reads_alike::<ListDeadLetterSourceQueues>(
         r#"{"queueUrls":["http://h/1/a"],"NextToken":"t"}"#,
         "<QueueUrl>http://h/1/a</QueueUrl><NextToken>t</NextToken>",
     );
     assert_eq!((output.queue_urls.len(), output.next_token.as_deref()), (1, Some("t")));
-    let output = answers::<ListQueueTags>(
+    let output = reads_alike::<ListQueueTags>(
         r#"{"Tags":{"k":"v & w","l":""}}"#,
         "<Tag><Key>k</Key><Value>v &amp; w</Value></Tag><Tag><Key>l</Key><Value/></Tag>",
     );
     assert_eq!(output.tags["k"], "v & w");
-    let output = answers::<StartMessageMoveTask>(r#"{"TaskHandle":"h"}"#, "<TaskHandle>h</TaskHandle>");
+    let output = reads_alike::<StartMessageMoveTask>(r#"{"TaskHandle":"h"}"#, "<TaskHandle>h</TaskHandle>");
     assert_eq!(output.task_handle, "h");
-    let output = answers::<CancelMessageMoveTask>(
+    let output = reads_alike::<CancelMessageMoveTask>(
         r#"{"ApproximateNumberOfMessagesMoved":7}"#,
         "<ApproximateNumberOfMessagesMoved>7</ApproximateNumberOfMessagesMoved>",
     );
     assert_eq!(output.approximate_number_of_messages_moved, 7);
-    let output = answers::<ChangeMessageVisibilityBatch>(
+    let output = reads_alike::<ChangeMessageVisibilityBatch>(
         r#"{"Successful":[{"Id":"a"}],
             "Failed":[{"Id":"b","SenderFault":true,"Code":"ReceiptHandleIsInvalid","Message":"no"}]}"#,
         "<ChangeMessageVisibilityBatchResultEntry><Id>a</Id></ChangeMessageVisibilityBatchResultEntry>\
@@ -278,12 +278,12 @@ fn an_answer_is_the_same_in_both_protocols() {
     );
     assert_eq!(output.successful[0].id, "a");
     assert_eq!(output.failed[0].code, ErrorCode::ReceiptHandleIsInvalid);
-    answers::<TagQueue>("{}", "");
+    reads_alike::<TagQueue>("{}", "");
 }
 
 #[test]
 fn a_move_task_is_read_in_both_protocols() {
-    let output = answers::<ListMessageMoveTasks>(
+    let output = reads_alike::<ListMessageMoveTasks>(
         r#"{"Results":[
             {"Status":"RUNNING","TaskHandle":"h","SourceArn":"s","DestinationArn":"d",
              "MaxNumberOfMessagesPerSecond":5,"ApproximateNumberOfMessagesMoved":1,
@@ -307,26 +307,34 @@ fn a_move_task_is_read_in_both_protocols() {
     assert_eq!(running.approximate_number_of_messages_to_move, Some(3));
     assert_eq!(unknown.status, MessageMoveTaskStatus::Other("PAUSED".to_owned()));
     assert_eq!((&unknown.task_handle, &unknown.destination_arn), (&None, &None));
-    // What was read can be written and read again.
+    // The output survives a round trip.
     let json = serde_json::to_string(&output).unwrap();
     assert_eq!(read::<ListMessageMoveTasks>(Wire::Json, json), output);
 }
 
 #[test]
-fn an_answer_without_members_is_empty() {
-    assert!(answers::<ListQueues>("{}", "").queue_urls.is_empty());
-    assert!(answers::<ListDeadLetterSourceQueues>("{}", "").queue_urls.is_empty());
-    assert!(answers::<ListQueueTags>("{}", "").tags.is_empty());
-    assert!(answers::<ListMessageMoveTasks>("{}", "").results.is_empty());
-    assert!(answers::<ChangeMessageVisibilityBatch>("{}", "").successful.is_empty());
+fn an_output_without_members_is_empty() {
+    assert!(reads_alike::<ListQueues>("{}", "").queue_urls.is_empty());
+    assert!(
+        reads_alike::<ListDeadLetterSourceQueues>("{}", "")
+            .queue_urls
+            .is_empty()
+    );
+    assert!(reads_alike::<ListQueueTags>("{}", "").tags.is_empty());
+    assert!(reads_alike::<ListMessageMoveTasks>("{}", "").results.is_empty());
+    assert!(
+        reads_alike::<ChangeMessageVisibilityBatch>("{}", "")
+            .successful
+            .is_empty()
+    );
     assert_eq!(
-        answers::<CancelMessageMoveTask>("", "").approximate_number_of_messages_moved,
+        reads_alike::<CancelMessageMoveTask>("", "").approximate_number_of_messages_moved,
         0
     );
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_not_quoted() {
+fn an_unreadable_response_is_not_quoted() {
     for (protocol, body) in [
         (Wire::Json, r#"{"Messages":"hidden"}"#),
         (Wire::Json, r#"{"Messages":[{"Body":"hidden"},]}"#),
@@ -340,12 +348,12 @@ fn an_answer_that_cannot_be_read_is_not_quoted() {
             "<ReceiveMessageResponse><ReceiveMessageResult>&hidden;</ReceiveMessageResult></ReceiveMessageResponse>",
         ),
     ] {
-        let answer = Answer {
+        let response = Response {
             status: 200,
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),
         };
-        let error = protocol.decode::<ReceiveMessage>(&answer).unwrap_err();
+        let error = protocol.decode::<ReceiveMessage>(&response).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Response);
         assert!(error.may_have_been_sent());
         assert!(!format!("{error:?}").contains("hidden"), "{error:?}");

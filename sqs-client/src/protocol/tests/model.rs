@@ -1,29 +1,29 @@
-//! Held against AWS's service model: the optional test data.
+//! Tests against AWS's service model, which is optional test data.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::protocol::names::{Collection, collection, collections_of_answer, is_literal};
-use crate::protocol::tests::recorded::{Said, is_said_alike};
+use crate::protocol::names::{Collection, collection, is_literal, response_collections};
+use crate::protocol::tests::recorded::{WireError, reads_alike_in_both_protocols};
 use crate::testing::json_vector;
 
 const NAMESPACE: &str = "com.amazonaws.sqs#";
 
-/// The model's shapes.
+/// Returns the shapes of the model.
 pub(super) fn shapes() -> Option<&'static Value> {
     static SHAPES: OnceLock<Option<Value>> = OnceLock::new();
     let read = || Some(json_vector("sqs-smithy-model.json")?["shapes"].take());
     SHAPES.get_or_init(read).as_ref()
 }
 
-/// The Query protocol's name of a member, or of a map's key or value.
+/// Returns the Query protocol's name of a member, or of a map's key or value.
 fn xml_name(member: &Value) -> &str {
     member["traits"]["smithy.api#xmlName"].as_str().unwrap_or_default()
 }
 
-/// The members of a structure, with the shape that each is of.
+/// Returns the members of a structure with their shapes.
 fn members<'a>(shapes: &'a Value, structure: &Value) -> impl Iterator<Item = (&'a String, &'a Value, &'a Value)> {
     let target = structure.as_str().unwrap();
     let members = shapes[target]["members"].as_object().into_iter().flatten();
@@ -31,7 +31,7 @@ fn members<'a>(shapes: &'a Value, structure: &Value) -> impl Iterator<Item = (&'
 }
 
 #[test]
-fn lists_and_maps_go_by_the_models_names() {
+fn lists_and_maps_have_the_names_of_the_model() {
     let Some(shapes) = shapes() else { return };
     let operations = shapes.as_object().unwrap().iter();
     let operations = operations.filter(|(_, shape)| shape["type"] == "operation");
@@ -45,11 +45,11 @@ fn lists_and_maps_go_by_the_models_names() {
     assert!(checked > 100, "{checked} members");
 }
 
-/// Checks the structure's members and what is in them, and counts them.
+/// Checks the structure's members at any depth and returns their number.
 fn check_names(shapes: &Value, action: &'static str, structure: &Value) -> usize {
     let mut checked = 0;
     for (name, member, shape) in members(shapes, structure) {
-        // SQS knows their names and nothing more: "Not implemented. Reserved for future use."
+        // SQS documents them as "Not implemented. Reserved for future use."
         if ["StringListValues", "BinaryListValues"].contains(&name.as_str()) {
             continue;
         }
@@ -84,20 +84,20 @@ fn check_names(shapes: &Value, action: &'static str, structure: &Value) -> usize
 }
 
 #[test]
-fn an_answers_collections_and_literals_are_the_models() {
+fn collections_and_literals_of_responses_are_those_of_the_model() {
     let Some(shapes) = shapes() else { return };
     for (name, operation) in shapes.as_object().unwrap() {
         if operation["type"] == "operation" {
             let action = name.strip_prefix(NAMESPACE).unwrap();
             let mut collections = BTreeSet::new();
-            check_answer(shapes, &operation["output"]["target"], &mut collections);
-            let expected = collections_of_answer(action).iter().copied().collect();
+            check_response(shapes, &operation["output"]["target"], &mut collections);
+            let expected = response_collections(action).iter().copied().collect();
             assert_eq!(collections, expected, "{action}");
         }
     }
 }
 
-fn check_answer<'a>(shapes: &'a Value, structure: &Value, collections: &mut BTreeSet<&'a str>) {
+fn check_response<'a>(shapes: &'a Value, structure: &Value, collections: &mut BTreeSet<&'a str>) {
     for (name, member, shape) in members(shapes, structure) {
         if ["StringListValues", "BinaryListValues"].contains(&name.as_str()) {
             continue;
@@ -113,11 +113,11 @@ fn check_answer<'a>(shapes: &'a Value, structure: &Value, collections: &mut BTre
         if ["list", "map"].contains(&kind) {
             collections.insert(name);
         }
-        check_answer(shapes, inner, collections);
+        check_response(shapes, inner, collections);
     }
 }
 
-/// The input has every member of the action's, and of its entries.
+/// Checks that the input has every member of the action and of its entries.
 pub(super) fn has_every_member(action: &str, input: &Value) {
     let Some(shapes) = shapes() else { return };
     let operation = &shapes[format!("{NAMESPACE}{action}")];
@@ -153,7 +153,7 @@ fn every_error_of_the_model_is_known() {
         let name = name.strip_prefix(NAMESPACE).unwrap();
         let query = &traits["aws.protocols#awsQueryError"];
         let status = query["httpResponseCode"].as_u64().unwrap_or(400);
-        is_said_alike(&Said {
+        reads_alike_in_both_protocols(&WireError {
             json: name,
             query: query["code"].as_str().unwrap_or(name),
             code: name,

@@ -1,4 +1,4 @@
-//! Held against answers that were recorded from AWS: the optional test data.
+//! Tests against recorded responses of AWS, which are optional test data.
 
 use bytes::Bytes;
 use http::HeaderName;
@@ -6,11 +6,11 @@ use http::HeaderName;
 use crate::operation::{
     CreateQueue, DeleteMessageBatch, DeleteQueue, GetQueueUrl, Operation, ReceiveMessage, SendMessage, SendMessageBatch,
 };
-use crate::protocol::tests::{Answer, Wire, model, read};
+use crate::protocol::tests::{Response, Wire, model, read};
 use crate::testing::{json_vector, vector};
 use crate::{Error, ErrorCode, ErrorKind};
 
-/// What is not there and what is empty are the same to a reader.
+/// Removes empty lists and metadata, because an absent list equals an empty one.
 fn without_empty(value: serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Object(members) => members
@@ -24,7 +24,7 @@ fn without_empty(value: serde_json::Value) -> serde_json::Value {
 }
 
 #[test]
-fn recorded_xml_answers_are_read() {
+fn recorded_xml_responses_are_read() {
     fn check<Op: Operation>(name: &str)
     where
         Op::Output: serde::Serialize,
@@ -56,7 +56,7 @@ fn recorded_xml_answers_are_read() {
     assert!(error.is_sender_fault());
 }
 
-/// The error that such an answer is.
+/// Returns the error of a response.
 fn failed<Op: Operation>(
     protocol: Wire,
     status: u16,
@@ -66,15 +66,15 @@ fn failed<Op: Operation>(
     let headers = headers
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-    let answer = Answer {
+    let response = Response {
         status,
         headers: headers.collect(),
         body: body.into(),
     };
-    protocol.decode::<Op>(&answer).err().unwrap()
+    protocol.decode::<Op>(&response).err().unwrap()
 }
 
-/// Every object named `Error` within, with the status that it was answered with.
+/// Collects every object named `Error` with its HTTP status.
 fn recorded_errors(value: &serde_json::Value, found: &mut Vec<(serde_json::Value, u16)>) {
     let status = value["ResponseMetadata"]["HTTPStatusCode"].as_u64();
     if let (Some(status), true) = (status, value["Error"].is_object()) {
@@ -85,49 +85,49 @@ fn recorded_errors(value: &serde_json::Value, found: &mut Vec<(serde_json::Value
     members.chain(items).for_each(|inner| recorded_errors(inner, found));
 }
 
-/// An error as AWS says it.
-pub(super) struct Said<'a> {
-    /// What the JSON protocol calls it.
+/// An error as AWS sends it.
+pub(super) struct WireError<'a> {
+    /// The name in the JSON protocol.
     pub(super) json: &'a str,
-    /// What the Query protocol calls it.
+    /// The name in the Query protocol.
     pub(super) query: &'a str,
-    /// What this crate calls it.
+    /// The name in this crate.
     pub(super) code: &'a str,
     pub(super) sender_fault: bool,
     pub(super) status: u16,
     pub(super) message: &'a str,
 }
 
-/// The error is the same in the forms that AWS answers in, and in that of a JSON server without the Query protocol's
-/// code: the right one.
-pub(super) fn is_said_alike(said: &Said<'_>) {
-    let fault = if said.sender_fault { "Sender" } else { "Receiver" };
-    let json = serde_json::json!({"__type": format!("com.amazonaws.sqs#{}", said.json), "message": said.message});
-    let query_error = ("x-amzn-query-error", format!("{};{fault}", said.query));
+/// Checks that the error is the same in all forms of AWS, and in that of a JSON server without the Query protocol's code.
+pub(super) fn reads_alike_in_both_protocols(expected: &WireError<'_>) {
+    let fault = if expected.sender_fault { "Sender" } else { "Receiver" };
+    let json =
+        serde_json::json!({"__type": format!("com.amazonaws.sqs#{}", expected.json), "message": expected.message});
+    let query_error = ("x-amzn-query-error", format!("{};{fault}", expected.query));
     let xml = format!(
         "<ErrorResponse><Error><Type>{fault}</Type><Code>{}</Code><Message>{}</Message><Detail/></Error>\
          </ErrorResponse>",
-        said.query,
-        said.message.replace('&', "&amp;").replace('<', "&lt;")
+        expected.query,
+        expected.message.replace('&', "&amp;").replace('<', "&lt;")
     );
     for error in [
-        failed::<SendMessage>(Wire::Json, said.status, &[], json.to_string()),
-        failed::<SendMessage>(Wire::Json, said.status, &[query_error], json.to_string()),
-        failed::<SendMessage>(Wire::Query, said.status, &[], xml),
+        failed::<SendMessage>(Wire::Json, expected.status, &[], json.to_string()),
+        failed::<SendMessage>(Wire::Json, expected.status, &[query_error], json.to_string()),
+        failed::<SendMessage>(Wire::Query, expected.status, &[], xml),
     ] {
         assert_eq!(error.kind(), ErrorKind::Service);
-        assert_eq!(error.code().map(ErrorCode::as_str), Some(said.code), "{error:?}");
+        assert_eq!(error.code().map(ErrorCode::as_str), Some(expected.code), "{error:?}");
         assert!(!matches!(error.code(), Some(ErrorCode::Other(_))), "{error:?}");
-        assert_eq!(error.message(), said.message);
-        assert_eq!(error.status(), Some(said.status));
-        assert_eq!(error.is_sender_fault(), said.sender_fault, "{error:?}");
+        assert_eq!(error.message(), expected.message);
+        assert_eq!(error.status(), Some(expected.status));
+        assert_eq!(error.is_sender_fault(), expected.sender_fault, "{error:?}");
         assert!(!error.may_have_been_sent());
-        let throttled = ["RequestThrottled", "KmsThrottled"].contains(&said.code);
+        let throttled = ["RequestThrottled", "KmsThrottled"].contains(&expected.code);
         assert_eq!(error.is_retryable(), throttled, "{error:?}");
     }
 }
 
-/// What AWS was recorded to answer, all of it; the model says which code of the one protocol is which of the other.
+/// Checks all recorded errors. The model relates the codes of the two protocols.
 #[test]
 fn recorded_errors_are_the_same_in_both_protocols() {
     let (Some(recorded), Some(shapes)) = (json_vector("aws-recorded/sqs.json"), model::shapes()) else {
@@ -144,10 +144,10 @@ fn recorded_errors_are_the_same_in_both_protocols() {
     assert!(errors.len() >= 60, "{} errors", errors.len());
     for (error, status) in errors {
         let text = |name: &str| error[name].as_str().unwrap_or_default();
-        // Those that are not in the model are the same in both but for the `Exception` of the JSON protocol.
+        // Codes that are not in the model differ only by the suffix `Exception` of the JSON protocol.
         let code = in_model(text("Code")).unwrap_or(text("Code"));
-        is_said_alike(&Said {
-            // The recordings of the Query protocol have no name of the JSON one.
+        reads_alike_in_both_protocols(&WireError {
+            // Recordings of the Query protocol do not have the name of the JSON protocol.
             json: error["QueryErrorCode"].as_str().unwrap_or(code),
             query: text("Code"),
             code,

@@ -1,11 +1,11 @@
-//! Receives of which a message, and batches of which an entry, cannot be accepted, in both protocols.
+//! Tests of receives with a bad message, and of batches with a bad entry, in both protocols.
 
 use http::HeaderMap;
 
 use crate::client::Request;
 use crate::client::erased::{Task as _, Typed};
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput, SendMessageBatchOutput};
-use crate::protocol::{Answer, Wire};
+use crate::protocol::{Response, Wire};
 use crate::types::SendMessageBatchEntry;
 use crate::{Client, Credentials, Error, ErrorKind};
 
@@ -17,15 +17,15 @@ fn request() -> Request<ReceiveMessage> {
     client.build().unwrap().receive_message("http://h/1/q")
 }
 
-/// Reads a response to the request, as the client does it.
+/// Reads a response to the request in the same way as the client.
 fn receive(request: &Request<ReceiveMessage>, protocol: Wire, body: &[u8]) -> Result<ReceiveMessageOutput, Error> {
-    let answer = Answer {
+    let response = Response {
         status: 200,
         headers: HeaderMap::new(),
         body: body.to_vec().into(),
     };
     let mut task = Typed::new(request.input());
-    task.read(protocol, &answer, true)?;
+    task.read(protocol, &response, true)?;
     Ok(task.into_success().unwrap().output)
 }
 
@@ -58,7 +58,7 @@ fn good_xml(id: &str) -> Vec<u8> {
     text.into()
 }
 
-/// The one rejected message, of which all but the bad member was read, among two good ones.
+/// Checks that the bad message is rejected between two good ones, and that all its other members are read.
 fn rejects(protocol: Wire, bad: &[u8], kind: ErrorKind, cause: &str) {
     let body = match protocol {
         Wire::Json => json(&[&good_json("0"), bad, &good_json("2")]),
@@ -85,12 +85,12 @@ fn rejects(protocol: Wire, bad: &[u8], kind: ErrorKind, cause: &str) {
         !error.contains("hidden") && rejected.error.may_have_been_sent(),
         "{what}: {error}"
     );
-    let order: Vec<_> = output.in_order().map(|came| came.is_ok()).collect();
+    let order: Vec<_> = output.in_order().map(|received| received.is_ok()).collect();
     assert_eq!(order, [true, false, true], "{what}");
 }
 
 #[test]
-fn one_bad_message_of_json_is_rejected_by_itself() {
+fn a_bad_message_of_json_is_rejected_alone() {
     let head = r#"{"MessageId":"bad","ReceiptHandle":"r-bad","Attributes":{"ApproximateReceiveCount":"3"},"#;
     for (bad, cause) in [
         (
@@ -99,7 +99,7 @@ fn one_bad_message_of_json_is_rejected_by_itself() {
         ),
         (r#""Body":5}"#, "its Body is a number where text is expected"),
         (r#""Body":["hidden"]}"#, "its Body is a list where text is expected"),
-        (r#""Body":"a","Body":"hidden"}"#, "a member is there twice"),
+        (r#""Body":"a","Body":"hidden"}"#, "a member occurs twice"),
         (
             r#""MessageAttributes":"hidden"}"#,
             "its MessageAttributes is text where a map is expected",
@@ -135,7 +135,7 @@ fn one_bad_message_of_json_is_rejected_by_itself() {
 }
 
 #[test]
-fn one_bad_message_of_xml_is_rejected_by_itself() {
+fn a_bad_message_of_xml_is_rejected_alone() {
     let head = "<MessageId>bad</MessageId><ReceiptHandle>r-bad</ReceiptHandle>\
          <Attribute><Name>ApproximateReceiveCount</Name><Value>3</Value></Attribute>";
     for (bad, cause) in [
@@ -175,7 +175,7 @@ fn one_bad_message_of_xml_is_rejected_by_itself() {
 }
 
 #[test]
-fn a_message_without_a_receipt_handle_is_rejected_too() {
+fn a_message_without_a_receipt_handle_is_rejected() {
     for bad in ["5", "[]", r#"{"Body":"hidden"}"#, r#"{"ReceiptHandle":7}"#] {
         let output = receive(&request(), Wire::Json, &json(&[bad.as_bytes(), &good_json("1")])).unwrap();
         assert_eq!((output.messages.len(), output.rejected.len()), (1, 1), "{bad}");
@@ -186,7 +186,7 @@ fn a_message_without_a_receipt_handle_is_rejected_too() {
 }
 
 #[test]
-fn unreadable_and_damaged_messages_keep_their_places() {
+fn rejected_messages_keep_their_positions() {
     let damaged = good_json("d")
         .escape_ascii()
         .to_string()
@@ -206,12 +206,12 @@ fn unreadable_and_damaged_messages_keep_their_places() {
     let output = receive(&request(), Wire::Json, &json(&messages)).unwrap();
     let positions: Vec<_> = output.rejected.iter().map(|rejected| rejected.position).collect();
     assert_eq!(positions, [0, 1, 3, 5]);
-    let order: Vec<_> = output.in_order().map(|came| came.is_ok()).collect();
+    let order: Vec<_> = output.in_order().map(|received| received.is_ok()).collect();
     assert_eq!(order, [false, false, true, false, true, false]);
 }
 
 #[test]
-fn more_bad_messages_than_a_receive_returns_are_no_response() {
+fn more_bad_messages_than_a_receive_returns_fail_the_response() {
     let bad: &[u8] = br#"{"Body":5}"#;
     assert_eq!(
         receive(&request(), Wire::Json, &json(&[bad; 10]))
@@ -224,9 +224,9 @@ fn more_bad_messages_than_a_receive_returns_are_no_response() {
     assert_eq!(error.kind(), ErrorKind::Response);
 }
 
-/// Some servers send the MD5 of all attributes although only some were requested.
+/// Some servers send the MD5 of all attributes even if only some were requested.
 #[test]
-fn the_md5_of_attributes_is_compared_where_all_were_requested() {
+fn the_md5_of_attributes_is_compared_if_all_were_requested() {
     let body = json(&[format!(r#"{{"ReceiptHandle":"r","MD5OfMessageAttributes":"{WRONG_MD5}"}}"#).as_bytes()]);
     for (names, rejected) in [
         (&["All"][..], 1),
@@ -245,9 +245,9 @@ fn the_md5_of_attributes_is_compared_where_all_were_requested() {
     }
 }
 
-/// Reads a response to a batch of the entries `a` and `b`, whose bodies are `hello`, as the client does it.
+/// Reads a response to a batch of the entries `a` and `b` with the body `hello`, in the same way as the client.
 fn sent(protocol: Wire, verify: bool, body: &str) -> Result<SendMessageBatchOutput, Error> {
-    let answer = Answer {
+    let response = Response {
         status: 200,
         headers: HeaderMap::new(),
         body: body.to_owned().into(),
@@ -256,12 +256,12 @@ fn sent(protocol: Wire, verify: bool, body: &str) -> Result<SendMessageBatchOutp
     let entries = ["a", "b"].map(|id| SendMessageBatchEntry::new(id, "hello"));
     let request = client.build().unwrap().send_message_batch("http://h/1/q", entries);
     let mut task = Typed::new(request.input());
-    task.read(protocol, &answer, verify)?;
+    task.read(protocol, &response, verify)?;
     Ok(task.into_success().unwrap().output)
 }
 
 #[test]
-fn a_damaged_entry_of_a_batch_costs_no_other() {
+fn a_damaged_entry_does_not_affect_other_entries() {
     let good = format!(r#"{{"Id":"a","MessageId":"m","MD5OfMessageBody":"{MD5_OF_HELLO}"}}"#);
     for (damaged, id, kind) in [
         (
@@ -308,7 +308,7 @@ fn without_verification_no_md5_is_compared() {
 }
 
 #[test]
-fn more_unreadable_entries_than_a_batch_has_are_no_response() {
+fn more_unreadable_entries_than_a_batch_has_fail_the_response() {
     let entries = |count| format!(r#"{{"Successful":[{}]}}"#, vec!["7"; count].join(","));
     assert_eq!(sent(Wire::Json, true, &entries(10)).unwrap().unconfirmed.len(), 10);
     assert!(sent(Wire::Json, true, &entries(11)).is_err());

@@ -1,14 +1,14 @@
-//! The tree as JSON.
+//! Writes the tree as JSON.
 
 use crate::protocol::json;
-use crate::protocol::names::{Collection, collection, collections_of_answer, is_literal, is_verbatim};
+use crate::protocol::names::{Collection, collection, is_literal, is_verbatim, response_collections};
 use crate::protocol::xml::Node;
 
-/// Writes an element as a structure: its collections, and each other child as a member of its name.
+/// Writes an element as a structure of its collections and its other children.
 pub(super) fn structure(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
     let mut members = Elements::begin(b"{}", out);
-    let mut of_collections = Vec::new();
-    for member in collections_of_answer(action) {
+    let mut element_names = Vec::new();
+    for member in response_collections(action) {
         let Some(collection @ (Collection::List(element) | Collection::Map { element, .. })) = collection(member)
         else {
             continue;
@@ -19,10 +19,10 @@ pub(super) fn structure(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
             members.key(member);
             values(action, collection, elements, members.out);
         }
-        of_collections.push(name);
+        element_names.push(name);
     }
     for child in node.children() {
-        if !of_collections.iter().any(|name| child.name() == name) {
+        if !element_names.iter().any(|name| child.name() == name) {
             members.key(child.name());
             value(action, child, members.out);
         }
@@ -47,11 +47,11 @@ fn values<'a>(action: &str, collection: Collection, elements: impl Iterator<Item
         } => {
             let mut entries = Elements::begin(b"{}", out);
             for element in elements {
-                if let (Some(key), Some(of_key)) = (element.child(key_name), element.child(value_name)) {
+                if let (Some(key), Some(entry_value)) = (element.child(key_name), element.child(value_name)) {
                     entries.next();
                     text(key, entries.out);
                     entries.out.push(b':');
-                    value(action, of_key, entries.out);
+                    value(action, entry_value, entries.out);
                 }
             }
             entries.end();
@@ -61,7 +61,7 @@ fn values<'a>(action: &str, collection: Collection, elements: impl Iterator<Item
 
 fn value(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
     let word = node.text().trim();
-    if node.children().next().is_some() && !node.is_spoilt() {
+    if node.children().next().is_some() && !node.is_invalid() {
         structure(action, node, out);
     } else if is_literal(node.name()) && is_word(word) {
         out.extend_from_slice(word.as_bytes());
@@ -70,10 +70,10 @@ fn value(action: &str, node: &Node<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the element's text. What cannot be read becomes JSON that cannot be read either, so that both protocols have
-/// one way to tell which value it is.
+/// Writes the element's text. Unreadable text becomes unreadable JSON, so that both protocols report the value in the
+/// same way.
 fn text(node: &Node<'_>, out: &mut Vec<u8>) {
-    if node.is_spoilt() {
+    if node.is_invalid() {
         out.extend_from_slice(br#""\ud800""#);
     } else if is_verbatim(node.name()) {
         write_text(node.text(), out);
@@ -82,17 +82,17 @@ fn text(node: &Node<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether it can stand in JSON without quotes: as a number, `true` or `false` if it is one, else as an error.
+/// Returns `true` if the text may be written without quotes. It is then a number, a boolean or an error of the JSON.
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Text can always be written, and to a vector too.
+    // Text can always be serialized, and a vector accepts every write.
     let _ = json::text(text, out);
 }
 
-/// The elements of a list or structure, with commas between them.
+/// Writes the elements of a list or structure, separated by commas.
 struct Elements<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
