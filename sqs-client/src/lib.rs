@@ -70,11 +70,11 @@ pub use credentials::Credentials;
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use types::{Message, OutgoingMessage, QueueAttributes};
 
-/// What sqs-extended shares: not a part of the API.
+/// The controls that sqs-extended needs. Not part of the API.
 #[cfg(feature = "consumer")]
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::consumer::{LEASE_MARGIN, Lease};
+    pub use crate::consumer::extension::*;
 }
 /// What the fuzz targets call: not a part of the API, and there for them only.
 #[cfg(any(fuzzing, test))]

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::credentials::ProvideCredentials;
+use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Credentials, Delivery};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
@@ -241,7 +242,7 @@ async fn many_aside() -> Outcome {
     let mut held = Vec::new();
     while held.len() < COUNT {
         let delivery = deliveries.try_next().await?.context("a delivery")?;
-        delivery.set_aside();
+        delivery.park();
         held.push(delivery);
     }
     tokio::time::sleep(Duration::from_secs(8)).await;
