@@ -135,7 +135,7 @@ impl Consumer {
 
     /// Sets the maximum number of messages that are buffered for handlers, so that none idles during a poll. Default: the
     /// [`concurrency`](Self::concurrency), or 9 times that on a FIFO queue, because a receive can return 10 messages of
-    /// one group.
+    /// one group. Zero disables prefetching.
     ///
     /// The consumer buffers fewer messages if handling takes long. It buffers only as many as are handled within half a
     /// lease, by the average so far, and none until one message has been timed.
@@ -155,8 +155,8 @@ impl Consumer {
     }
 
     /// Sets the time for which each receive and each extension hides a message. Default:
-    /// [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: 1 second to 12 hours, in whole seconds;
-    /// a fraction counts as one.
+    /// [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: 1 second to 12 hours, in whole seconds.
+    /// A fraction counts as one.
     ///
     /// After a consumer was killed, a competing consumer receives its messages once this time is over.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
@@ -180,14 +180,15 @@ impl Consumer {
     }
 
     /// Sets the time within which [`run`](Self::run) ends after its `shutdown`. Default:
-    /// [`DEFAULT_SHUTDOWN_TIMEOUT`](Self::DEFAULT_SHUTDOWN_TIMEOUT).
+    /// [`DEFAULT_SHUTDOWN_TIMEOUT`](Self::DEFAULT_SHUTDOWN_TIMEOUT). Range: up to 12 hours. A longer time counts as that.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.settings.shutdown_timeout = timeout;
         self
     }
 
     /// Sets the time for which an open poll may go on after [`run`](Self::run)'s `shutdown`, before it is dropped.
-    /// Default: [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](Self::DEFAULT_POLL_SHUTDOWN_TIMEOUT).
+    /// Default: [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](Self::DEFAULT_POLL_SHUTDOWN_TIMEOUT). Range: up to half of the
+    /// [shutdown timeout](Self::shutdown_timeout). A longer time counts as that.
     ///
     /// A longer time strands fewer messages. Those that SQS has sent into a dropped poll stay in flight for one visibility
     /// timeout.
@@ -219,7 +220,8 @@ impl Consumer {
     /// [`DEFAULT_BACKOFF_BASE`](Self::DEFAULT_BACKOFF_BASE) and [`DEFAULT_BACKOFF_MAX`](Self::DEFAULT_BACKOFF_MAX).
     ///
     /// The time is a random part of a bound. The bound is `base` at first and doubles with every receive and every
-    /// retry in place since the last one, up to `max`. With zero, the message is visible again at once.
+    /// retry in place since the last one, up to `max`. With zero, the message is visible again at once. SQS hides a message
+    /// for at most 12 hours.
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self

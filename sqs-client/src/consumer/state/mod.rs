@@ -205,9 +205,8 @@ impl State {
         (!self.stopping).then_some(room)
     }
 
-    /// Returns the number of messages that a poll may request without room, because a message that was returned alone can
-    /// only come again by a poll. There is one such poll at a time, with a limit of its own, because it may receive other
-    /// messages.
+    /// Returns the number of messages that a poll may request without room. Only a poll can receive a message again that
+    /// was returned alone. There is one such poll at a time, with a limit of its own, because it may receive other messages.
     fn room_for_returned(&self, bound: usize) -> Option<usize> {
         let bound = bound
             .saturating_add(self.max_stalled())

@@ -74,14 +74,14 @@ struct Run {
     now: Instant,
     receives: HashMap<(u8, u8), u32>,
     /// Yielded and not settled.
-    out: Vec<Arc<TrackedMessage>>,
+    yielded: Vec<Arc<TrackedMessage>>,
     shared_turns: bool,
 }
 
 impl Run {
     fn pick(&mut self, at: usize) -> Option<(usize, Arc<TrackedMessage>)> {
-        let at = at.checked_rem(self.handling.len())?;
-        Some((at, self.handling[at].clone()))
+        let at = at.checked_rem(self.yielded.len())?;
+        Some((at, self.yielded[at].clone()))
     }
 
     fn take(&mut self, step: &Step) {
@@ -100,7 +100,7 @@ impl Run {
                     now,
                 );
             }
-            Step::Next => self.handling.extend(self.state.next(now)),
+            Step::Next => self.yielded.extend(self.state.next(now)),
             Step::Round(seconds, outcome) => self.round(seconds, outcome),
             Step::Lose(at) => {
                 let mut in_flight: Vec<_> = self.state.tracked.values().map(|slot| slot.tracked.clone()).collect();
@@ -128,7 +128,7 @@ impl Run {
         match *step {
             Step::Retry(_, pause) => {
                 if state.retry_in_place(tracked, Duration::from_secs(pause), now) {
-                    self.handling.remove(at);
+                    self.yielded.remove(at);
                 }
             }
             Step::Park(_) => state.park(tracked, now),
@@ -136,17 +136,17 @@ impl Run {
             Step::TakeLater(_) => {
                 let behind = state.take_later(tracked, |_| true, now);
                 self.shared_turns |= !behind.is_empty();
-                self.handling.extend(behind);
+                self.yielded.extend(behind);
             }
             Step::ReturnLater(_) => state.return_later(tracked, now),
             Step::Settle(_, end) => {
                 state.begin_settling(tracked, now);
                 state.finish(tracked, end, now);
-                self.handling.remove(at);
+                self.yielded.remove(at);
             }
             _ => {
                 state.schedule_return(tracked, Duration::ZERO, now);
-                self.handling.remove(at);
+                self.yielded.remove(at);
             }
         }
     }
@@ -213,7 +213,7 @@ proptest! {
             state,
             now: Instant::now(),
             receives: HashMap::new(),
-            out: Vec::new(),
+            yielded: Vec::new(),
             shared_turns: false,
         };
         for step in &steps {
@@ -225,7 +225,7 @@ proptest! {
             run.state.polls_ended(run.now);
         }
         for _ in 0..40 {
-            while let Some(tracked) = run.out.pop() {
+            while let Some(tracked) = run.yielded.pop() {
                 run.state.finish(&tracked, End::Deleted, run.now);
                 run.check();
             }

@@ -342,7 +342,7 @@ fn leases_of_buffered_messages_are_extended_while_they_wait() {
         state
             .tracked
             .values()
-            .all(|slot| slot.tracked.lease().holds(now + 299 * SECOND))
+            .all(|slot| slot.tracked.lease().is_valid(now + 299 * SECOND))
     );
 }
 
@@ -368,7 +368,7 @@ fn later_messages_of_a_group_can_be_returned_on_request() {
 fn receive_rejected(state: &mut State, numbers: impl IntoIterator<Item = u32>, rejected: u32, now: Instant) {
     let arrival = |number| Arrival {
         message: numbered("g", number, 1),
-        turn: if number == rejected {
+        treatment: if number == rejected {
             Treatment::Return(5 * SECOND)
         } else {
             Treatment::Handle
@@ -431,19 +431,12 @@ fn a_rejected_receipt_waits_until_its_message_was_handled() {
             let older = state.next(now).unwrap();
             older.mark_lost();
             let message = numbered("g", 1, 2);
-            let turn = if is_ordered {
+            let treatment = if is_ordered {
                 Treatment::Return(SECOND)
             } else {
                 Treatment::ReturnAtOnce(SECOND)
             };
-            state.arrive(
-                vec![Arrival {
-                    message,
-                    treatment: turn,
-                }],
-                now,
-                now,
-            );
+            state.arrive(vec![Arrival { message, treatment }], now, now);
             assert!(state.next(now).is_none() && state.round(now).returns.is_empty());
             state.finish(&older, end, now);
             assert!(state.next(now).is_none(), "it is not handled");
