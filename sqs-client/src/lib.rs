@@ -74,9 +74,9 @@ pub use credentials::Credentials;
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use types::{Message, OutgoingMessage, QueueAttributes};
 
-/// Items that sqs-extended shares. Not part of the API.
+/// The controls that sqs-extended needs. Not part of the API.
 #[cfg(feature = "consumer")]
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::consumer::{LEASE_MARGIN, Lease};
+    pub use crate::consumer::extension::*;
 }

@@ -1,4 +1,4 @@
-//! The stream of what a consumer receives.
+//! The stream of the messages that a consumer receives.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,18 +9,35 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::time::Instant;
 
+use crate::client::Client;
 use crate::consumer::delivery::Delivery;
+use crate::consumer::settings::Settings;
 use crate::consumer::shared::Shared;
-use crate::consumer::{Consumer, heartbeat, poller};
+use crate::consumer::{heartbeat, poller};
 use crate::error::Error;
 
-/// What a [`Consumer`] receives, as a stream: see [`Consumer::deliveries`].
+/// The stream of messages that a consumer receives. Created by
+/// [`Consumer::deliveries`](crate::consumer::Consumer::deliveries).
 ///
-/// It brings no further delivery while as many as the consumer's concurrency are held that nobody has begun to settle.
-/// After an error that repeating does not mend it ends; see [`Consumer`] on which those are.
+/// The stream yields no further delivery while as many as the consumer's concurrency are being handled. A delivery counts
+/// until its settling begins. The stream ends after an error that repeating cannot solve, such as lasting refusals. See
+/// [`Consumer`](crate::consumer::Consumer).
 ///
-/// When it is dropped, polling stops, and what waits in it is given back by a task in the background, as long as the
-/// runtime lives. Deliveries that were taken from it stay held.
+/// Dropping the stream stops polling. A background task then returns the buffered messages to the queue, while the
+/// runtime lives. Deliveries that the stream has yielded stay in flight.
+///
+/// ```no_run
+/// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+/// use std::time::Duration;
+/// use futures_util::TryStreamExt;
+///
+/// let mut deliveries = client.consumer(queue).deliveries();
+/// if let Some(delivery) = deliveries.try_next().await? {
+///     delivery.ack().await?;
+/// }
+/// deliveries.shutdown(Duration::from_secs(10)).await;
+/// # Ok(()) }
+/// ```
 #[must_use = "a stream does nothing unless polled"]
 pub struct Deliveries {
     shared: Arc<Shared>,
@@ -28,41 +45,40 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    pub(super) fn new(consumer: Consumer) -> Self {
-        let checked = consumer.check();
-        let shared = Shared::new(consumer.client, consumer.queue_url, consumer.settings);
-        // Settings that cannot work are the stream's only item, and nothing is started.
+    pub(super) fn new(client: Client, queue_url: String, settings: Settings, checked: Result<(), Error>) -> Self {
+        let shared = Shared::new(client, queue_url, settings);
+        // With invalid settings, the error is the stream's only item, and no task starts.
         let started = checked.is_err();
-        shared.look(|state| state.error = checked.err());
+        shared.with_state(|state| state.error = checked.err());
         Self {
             shared: Arc::new(shared),
             started,
         }
     }
 
-    /// Stops polling, and gives back what waits in the stream, which ends here. Deliveries that were taken from it stay
-    /// held until they are settled or dropped.
+    /// Stops polling, ends the stream and returns the buffered messages to the queue. Deliveries that the stream has
+    /// yielded stay in flight until they are settled or dropped.
     pub fn stop(&mut self) {
         self.shared.stop();
     }
 
-    /// [Stops](Self::stop), and waits until the last poll has been answered, what it brought has been given back, and
-    /// the deliveries that were taken from the stream have been settled or dropped; at most for the grace.
+    /// [Stops](Self::stop) the stream, and waits for up to `timeout` until nothing is in flight. The last poll must have
+    /// ended, its messages must have been returned, and all deliveries must have been settled or dropped.
     ///
-    /// Whether all that came to pass. A poll that was not answered within the grace may bring messages that nobody
-    /// holds; they are given back in the background, or come again after the visibility timeout if the runtime ends.
+    /// Returns `true` if that happened in time. A poll that is still open may receive further messages. The background task
+    /// returns them, or they reappear after the visibility timeout if the runtime ends.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, it goes on in the background, as long as the runtime lives.
-    pub async fn shutdown(mut self, grace: Duration) -> bool {
+    /// If the future is dropped, the shutdown goes on in the background, while the runtime lives.
+    pub async fn shutdown(mut self, timeout: Duration) -> bool {
         self.stop();
-        let rest = async {
-            while !self.shared.look(|state| state.is_at_rest()) {
-                self.shared.rest.notified().await;
+        let at_rest = async {
+            while !self.shared.with_state(|state| state.is_at_rest()) {
+                self.shared.at_rest.notified().await;
             }
         };
-        tokio::time::timeout(grace, rest).await.is_ok()
+        tokio::time::timeout(timeout, at_rest).await.is_ok()
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -71,8 +87,8 @@ impl Deliveries {
 
     fn start(&mut self) {
         if !std::mem::replace(&mut self.started, true) {
-            self.shared.look(|state| state.polling = true);
-            tokio::spawn(heartbeat::keep(self.shared.clone()));
+            self.shared.with_state(|state| state.polling = true);
+            tokio::spawn(heartbeat::run(self.shared.clone()));
             tokio::spawn(poller::poll(self.shared.clone()));
         }
     }
@@ -83,14 +99,14 @@ impl Stream for Deliveries {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.start();
-        // Before looking, so that no wake is missed.
+        // Registered before the check, so that no wake-up is missed.
         self.shared.stream.register(context.waker());
         let next = self.shared.update(|state| match state.next(Instant::now()) {
-            Some(entry) => Poll::Ready(Some(Ok(entry))),
+            Some(tracked) => Poll::Ready(Some(Ok(tracked))),
             None if state.is_exhausted() => Poll::Ready(state.error.take().map(Err)),
             None => Poll::Pending,
         });
-        next.map(|next| next.map(|next| next.map(|entry| Delivery::new(self.shared.clone(), entry))))
+        next.map(|next| next.map(|next| next.map(|tracked| Delivery::new(self.shared.clone(), tracked))))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one task that keeps what is held: extends its visibility, and returns or deletes what is to be.
+//! The task that extends the visibility of messages in flight, and returns or deletes those that are due.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,125 +9,137 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
 use crate::consumer::delivery::return_to_queue;
-use crate::consumer::held::Entry;
 use crate::consumer::requests::is_stale;
-use crate::consumer::shared::{Shared, woken};
+use crate::consumer::shared::{Shared, notified_or_at};
 use crate::consumer::state::End;
 use crate::consumer::telemetry::HEARTBEAT_FAILURES;
+use crate::consumer::tracked::TrackedMessage;
 
 /// A request that the heartbeat makes for a message.
-enum Task {
+enum Action {
     Extend(Duration),
     Return(Duration),
     Delete,
 }
 
-/// Runs until a stopped consumer holds nothing.
-pub(super) async fn keep(shared: Arc<Shared>) {
+/// Runs until a stopped consumer has no message in flight.
+pub(super) async fn run(shared: Arc<Shared>) {
     let mut requests = FuturesUnordered::new();
     loop {
         let round = shared.update(|state| state.round(Instant::now()));
-        for entry in &round.lost {
-            // Who was told of failing extensions knows.
-            if entry.warns() {
-                tracing::warn!(message_id = %entry.message().message_id, "the lease is lost: no extension was confirmed in time");
+        for tracked in &round.lost {
+            // Failing extensions of the same message have been logged before.
+            if tracked.first_warning() {
+                tracing::warn!(
+                    message_id = %tracked.message().message_id,
+                    "lost the lease of a message, because no extension was confirmed in time; another consumer may receive it"
+                );
             }
             shared.count(HEARTBEAT_FAILURES);
         }
         let extensions = round
-            .extend
+            .extensions
             .into_iter()
-            .map(|(entry, time)| (entry, Task::Extend(time)));
-        let releases = round
-            .release
+            .map(|(tracked, time)| (tracked, Action::Extend(time)));
+        let returns = round
+            .returns
             .into_iter()
-            .map(|(entry, delay)| (entry, Task::Return(delay)));
-        let deletions = round.delete.into_iter().map(|entry| (entry, Task::Delete));
-        requests.extend(extensions.chain(releases).chain(deletions).map(|(entry, task)| {
+            .map(|(tracked, delay)| (tracked, Action::Return(delay)));
+        let deletions = round.deletions.into_iter().map(|tracked| (tracked, Action::Delete));
+        requests.extend(extensions.chain(returns).chain(deletions).map(|(tracked, action)| {
             let shared = shared.clone();
             async move {
-                match task {
-                    Task::Extend(time) => extend(&shared, &entry, time).await,
-                    Task::Return(delay) => release(&shared, &entry, delay).await,
-                    Task::Delete => delete(&shared, &entry).await,
+                match action {
+                    Action::Extend(time) => extend(&shared, &tracked, time).await,
+                    Action::Return(delay) => return_message(&shared, &tracked, delay).await,
+                    Action::Delete => delete(&shared, &tracked).await,
                 }
             }
         }));
         if round.over {
-            // What is under way is about messages that were settled meanwhile.
+            // Open requests concern messages that were settled in the meantime.
             return;
         }
-        let woken = pin!(woken(&shared.heartbeat, round.next));
-        let all_answered = pin!(async {
+        let woken = pin!(notified_or_at(&shared.heartbeat, round.next));
+        let all_done = pin!(async {
             match requests.is_empty() {
                 true => std::future::pending().await,
                 false => while requests.next().await.is_some() {},
             }
         });
-        select(woken, all_answered).await;
+        select(woken, all_done).await;
     }
 }
 
-async fn extend(shared: &Shared, entry: &Entry, extension: Duration) {
-    let _one_at_a_time = entry.changing.lock().await;
-    if !shared.look(|state| state.is_kept(entry)) {
+async fn extend(shared: &Shared, tracked: &TrackedMessage, extension: Duration) {
+    let _one_at_a_time = tracked.changing.lock().await;
+    if !shared.with_state(|state| state.is_extended(tracked)) {
         return;
     }
-    let handle = entry.receipt_handle();
+    let handle = tracked.receipt_handle();
     let (extended, other_attempt) = shared.requests.extend(&handle, extension).await;
     match extended {
-        Ok(asked) => entry.lease().extended(asked, extension, Instant::now()),
+        Ok(sent_at) => tracked.lease().extended(sent_at, extension, Instant::now()),
         Err(error) if is_stale(&error) => {
-            // A message that was deleted meanwhile has no lease to lose.
-            if shared.look(|state| state.is_kept(entry)) {
-                if entry.warns() {
-                    tracing::warn!(message_id = %entry.message().message_id, %error, "the lease is lost");
+            // A message that was deleted in the meantime has no lease to lose.
+            if shared.with_state(|state| state.is_extended(tracked)) {
+                if tracked.first_warning() {
+                    tracing::warn!(
+                        message_id = %tracked.message().message_id, %error,
+                        "lost the lease of a message; another consumer may receive it"
+                    );
                 }
                 shared.count(HEARTBEAT_FAILURES);
             }
-            // While it is being deleted, that it is gone already is no loss.
-            if !shared.look(|state| state.is_settling(entry)) {
-                entry.refused();
+            // A message that is being deleted may already be gone, which is no loss.
+            if !shared.with_state(|state| state.is_settling(tracked)) {
+                tracked.mark_lost();
             }
         }
         Err(error) => {
-            if entry.warns() {
+            if tracked.first_warning() {
                 tracing::warn!(
-                    message_id = %entry.message().message_id, %error,
-                    "the visibility could not be extended; the lease is lost unless a further try succeeds"
+                    message_id = %tracked.message().message_id, %error,
+                    "could not extend the visibility of a message; its lease is lost unless a further attempt succeeds"
                 );
             }
             shared.count(HEARTBEAT_FAILURES);
             let jitter = shared.client.random().fraction();
-            entry.lease().not_extended(Instant::now(), jitter);
+            tracked.lease().extension_failed(Instant::now(), jitter);
         }
     }
-    // If it arrived after the message was returned, it would hide it once more.
+    // Awaited, because it would hide a message again that was returned in the meantime.
     other_attempt.await;
 }
 
-async fn release(shared: &Shared, entry: &Entry, delay: Duration) {
-    let _one_at_a_time = entry.changing.lock().await;
-    let returned = return_to_queue(shared, entry, delay).await;
+async fn return_message(shared: &Shared, tracked: &TrackedMessage, delay: Duration) {
+    let _one_at_a_time = tracked.changing.lock().await;
+    let returned = return_to_queue(shared, tracked, delay).await;
     shared.update(|state| match returned {
-        Ok(end) => state.finish(entry, end, Instant::now()),
+        Ok(end) => state.finish(tracked, end, Instant::now()),
         Err(error) => {
-            tracing::warn!(message_id = %entry.message().message_id, %error, "the message could not be returned to the queue");
-            state.abandon(entry, Instant::now());
+            tracing::warn!(
+                message_id = %tracked.message().message_id, %error,
+                "could not return a message to the queue; it reappears when its visibility timeout expires"
+            );
+            state.return_failed(tracked, Instant::now());
         }
     });
 }
 
 /// Deletes a message that was handled by an earlier receipt.
-async fn delete(shared: &Shared, entry: &Arc<Entry>) {
-    let deleted = shared.requests.delete(entry.receipt_handle()).await;
+async fn delete(shared: &Shared, tracked: &Arc<TrackedMessage>) {
+    let deleted = shared.requests.delete(tracked.receipt_handle()).await;
     shared.update(|state| match deleted {
-        Ok(()) if entry.holds() => state.finish(entry, End::Deleted, Instant::now()),
-        Ok(()) => state.finish(entry, End::Handled, Instant::now()),
-        Err(error) if is_stale(&error) => state.finish(entry, End::Handled, Instant::now()),
+        Ok(()) if tracked.lease_is_valid() => state.finish(tracked, End::Deleted, Instant::now()),
+        Ok(()) => state.finish(tracked, End::Handled, Instant::now()),
+        Err(error) if is_stale(&error) => state.finish(tracked, End::Handled, Instant::now()),
         Err(error) => {
-            tracing::warn!(message_id = %entry.message().message_id, %error, "a handled message could not be deleted");
-            state.give_back(entry, Duration::ZERO, Instant::now());
+            tracing::warn!(
+                message_id = %tracked.message().message_id, %error,
+                "could not delete a message that was already handled; returning it to the queue"
+            );
+            state.schedule_return(tracked, Duration::ZERO, Instant::now());
         }
     });
 }

@@ -10,22 +10,34 @@ use futures_util::future::Either;
 use crate::consumer::delivery::Delivery;
 use crate::credentials::BoxFuture;
 
-/// How the handling of a message ended. Only [`Done`](Self::Done) acknowledges it.
+/// The outcome of a message's handling. Only [`Done`](Self::Done) acknowledges the message.
+///
+/// ```
+/// use sqs_client::consumer::HandlerOutcome;
+///
+/// async fn count_failures(handling: sqs_client::consumer::HandlerFuture) -> HandlerOutcome {
+///     let outcome = handling.await;
+///     if outcome != HandlerOutcome::Done {
+///         println!("failed: {outcome:?}");
+///     }
+///     outcome
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandlerOutcome {
-    /// By `Ok`.
+    /// The handler returned `Ok`.
     Done,
-    /// By `Err`.
+    /// The handler returned `Err`.
     Failed,
-    /// By a panic.
+    /// The handler panicked.
     Panicked,
-    /// Not within the handler's time.
+    /// The handler exceeded its [timeout](crate::consumer::Consumer::handler_timeout).
     TimedOut,
 }
 
 impl HandlerOutcome {
-    /// `error.type` of the span, where it failed.
+    /// Returns the `error.type` of the span, if the handling failed.
     pub(super) fn error(self) -> Option<&'static str> {
         match self {
             Self::Done => None,
@@ -36,7 +48,7 @@ impl HandlerOutcome {
     }
 }
 
-/// The handling of a message, to be awaited.
+/// The future that handles a message. See [`Consumer::wrap_handler`](crate::consumer::Consumer::wrap_handler).
 pub type HandlerFuture = BoxFuture<'static, HandlerOutcome>;
 
 type Hook = dyn Fn(Delivery, HandlerFuture) -> HandlerFuture + Send + Sync;
@@ -55,9 +67,9 @@ impl Middleware {
             .push(Arc::new(move |delivery, handling| Box::pin(hook(delivery, handling))));
     }
 
-    /// Wraps the handling in all hooks. A panic of a hook counts as one of the handling.
+    /// Wraps the handling in all hooks. A hook's panic counts as the handler's.
     ///
-    /// Not an `async fn`, which would have room for the handling twice.
+    /// An `async fn` would reserve space for the handling twice.
     pub(super) fn wrap(
         &self,
         delivery: &Delivery,

@@ -1,4 +1,4 @@
-//! When to poll and how often at once, by what the polls before brought: answers in, decisions out.
+//! The time of the next poll, and the number of concurrent polls. Decides from the outcomes of earlier polls, without I/O.
 
 use std::time::Duration;
 
@@ -6,81 +6,86 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorCode, ErrorKind};
 
-/// Bounds the first pause after a poll that failed, or was empty although it should have waited; the bound doubles with
-/// each that follows.
+/// The upper limit of the first pause after a poll that failed, or that was empty too early. It doubles with each further
+/// one.
 const BASE_PAUSE: Duration = Duration::from_millis(100);
-/// Bounds the pause after failures.
+/// The upper limit of the pause after failures.
 const MAX_PAUSE: Duration = Duration::from_secs(20);
-/// Bounds the pause after answers that were empty too early.
+/// The upper limit of the pause after responses that were empty too early.
 const MAX_IDLE_PAUSE: Duration = Duration::from_secs(1);
-/// What a poll came to.
+
+/// The outcome of a poll.
 #[derive(Debug)]
-pub(super) enum Polled {
-    /// As many messages as were asked for, or more.
+pub(super) enum PollOutcome {
+    /// The poll returned all requested messages, or more.
     Full,
-    /// Some messages.
-    Some,
-    /// None, after the time that was waited for them.
-    Nothing {
-        /// Whether the server answered before the wait was over.
+    /// The poll returned some messages.
+    Partial,
+    /// The poll returned no messages.
+    Empty {
+        /// Set if the response came before the end of the wait time.
         early: bool,
     },
-    /// An error.
+    /// The poll failed.
     Failed(Error),
 }
 
 #[derive(Debug)]
 pub(super) struct Pace {
-    most: usize,
+    max_polls: usize,
     refusal_timeout: Duration,
     polls: usize,
     failures: u32,
-    /// When the first of the refusals was, one after the other.
+    /// The time of the first refusal in a row.
     refused_since: Option<Instant>,
     idle: u32,
     resume: Instant,
-    told: Told,
+    warned: Warned,
 }
 
-/// The warnings that were given since the last poll that succeeded.
+/// The warnings logged since the last successful poll.
 #[derive(Debug, Default)]
-struct Told {
+struct Warned {
     failing: bool,
     refused: bool,
 }
 
 impl Pace {
-    pub(super) fn new(most: usize, refusal_timeout: Duration, now: Instant) -> Self {
+    pub(super) fn new(max_polls: usize, refusal_timeout: Duration, now: Instant) -> Self {
         Self {
-            most,
+            max_polls,
             refusal_timeout,
             polls: 1,
             failures: 0,
             refused_since: None,
             idle: 0,
             resume: now,
-            told: Told::default(),
+            warned: Warned::default(),
         }
     }
 
-    /// How many polls may be under way.
+    /// Returns the number of polls that may run concurrently.
     pub(super) fn polls(&self) -> usize {
         self.polls
     }
 
-    /// When the next may begin.
+    /// Returns the time at which the next poll may begin.
     pub(super) fn resume(&self) -> Instant {
         self.resume
     }
 
-    /// Takes note; the error to end with where it is time to. `fraction` is random, in `0.0..1.0`.
-    pub(super) fn note(&mut self, polled: Polled, now: Instant, fraction: f64) -> Result<(), Error> {
+    /// Records the outcome of a poll. `fraction` is random, in `0.0..1.0`.
+    ///
+    /// # Errors
+    ///
+    /// The error with which the consumer ends.
+    pub(super) fn record(&mut self, polled: PollOutcome, now: Instant, fraction: f64) -> Result<(), Error> {
         let idle = std::mem::take(&mut self.idle);
         match polled {
-            Polled::Failed(error) => return self.failed(error, now, fraction),
-            Polled::Full => self.polls = (self.polls + 1).min(self.most),
-            Polled::Some => {}
-            Polled::Nothing { early } => {
+            PollOutcome::Failed(error) => return self.failed(error, now, fraction),
+            PollOutcome::Full => self.polls = (self.polls + 1).min(self.max_polls),
+            PollOutcome::Partial => {}
+            PollOutcome::Empty { early } => {
                 self.polls = 1;
                 if early {
                     self.idle = idle.saturating_add(1);
@@ -88,8 +93,8 @@ impl Pace {
                 }
             }
         }
-        let told = std::mem::take(&mut self.told);
-        if told.failing || told.refused {
+        let warned = std::mem::take(&mut self.warned);
+        if warned.failing || warned.refused {
             tracing::info!(failures = self.failures, "polls succeed again");
         }
         (self.failures, self.refused_since) = (0, None);
@@ -97,11 +102,11 @@ impl Pace {
     }
 
     fn failed(&mut self, error: Error, now: Instant, fraction: f64) -> Result<(), Error> {
-        // A poll that began before the last failure: it says nothing that is not known.
+        // The poll began before the last failure, so its failure is no news.
         if self.failures > 0 && now < self.resume {
             return Ok(());
         }
-        if is_certain(&error) {
+        if is_permanent(&error) {
             return Err(error);
         }
         self.polls = 1;
@@ -115,49 +120,49 @@ impl Pace {
             self.refused_since = None;
         }
         self.resume = now + pause(self.failures, MAX_PAUSE, fraction);
-        self.tell(&error, now);
+        self.warn(&error, now);
         Ok(())
     }
 
     /// Warns once of failures, and once of refusals.
-    fn tell(&mut self, error: &Error, now: Instant) {
+    fn warn(&mut self, error: &Error, now: Instant) {
         let pause = self.resume - now;
         let refused = self.refused_since.is_some();
-        let told = if refused {
-            &mut self.told.refused
+        let warned = if refused {
+            &mut self.warned.refused
         } else {
-            &mut self.told.failing
+            &mut self.warned.failing
         };
-        if std::mem::replace(told, true) {
+        if std::mem::replace(warned, true) {
             tracing::debug!(%error, ?pause, "a poll failed");
         } else if refused {
             tracing::warn!(
                 %error, refusal_timeout = ?self.refusal_timeout,
-                "polls are refused; the consumer goes on polling, and ends if that lasts for its refusal timeout"
+                "SQS refuses polls; the consumer keeps polling, and ends if the refusals last for its refusal timeout"
             );
         } else {
             let source = std::error::Error::source(error).map(ToString::to_string);
-            tracing::warn!(%error, source, "polls fail; the consumer goes on polling until they succeed");
+            tracing::warn!(%error, source, "polls fail; the consumer keeps polling until they succeed");
         }
     }
 }
 
-/// From half of a bound that doubles to all of it: never nothing, so that no fault is answered by a spin.
+/// Returns between half and all of a limit that doubles. Never zero, so that no fault causes a busy loop.
 fn pause(nth: u32, max: Duration, fraction: f64) -> Duration {
     let doubled = BASE_PAUSE.saturating_mul(2_u32.saturating_pow(nth.saturating_sub(1)));
     doubled.min(max).mul_f64(0.5 + fraction / 2.0)
 }
 
-/// Returns `true` for what the client itself finds wrong with every such poll. No time mends that.
-fn is_certain(error: &Error) -> bool {
+/// Returns `true` if the client itself rejects every such poll. Waiting does not help.
+fn is_permanent(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Configuration | ErrorKind::InvalidInput)
 }
 
 /// Returns `true` if SQS refuses the poll until someone changes the queue, the permissions or the keys. A response without
-/// a code is a proxy's.
+/// a code comes from a proxy.
 fn is_refusal(error: &Error) -> bool {
     let Some(code) = error.code() else { return false };
-    // Too many messages in flight pass as others finish theirs.
+    // Too many messages in flight is temporary, because competing consumers settle theirs.
     !code.is_unnamed() && *code != ErrorCode::OverLimit && !error.is_retryable()
 }
 
@@ -174,17 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn polls_grow_while_answers_are_full_and_one_is_left_when_there_is_nothing() {
+    fn polls_grow_while_responses_are_full_and_shrink_to_one_when_empty() {
         let (mut pace, now) = pace();
         let mut polls = Vec::new();
         for polled in [
-            Polled::Full,
-            Polled::Full,
-            Polled::Full,
-            Polled::Some,
-            Polled::Nothing { early: false },
+            PollOutcome::Full,
+            PollOutcome::Full,
+            PollOutcome::Full,
+            PollOutcome::Partial,
+            PollOutcome::Empty { early: false },
         ] {
-            pace.note(polled, now, 0.5).unwrap();
+            pace.record(polled, now, 0.5).unwrap();
             polls.push(pace.polls());
         }
         assert_eq!(polls, [2, 3, 3, 3, 1]);
@@ -192,42 +197,45 @@ mod tests {
     }
 
     #[test]
-    fn failures_pause_longer_and_longer_and_a_success_ends_that() {
+    fn pauses_after_failures_grow_until_a_success() {
         let (mut pace, mut now) = pace();
         let mut last = Duration::ZERO;
         for _ in 0..7 {
             let now = pace.resume();
-            pace.note(Polled::Failed(Error::transport("x")), now, 0.0).unwrap();
+            pace.record(PollOutcome::Failed(Error::transport("x")), now, 0.0)
+                .unwrap();
             let pause = pace.resume() - now;
             assert!(pause > last, "{pause:?}");
             last = pause;
         }
         for _ in 0..100 {
             now = pace.resume();
-            pace.note(Polled::Failed(Error::transport("x")), now, 0.999).unwrap();
+            pace.record(PollOutcome::Failed(Error::transport("x")), now, 0.999)
+                .unwrap();
         }
         assert!(pace.resume() - now <= MAX_PAUSE);
         now = pace.resume();
-        pace.note(Polled::Some, now, 0.0).unwrap();
-        pace.note(Polled::Failed(Error::transport("x")), now, 0.0).unwrap();
+        pace.record(PollOutcome::Partial, now, 0.0).unwrap();
+        pace.record(PollOutcome::Failed(Error::transport("x")), now, 0.0)
+            .unwrap();
         assert_eq!(pace.resume() - now, BASE_PAUSE / 2);
     }
 
     #[test]
-    fn answers_that_come_empty_too_early_do_not_spin() {
+    fn early_empty_responses_do_not_cause_a_busy_loop() {
         let (mut pace, now) = pace();
         for _ in 0..20 {
-            pace.note(Polled::Nothing { early: true }, now, 0.0).unwrap();
+            pace.record(PollOutcome::Empty { early: true }, now, 0.0).unwrap();
             assert!(pace.resume() >= now + BASE_PAUSE / 2);
         }
         assert_eq!(pace.resume(), now + MAX_IDLE_PAUSE / 2);
     }
 
-    fn refusal() -> Polled {
-        Polled::Failed(answered(ErrorCode::AccessDenied))
+    fn refusal() -> PollOutcome {
+        PollOutcome::Failed(service_error(ErrorCode::AccessDenied))
     }
 
-    fn answered(code: ErrorCode) -> Error {
+    fn service_error(code: ErrorCode) -> Error {
         Error::service(ServiceError {
             code,
             message: "no".to_owned(),
@@ -238,50 +246,57 @@ mod tests {
         })
     }
 
-    /// Notes one poll after the other for this long.
-    fn note_for(pace: &mut Pace, time: Duration, polled: impl Fn() -> Polled) -> Result<(), Error> {
+    /// Records one poll after the other for this time.
+    fn record_for(pace: &mut Pace, time: Duration, polled: impl Fn() -> PollOutcome) -> Result<(), Error> {
         let end = pace.resume() + time;
         while pace.resume() < end {
             let now = pace.resume();
-            pace.note(polled(), now, 0.5)?;
+            pace.record(polled(), now, 0.5)?;
         }
         Ok(())
     }
 
     #[test]
-    fn refusals_end_it_once_they_have_lasted_for_the_timeout() {
+    fn refusals_end_the_consumer_once_they_have_lasted_for_the_timeout() {
         let (mut pace, _) = pace();
-        let most = TIMEOUT - MAX_PAUSE;
-        note_for(&mut pace, most, refusal).unwrap();
+        let nearly_all = TIMEOUT - MAX_PAUSE;
+        record_for(&mut pace, nearly_all, refusal).unwrap();
         let now = pace.resume();
-        pace.note(Polled::Nothing { early: false }, now, 0.5).unwrap();
-        note_for(&mut pace, most, refusal).unwrap();
-        let error = note_for(&mut pace, 3 * MAX_PAUSE, refusal).unwrap_err();
+        pace.record(PollOutcome::Empty { early: false }, now, 0.5).unwrap();
+        record_for(&mut pace, nearly_all, refusal).unwrap();
+        let error = record_for(&mut pace, 3 * MAX_PAUSE, refusal).unwrap_err();
         assert_eq!(error.code(), Some(&ErrorCode::AccessDenied));
     }
 
     #[test]
-    fn failing_providers_and_responses_without_a_code_never_end_it() {
+    fn failing_providers_and_responses_without_a_code_never_end_the_consumer() {
         let (mut pace, _) = pace();
-        note_for(&mut pace, 10 * TIMEOUT, || Polled::Failed(Error::credentials("none"))).unwrap();
-        note_for(&mut pace, 10 * TIMEOUT, || {
-            Polled::Failed(answered(ErrorCode::unnamed(403)))
+        record_for(&mut pace, 10 * TIMEOUT, || {
+            PollOutcome::Failed(Error::credentials("none"))
+        })
+        .unwrap();
+        record_for(&mut pace, 10 * TIMEOUT, || {
+            PollOutcome::Failed(service_error(ErrorCode::unnamed(403)))
         })
         .unwrap();
     }
 
     #[test]
-    fn what_the_client_itself_finds_wrong_ends_it_at_once() {
+    fn an_error_of_the_client_itself_ends_the_consumer_at_once() {
         let (mut pace, now) = pace();
-        let wrong = Polled::Failed(Error::invalid_input("x"));
-        assert_eq!(pace.note(wrong, now, 0.5).unwrap_err().kind(), ErrorKind::InvalidInput);
+        let wrong = PollOutcome::Failed(Error::invalid_input("x"));
+        assert_eq!(
+            pace.record(wrong, now, 0.5).unwrap_err().kind(),
+            ErrorKind::InvalidInput
+        );
     }
 
     #[test]
-    fn polls_that_fail_together_fail_once() {
+    fn concurrent_failures_count_once() {
         let (mut pace, now) = pace();
         for _ in 0..12 {
-            pace.note(Polled::Failed(Error::credentials("none")), now, 0.0).unwrap();
+            pace.record(PollOutcome::Failed(Error::credentials("none")), now, 0.0)
+                .unwrap();
         }
         assert_eq!(pace.resume() - now, BASE_PAUSE / 2);
     }

@@ -1,4 +1,4 @@
-//! Messages that were handled too often.
+//! Poison messages, which were handled too often.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +13,10 @@ use crate::types::MessageAttributeValue;
 
 type Hook = dyn Fn(Delivery) -> BoxFuture<'static, Result<(), ()>> + Send + Sync;
 
-/// The other handler of messages that were handled too often.
+/// The handler of poison messages.
 #[derive(Clone)]
 pub(super) struct Poison {
     max_handlings: u32,
-    /// Whether messages are sent on, and so have to be whole.
-    pub(super) whole: bool,
     hook: Arc<Hook>,
 }
 
@@ -30,42 +28,41 @@ impl Poison {
         E: Send + 'static,
     {
         let hook = move |delivery| {
-            let taken = hook(delivery);
-            let taken: BoxFuture<'static, _> = Box::pin(async move { taken.await.map_err(drop) });
-            taken
+            let handling = hook(delivery);
+            let handling: BoxFuture<'static, _> = Box::pin(async move { handling.await.map_err(drop) });
+            handling
         };
         Self {
             max_handlings,
-            whole: false,
             hook: Arc::new(hook),
         }
     }
 
-    /// Sends messages on as they are: what hooks add on the way could make one longer than the queue takes.
-    pub(super) fn queue(max_handlings: u32, client: Client, queue_url: String) -> Self {
+    /// Forwards messages without running send hooks, which could make a message too long for the queue.
+    pub(super) fn move_to(max_handlings: u32, client: Client, queue_url: String) -> Self {
         let client = client.without_send_hooks();
-        let hook = Self::hook(max_handlings, move |delivery| {
+        Self::hook(max_handlings, move |delivery| {
             let (client, queue_url) = (client.clone(), queue_url.clone());
             async move {
                 let moved = send_to(&client, queue_url, &delivery).await;
                 moved.inspect_err(|error| {
-                    tracing::warn!(message_id = %delivery.message().message_id, %error, "a poison message stays");
+                    tracing::warn!(message_id = %delivery.message().message_id, %error, "could not move a poison message; it returns to the source queue");
                 })
             }
-        });
-        Self { whole: true, ..hook }
+        })
     }
 
-    pub(super) fn is(&self, delivery: &Delivery) -> bool {
+    pub(super) fn matches(&self, delivery: &Delivery) -> bool {
         delivery.handling_count() > self.max_handlings
     }
 
-    pub(super) async fn take(&self, delivery: Delivery) -> Result<(), ()> {
+    pub(super) async fn handle(&self, delivery: Delivery) -> Result<(), ()> {
         (self.hook)(delivery).await
     }
 }
 
-/// To a FIFO queue it goes under its own id, so that it is there once though it be sent again after a lost answer.
+/// Forwards a message. On a FIFO queue, its ID becomes the deduplication ID, so that a repetition after a lost response does
+/// not duplicate it.
 async fn send_to(client: &Client, queue_url: String, delivery: &Delivery) -> Result<(), Error> {
     let message = delivery.message();
     let fifo = is_fifo(&queue_url);

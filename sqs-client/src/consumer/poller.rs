@@ -1,4 +1,4 @@
-//! The task that polls: several receives at a time where one cannot fill the slots, each into slots that it reserved.
+//! The task that polls. Several receives run concurrently if one cannot fill the free slots, each with reserved slots.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::client::Request;
-use crate::consumer::arrival;
 use crate::consumer::lease;
-use crate::consumer::pacing::{Pace, Polled};
-use crate::consumer::shared::{Shared, woken};
+use crate::consumer::pacing::{Pace, PollOutcome};
+use crate::consumer::shared::{Shared, notified_or_at};
 use crate::consumer::telemetry::AGE;
+use crate::consumer::triage;
 use crate::error::Error;
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
 use crate::telemetry;
 use crate::types::{Message, MessageSystemAttributeName};
 
-/// The attributes that the consumer itself, its users' handlers and their traces need of every message.
+/// The attributes that the consumer, its handlers and their traces need of every message.
 const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
     MessageSystemAttributeName::ApproximateReceiveCount,
     MessageSystemAttributeName::SentTimestamp,
@@ -28,33 +28,33 @@ const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
     MessageSystemAttributeName::AwsTraceHeader,
 ];
 
-/// Polls until the consumer is stopped, or polls were refused for too long. Polls that are under way then get a moment,
-/// and what they bring is returned to the queue.
+/// Polls until the consumer is stopped, or polls were refused for too long. Open polls may then go on for the poll shutdown
+/// timeout, and their messages are returned to the queue.
 pub(super) async fn poll(shared: Arc<Shared>) {
     let mut polls = JoinSet::new();
     let ended = poll_into(&shared, &mut polls).await;
     if let Err(error) = ended {
-        shared.look(|state| state.error = Some(error));
+        shared.with_state(|state| state.error = Some(error));
     }
     let all = async { while polls.join_next().await.is_some() {} };
-    // What waits is returned after that, within the grace.
-    let moment = shared
+    // Half of the shutdown timeout is left for returning the buffered messages afterwards.
+    let timeout = shared
         .settings
         .poll_shutdown_timeout
         .min(shared.settings.shutdown_timeout / 2);
-    if tokio::time::timeout(moment, all).await.is_err() {
+    if tokio::time::timeout(timeout, all).await.is_err() {
         polls.shutdown().await;
     }
     shared.update(|state| state.polls_ended(Instant::now()));
 }
 
-async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<(), Error> {
+async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<PollOutcome>) -> Result<(), Error> {
     let mut pace = Pace::new(
         shared.settings.pollers(),
         shared.settings.refusal_timeout,
         Instant::now(),
     );
-    while !shared.look(|state| state.is_stopping()) {
+    while !shared.with_state(|state| state.is_stopping()) {
         let may_begin = polls.len() < pace.polls();
         let pausing = Instant::now() < pace.resume();
         let reservation = match may_begin && !pausing {
@@ -65,27 +65,27 @@ async fn poll_into(shared: &Arc<Shared>, polls: &mut JoinSet<Polled>) -> Result<
             polls.spawn(reservation.fill());
             continue;
         }
-        let answered = pin!(async {
+        let poll_ended = pin!(async {
             match polls.is_empty() {
                 true => std::future::pending().await,
                 false => polls.join_next().await,
             }
         });
-        let changed = pin!(woken(&shared.poller, pausing.then(|| pace.resume())));
-        if let Either::Left((Some(polled), _)) = select(answered, changed).await {
+        let changed = pin!(notified_or_at(&shared.poller, pausing.then(|| pace.resume())));
+        if let Either::Left((Some(polled), _)) = select(poll_ended, changed).await {
             let polled = match polled {
                 Ok(polled) => polled,
                 Err(error) if error.is_panic() => return Err(Error::closed("a poll panicked")),
-                // The runtime shuts down.
+                // The runtime is shutting down.
                 Err(_) => return Ok(()),
             };
-            pace.note(polled, Instant::now(), shared.client.random().fraction())?;
+            pace.record(polled, Instant::now(), shared.client.random().fraction())?;
         }
     }
     Ok(())
 }
 
-/// Slots that a poll may fill; given back when it is over.
+/// Slots that a poll may fill. They are free again when it ends.
 struct Reservation {
     shared: Arc<Shared>,
     slots: usize,
@@ -100,39 +100,37 @@ impl Reservation {
         })
     }
 
-    async fn fill(mut self) -> Polled {
+    async fn fill(mut self) -> PollOutcome {
         let wait = wait_time(self.shared.settings.wait_time, self.shared.settings.visibility_timeout);
-        let asked = Instant::now();
+        let sent_at = Instant::now();
         let received = receive(&self.shared, self.slots, wait).await;
         let received = match received {
             Ok(received) => received,
-            Err(error) => return Polled::Failed(error),
+            Err(error) => return PollOutcome::Failed(error),
         };
         let polled = match received.messages.len() + received.rejected.len() {
-            0 => Polled::Nothing {
-                early: asked.elapsed() < wait || wait.is_zero(),
+            0 => PollOutcome::Empty {
+                early: sent_at.elapsed() < wait || wait.is_zero(),
             },
-            some if some < self.slots => Polled::Some,
-            _ => Polled::Full,
+            some if some < self.slots => PollOutcome::Partial,
+            _ => PollOutcome::Full,
         };
-        self.note_ages(&received.messages);
+        self.record_ages(&received.messages);
         let ordered = self.shared.settings.ordered;
-        let arrivals = arrival::decide(received, ordered, |receives| self.shared.backoff(receives));
-        let (confirmed, arrivals) = arrival::confirmed(&self.shared, asked, arrivals).await;
+        let arrivals = triage::triage(received, ordered, |receives| self.shared.backoff(receives));
+        let (confirmed, arrivals) = triage::confirm_late(&self.shared, sent_at, arrivals).await;
         let reserved = std::mem::take(&mut self.slots);
         self.shared.update(|state| {
             state.unreserve(reserved);
-            if matches!(polled, Polled::Nothing { .. }) {
-                state.came_nothing(asked);
+            if matches!(polled, PollOutcome::Empty { .. }) {
+                state.poll_was_empty(sent_at);
             }
             state.arrive(arrivals, confirmed, Instant::now());
         });
         polled
     }
-}
 
-impl Reservation {
-    fn note_ages(&self, messages: &[Message]) {
+    fn record_ages(&self, messages: &[Message]) {
         let (now, queue) = (
             self.shared.client.clock().local(),
             telemetry::queue_name(Some(&self.shared.queue_url)),
@@ -154,8 +152,7 @@ impl Drop for Reservation {
     }
 }
 
-/// A lease counts from before the receive was sent, so the wait must leave most of it: at most 7 tenths, in whole
-/// seconds.
+/// Limits the wait time to 7 tenths of a lease, in whole seconds. A lease counts from before the receive was sent.
 fn wait_time(wait: Duration, visibility: Duration) -> Duration {
     let longest = lease::usable(visibility).mul_f64(0.7);
     Duration::from_secs(wait.min(longest).as_secs())
@@ -163,18 +160,13 @@ fn wait_time(wait: Duration, visibility: Duration) -> Duration {
 
 async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<ReceiveMessageOutput, Error> {
     let settings = &shared.settings;
-    let whole = settings.poison.as_ref().is_some_and(|poison| poison.whole);
-    let names = match whole {
-        true => vec!["All"],
-        false => settings.asked_message_attributes(),
-    };
     let request: Request<ReceiveMessage> = shared
         .client
         .receive_message(shared.queue_url.as_str())
         .max_messages(u8::try_from(slots).unwrap_or(u8::MAX))
         .wait_time(wait)
         .visibility_timeout(settings.visibility_timeout)
-        .message_attribute_names(names)
+        .message_attribute_names(settings.requested_message_attributes())
         .message_system_attribute_names(
             SYSTEM_ATTRIBUTES
                 .into_iter()
@@ -188,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_leaves_a_part_of_the_lease() {
+    fn the_wait_time_leaves_a_part_of_the_lease() {
         let second = Duration::from_secs(1);
         for (wait, visibility, expected) in [
             (20, 30, 20),

@@ -1,15 +1,15 @@
-//! A bounded memory of messages by their ids.
+//! A bounded memory of messages, by their IDs.
 
 use std::collections::{HashMap, VecDeque};
 
-/// The number of messages that one memory keeps; the oldest is forgotten first.
+/// The capacity of a memory. The oldest message is forgotten first.
 pub(super) const REMEMBERED: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Recent<V> {
-    /// Each with the number of its insertion.
+    /// Each value with the number of its insertion.
     values: HashMap<String, (u64, V)>,
-    /// At most [`REMEMBERED`] insertions, the oldest first. One stays here when its value was taken or replaced.
+    /// Up to [`REMEMBERED`] insertions, the oldest first. An insertion stays after its value was taken or replaced.
     order: VecDeque<(u64, String)>,
     inserted: u64,
 }
@@ -25,7 +25,7 @@ impl<V> Default for Recent<V> {
 }
 
 impl<V> Recent<V> {
-    /// Messages without an id cannot be told apart, and are not remembered.
+    /// Remembers a message, unless its ID is empty. Messages without an ID cannot be told apart.
     pub(super) fn insert(&mut self, id: &str, value: V) {
         if id.is_empty() {
             return;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_is_forgotten_first_and_what_was_taken_leaves_nothing() {
+    fn the_oldest_message_is_forgotten_first_and_taken_ones_leave_nothing() {
         let mut recent = Recent::default();
         for number in 0..REMEMBERED + 2 {
             recent.insert(&number.to_string(), number);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_again_is_as_young_as_that() {
+    fn remembering_a_message_again_renews_it() {
         let mut recent = Recent::default();
         recent.insert("again", 0);
         recent.take("again");

@@ -1,4 +1,4 @@
-//! The requests that settle messages and keep their leases.
+//! The requests that settle messages and extend their leases.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,23 +8,24 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::batcher::Batcher;
 use crate::client::Client;
-use crate::consumer::{Consumer, Settings, lease};
+use crate::consumer::lease;
+use crate::consumer::settings::{ACK_LINGER, Settings};
 use crate::error::{Error, ErrorCode};
 
-/// An extension may take this part of a lease: it is sent at half of the lease or before, and is of no use after its end.
+/// The part of a lease that an extension may take. It is sent at half of the lease or before, and is useless after its end.
 const EXTENSION_PART: u32 = 2;
-/// An extension that has no response after this part of a lease is sent once more.
-const PATIENCE_PART: u32 = 6;
+/// The part of a lease after which an extension without a response is sent once more.
+const HEDGE_PART: u32 = 6;
 
 #[derive(Debug)]
 pub(super) struct Requests {
     client: Client,
     queue_url: String,
-    settle: Batcher,
-    /// With a time limit of their own.
-    extend: Batcher,
+    settle_batcher: Batcher,
+    /// Separate, because extensions have a time limit of their own.
+    extension_batcher: Batcher,
     extension_time: Duration,
-    patience: Duration,
+    hedge_after: Duration,
     no_change_batches: AtomicBool,
     no_delete_batches: AtomicBool,
 }
@@ -32,20 +33,20 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new(client: &Client, queue_url: &str, settings: &Settings) -> Self {
         let extension_time = lease::usable(settings.visibility_timeout) / EXTENSION_PART;
-        // A call is a receipt handle, and messages in flight are bounded by whoever holds them. A capacity of the
-        // batcher's own would leave extensions of buffered messages waiting in ones and twos.
+        // A call is only a receipt handle, and the consumer bounds the messages in flight. Another capacity here would
+        // make extensions of buffered messages wait in ones and twos.
         let batcher = client.batcher(queue_url).capacity(usize::MAX);
         Self {
             client: client.clone(),
             queue_url: queue_url.to_owned(),
-            settle: batcher.clone().linger(settings.ack_linger).build(),
-            // A heartbeat's round asks for all extensions at once, so they need not wait for company.
-            extend: batcher
-                .linger(settings.ack_linger.min(Consumer::DEFAULT_ACK_LINGER))
+            settle_batcher: batcher.clone().linger(settings.ack_linger).build(),
+            // A heartbeat requests all due extensions at once, so they need not wait for more.
+            extension_batcher: batcher
+                .linger(settings.ack_linger.min(ACK_LINGER))
                 .request_time(extension_time)
                 .build(),
             extension_time,
-            patience: lease::usable(settings.visibility_timeout) / PATIENCE_PART,
+            hedge_after: lease::usable(settings.visibility_timeout) / HEDGE_PART,
             no_change_batches: AtomicBool::new(false),
             no_delete_batches: AtomicBool::new(false),
         }
@@ -59,10 +60,10 @@ impl Requests {
         if self.no_delete_batches.load(Ordering::Relaxed) {
             return single(receipt_handle).await;
         }
-        match self.settle.delete(receipt_handle.clone()).await {
+        match self.settle_batcher.delete(receipt_handle.clone()).await {
             Err(error) if is_unknown(&error) => {
                 let deleted = single(receipt_handle).await;
-                learn(&self.no_delete_batches, &deleted, "DeleteMessageBatch");
+                remember_missing_batch(&self.no_delete_batches, &deleted, "DeleteMessageBatch");
                 deleted
             }
             deleted => deleted,
@@ -70,24 +71,26 @@ impl Requests {
     }
 
     pub(super) async fn change_visibility(&self, receipt_handle: String, time: Duration) -> Result<(), Error> {
-        self.change(&self.settle, receipt_handle, time).await
+        self.change(&self.settle_batcher, receipt_handle, time).await
     }
 
-    /// Hides the message for this time. Where the first attempt has no response in good time, another is made beside it,
-    /// and the first that succeeds counts. Returns when that was sent at the earliest, and a future that ends with the
-    /// other attempt: until then, that may take effect after whatever is asked next.
+    /// Hides the message for this time. If the first attempt has no response after a while, makes a second one beside it,
+    /// and the first to succeed counts.
+    ///
+    /// Returns the earliest time at which that attempt was sent, and a future that ends with the other attempt. Until then,
+    /// the other attempt may take effect after any later request.
     pub(super) async fn extend(
         &self,
         receipt_handle: &str,
         time: Duration,
     ) -> (Result<Instant, Error>, impl Future<Output = ()>) {
         let first = Box::pin(self.attempt(receipt_handle, time));
-        let (extended, other) = match select(first, Box::pin(sleep(self.patience))).await {
+        let (extended, other) = match select(first, Box::pin(sleep(self.hedge_after))).await {
             Either::Left((result, _)) => (result, Vec::new()),
             Either::Right(((), first)) => {
                 let second = Box::pin(self.attempt(receipt_handle, time));
                 match select_ok([first, second]).await {
-                    Ok((asked, other)) => (Ok(asked), other),
+                    Ok((sent_at, other)) => (Ok(sent_at), other),
                     Err(error) => (Err(error), Vec::new()),
                 }
             }
@@ -96,12 +99,12 @@ impl Requests {
     }
 
     async fn attempt(&self, receipt_handle: &str, time: Duration) -> Result<Instant, Error> {
-        let asked = Instant::now();
-        // The batcher keeps to the time of a batch; beside it there are its queue and single calls.
-        let changed = self.change(&self.extend, receipt_handle.to_owned(), time);
-        let late = |_| Err(Error::timeout("the extension had no response in time").sent(true));
+        let sent_at = Instant::now();
+        // The batcher limits only the time of a batch, not that of its queue and of single calls.
+        let changed = self.change(&self.extension_batcher, receipt_handle.to_owned(), time);
+        let late = |_| Err(Error::timeout("the visibility extension had no response in time").sent(true));
         let changed = timeout(self.extension_time, changed).await;
-        changed.unwrap_or_else(late).map(|()| asked)
+        changed.unwrap_or_else(late).map(|()| sent_at)
     }
 
     async fn change(&self, batcher: &Batcher, receipt_handle: String, time: Duration) -> Result<(), Error> {
@@ -117,7 +120,7 @@ impl Requests {
         match batcher.change_visibility(receipt_handle.clone(), time).await {
             Err(error) if is_unknown(&error) => {
                 let changed = single(receipt_handle).await;
-                learn(&self.no_change_batches, &changed, "ChangeMessageVisibilityBatch");
+                remember_missing_batch(&self.no_change_batches, &changed, "ChangeMessageVisibilityBatch");
                 changed
             }
             changed => changed,
@@ -125,17 +128,17 @@ impl Requests {
     }
 }
 
-/// Remembers that a server knows an action in its single form only.
-fn learn(no_batches: &AtomicBool, single: &Result<(), Error>, action: &'static str) {
+/// Remembers that a server supports only the single form of an action.
+fn remember_missing_batch(no_batches: &AtomicBool, single: &Result<(), Error>, action: &'static str) {
     if single.is_ok() && !no_batches.swap(true, Ordering::Relaxed) {
         tracing::info!(
             action,
-            "the server does not know the batch action; single calls are made"
+            "the server does not support the batch action; using single calls"
         );
     }
 }
 
-/// Returns `true` if the server may not know the action: it says so, or refuses without a code of SQS.
+/// Returns `true` if the server may not know the action. It says so, or refuses without an SQS error code.
 fn is_unknown(error: &Error) -> bool {
     match error.code() {
         Some(ErrorCode::InvalidAction | ErrorCode::UnsupportedOperation) => true,
@@ -144,7 +147,7 @@ fn is_unknown(error: &Error) -> bool {
     }
 }
 
-/// Returns `true` if the server says that the receipt handle is not, or no longer, one that holds a message.
+/// Returns `true` if the server says that the receipt handle no longer keeps a message in flight, or never did.
 pub(super) fn is_stale(error: &Error) -> bool {
     matches!(
         error.code(),

@@ -1,4 +1,4 @@
-//! The loop that handles what a consumer receives, and its end.
+//! The loop that handles received messages, and its shutdown.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -13,31 +13,37 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::consumer::deliveries::Deliveries;
 use crate::consumer::delivery::{AckOutcome, Delivery};
+use crate::consumer::handler_settings::HandlerSettings;
 use crate::consumer::middleware::HandlerOutcome;
 use crate::consumer::telemetry;
-use crate::consumer::{Consumer, Settings};
 use crate::error::Error;
 use crate::limits;
 
-/// How often an acknowledgement is tried, each time with the retries of the client's policy.
+/// The number of attempts of an acknowledgement, each with the retries of the client's policy.
 const ACK_ATTEMPTS: u32 = 3;
-/// The pause before the second time.
+/// The pause before the second attempt. It doubles before the third.
 const ACK_PAUSE: Duration = Duration::from_millis(500);
-/// Of the grace, what is kept for giving messages back at the end: a tenth, and at most this.
-const MAX_RELEASE_TIME: Duration = Duration::from_secs(1);
+/// The upper limit of the part of the shutdown timeout that is reserved for returning messages. It is a tenth otherwise.
+const MAX_RETURN_TIME: Duration = Duration::from_secs(1);
 
-pub(super) async fn run<S, H, F, E>(consumer: Consumer, shutdown: S, handler: H) -> Result<(), Error>
+pub(super) async fn run<S, H, F, E>(
+    deliveries: Deliveries,
+    settings: HandlerSettings,
+    shutdown: S,
+    handler: H,
+) -> Result<(), Error>
 where
     S: Future,
     H: Fn(Delivery) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Send + 'static,
 {
-    // In a task, as handlers are spawned the cheapest from a worker thread; in a set, as that aborts it when dropped.
+    // A task, because spawning handlers is cheapest from a worker thread. In a set, which aborts it when dropped.
     let mut task = JoinSet::new();
     let (stop, stopped) = oneshot::channel();
-    task.spawn(dispatch(consumer, stopped, handler));
+    task.spawn(dispatch(deliveries, settings, stopped, handler));
     let ended = match select(pin!(shutdown), pin!(task.join_next())).await {
         Either::Left((_, ended)) => {
             drop(stop);
@@ -48,20 +54,24 @@ where
     match ended {
         Some(Ok(ended)) => ended,
         Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
-        // The runtime shuts down.
+        // The runtime is shutting down.
         _ => Ok(()),
     }
 }
 
 /// Handles messages until the sender of `stopped` is dropped.
-async fn dispatch<H, F, E>(consumer: Consumer, mut stopped: oneshot::Receiver<()>, handler: H) -> Result<(), Error>
+async fn dispatch<H, F, E>(
+    mut deliveries: Deliveries,
+    settings: HandlerSettings,
+    mut stopped: oneshot::Receiver<()>,
+    handler: H,
+) -> Result<(), Error>
 where
     H: Fn(Delivery) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Send + 'static,
 {
-    let mut deliveries = consumer.deliveries();
-    let settings = Arc::new(deliveries.shared().settings.clone());
+    let settings = Arc::new(settings);
     let handler = Arc::new(handler);
     let mut handlers = JoinSet::new();
     let ended = loop {
@@ -73,7 +83,7 @@ where
         });
         match next.await {
             Some(Ok(delivery)) => {
-                // Only here, so that no handler's end wakes this task.
+                // Finished handlers are collected here only, so that their ends do not wake this task.
                 while handlers.try_join_next().is_some() {}
                 handlers.spawn(handle(delivery, handler.clone(), settings.clone()));
             }
@@ -83,61 +93,65 @@ where
     };
 
     deliveries.stop();
-    // Nothing is held for longer; a grace without end would pass the end of time.
-    let grace = settings.shutdown_timeout.min(limits::MAX_VISIBILITY_TIMEOUT);
-    let deadline = Instant::now() + grace;
-    let release = MAX_RELEASE_TIME.min(grace / 10);
+    // No message is in flight for longer, and an unlimited timeout would overflow the deadline.
+    let timeout = deliveries.shared().settings.shutdown_timeout;
+    let timeout = timeout.min(limits::MAX_VISIBILITY_TIMEOUT);
+    let deadline = Instant::now() + timeout;
+    let return_time = MAX_RETURN_TIME.min(timeout / 10);
     let all = async { while handlers.join_next().await.is_some() {} };
-    if tokio::time::timeout_at(deadline - release, all).await.is_err() {
-        tracing::warn!(handlers = handlers.len(), "the grace is over; handlers are aborted");
-        // What they held is given back as they are dropped.
+    if tokio::time::timeout_at(deadline - return_time, all).await.is_err() {
+        tracing::warn!(
+            handlers = handlers.len(),
+            "aborting handlers, because the shutdown timeout is over"
+        );
+        // Dropping the handlers returns their messages.
         handlers.abort_all();
     }
     let left = deadline.saturating_duration_since(Instant::now());
     if !deliveries.shutdown(left).await {
-        tracing::info!("the grace is over; messages are returned to the queue in the background");
+        tracing::info!("messages are still being returned to the queue in the background after the shutdown timeout");
     }
     ended
 }
 
-/// A message from its delivery to its end. A clone of the delivery is kept here, so that it is not given back when the
-/// handler drops its own.
-async fn handle<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<Settings>)
+/// Handles and settles a message. It keeps a clone of the delivery, so that the message does not return to the queue when
+/// the handler drops its own.
+async fn handle<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<HandlerSettings>)
 where
     H: Fn(Delivery) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Send + 'static,
 {
-    let contained = contained(delivery.clone(), handler, settings.clone());
-    let wrapped = settings.middleware.wrap(&delivery, contained);
+    let guarded = guarded(delivery.clone(), handler, settings.clone());
+    let wrapped = settings.middleware.wrap(&delivery, guarded);
     let message = delivery.message();
     let handled = telemetry::process(delivery.queue_url(), message, wrapped, |handled| handled.error()).await;
-    if delivery.is_settled() || delivery.was_set_aside() {
+    if delivery.is_settled() || delivery.was_parked() {
         return;
     }
     if handled == HandlerOutcome::Done {
         acknowledge(&delivery).await;
     } else if let Err(error) = delivery.nack_with_backoff().await {
-        // Dropping it returns it once more.
-        tracing::warn!(message_id = %message.message_id, %error, "the message could not be returned to the queue");
+        // Dropping the delivery tries again.
+        tracing::warn!(message_id = %message.message_id, %error, "could not return a message to the queue; trying once more");
     }
 }
 
-/// The handler, which can neither take the consumer down nor take for ever.
-async fn contained<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<Settings>) -> HandlerOutcome
+/// Runs the handler with a timeout, and catches its panic.
+async fn guarded<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<HandlerSettings>) -> HandlerOutcome
 where
     H: Fn(Delivery) -> F,
     F: Future<Output = Result<(), E>>,
 {
-    let poison = settings.poison.as_ref().filter(|poison| poison.is(&delivery));
+    let poison = settings.poison.as_ref().filter(|poison| poison.matches(&delivery));
     let handling = async {
         match poison {
-            Some(poison) => poison.take(delivery).await,
+            Some(poison) => poison.handle(delivery).await,
             None => handler(delivery).await.map_err(drop),
         }
     };
     let handling = AssertUnwindSafe(handling).catch_unwind();
-    match tokio::time::timeout(settings.handler_timeout, handling).await {
+    match tokio::time::timeout(settings.timeout, handling).await {
         Ok(Ok(Ok(()))) => HandlerOutcome::Done,
         Ok(Ok(Err(()))) => HandlerOutcome::Failed,
         Ok(Err(_panic)) => {
@@ -145,7 +159,7 @@ where
             HandlerOutcome::Panicked
         }
         Err(_elapsed) => {
-            tracing::warn!("the handler took too long");
+            tracing::warn!(timeout = ?settings.timeout, "the handler timed out");
             HandlerOutcome::TimedOut
         }
     }
@@ -158,11 +172,11 @@ async fn acknowledge(delivery: &Delivery) {
         match delivery.ack().await {
             Ok(AckOutcome::Deleted) => return,
             Ok(AckOutcome::LeaseLost) => {
-                tracing::warn!(%message_id, "acknowledged after the lease was lost; the message may come again");
+                tracing::warn!(%message_id, "acknowledged a message after its lease was lost; it may come again");
                 return;
             }
             Err(error) if !error.is_retryable() || attempt == ACK_ATTEMPTS => {
-                tracing::warn!(%message_id, %error, "not acknowledged; the message comes again");
+                tracing::warn!(%message_id, %error, "could not acknowledge a message; it will come again");
                 return;
             }
             Err(_) => tokio::time::sleep(pause).await,

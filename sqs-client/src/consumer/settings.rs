@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::consumer::middleware::Middleware;
-use crate::consumer::poison::Poison;
-use crate::limits;
+use crate::error::Error;
 use crate::operation::is_fifo;
 use crate::types::MessageSystemAttributeName;
+use crate::{limits, validate};
 
 pub(crate) const CONCURRENCY: usize = 10;
 pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,7 +16,7 @@ pub(crate) const RETRIES_IN_PLACE: u32 = 2;
 pub(crate) const ACK_LINGER: Duration = Duration::from_millis(5);
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_secs(1);
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(300);
-/// The default maximum number of polls that a consumer has under way.
+/// The upper limit of the default number of pollers.
 const MAX_DEFAULT_POLLERS: usize = 8;
 
 #[derive(Clone, Debug)]
@@ -29,7 +28,6 @@ pub(super) struct Settings {
     pub(super) pollers: Option<usize>,
     pub(super) visibility_timeout: Duration,
     pub(super) wait_time: Duration,
-    pub(super) handler_timeout: Duration,
     pub(super) shutdown_timeout: Duration,
     pub(super) poll_shutdown_timeout: Duration,
     pub(super) refusal_timeout: Duration,
@@ -39,8 +37,8 @@ pub(super) struct Settings {
     pub(super) message_attribute_names: Vec<String>,
     pub(super) extra_message_attribute_names: Vec<String>,
     pub(super) system_attribute_names: Vec<MessageSystemAttributeName>,
-    pub(super) poison: Option<Poison>,
-    pub(super) middleware: Middleware,
+    /// Requests all message attributes, because poison messages are forwarded.
+    pub(super) whole_messages: bool,
 }
 
 impl Settings {
@@ -53,7 +51,6 @@ impl Settings {
             pollers: None,
             visibility_timeout: VISIBILITY_TIMEOUT,
             wait_time: limits::MAX_WAIT_TIME,
-            handler_timeout: limits::MAX_VISIBILITY_TIMEOUT,
             shutdown_timeout: SHUTDOWN_TIMEOUT,
             poll_shutdown_timeout: POLL_SHUTDOWN_TIMEOUT,
             refusal_timeout: REFUSAL_TIMEOUT,
@@ -63,18 +60,20 @@ impl Settings {
             message_attribute_names: vec!["All".to_owned()],
             extra_message_attribute_names: Vec::new(),
             system_attribute_names: Vec::new(),
-            poison: None,
-            middleware: Middleware::default(),
+            whole_messages: false,
         }
     }
 
     pub(super) fn prefetch(&self) -> usize {
-        // A FIFO receive brings as many of one group as it can: with these, all handlers have a group of their own.
+        // A FIFO receive returns as many messages of one group as it can. This many let each handler have its own group.
         let behind = if self.ordered { limits::MAX_BATCH_ENTRIES - 1 } else { 1 };
         self.prefetch.unwrap_or(self.concurrency.saturating_mul(behind))
     }
 
-    pub(super) fn asked_message_attributes(&self) -> Vec<&str> {
+    pub(super) fn requested_message_attributes(&self) -> Vec<&str> {
+        if self.whole_messages {
+            return vec!["All"];
+        }
         let names = self.message_attribute_names.iter();
         names
             .chain(&self.extra_message_attribute_names)
@@ -86,5 +85,19 @@ impl Settings {
         let in_flight = self.concurrency.saturating_add(self.prefetch());
         let to_fill = in_flight.div_ceil(limits::MAX_BATCH_ENTRIES);
         self.pollers.unwrap_or(to_fill.clamp(1, MAX_DEFAULT_POLLERS))
+    }
+
+    /// # Errors
+    ///
+    /// A setting is out of its range.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let range = Duration::from_secs(1)..=limits::MAX_VISIBILITY_TIMEOUT;
+        validate::within("visibility timeout of a consumer", Some(self.visibility_timeout), range)?;
+        validate::no_longer_than(
+            "ack linger of a consumer (limit: an eighth of its visibility timeout)",
+            self.ack_linger,
+            self.visibility_timeout / 8,
+        )?;
+        validate::no_longer_than("wait time", self.wait_time, limits::MAX_WAIT_TIME)
     }
 }

@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::client::Client;
-use crate::consumer::Settings;
 use crate::consumer::requests::Requests;
+use crate::consumer::settings::Settings;
 use crate::consumer::state::State;
 use crate::consumer::telemetry::IN_FLIGHT;
 use crate::retry::full_jitter;
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) stream: AtomicWaker,
     pub(super) poller: Notify,
     pub(super) heartbeat: Notify,
-    pub(super) rest: Notify,
+    pub(super) at_rest: Notify,
     stopped: Notify,
 }
 
@@ -41,19 +41,23 @@ impl Shared {
             stream: AtomicWaker::new(),
             poller: Notify::new(),
             heartbeat: Notify::new(),
-            rest: Notify::new(),
+            at_rest: Notify::new(),
             stopped: Notify::new(),
         }
     }
 
-    /// Changes the state, and wakes who has something to do then.
+    /// Changes the state, and wakes the tasks that have something to do afterwards.
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, wakes) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = state.held();
+            let before = state.in_flight();
             let result = change(&mut state);
-            if state.held() != before {
-                telemetry::set(IN_FLIGHT, telemetry::queue_name(Some(&self.queue_url)), state.held());
+            if state.in_flight() != before {
+                telemetry::set(
+                    IN_FLIGHT,
+                    telemetry::queue_name(Some(&self.queue_url)),
+                    state.in_flight(),
+                );
             }
             (result, state.wakes())
         };
@@ -66,18 +70,19 @@ impl Shared {
         if wakes.heartbeat {
             self.heartbeat.notify_one();
         }
-        if wakes.rest {
+        if wakes.at_rest {
             self.heartbeat.notify_one();
-            self.rest.notify_one();
+            self.at_rest.notify_one();
         }
         result
     }
 
-    pub(super) fn look<R>(&self, look: impl FnOnce(&mut State) -> R) -> R {
-        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Accesses the state without waking any task.
+    pub(super) fn with_state<R>(&self, access: impl FnOnce(&mut State) -> R) -> R {
+        access(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// No more polls; what waits is given back.
+    /// Stops polling. Buffered messages are then returned to the queue.
     pub(super) fn stop(&self) {
         self.update(|state| state.stop(Instant::now()));
         self.poller.notify_one();
@@ -85,32 +90,32 @@ impl Shared {
         self.stopped.notify_waiters();
     }
 
-    /// Ends once the consumer is stopped.
+    /// Waits until the consumer is stopped.
     pub(super) async fn stopped(&self) {
-        let mut told = pin!(self.stopped.notified());
-        // From here on a word is not missed.
-        told.as_mut().enable();
-        if !self.look(|state| state.is_stopping()) {
-            told.await;
+        let mut notified = pin!(self.stopped.notified());
+        // Enabled before the check, so that no notification is missed.
+        notified.as_mut().enable();
+        if !self.with_state(|state| state.is_stopping()) {
+            notified.await;
         }
     }
 
-    /// Counts one more of these.
-    pub(super) fn count(&self, what: &'static str) {
-        telemetry::count(what, telemetry::queue_name(Some(&self.queue_url)), 1);
+    /// Increments a counter.
+    pub(super) fn count(&self, counter: &'static str) {
+        telemetry::count(counter, telemetry::queue_name(Some(&self.queue_url)), 1);
     }
 
-    /// Returns how long a message that was handled so often waits after a failure.
+    /// Returns a random delay for a message that failed after this number of handlings.
     pub(super) fn backoff(&self, handled: u32) -> Duration {
         let (base, max) = self.settings.backoff;
         full_jitter(base, max, handled, self.client.random().fraction())
     }
 }
 
-/// Waits until someone notifies, or the time comes where there is one.
-pub(super) async fn woken(notify: &Notify, at: Option<Instant>) {
+/// Waits for a notification, or until this time if there is one.
+pub(super) async fn notified_or_at(notify: &Notify, at: Option<Instant>) {
     match at {
-        // Whichever it was, there may be something to do.
+        // The caller checks for work in either case.
         Some(at) => drop(tokio::time::timeout_at(at, notify.notified()).await),
         None => notify.notified().await,
     }

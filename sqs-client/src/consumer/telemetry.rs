@@ -1,4 +1,4 @@
-//! What can be seen of a consumer from outside.
+//! A consumer's metrics and spans.
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
@@ -8,16 +8,16 @@ use tracing::field::Empty;
 use crate::telemetry::{queue_name, record};
 use crate::types::Message;
 
-/// How many messages a consumer holds.
+/// The number of messages in flight.
 pub(super) const IN_FLIGHT: &str = "sqs.consumer.in_flight";
-/// How old messages are when a consumer receives them, in seconds.
+/// The age of messages when the consumer receives them, in seconds.
 pub(super) const AGE: &str = "sqs.message.age";
-/// Extensions of visibility that failed, and leases that were lost.
+/// The number of failed visibility extensions and of lost leases.
 pub(super) const HEARTBEAT_FAILURES: &str = "sqs.heartbeat.failures";
 
-/// The handling of a message, within its span and timed from now; `failed` says what went wrong, if anything did.
+/// Handles a message within a span, and records the time from now. `failed` returns the span's `error.type` after a failure.
 ///
-/// Not an `async fn`, which would have room for the handling twice.
+/// An `async fn` would reserve space for the handling twice.
 pub(super) fn process<T>(
     queue_url: &str,
     message: &Message,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sqs_client::Message;
+use sqs_client::internal::DeliveryExt as _;
 
 use crate::client::ExtendedClient;
 use crate::consumer::claimed_segments::{ClaimedSegments, Origin};
@@ -105,7 +106,7 @@ where
         let Some(complete) = complete else {
             return Ok(());
         };
-        received.take_up();
+        received.resume();
         let origin = Origin::Gathering(Arc::clone(&self.gathering), complete.whole.id.clone());
         self.settle_set(key, complete, Some(origin)).await
     }
@@ -125,7 +126,7 @@ where
             && let Some(first) = of_payload.segments.first()
         {
             // What is missing may come behind messages that wait here.
-            first.delivery.return_behind();
+            first.delivery.return_later_messages_of_group();
         }
         // What is not taken by its place is dropped, and so given back.
         let mut places = Places::new(of_payload.segments);
@@ -204,15 +205,15 @@ struct PlaceKept<'a>(&'a sqs_client::Delivery);
 impl<'a> PlaceKept<'a> {
     fn new(delivery: &'a sqs_client::Delivery) -> Self {
         // This alone makes it ours, before others can see it.
-        delivery.set_aside();
-        delivery.take_up();
+        delivery.park();
+        delivery.resume();
         Self(delivery)
     }
 }
 
 impl Drop for PlaceKept<'_> {
     fn drop(&mut self) {
-        self.0.set_aside();
+        self.0.park();
     }
 }
 
@@ -249,9 +250,11 @@ fn header_of(message: &Message) -> Option<Header> {
 /// Takes those behind the first segment that pass the filter. One of them that is not sound is dropped, and so returned: it
 /// must not keep the payload before it from its handler.
 fn take_behind(segments: &mut Vec<Segment>, filter: impl FnMut(&Message) -> bool) {
-    let behind = segments.first().map(|first| first.delivery.take_behind(filter));
+    let behind = segments
+        .first()
+        .map(|first| first.delivery.take_later_messages_of_group(filter));
     let behind = behind.unwrap_or_default();
-    behind.iter().for_each(sqs_client::Delivery::set_aside);
+    behind.iter().for_each(sqs_client::internal::DeliveryExt::park);
     segments.extend(behind.into_iter().filter_map(|delivery| {
         let header = header_of(delivery.message())?;
         Segment::take(delivery, header)

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{Either, join_all, select};
+use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Delivery};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -151,7 +152,7 @@ impl Gathering {
                 token,
                 why: Released::Duplicate,
                 ..
-            } => token.delivery.disown(),
+            } => token.delivery.stop_tracking(),
             Action::Release { token, after, .. } => token.release(after).await,
             Action::Delete { token } => token.delete().await,
             Action::Incomplete {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Delivery, Message, OutgoingMessage};
 
 use crate::error::Error;

@@ -16,6 +16,7 @@ mod spill;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqs_client::internal::ConsumerExt as _;
 use sqs_client::limits;
 use tokio::task::JoinSet;
 
@@ -303,14 +304,14 @@ impl ExtendedConsumer {
         let gathering = Arc::new(Gathering::new(&self.extended, &self.settings));
         let mut consumer = self
             .consumer
-            .extra_message_attribute_names(pointer::RESERVED_NAMES)
-            .extra_message_attribute_names(ATTRIBUTES);
+            .add_message_attribute_names(pointer::RESERVED_NAMES)
+            .add_message_attribute_names(ATTRIBUTES);
         if matches!(self.extended.0.missing, MissingPayload::MoveTo(_)) {
-            consumer = consumer.extra_message_attribute_names(["All"]);
+            consumer = consumer.add_message_attribute_names(["All"]);
         }
         if fifo {
             // Whole payloads come by whole receives.
-            consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
+            consumer = consumer.min_messages_per_poll(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
         let ordered = fifo.then(|| FifoGroups::new(Planner::new(self.settings.assembly_timeout)));
         let worker = Worker::new(

@@ -25,7 +25,7 @@ impl Lease {
 
     /// Whether the message is surely still ours.
     pub(crate) fn holds(&self) -> bool {
-        self.state().holds(Instant::now())
+        self.state().is_valid(Instant::now())
     }
 
     /// Asks for another visibility timeout by `request`, and keeps the lease true whatever comes of it: while the
@@ -37,7 +37,7 @@ impl Lease {
     ) -> Result<(), E> {
         let _one_at_a_time = self.changing.lock().await;
         let asked = Instant::now();
-        self.state().asked(asked, visibility_timeout);
+        self.state().change_requested(asked, visibility_timeout);
         request.await?;
         self.state().extended(asked, visibility_timeout, Instant::now());
         Ok(())
@@ -45,7 +45,7 @@ impl Lease {
 
     /// The server says that the message is not ours.
     pub(crate) fn refused(&self) {
-        self.state().refused();
+        self.state().mark_lost();
     }
 
     fn state(&self) -> MutexGuard<'_, internal::Lease> {

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::credentials::ProvideCredentials;
+use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Credentials, Delivery};
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
 
@@ -223,7 +224,7 @@ async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
     let mut in_flight = Vec::new();
     while in_flight.len() < COUNT {
         let delivery = deliveries.try_next().await?.context("a delivery")?;
-        delivery.set_aside();
+        delivery.park();
         in_flight.push(delivery);
     }
     tokio::time::sleep(Duration::from_secs(8)).await;

@@ -1,69 +1,69 @@
-//! The messages that wait for a handler, and which of them may have one: one at a time of a group, groups in parallel.
+//! The buffered messages, and which of them may be handled: one of each group at a time, groups in parallel.
 
 use std::collections::{HashMap, VecDeque};
 
 use tokio::time::Instant;
 
-/// The place of an item in its group: the lower comes first.
-pub(super) type Place = u64;
+/// The position of an item in its group. The lowest comes first.
+pub(super) type Position = u64;
 
-/// The waiting items, in order of arrival.
+/// The buffered items, in order of arrival.
 ///
-/// A group is claimed by one of its items at a time: by the one that is ready or was taken, and those that were claimed
-/// with it, until [`done`](Self::done) was said of each. Items without a group are ready at once.
+/// One item at a time claims its group: the one that is ready or was popped. Other items may share its claim. The claim ends
+/// after [`done`](Self::done) was called for each of them. Items without a group are ready at once.
 #[derive(Debug)]
 pub(super) struct Backlog<T> {
     ready: VecDeque<T>,
     groups: HashMap<String, Group<T>>,
-    /// In `ready` and `groups`.
+    /// The number of items in `ready` and `groups`.
     len: usize,
 }
 
 #[derive(Debug)]
 struct Group<T> {
-    /// The waiting items, in the order of their places.
-    behind: VecDeque<(Place, T)>,
-    /// The number of items that share the claim; none while a returned item is awaited.
+    /// The waiting items, in the order of their positions.
+    behind: VecDeque<(Position, T)>,
+    /// The number of items that share the claim. Zero while a returned item is awaited.
     claims: usize,
     /// The step after the last item of the claim.
-    then: Then,
-    /// The item with the claim waits for its next turn.
-    parked: bool,
-    /// The item behind the awaited one was returned as well.
+    next: NextStep,
+    /// Set while the item with the claim waits for its retry.
+    awaiting_retry: bool,
+    /// Set if the item behind the awaited one was returned as well.
     probed: bool,
 }
 
-/// The step after an item that had a part in its group's claim.
+/// The step after an item that shared its group's claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// The next item's turn.
-    Next,
-    /// Nothing, until the returned item of this place comes again, or this time comes.
-    Await(Place, Instant),
-    /// All that wait behind leave.
+pub(super) enum NextStep {
+    /// The next item has its turn.
+    Proceed,
+    /// The group waits until the returned item of this position comes again, or until this time.
+    Await(Position, Instant),
+    /// All items behind it leave the backlog.
     Leave,
 }
 
-impl Then {
+impl NextStep {
     /// Returns the step after both items.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Leave, _) | (_, Self::Leave) => Self::Leave,
             (Self::Await(a, until), Self::Await(b, later)) => Self::Await(a.min(b), until.max(later)),
-            (Self::Await(place, until), Self::Next) | (Self::Next, Self::Await(place, until)) => {
-                Self::Await(place, until)
+            (Self::Await(position, until), Self::Proceed) | (Self::Proceed, Self::Await(position, until)) => {
+                Self::Await(position, until)
             }
-            (Self::Next, Self::Next) => Self::Next,
+            (Self::Proceed, Self::Proceed) => Self::Proceed,
         }
     }
 }
 
-/// Items of groups that waited in vain for what was returned.
+/// The items of groups that waited in vain for a returned item.
 #[derive(Debug)]
 pub(super) struct Overdue<T> {
-    /// The next of a group, to be returned as well. It has the group's claim.
+    /// The next item of each group, to be returned as well. It has the group's claim.
     pub(super) probes: Vec<T>,
-    /// All of a group whose next item did not come again either.
+    /// All items of groups whose next item did not come again either.
     pub(super) rest: Vec<T>,
     /// The groups of `rest`.
     pub(super) groups: Vec<String>,
@@ -80,21 +80,21 @@ impl<T> Default for Backlog<T> {
 }
 
 impl<T> Group<T> {
-    fn insert(&mut self, place: Place, item: T) {
-        let at = self.behind.partition_point(|(other, _)| *other <= place);
-        self.behind.insert(at, (place, item));
+    fn insert(&mut self, position: Position, item: T) {
+        let at = self.behind.partition_point(|(other, _)| *other <= position);
+        self.behind.insert(at, (position, item));
     }
 
-    fn awaits(&self) -> Option<(Place, Instant)> {
-        match self.then {
-            Then::Await(place, until) if self.claims == 0 => Some((place, until)),
+    fn awaits(&self) -> Option<(Position, Instant)> {
+        match self.next {
+            NextStep::Await(position, until) if self.claims == 0 => Some((position, until)),
             _ => None,
         }
     }
 
-    /// The number of items that wait for an earlier one, which waits as well.
+    /// Returns the number of items that wait for an earlier one, which waits as well.
     fn stalled(&self) -> usize {
-        match self.parked {
+        match self.awaiting_retry {
             true => self.behind.len() + 1,
             false if self.claims == 0 => self.behind.len(),
             false => 0,
@@ -107,13 +107,13 @@ impl<T> Backlog<T> {
         self.len
     }
 
-    /// Returns `true` if [`pop`](Self::pop) would bring an item.
+    /// Returns `true` if [`pop`](Self::pop) would return an item.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// Returns `true` if the group awaited this item.
-    pub(super) fn push(&mut self, group: Option<&str>, place: Place, item: T) -> bool {
+    /// Adds an item. Returns `true` if its group awaited it.
+    pub(super) fn push(&mut self, group: Option<&str>, position: Position, item: T) -> bool {
         self.len += 1;
         let Some(name) = group else {
             self.ready.push_back(item);
@@ -123,8 +123,8 @@ impl<T> Backlog<T> {
             let claimed = Group {
                 behind: VecDeque::new(),
                 claims: 1,
-                then: Then::Next,
-                parked: false,
+                next: NextStep::Proceed,
+                awaiting_retry: false,
                 probed: false,
             };
             self.groups.insert(name.to_owned(), claimed);
@@ -132,13 +132,13 @@ impl<T> Backlog<T> {
             return false;
         };
         match group.awaits() {
-            Some((awaited, _)) if place <= awaited => {
-                (group.claims, group.then, group.probed) = (1, Then::Next, false);
+            Some((awaited, _)) if position <= awaited => {
+                (group.claims, group.next, group.probed) = (1, NextStep::Proceed, false);
                 self.ready.push_back(item);
                 true
             }
             _ => {
-                group.insert(place, item);
+                group.insert(position, item);
                 false
             }
         }
@@ -150,7 +150,7 @@ impl<T> Backlog<T> {
         Some(item)
     }
 
-    /// Of those that wait behind the group's claim, takes what passes the filter to share the claim.
+    /// Takes the items behind the group's claim that pass the filter. They share the claim.
     pub(super) fn claim_behind(&mut self, group: &str, mut filter: impl FnMut(&T) -> bool) -> Vec<T> {
         let Some(group) = self.groups.get_mut(group) else {
             return Vec::new();
@@ -164,8 +164,8 @@ impl<T> Backlog<T> {
         taken.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// Takes all that wait behind the group's claim. The claim stays.
-    pub(super) fn take_behind(&mut self, group: &str) -> Vec<T> {
+    /// Takes all items behind the group's claim. The claim stays.
+    pub(super) fn remove_behind(&mut self, group: &str) -> Vec<T> {
         self.groups.get_mut(group).map_or_else(Vec::new, |group| {
             let behind = std::mem::take(&mut group.behind);
             self.len -= behind.len();
@@ -173,23 +173,23 @@ impl<T> Backlog<T> {
         })
     }
 
-    /// One with a part in the group's claim is done. After the last, the claim goes to the next item, unless one of
-    /// them is awaited or all are to leave; those that leave are returned.
-    pub(super) fn done(&mut self, name: &str, then: Then) -> Vec<T> {
+    /// Ends one item's share of the group's claim. After the last share, the next item gets the claim, unless a returned
+    /// item is awaited or all items leave. Returns the items that leave.
+    pub(super) fn done(&mut self, name: &str, next: NextStep) -> Vec<T> {
         let Some(group) = self.groups.get_mut(name) else {
             return Vec::new();
         };
         group.claims = group.claims.saturating_sub(1);
-        group.then = group.then.and(then);
+        group.next = group.next.and(next);
         if group.claims > 0 {
             return Vec::new();
         }
-        let first = group.behind.front().map(|(place, _)| *place);
-        match (group.then, first) {
-            (Then::Await(awaited, _), Some(first)) if first > awaited => Vec::new(),
-            (Then::Leave, _) | (_, None) => self.leave(name),
+        let first = group.behind.front().map(|(position, _)| *position);
+        match (group.next, first) {
+            (NextStep::Await(awaited, _), Some(first)) if first > awaited => Vec::new(),
+            (NextStep::Leave, _) | (_, None) => self.leave(name),
             _ => {
-                (group.claims, group.then, group.probed) = (1, Then::Next, false);
+                (group.claims, group.next, group.probed) = (1, NextStep::Proceed, false);
                 let next = group.behind.pop_front();
                 self.ready.extend(next.map(|(_, item)| item));
                 Vec::new()
@@ -203,25 +203,25 @@ impl<T> Backlog<T> {
         behind.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// The item that has the group's claim is to wait for its next turn. `false` if others share the claim.
-    pub(super) fn park(&mut self, name: &str) -> bool {
+    /// Lets the item with the group's claim wait for its retry. Returns `false` if other items share the claim.
+    pub(super) fn await_retry(&mut self, name: &str) -> bool {
         match self.groups.get_mut(name) {
             Some(group) if group.claims == 1 => {
-                group.parked = true;
+                group.awaiting_retry = true;
                 true
             }
             _ => false,
         }
     }
 
-    /// Returns `true` if what waits behind the group's claim can wait for a returned item, with at most `most` that do so.
-    pub(super) fn may_wait(&self, name: &str, most: usize) -> bool {
+    /// Returns `true` if the items behind the group's claim can await a returned item, so that at most `max` items do.
+    pub(super) fn may_wait(&self, name: &str, max: usize) -> bool {
         let behind = self.groups.get(name).map_or(0, |group| group.behind.len());
         let waiting = self.groups.values().filter(|group| group.awaits().is_some());
-        waiting.map(|group| group.behind.len()).sum::<usize>() + behind <= most
+        waiting.map(|group| group.behind.len()).sum::<usize>() + behind <= max
     }
 
-    /// Returns `true` if something waits behind the group's claim.
+    /// Returns `true` if any item waits behind the group's claim.
     pub(super) fn has_behind(&self, name: &str) -> bool {
         self.groups.get(name).is_some_and(|group| !group.behind.is_empty())
     }
@@ -231,25 +231,25 @@ impl<T> Backlog<T> {
         self.groups.values().any(|group| group.awaits().is_some())
     }
 
-    /// Returns the number of items that wait for an earlier one of their group which waits or was returned, and of
-    /// parked items.
+    /// Returns the number of items that await their retry, or wait for an earlier one of their group that does or that was
+    /// returned.
     pub(super) fn stalled(&self) -> usize {
         self.groups.values().map(Group::stalled).sum()
     }
 
-    /// An item with a part in its group's claim takes its turn, now or again: alone at once, or else after the others.
-    /// Returns `true` if it has the claim.
-    pub(super) fn again(&mut self, group: Option<&str>, place: Place, item: T) -> bool {
+    /// Queues an item that shares its group's claim. If it has the claim alone, it is ready at once. Otherwise its turn
+    /// follows the other sharers. Returns `true` if it has the claim.
+    pub(super) fn requeue(&mut self, group: Option<&str>, position: Position, item: T) -> bool {
         self.len += 1;
         match group.and_then(|name| self.groups.get_mut(name)) {
             Some(group) if group.claims > 1 => {
                 group.claims -= 1;
-                group.insert(place, item);
+                group.insert(position, item);
                 false
             }
             group => {
                 if let Some(group) = group {
-                    group.parked = false;
+                    group.awaiting_retry = false;
                 }
                 self.ready.push_front(item);
                 true
@@ -257,7 +257,7 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Puts a newer receipt in the place of an older one that waits.
+    /// Replaces a buffered receipt by a newer one. Returns `false` if there is none.
     pub(super) fn replace(&mut self, group: Option<&str>, is_older: impl Fn(&T) -> bool, newer: T) -> bool {
         let behind = group.and_then(|name| self.groups.get_mut(name));
         let behind = behind.into_iter().flat_map(|group| &mut group.behind);
@@ -271,7 +271,7 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Takes from the groups that awaited a returned item until now.
+    /// Takes the items to return from the groups whose wait for a returned item is over.
     pub(super) fn overdue(&mut self, now: Instant) -> Overdue<T> {
         let mut overdue = Overdue {
             probes: Vec::new(),
@@ -293,7 +293,7 @@ impl<T> Backlog<T> {
                 overdue.rest.extend(self.leave(&name));
                 overdue.groups.push(name);
             } else if let Some((_, probe)) = group.behind.pop_front() {
-                (group.claims, group.then, group.probed) = (1, Then::Next, true);
+                (group.claims, group.next, group.probed) = (1, NextStep::Proceed, true);
                 self.len -= 1;
                 overdue.probes.push(probe);
             }
@@ -307,7 +307,7 @@ impl<T> Backlog<T> {
         awaited.map(|(_, until)| until).min()
     }
 
-    /// Takes all that waits. Claims of items that were taken before stay.
+    /// Takes all buffered items. Claims of popped items stay.
     pub(super) fn drain(&mut self) -> Vec<T> {
         self.len = 0;
         let behind = self

@@ -10,7 +10,7 @@ fn backlog(items: &[(&str, u32)]) -> Backlog<u32> {
     backlog
 }
 
-/// The item is its own place.
+/// Pushes an item that is its own position.
 fn push(backlog: &mut Backlog<u32>, group: &str, item: u32) -> bool {
     backlog.push(Some(group).filter(|group| !group.is_empty()), item.into(), item)
 }
@@ -20,83 +20,83 @@ fn pop_all(backlog: &mut Backlog<u32>) -> Vec<u32> {
 }
 
 #[test]
-fn those_behind_can_share_the_claim_and_the_rest_waits_for_all_of_them() {
+fn later_items_can_share_the_claim_and_the_rest_waits_for_all_of_them() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("a", 4), ("b", 5)]);
     assert_eq!(backlog.pop(), Some(1));
     assert_eq!(backlog.claim_behind("a", |item| item % 2 == 0), [2, 4]);
     assert_eq!(backlog.len(), 2);
-    backlog.done("a", Then::Next);
-    backlog.done("a", Then::Next);
-    assert_eq!(pop_all(&mut backlog), [5], "one of a still has a part in the claim");
-    backlog.done("a", Then::Next);
+    backlog.done("a", NextStep::Proceed);
+    backlog.done("a", NextStep::Proceed);
+    assert_eq!(pop_all(&mut backlog), [5], "one item of a still shares the claim");
+    backlog.done("a", NextStep::Proceed);
     assert_eq!(pop_all(&mut backlog), [3]);
     assert!(backlog.claim_behind("c", |_| true).is_empty());
 }
 
 #[test]
-fn one_at_a_time_of_a_group_and_groups_in_parallel() {
+fn groups_yield_one_item_at_a_time_and_in_parallel() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("b", 3), ("", 4), ("", 5), ("b", 6)]);
     assert_eq!(pop_all(&mut backlog), [1, 3, 4, 5]);
-    backlog.done("b", Then::Next);
+    backlog.done("b", NextStep::Proceed);
     assert_eq!(pop_all(&mut backlog), [6]);
-    backlog.done("b", Then::Next);
+    backlog.done("b", NextStep::Proceed);
     push(&mut backlog, "b", 7);
     assert_eq!(pop_all(&mut backlog), [7], "the group was free");
-    backlog.done("a", Then::Next);
+    backlog.done("a", NextStep::Proceed);
     assert_eq!((pop_all(&mut backlog), backlog.len()), (vec![2], 0));
 }
 
 #[test]
-fn what_leaves_is_the_rest_of_the_group_and_other_groups_stay() {
+fn only_the_rest_of_the_group_leaves() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("b", 3), ("a", 4), ("b", 5)]);
     assert_eq!(pop_all(&mut backlog), [1, 3]);
-    assert_eq!(backlog.done("a", Then::Leave), [2, 4]);
+    assert_eq!(backlog.done("a", NextStep::Leave), [2, 4]);
     push(&mut backlog, "a", 6);
     assert_eq!(backlog.pop(), Some(6));
-    backlog.done("b", Then::Next);
+    backlog.done("b", NextStep::Proceed);
     assert_eq!((backlog.pop(), backlog.len()), (Some(5), 0));
 }
 
 #[test]
-fn all_can_be_taken() {
+fn drain_takes_all_items() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("", 3)]);
     assert_eq!(backlog.pop(), Some(1));
     let mut all = backlog.drain();
     all.sort_unstable();
     assert_eq!((all, backlog.len()), (vec![2, 3], 0));
-    backlog.done("a", Then::Next);
-    assert!(backlog.groups.is_empty(), "nothing is kept of a finished group");
+    backlog.done("a", NextStep::Proceed);
+    assert!(backlog.groups.is_empty(), "a finished group is forgotten");
 }
 
 #[test]
-fn a_group_waits_for_its_returned_head_and_goes_on_after_it() {
+fn a_group_waits_for_its_returned_head_and_continues_after_it() {
     let now = Instant::now();
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("b", 4)]);
     assert_eq!(pop_all(&mut backlog), [1, 4]);
-    assert!(backlog.done("a", Then::Await(1, now)).is_empty());
+    assert!(backlog.done("a", NextStep::Await(1, now)).is_empty());
     assert_eq!((backlog.pop(), backlog.stalled()), (None, 2));
-    assert!(!push(&mut backlog, "a", 5), "a later one is not what is awaited");
+    assert!(!push(&mut backlog, "a", 5), "a later item is not the awaited one");
     assert!(push(&mut backlog, "a", 1));
     assert_eq!((pop_all(&mut backlog), backlog.stalled()), (vec![1], 0));
     for next in [2, 3, 5] {
-        backlog.done("a", Then::Next);
+        backlog.done("a", NextStep::Proceed);
         assert_eq!(pop_all(&mut backlog), [next]);
     }
 }
 
 #[test]
-fn of_a_group_that_waits_in_vain_first_the_next_goes_and_then_all() {
+fn a_group_that_waits_in_vain_first_returns_its_next_item_and_then_all() {
     let now = Instant::now();
     let later = now + Duration::from_secs(1);
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("a", 4)]);
     assert_eq!(backlog.pop(), Some(1));
-    backlog.done("a", Then::Await(1, later));
+    backlog.done("a", NextStep::Await(1, later));
     assert_eq!(backlog.next_overdue(), Some(later));
     assert!(backlog.overdue(now).probes.is_empty());
     let first = backlog.overdue(later);
     assert_eq!((first.probes, first.rest), (vec![2], vec![]));
     assert!(backlog.overdue(later).probes.is_empty(), "it is being returned");
-    backlog.done("a", Then::Await(2, later));
+    backlog.done("a", NextStep::Await(2, later));
     let second = backlog.overdue(later);
     assert_eq!((second.probes, second.rest, backlog.len()), (vec![], vec![3, 4], 0));
     assert_eq!(second.groups, ["a"]);
@@ -108,12 +108,12 @@ fn after_a_probe_that_came_again_the_next_is_returned_alone_too() {
     let now = Instant::now();
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("a", 4)]);
     assert_eq!(backlog.pop(), Some(1));
-    backlog.done("a", Then::Await(1, now));
+    backlog.done("a", NextStep::Await(1, now));
     assert_eq!(backlog.overdue(now).probes, [2]);
-    backlog.done("a", Then::Await(2, now));
+    backlog.done("a", NextStep::Await(2, now));
     assert!(push(&mut backlog, "a", 2));
     assert_eq!(backlog.pop(), Some(2));
-    backlog.done("a", Then::Await(2, now));
+    backlog.done("a", NextStep::Await(2, now));
     assert_eq!(backlog.overdue(now).probes, [3]);
 }
 
@@ -123,42 +123,42 @@ fn several_returned_items_are_awaited_together_and_come_before_the_rest() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("a", 4)]);
     assert_eq!(backlog.pop(), Some(1));
     assert_eq!(backlog.claim_behind("a", |item| *item < 4), [2, 3]);
-    backlog.done("a", Then::Await(1, now));
-    backlog.done("a", Then::Await(2, now));
-    // The first is here again before the last has ended.
+    backlog.done("a", NextStep::Await(1, now));
+    backlog.done("a", NextStep::Await(2, now));
+    // The first comes again before the last has ended.
     assert!(!push(&mut backlog, "a", 1));
-    assert!(backlog.done("a", Then::Await(3, now)).is_empty());
+    assert!(backlog.done("a", NextStep::Await(3, now)).is_empty());
     push(&mut backlog, "a", 2);
     push(&mut backlog, "a", 3);
     for next in [1, 2, 3, 4] {
         assert_eq!(pop_all(&mut backlog), [next]);
-        backlog.done("a", Then::Next);
+        backlog.done("a", NextStep::Proceed);
     }
 }
 
 #[test]
-fn what_parks_takes_its_turn_again() {
+fn an_item_that_awaits_its_retry_takes_its_turn_again() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("b", 3)]);
     assert_eq!(pop_all(&mut backlog), [1, 3]);
     assert!(!backlog.may_wait("a", 0) && backlog.may_wait("a", 1));
-    assert!(backlog.park("a"));
+    assert!(backlog.await_retry("a"));
     assert_eq!(backlog.stalled(), 2);
-    assert!(backlog.again(Some("a"), 1, 1));
+    assert!(backlog.requeue(Some("a"), 1, 1));
     assert_eq!((pop_all(&mut backlog), backlog.stalled()), (vec![1], 0));
     backlog.claim_behind("a", |_| true);
-    assert!(!backlog.park("a"), "two share the claim");
-    assert!(!backlog.again(Some("a"), 1, 1), "it waits for the other");
-    backlog.done("a", Then::Next);
+    assert!(!backlog.await_retry("a"), "two share the claim");
+    assert!(!backlog.requeue(Some("a"), 1, 1), "it waits for the other");
+    backlog.done("a", NextStep::Proceed);
     assert_eq!(backlog.pop(), Some(1));
 }
 
 #[test]
-fn a_newer_receipt_takes_the_place_of_an_older() {
+fn a_newer_receipt_replaces_an_older_one() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("", 7)]);
     assert!(backlog.replace(Some("a"), |item| *item == 2, 20));
     assert!(backlog.replace(None, |item| *item == 7, 70));
     assert!(!backlog.replace(Some("b"), |item| *item == 2, 9));
     assert_eq!(pop_all(&mut backlog), [1, 70]);
-    backlog.done("a", Then::Next);
+    backlog.done("a", NextStep::Proceed);
     assert_eq!(backlog.pop(), Some(20));
 }

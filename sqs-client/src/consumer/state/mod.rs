@@ -1,5 +1,6 @@
-//! What a consumer holds, and what it has room for: no I/O.
+//! The messages in flight, and the free room. No I/O.
 
+mod end;
 mod groups;
 mod receipts;
 mod round;
@@ -10,110 +11,114 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::consumer::Settings;
-use crate::consumer::arrival::Turn;
+use crate::consumer::arrival::Treatment;
 use crate::consumer::backlog::Backlog;
-use crate::consumer::held::Entry;
 use crate::consumer::lease;
 use crate::consumer::recent::Recent;
+use crate::consumer::settings::Settings;
+use crate::consumer::tracked::TrackedMessage;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_ENTRIES;
 use crate::operation::is_fifo;
 
-pub(super) use groups::End;
-use groups::Returned;
+use end::Returned;
 
+pub(super) use end::End;
+
+/// The phase of a message in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// In the backlog.
-    Waiting,
-    /// Waiting for its next turn after its handling failed, with its group's claim.
-    Parked,
+    /// Waiting in the backlog.
+    Buffered,
+    /// Waiting for its retry in place, with its group's claim.
+    AwaitingRetry,
     /// Waiting for the end of an older receipt of the same message.
-    Second,
-    /// Given out to be handled.
-    Out,
-    /// Given out, and kept for something that is to come: it takes no handler's place, and no room from polls.
-    Aside,
-    /// Handled; its acknowledgement is under way.
+    Successor,
+    /// Yielded to be handled.
+    Handling,
+    /// Yielded, and waiting for other messages. It takes no handler's slot, and no room from polls.
+    Parked,
+    /// Handled. Its acknowledgement is in progress.
     Settling,
-    /// Being given back to the queue.
-    Releasing,
-    /// Giving it back failed: it counts as held until it is visible again by itself.
+    /// Being returned to the queue.
+    Returning,
+    /// Its return failed. It counts as in flight until it reappears by itself.
     Abandoned,
 }
 
 impl Phase {
-    /// Whether the lease is kept up.
-    fn is_kept(self) -> bool {
+    /// Returns `true` if the lease is extended in this phase.
+    fn is_extended(self) -> bool {
         match self {
-            Self::Waiting | Self::Parked | Self::Second | Self::Out | Self::Aside | Self::Settling => true,
-            Self::Releasing | Self::Abandoned => false,
+            Self::Buffered | Self::AwaitingRetry | Self::Successor | Self::Handling | Self::Parked | Self::Settling => {
+                true
+            }
+            Self::Returning | Self::Abandoned => false,
         }
     }
 }
 
 #[derive(Debug)]
 struct Slot {
-    entry: Arc<Entry>,
+    tracked: Arc<TrackedMessage>,
     phase: Phase,
-    /// When it entered the phase.
+    /// The time at which it entered the phase.
     since: Instant,
-    /// When a parked message has its next turn.
-    due: Instant,
-    /// Whether it has a part in its group's claim, so that nothing else of the group is handled.
-    claims: bool,
+    /// The time of its retry, if it awaits one.
+    retry_at: Instant,
+    /// Set if it shares its group's claim, so that no other message of the group is handled.
+    shares_claim: bool,
 }
 
-/// Who has something to do after a change.
+/// The tasks that have something to do after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wakes {
     pub(super) stream: bool,
     pub(super) poller: bool,
     pub(super) heartbeat: bool,
-    /// Whoever waits for a stopped consumer to hold nothing.
-    pub(super) rest: bool,
+    /// The shutdown, which waits until nothing is in flight.
+    pub(super) at_rest: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
     concurrency: usize,
     min_receive: usize,
-    most_prefetch: usize,
-    /// How many messages may wait now.
+    max_prefetch: usize,
+    /// The number of messages that may be buffered now.
     prefetch: usize,
     visibility: Duration,
     ordered: bool,
-    /// Whether the queue is one whose messages have groups.
+    /// Set if the queue is a FIFO queue, whose messages have groups.
     fifo: bool,
     retries_in_place: u32,
-    backlog: Backlog<Arc<Entry>>,
-    held: HashMap<u64, Slot>,
-    release: Vec<(Arc<Entry>, Duration)>,
-    delete: Vec<Arc<Entry>>,
-    /// Newer receipts of what is held, by the older one.
-    seconds: HashMap<u64, Arc<Entry>>,
-    /// Messages that were handled, and whose deletion is not sure.
+    backlog: Backlog<Arc<TrackedMessage>>,
+    tracked: HashMap<u64, Slot>,
+    returns: Vec<(Arc<TrackedMessage>, Duration)>,
+    deletions: Vec<Arc<TrackedMessage>>,
+    /// Newer receipts of messages in flight, by the ID of the older one.
+    successors: HashMap<u64, Arc<TrackedMessage>>,
+    /// Messages that were handled, but perhaps not deleted.
     finished: Recent<()>,
-    /// Messages that went back to the queue.
+    /// Messages that were returned to the queue.
     returned: Recent<Returned>,
-    /// When the last poll began that brought nothing.
+    /// The start of the last empty poll.
     last_empty: Option<Instant>,
-    /// Until when the server counts as one that locks a group while any of it is in flight.
+    /// The time until which the server is assumed to lock a group while any message of it is in flight.
     locks_groups: Option<Instant>,
     warned_of_groups: bool,
     next_id: u64,
-    /// Slots that polls under way may fill.
+    /// Slots that open polls may fill.
     reserved: usize,
-    /// How many are [`Phase::Out`], [`Phase::Aside`] and [`Phase::Abandoned`].
-    out: usize,
-    aside: usize,
+    /// The number of messages in each of these phases.
+    handling: usize,
+    parked: usize,
     abandoned: usize,
-    /// How long messages are out, on average.
-    handling: Option<Duration>,
-    /// Something is held that the heartbeat has not seen and should.
-    hurry: bool,
-    /// The poller has found no room, and the stream no message: to be woken once there is.
+    /// The average time for which messages are handled.
+    average_handling: Option<Duration>,
+    /// Set if the heartbeat must check the messages before its next regular round.
+    heartbeat_due: bool,
+    /// Set if the poller found no room, or the stream no message. They are woken once there is.
     poller_waits: bool,
     stream_waits: bool,
     pub(super) polling: bool,
@@ -126,17 +131,17 @@ impl State {
         Self {
             concurrency: settings.concurrency,
             min_receive: settings.min_receive,
-            most_prefetch: settings.prefetch(),
+            max_prefetch: settings.prefetch(),
             prefetch: 0,
             visibility: settings.visibility_timeout,
             ordered: settings.ordered,
             fifo: is_fifo(queue_url),
             retries_in_place: settings.retries_in_place,
             backlog: Backlog::default(),
-            held: HashMap::new(),
-            release: Vec::new(),
-            delete: Vec::new(),
-            seconds: HashMap::new(),
+            tracked: HashMap::new(),
+            returns: Vec::new(),
+            deletions: Vec::new(),
+            successors: HashMap::new(),
             finished: Recent::default(),
             returned: Recent::default(),
             last_empty: None,
@@ -144,11 +149,11 @@ impl State {
             warned_of_groups: false,
             next_id: 0,
             reserved: 0,
-            out: 0,
-            aside: 0,
+            handling: 0,
+            parked: 0,
             abandoned: 0,
-            handling: None,
-            hurry: false,
+            average_handling: None,
+            heartbeat_due: false,
             poller_waits: false,
             stream_waits: false,
             polling: false,
@@ -157,60 +162,60 @@ impl State {
         }
     }
 
-    /// How many messages are held.
-    pub(super) fn held(&self) -> usize {
-        self.held.len()
+    /// Returns the number of messages in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.tracked.len()
     }
 
-    /// How often the heartbeat looks at what is held.
+    /// Returns the interval of the heartbeat.
     fn tick(&self) -> Duration {
         lease::usable(self.visibility) / 8
     }
 
-    /// Takes note of how long a message was out. So many may wait that they do for half a lease at most; none until the
-    /// first time is known.
-    fn handled(&mut self, took: Duration) {
-        let average = self.handling.map_or(took, |average| average / 8 * 7 + took / 8);
-        self.handling = Some(average);
+    /// Records the handling time of a message. Limits prefetching so that a buffered message waits at most half a lease.
+    /// Prefetches nothing until one message has been timed.
+    fn record_handling_time(&mut self, took: Duration) {
+        let average = self.average_handling.map_or(took, |average| average / 8 * 7 + took / 8);
+        self.average_handling = Some(average);
         let in_time = (lease::usable(self.visibility) / 2).as_nanos() / average.as_nanos().max(1);
         let in_time = usize::try_from(in_time).unwrap_or(usize::MAX);
-        self.prefetch = in_time.saturating_mul(self.concurrency).min(self.most_prefetch);
+        self.prefetch = in_time.saturating_mul(self.concurrency).min(self.max_prefetch);
     }
 
-    /// Returns the number of messages that a poll may ask for now. Fewer than 10 only where waiting for more would let
+    /// Returns the number of messages that a poll may request now. Fewer than 10 only if waiting for more room would let
     /// handlers idle.
     fn room(&self) -> Option<usize> {
         let prefetch = self.prefetch.max(self.min_receive - 1);
         let bound = self.concurrency.saturating_add(prefetch);
-        let stalled = self.backlog.stalled().min(self.most_stalled());
-        let takes_room = self.held.len().saturating_sub(self.aside + stalled);
+        let stalled = self.backlog.stalled().min(self.max_stalled());
+        let takes_room = self.tracked.len().saturating_sub(self.parked + stalled);
         let free = bound.saturating_sub(takes_room + self.reserved);
         let worth_it = self.prefetch.div_ceil(2).clamp(self.min_receive, MAX_BATCH_ENTRIES);
-        // Where a failed message cannot be returned alone, nothing should be in flight behind it.
-        let most = if self.locks_groups.is_some() {
+        // If a failed message cannot be returned alone, no message of its group should be in flight behind it.
+        let max = if self.locks_groups.is_some() {
             self.min_receive
         } else {
             MAX_BATCH_ENTRIES
         };
         let room = if free >= worth_it {
-            free.min(most)
+            free.min(max)
         } else {
             self.room_for_returned(bound)?
         };
         (!self.stopping).then_some(room)
     }
 
-    /// Returns the number of messages that a poll may ask for although there is no room: what was returned alone can only
-    /// come again by a poll. There is one of them at a time, within a bound of its own, as it may bring something else.
+    /// Returns the number of messages that a poll may request without room. Only a poll can receive a message again that
+    /// was returned alone. There is one such poll at a time, with a limit of its own, because it may receive other messages.
     fn room_for_returned(&self, bound: usize) -> Option<usize> {
         let bound = bound
-            .saturating_add(self.most_stalled())
+            .saturating_add(self.max_stalled())
             .saturating_add(MAX_BATCH_ENTRIES);
-        let fits = self.held.len().saturating_sub(self.aside) + self.min_receive <= bound;
+        let fits = self.tracked.len().saturating_sub(self.parked) + self.min_receive <= bound;
         (fits && self.reserved == 0 && self.backlog.awaits()).then_some(self.min_receive)
     }
 
-    /// Sets slots aside for a poll; they are to be given back by [`unreserve`](Self::unreserve).
+    /// Reserves slots for a poll. [`unreserve`](Self::unreserve) must follow.
     pub(super) fn reserve(&mut self) -> Option<usize> {
         let room = self.room();
         self.poller_waits = room.is_none();
@@ -222,129 +227,130 @@ impl State {
         self.reserved = self.reserved.saturating_sub(slots);
     }
 
-    /// The next message to handle, if one more may be handled.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Arc<Entry>> {
+    /// Returns the next message to handle, if one more may be handled.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Arc<TrackedMessage>> {
         self.stream_waits = false;
-        while self.out < self.concurrency && !self.stopping {
-            let Some(entry) = self.backlog.pop() else { break };
-            if let Some(slot) = self.held.get_mut(&entry.id) {
-                slot.claims = true;
+        while self.handling < self.concurrency && !self.stopping {
+            let Some(tracked) = self.backlog.pop() else { break };
+            if let Some(slot) = self.tracked.get_mut(&tracked.id) {
+                slot.shares_claim = true;
             }
-            if self.finished.contains(&entry.message().message_id) {
-                self.delete(&entry, now);
+            if self.finished.contains(&tracked.message().message_id) {
+                self.delete(&tracked, now);
                 continue;
             }
-            let holds = entry.lease().holds(now);
-            if holds && entry.turn != Turn::Handle {
-                self.give_back(&entry, Duration::ZERO, now);
+            let is_leased = tracked.lease().is_valid(now);
+            if is_leased && tracked.treatment != Treatment::Handle {
+                self.schedule_return(&tracked, Duration::ZERO, now);
                 continue;
             }
-            if holds {
-                self.enter(entry.id, Phase::Out, now);
-                return Some(entry);
+            if is_leased {
+                self.enter(tracked.id, Phase::Handling, now);
+                return Some(tracked);
             }
-            tracing::debug!(message_id = %entry.message().message_id, "the lease of a waiting message was lost");
-            self.finish(&entry, End::Lost, now);
+            tracing::debug!(message_id = %tracked.message().message_id, "lost the lease of a buffered message");
+            self.finish(&tracked, End::Lost, now);
         }
         self.stream_waits = true;
         None
     }
 
-    /// It is kept for something that is to come. Whoever keeps it tells newer receipts apart.
-    pub(super) fn set_aside(&mut self, entry: &Entry, now: Instant) {
-        if self.phase(entry) == Some(Phase::Out) {
-            self.enter(entry.id, Phase::Aside, now);
-            if let Some(second) = self.seconds.remove(&entry.id) {
-                self.enter(second.id, Phase::Waiting, now);
-                self.wait(&second);
+    /// Parks a message until the messages that it belongs with arrive. Its owner deals with newer receipts of it.
+    pub(super) fn park(&mut self, tracked: &TrackedMessage, now: Instant) {
+        if self.phase(tracked) == Some(Phase::Handling) {
+            self.enter(tracked.id, Phase::Parked, now);
+            if let Some(successor) = self.successors.remove(&tracked.id) {
+                self.enter(successor.id, Phase::Buffered, now);
+                self.buffer(&successor);
             }
         }
     }
 
-    /// It is handled after all.
-    pub(super) fn take_up(&mut self, entry: &Entry, now: Instant) {
-        if self.phase(entry) == Some(Phase::Aside) {
-            self.enter(entry.id, Phase::Out, now);
+    /// Counts a parked message as being handled again.
+    pub(super) fn resume(&mut self, tracked: &TrackedMessage, now: Instant) {
+        if self.phase(tracked) == Some(Phase::Parked) {
+            self.enter(tracked.id, Phase::Handling, now);
         }
     }
 
-    /// Nothing comes any more.
+    /// Returns `true` if the stream has ended.
     pub(super) fn is_exhausted(&self) -> bool {
         self.stopping || (!self.polling && self.backlog.len() == 0)
     }
 
-    /// It is no longer being handled; its acknowledgement begins.
-    pub(super) fn settling(&mut self, entry: &Entry, now: Instant) {
-        self.enter(entry.id, Phase::Settling, now);
+    /// Notes that the acknowledgement of a message begins, so that it no longer takes a handler's slot.
+    pub(super) fn begin_settling(&mut self, tracked: &TrackedMessage, now: Instant) {
+        self.enter(tracked.id, Phase::Settling, now);
     }
 
-    /// It is to be returned to the queue, and visible after this time; a rejected message after its own, if that is
-    /// longer.
-    pub(super) fn give_back(&mut self, entry: &Arc<Entry>, delay: Duration, now: Instant) {
-        if self.enter(entry.id, Phase::Releasing, now) {
-            self.release.push((entry.clone(), delay.max(entry.turn.delay())));
+    /// Lets the heartbeat return a message to the queue, visible after this delay, or after a rejected message's own delay
+    /// if that is longer.
+    pub(super) fn schedule_return(&mut self, tracked: &Arc<TrackedMessage>, delay: Duration, now: Instant) {
+        if self.enter(tracked.id, Phase::Returning, now) {
+            self.returns
+                .push((tracked.clone(), delay.max(tracked.treatment.delay())));
         }
     }
 
-    /// Giving it back failed.
-    pub(super) fn abandon(&mut self, entry: &Entry, now: Instant) {
-        self.enter(entry.id, Phase::Abandoned, now);
+    /// Notes that the return of a message failed.
+    pub(super) fn return_failed(&mut self, tracked: &TrackedMessage, now: Instant) {
+        self.enter(tracked.id, Phase::Abandoned, now);
     }
 
-    /// Whether its lease is to be kept up.
-    pub(super) fn is_kept(&self, entry: &Entry) -> bool {
-        self.phase(entry).is_some_and(Phase::is_kept)
+    /// Returns `true` if the lease of the message is to be extended.
+    pub(super) fn is_extended(&self, tracked: &TrackedMessage) -> bool {
+        self.phase(tracked).is_some_and(Phase::is_extended)
     }
 
-    /// Whether its acknowledgement or return is under way.
-    pub(super) fn is_settling(&self, entry: &Entry) -> bool {
-        self.phase(entry) == Some(Phase::Settling)
+    /// Returns `true` if the acknowledgement or return of the message is in progress.
+    pub(super) fn is_settling(&self, tracked: &TrackedMessage) -> bool {
+        self.phase(tracked) == Some(Phase::Settling)
     }
 
-    fn phase(&self, entry: &Entry) -> Option<Phase> {
-        self.held.get(&entry.id).map(|slot| slot.phase)
+    fn phase(&self, tracked: &TrackedMessage) -> Option<Phase> {
+        self.tracked.get(&tracked.id).map(|slot| slot.phase)
     }
 
-    /// No poll begins any more, and nothing that waits is handled.
+    /// Stops the consumer. No poll begins, and no buffered message is handled.
     pub(super) fn stop(&mut self, now: Instant) {
         self.stopping = true;
         if !self.polling {
-            self.return_waiting(now);
+            self.return_buffered(now);
         }
     }
 
-    /// The last poll has ended.
+    /// Notes that the last poll has ended.
     pub(super) fn polls_ended(&mut self, now: Instant) {
         self.polling = false;
         if self.stopping {
-            self.return_waiting(now);
+            self.return_buffered(now);
         }
     }
 
-    /// Returns what waits to the queue. Not before the last poll has ended: that would receive it again, and each receive
-    /// counts.
-    fn return_waiting(&mut self, now: Instant) {
-        let parked = self.held.values().filter(|slot| slot.phase == Phase::Parked);
-        let parked: Vec<_> = parked.map(|slot| (slot.entry.clone(), slot.due)).collect();
-        for (entry, due) in parked {
-            self.give_back(&entry, due.saturating_duration_since(now), now);
+    /// Returns the buffered messages to the queue. Must follow the end of the last poll, which would otherwise receive them
+    /// again and raise their receive counts.
+    fn return_buffered(&mut self, now: Instant) {
+        let retrying = self.tracked.values().filter(|slot| slot.phase == Phase::AwaitingRetry);
+        let retrying: Vec<_> = retrying.map(|slot| (slot.tracked.clone(), slot.retry_at)).collect();
+        for (tracked, retry_at) in retrying {
+            self.schedule_return(&tracked, retry_at.saturating_duration_since(now), now);
         }
-        let waiting = self.backlog.drain();
-        self.return_all(waiting, now);
+        let buffered = self.backlog.drain();
+        self.return_all(buffered, now);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping
     }
 
-    /// Stopped, and nothing is held that anything can still be done about.
+    /// Returns `true` if the consumer is stopped, and no message is in flight except abandoned ones.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.stopping && !self.polling && self.held.len() == self.abandoned
+        self.stopping && !self.polling && self.tracked.len() == self.abandoned
     }
 
-    /// Each of those who wait is told once.
+    /// Returns the tasks to wake. Each waiting task is woken once.
     pub(super) fn wakes(&mut self) -> Wakes {
-        let deliverable = (self.out < self.concurrency && self.backlog.has_ready()) || self.is_exhausted();
+        let deliverable = (self.handling < self.concurrency && self.backlog.has_ready()) || self.is_exhausted();
         let stream = self.stream_waits && deliverable;
         let poller = self.poller_waits && self.room().is_some();
         self.stream_waits &= !stream;
@@ -352,28 +358,28 @@ impl State {
         Wakes {
             stream,
             poller,
-            heartbeat: self.hurry || !self.release.is_empty() || !self.delete.is_empty(),
-            rest: self.is_at_rest(),
+            heartbeat: self.heartbeat_due || !self.returns.is_empty() || !self.deletions.is_empty(),
+            at_rest: self.is_at_rest(),
         }
     }
 
-    /// `false` where it is not held any more.
+    /// Moves a message into a phase. Returns `false` if the message is no longer tracked.
     fn enter(&mut self, id: u64, phase: Phase, now: Instant) -> bool {
-        let Some(slot) = self.held.get_mut(&id) else {
+        let Some(slot) = self.tracked.get_mut(&id) else {
             return false;
         };
         let before = std::mem::replace(&mut slot.phase, phase);
         let since = std::mem::replace(&mut slot.since, now);
         for (count, counted) in [
-            (&mut self.out, Phase::Out),
-            (&mut self.aside, Phase::Aside),
+            (&mut self.handling, Phase::Handling),
+            (&mut self.parked, Phase::Parked),
             (&mut self.abandoned, Phase::Abandoned),
         ] {
             *count += usize::from(phase == counted);
             *count -= usize::from(before == counted);
         }
-        if before == Phase::Out && phase != Phase::Aside {
-            self.handled(now.saturating_duration_since(since));
+        if before == Phase::Handling && phase != Phase::Parked {
+            self.record_handling_time(now.saturating_duration_since(since));
         }
         true
     }

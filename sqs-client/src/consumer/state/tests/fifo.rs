@@ -1,7 +1,7 @@
-//! Messages that fail in their groups, and messages that come again.
+//! Failed messages of groups, and redelivered messages.
 
 use super::*;
-use crate::consumer::arrival::Turn;
+use crate::consumer::arrival::Treatment;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -17,12 +17,12 @@ pub(super) fn fifo_client() -> Client {
 fn fifo_state(set: impl FnOnce(crate::Consumer) -> crate::Consumer) -> State {
     let mut state = State::new(&set(fifo_client().consumer("q.fifo")).settings, "q.fifo");
     state.polling = true;
-    // A poll is always under way.
+    // A poll is always open.
     state.reserved = 1;
     state
 }
 
-/// A message of the group whose number is its id.
+/// Builds a message whose number is its body, and a part of its ID.
 pub(super) fn numbered(group: &str, number: u32, receives: u32) -> Message {
     let mut message = message(group, &number.to_string());
     message.message_id = format!("{group}-{number}");
@@ -38,21 +38,21 @@ pub(super) fn numbered(group: &str, number: u32, receives: u32) -> Message {
 
 fn receive(state: &mut State, numbers: impl IntoIterator<Item = u32>, receives: u32, now: Instant) {
     let messages = numbers.into_iter().map(|number| numbered("g", number, receives));
-    hold(state, messages.collect(), now);
+    receive_messages(state, messages.collect(), now);
 }
 
-/// Keeps up all leases until then, and returns what was returned to the queue on the way.
+/// Extends all leases until a time. Returns the bodies of messages that returned to the queue in between.
 fn pass(state: &mut State, from: Instant, until: Instant) -> Vec<String> {
     let mut back = Vec::new();
     let mut now = from;
     while now <= until {
         let round = state.round(now);
-        for (entry, extension) in &round.extend {
-            entry.lease().extended(now, *extension, now);
+        for (tracked, extension) in &round.extensions {
+            tracked.lease().extended(now, *extension, now);
         }
-        for (entry, _) in &round.release {
-            back.push(entry.message().body.clone());
-            state.finish(entry, End::Returned(Duration::ZERO), now);
+        for (tracked, _) in &round.returns {
+            back.push(tracked.message().body.clone());
+            state.finish(tracked, End::Returned(Duration::ZERO), now);
         }
         now += SECOND / 2;
     }
@@ -74,10 +74,10 @@ fn a_failed_head_is_retried_in_place_and_then_returned_alone() {
         later += 2 * SECOND;
     }
     let head = state.next(later).unwrap();
-    assert!(!state.retry_in_place(&head, SECOND, later), "often enough");
+    assert!(!state.retry_in_place(&head, SECOND, later), "the retries are used up");
     state.finish(&head, End::Returned(SECOND), later);
     assert!(state.next(later).is_none());
-    assert_eq!(state.held(), 9);
+    assert_eq!(state.in_flight(), 9);
     receive(&mut state, [1], 2, later);
     let again = state.next(later).unwrap();
     assert_eq!(
@@ -90,7 +90,7 @@ fn a_failed_head_is_retried_in_place_and_then_returned_alone() {
 }
 
 #[test]
-fn when_the_head_does_not_come_again_the_next_is_returned_and_comes() {
+fn if_the_head_does_not_come_again_the_next_message_is_returned_alone() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=4, 1, now);
@@ -108,14 +108,14 @@ fn when_the_head_does_not_come_again_the_next_is_returned_and_comes() {
 }
 
 #[test]
-fn when_nothing_comes_again_all_are_returned_in_order() {
+fn if_no_message_comes_again_all_are_returned_in_order() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=4, 1, now);
     let head = state.next(now).unwrap();
     state.finish(&head, End::Returned(Duration::ZERO), now);
     assert_eq!(pass(&mut state, now, now + 25 * SECOND), ["2", "3", "4"]);
-    assert_eq!(state.held(), 0);
+    assert_eq!(state.in_flight(), 0);
     // A competing consumer had it.
     let later = now + 25 * SECOND;
     receive(&mut state, [1], 3, later);
@@ -123,7 +123,7 @@ fn when_nothing_comes_again_all_are_returned_in_order() {
 }
 
 #[test]
-fn a_server_that_locks_groups_is_recognised_and_gets_them_whole() {
+fn a_server_that_locks_groups_is_recognized_and_gets_whole_groups_back() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=4, 1, now);
@@ -131,7 +131,7 @@ fn a_server_that_locks_groups_is_recognised_and_gets_them_whole() {
     state.finish(&head, End::Returned(Duration::ZERO), now);
     let later = now + 25 * SECOND;
     assert_eq!(pass(&mut state, now, later).len(), 3);
-    // The poll that brings them had waited for long.
+    // The poll that receives them waited for long.
     let messages = (1..=4).map(|number| numbered("g", number, 2).into()).collect();
     state.arrive(messages, now + 10 * SECOND, later);
     let head = state.next(later).unwrap();
@@ -143,14 +143,14 @@ fn a_server_that_locks_groups_is_recognised_and_gets_them_whole() {
 }
 
 #[test]
-fn polls_that_bring_nothing_tell_a_server_that_locks_groups_too() {
+fn empty_polls_reveal_a_server_that_locks_groups() {
     for asked_after_it_was_visible in [true, false] {
         let now = Instant::now();
         let mut state = fifo_state(|consumer| consumer);
         receive(&mut state, 1..=4, 1, now);
         let head = state.next(now).unwrap();
         state.finish(&head, End::Returned(5 * SECOND), now);
-        state.came_nothing(now + if asked_after_it_was_visible { 6 } else { 4 } * SECOND);
+        state.poll_was_empty(now + if asked_after_it_was_visible { 6 } else { 4 } * SECOND);
         let later = now + 28 * SECOND;
         assert_eq!(pass(&mut state, now, later).len(), 3);
         receive(&mut state, 1..=4, 2, later);
@@ -159,7 +159,7 @@ fn polls_that_bring_nothing_tell_a_server_that_locks_groups_too() {
 }
 
 #[test]
-fn while_no_poll_is_under_way_nothing_is_returned() {
+fn nothing_is_returned_while_no_poll_is_open() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=4, 1, now);
@@ -172,34 +172,34 @@ fn while_no_poll_is_under_way_nothing_is_returned() {
 }
 
 #[test]
-fn what_waits_for_failed_messages_takes_no_room_up_to_a_bound_and_is_not_returned_beyond_it() {
+fn messages_behind_failed_ones_take_no_room_up_to_a_limit_and_are_never_returned() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer.concurrency(4).prefetch(8));
     state.reserved = 0;
     for group in ["a", "b"] {
         let messages = (1..=6).map(|number| numbered(group, number, 1)).collect();
-        hold(&mut state, messages, now);
+        receive_messages(&mut state, messages, now);
     }
-    assert_eq!(state.reserve(), None, "12 are held");
+    assert_eq!(state.reserve(), None, "12 are in flight");
     let heads = take_all(&mut state, now);
     assert_eq!(heads.len(), 2);
     state.finish(&heads[0], End::Returned(Duration::ZERO), now);
     assert!(state.retry_in_place(&heads[1], SECOND, now));
-    assert_eq!((state.backlog.stalled(), state.held()), (11, 11));
-    assert!(state.room().is_some(), "for what comes again");
+    assert_eq!((state.backlog.stalled(), state.in_flight()), (11, 11));
+    assert!(state.room().is_some(), "for the returned message");
     let messages = (1..=4).map(|number| numbered("c", number, 1)).collect();
-    hold(&mut state, messages, now);
-    // Five wait for a returned message, and three more would be too many: the group stays, however often its first
-    // message fails.
+    receive_messages(&mut state, messages, now);
+    // Five wait for a returned message, and three more would exceed the limit. The group stays in flight, however often
+    // its first message fails.
     state.concurrency = 1;
-    state.most_prefetch = 6;
+    state.max_prefetch = 6;
     for _ in 0..9 {
         let head = state.next(now).unwrap();
         assert!(state.retry_in_place(&head, Duration::ZERO, now));
-        assert!(state.round(now).release.is_empty());
+        assert!(state.round(now).returns.is_empty());
     }
     let head = state.next(now).unwrap();
-    state.most_prefetch = 7;
+    state.max_prefetch = 7;
     assert!(
         !state.retry_in_place(&head, Duration::ZERO, now),
         "it can be returned alone"
@@ -207,7 +207,7 @@ fn what_waits_for_failed_messages_takes_no_room_up_to_a_bound_and_is_not_returne
 }
 
 #[test]
-fn a_stop_returns_what_waits_for_a_failed_message_with_its_backoff() {
+fn a_stop_returns_a_failed_message_with_the_rest_of_its_backoff() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=3, 1, now);
@@ -216,7 +216,7 @@ fn a_stop_returns_what_waits_for_a_failed_message_with_its_backoff() {
     state.stop(now + SECOND);
     state.polls_ended(now + SECOND);
     let round = state.round(now + SECOND);
-    let delays: Vec<_> = round.release.iter().map(|(_, delay)| delay.as_secs()).collect();
+    let delays: Vec<_> = round.returns.iter().map(|(_, delay)| delay.as_secs()).collect();
     assert_eq!(
         (bodies(returned(&round)), delays),
         (vec!["1".into(), "2".into(), "3".into()], vec![8, 0, 0])
@@ -224,21 +224,21 @@ fn a_stop_returns_what_waits_for_a_failed_message_with_its_backoff() {
 }
 
 #[test]
-fn a_message_that_shares_its_turn_or_was_taken_is_not_retried_in_place() {
+fn a_message_without_content_or_with_a_shared_turn_is_not_retried_in_place() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=4, 1, now);
     let head = state.next(now).unwrap();
-    let behind = state.take_behind(&head, |message| message.body == "2", now);
+    let behind = state.take_later(&head, |message| message.body == "2", now);
     assert!(!state.retry_in_place(&head, SECOND, now));
     state.finish(&head, End::Returned(Duration::ZERO), now);
     state.finish(&behind[0], End::Returned(Duration::ZERO), now);
-    assert_eq!(state.held(), 2, "the rest waits for both");
+    assert_eq!(state.in_flight(), 2, "the rest waits for both");
     receive(&mut state, [1, 2], 2, now);
     let head = state.next(now).unwrap();
     assert_eq!(head.message().body, "1");
     assert_eq!(
-        bodies(&state.take_behind(&head, |message| message.body == "2", now)),
+        bodies(&state.take_later(&head, |message| message.body == "2", now)),
         ["2"]
     );
     head.take_message();
@@ -246,32 +246,32 @@ fn a_message_that_shares_its_turn_or_was_taken_is_not_retried_in_place() {
 }
 
 #[test]
-fn a_newer_receipt_waits_for_the_older_and_is_deleted_once_that_was_handled() {
+fn a_newer_receipt_is_deleted_once_the_older_one_was_handled() {
     for fifo in [true, false] {
         let now = Instant::now();
         let mut state = fifo_state(|consumer| ordered(consumer, fifo));
         receive(&mut state, [1], 1, now);
         let older = state.next(now).unwrap();
-        older.refused();
+        older.mark_lost();
         receive(&mut state, [1], 2, now);
         receive(&mut state, [1], 3, now);
         assert!(state.next(now).is_none());
-        assert_eq!(state.held(), 2, "one newer receipt is enough");
+        assert_eq!(state.in_flight(), 2, "one newer receipt is enough");
         state.finish(&older, End::Handled, now);
         assert!(state.next(now).is_none());
         let round = state.round(now);
-        assert_eq!(round.delete.len(), 1);
-        state.finish(&round.delete[0], End::Deleted, now);
-        assert_eq!(state.held(), 0);
-        // It comes again once more.
+        assert_eq!(round.deletions.len(), 1);
+        state.finish(&round.deletions[0], End::Deleted, now);
+        assert_eq!(state.in_flight(), 0);
+        // The message comes again once more.
         receive(&mut state, [1], 4, now);
         assert!(state.next(now).is_none());
-        assert_eq!(state.round(now).delete.len(), 1);
+        assert_eq!(state.round(now).deletions.len(), 1);
     }
 }
 
 #[test]
-fn a_newer_receipt_is_handled_once_the_older_has_failed() {
+fn a_newer_receipt_is_handled_once_the_older_one_has_failed() {
     for fifo in [true, false] {
         for end in [End::Lost, End::Returned(Duration::ZERO)] {
             let now = Instant::now();
@@ -284,7 +284,7 @@ fn a_newer_receipt_is_handled_once_the_older_has_failed() {
                 older = state.next(now).unwrap();
             }
             receive(&mut state, [1], 2, now);
-            state.settling(&older, now);
+            state.begin_settling(&older, now);
             state.finish(&older, end, now);
             let next = state.next(now).unwrap();
             assert_eq!((next.message().body.as_str(), next.receives()), ("1", 2));
@@ -297,20 +297,20 @@ fn a_newer_receipt_is_handled_once_the_older_has_failed() {
 }
 
 #[test]
-fn a_newer_receipt_takes_the_place_of_a_waiting_message() {
+fn a_newer_receipt_replaces_a_buffered_one() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=3, 1, now);
     let head = state.next(now).unwrap();
     receive(&mut state, [2], 2, now);
-    assert_eq!(state.held(), 3);
+    assert_eq!(state.in_flight(), 3);
     state.finish(&head, End::Deleted, now);
     let second = state.next(now).unwrap();
     assert_eq!((second.message().body.as_str(), second.receives()), ("2", 2));
 }
 
 #[test]
-fn what_is_being_returned_and_comes_again_keeps_its_order() {
+fn messages_that_come_again_while_being_returned_keep_their_order() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=3, 1, now);
@@ -318,8 +318,8 @@ fn what_is_being_returned_and_comes_again_keeps_its_order() {
     state.finish(&head, End::Lost, now);
     let round = state.round(now);
     receive(&mut state, 1..=3, 2, now);
-    for (entry, _) in &round.release {
-        state.finish(entry, End::Returned(Duration::ZERO), now);
+    for (tracked, _) in &round.returns {
+        state.finish(tracked, End::Returned(Duration::ZERO), now);
     }
     for expected in ["1", "2", "3"] {
         let head = state.next(now).unwrap();
@@ -330,32 +330,32 @@ fn what_is_being_returned_and_comes_again_keeps_its_order() {
 }
 
 #[test]
-fn the_lease_of_what_waits_is_kept_up_for_as_long_as_it_waits() {
+fn leases_of_buffered_messages_are_extended_while_they_wait() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer.visibility_timeout(VISIBILITY));
     receive(&mut state, 1..=3, 1, now);
     let head = state.next(now).unwrap();
     state.finish(&head, End::Returned(300 * SECOND), now);
     pass(&mut state, now, now + 299 * SECOND);
-    assert_eq!(state.held(), 2);
+    assert_eq!(state.in_flight(), 2);
     assert!(
         state
-            .held
+            .tracked
             .values()
-            .all(|slot| slot.entry.lease().holds(now + 299 * SECOND))
+            .all(|slot| slot.tracked.lease().is_valid(now + 299 * SECOND))
     );
 }
 
 #[test]
-fn what_waits_behind_can_be_returned_on_request() {
+fn later_messages_of_a_group_can_be_returned_on_request() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=3, 1, now);
     let head = state.next(now).unwrap();
-    state.return_behind(&head, now);
+    state.return_later(&head, now);
     assert_eq!(pass(&mut state, now, now), ["2", "3"]);
     state.finish(&head, End::Returned(Duration::ZERO), now);
-    assert_eq!(state.held(), 0);
+    assert_eq!(state.in_flight(), 0);
     receive(&mut state, 1..=4, 2, now);
     for expected in ["1", "2", "3", "4"] {
         let head = state.next(now).unwrap();
@@ -364,39 +364,39 @@ fn what_waits_behind_can_be_returned_on_request() {
     }
 }
 
-/// Receives messages of these numbers, of which one was rejected.
+/// Receives messages with these numbers, one of them rejected.
 fn receive_rejected(state: &mut State, numbers: impl IntoIterator<Item = u32>, rejected: u32, now: Instant) {
     let arrival = |number| Arrival {
         message: numbered("g", number, 1),
-        turn: if number == rejected {
-            Turn::Return(5 * SECOND)
+        treatment: if number == rejected {
+            Treatment::Return(5 * SECOND)
         } else {
-            Turn::Handle
+            Treatment::Handle
         },
     };
     state.arrive(numbers.into_iter().map(arrival).collect(), now, now);
 }
 
 #[test]
-fn a_rejected_message_is_returned_alone_in_its_turn_and_nothing_passes_it() {
+fn a_rejected_message_is_returned_alone_in_its_turn_and_not_overtaken() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer.concurrency(1));
     receive_rejected(&mut state, 1..=4, 2, now);
     let head = state.next(now).unwrap();
     assert_eq!(head.message().body, "1");
-    assert!(state.round(now).release.is_empty(), "it is not its turn");
+    assert!(state.round(now).returns.is_empty(), "it is not its turn");
     state.finish(&head, End::Deleted, now);
     assert!(state.next(now).is_none());
-    assert!(!state.wakes().stream, "it takes no handler's place");
+    assert!(!state.wakes().stream, "it takes no handler's slot");
     let round = state.round(now);
     assert_eq!(bodies(returned(&round)), ["2"]);
-    assert_eq!(round.release[0].1, 5 * SECOND);
-    state.finish(&round.release[0].0, End::Returned(5 * SECOND), now);
+    assert_eq!(round.returns[0].1, 5 * SECOND);
+    state.finish(&round.returns[0].0, End::Returned(5 * SECOND), now);
     assert!(state.next(now).is_none());
     let later = now + 6 * SECOND;
     assert!(pass(&mut state, now, later).is_empty());
-    assert_eq!(state.held(), 2, "those behind it stay in flight");
-    // Now it can be read.
+    assert_eq!(state.in_flight(), 2, "those behind it stay in flight");
+    // This time it can be read.
     receive(&mut state, [2], 2, later);
     for expected in ["2", "3", "4"] {
         let head = state.next(later).unwrap();
@@ -406,54 +406,54 @@ fn a_rejected_message_is_returned_alone_in_its_turn_and_nothing_passes_it() {
 }
 
 #[test]
-fn a_rejected_message_is_not_taken_from_behind_another_and_keeps_its_backoff_at_a_stop() {
+fn a_rejected_message_is_not_taken_with_its_group_and_keeps_its_backoff_at_a_stop() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive_rejected(&mut state, 1..=3, 2, now);
     let head = state.next(now).unwrap();
-    assert_eq!(bodies(&state.take_behind(&head, |_| true, now)), ["3"]);
+    assert_eq!(bodies(&state.take_later(&head, |_| true, now)), ["3"]);
     state.stop(now);
     state.polls_ended(now);
     let round = state.round(now);
     assert_eq!(
-        (bodies(returned(&round)), round.release[0].1),
+        (bodies(returned(&round)), round.returns[0].1),
         (vec!["2".into()], 5 * SECOND)
     );
 }
 
 #[test]
-fn a_rejected_receipt_of_a_message_that_is_being_handled_waits_for_its_end() {
+fn a_rejected_receipt_waits_until_its_message_was_handled() {
     for is_ordered in [true, false] {
         for (end, deleted) in [(End::Handled, 1), (End::Lost, 0)] {
             let now = Instant::now();
             let mut state = fifo_state(|consumer| ordered(consumer, is_ordered));
             receive(&mut state, [1], 1, now);
             let older = state.next(now).unwrap();
-            older.refused();
+            older.mark_lost();
             let message = numbered("g", 1, 2);
-            let turn = if is_ordered {
-                Turn::Return(SECOND)
+            let treatment = if is_ordered {
+                Treatment::Return(SECOND)
             } else {
-                Turn::ReturnAtOnce(SECOND)
+                Treatment::ReturnAtOnce(SECOND)
             };
-            state.arrive(vec![Arrival { message, turn }], now, now);
-            assert!(state.next(now).is_none() && state.round(now).release.is_empty());
+            state.arrive(vec![Arrival { message, treatment }], now, now);
+            assert!(state.next(now).is_none() && state.round(now).returns.is_empty());
             state.finish(&older, end, now);
             assert!(state.next(now).is_none(), "it is not handled");
             let round = state.round(now);
-            assert_eq!((round.delete.len(), round.release.len()), (deleted, 1 - deleted));
+            assert_eq!((round.deletions.len(), round.returns.len()), (deleted, 1 - deleted));
         }
     }
 }
 
 #[test]
-fn newer_receipts_of_a_message_that_takes_its_turn_again_leave_nothing_behind() {
+fn newer_receipts_of_a_retried_message_leave_nothing_in_flight() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, [1], 1, now);
     let older = state.next(now).unwrap();
     assert!(state.retry_in_place(&older, Duration::ZERO, now));
-    older.refused();
+    older.mark_lost();
     receive(&mut state, [1], 2, now);
     state.round(now);
     assert!(
@@ -468,14 +468,14 @@ fn newer_receipts_of_a_message_that_takes_its_turn_again_leave_nothing_behind() 
         state.finish(&left, End::Deleted, now);
     }
     let round = state.round(now);
-    for left in &round.delete {
+    for left in &round.deletions {
         state.finish(left, End::Deleted, now);
     }
-    assert_eq!((state.held(), state.seconds.len()), (0, 0));
+    assert_eq!((state.in_flight(), state.successors.len()), (0, 0));
 }
 
 #[test]
-fn a_backoff_beyond_all_time_is_no_panic() {
+fn an_extreme_backoff_does_not_panic() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, [1], 1, now);
@@ -484,13 +484,13 @@ fn a_backoff_beyond_all_time_is_no_panic() {
 }
 
 #[test]
-fn a_busy_server_is_not_taken_for_one_that_locks_groups() {
+fn a_busy_server_is_not_mistaken_for_one_that_locks_groups() {
     let now = Instant::now();
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=2, 1, now);
     let head = state.next(now).unwrap();
     state.finish(&head, End::Returned(Duration::ZERO), now);
-    // Each poll is answered at once, with messages of other groups.
+    // Each poll returns at once, with messages of other groups.
     let mut later = now;
     for number in 1..=60 {
         pass(&mut state, later, later);
@@ -502,5 +502,5 @@ fn a_busy_server_is_not_taken_for_one_that_locks_groups() {
         state.finish(&other, End::Deleted, later);
     }
     receive(&mut state, [1], 2, later);
-    assert!(state.locks_groups.is_none(), "the server had others to give");
+    assert!(state.locks_groups.is_none(), "the server had other messages to return");
 }
