@@ -1,11 +1,12 @@
 //! What every call of a client needs: one instance, shared by its clones.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::payload_store::PayloadStore;
 use crate::random::Random;
-use crate::receive::missing::MissingPayload;
+use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::MessageLimits;
 
@@ -21,4 +22,16 @@ pub(crate) struct Shared {
     pub(crate) max_in_memory: usize,
     pub(crate) missing: MissingPayload,
     pub(crate) random: Random,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("client", &self.client)
+            .field("payloads", &self.payloads)
+            .field("policy", &self.policy)
+            .field("visibility_timeout", &self.visibility_timeout)
+            .field("max_in_memory", &self.max_in_memory)
+            .finish_non_exhaustive()
+    }
 }

@@ -11,12 +11,19 @@ use crate::codec::Codec;
 use crate::error::Error;
 use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
 use crate::random::Random;
-use crate::receive::missing::MissingPayload;
+use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::{self, MessageLimits};
 use crate::send::strategy::Strategy;
 use crate::shared::Shared;
+
+impl ExtendedClient {
+    /// Begins to configure a client on top of `client`.
+    pub fn builder(client: sqs_client::Client) -> ExtendedClientBuilder {
+        ExtendedClientBuilder::new(client)
+    }
+}
 
 /// The settings of an [`ExtendedClient`]; each has a default. Without a store large payloads are
 /// [split](Strategy::Split).

@@ -7,6 +7,7 @@ pub use builder::ExtendedClientBuilder;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::consumer::ExtendedConsumer;
 use crate::payload_store::PayloadStore;
 use crate::receive::request::ReceiveRequest;
 use crate::send::message::ExtendedMessage;
@@ -32,11 +33,6 @@ use crate::shared::Shared;
 pub struct ExtendedClient(pub(crate) Arc<Shared>);
 
 impl ExtendedClient {
-    /// Begins to configure a client on top of `client`.
-    pub fn builder(client: sqs_client::Client) -> ExtendedClientBuilder {
-        ExtendedClientBuilder::new(client)
-    }
-
     /// The queue's client underneath, for what this layer does not change: queues, their attributes, and so on.
     #[must_use]
     pub fn client(&self) -> &sqs_client::Client {
@@ -51,7 +47,7 @@ impl ExtendedClient {
 
     /// Sends a message with this payload; see [`SendRequest`].
     pub fn send(&self, queue_url: impl Into<String>, payload: impl Into<ExtendedMessage>) -> SendRequest {
-        SendRequest::new(self.clone(), queue_url.into(), payload.into())
+        SendRequest::new(Arc::clone(&self.0), queue_url.into(), payload.into())
     }
 
     /// Sends messages of any number; see [`SendMessagesRequest`].
@@ -60,12 +56,17 @@ impl ExtendedClient {
         I: IntoIterator<Item: Into<ExtendedMessage>>,
     {
         let messages = messages.into_iter().map(Into::into).collect();
-        SendMessagesRequest::new(self.clone(), queue_url.into(), messages)
+        SendMessagesRequest::new(Arc::clone(&self.0), queue_url.into(), messages)
     }
 
     /// Receives messages; see [`ReceiveRequest`].
     pub fn receive(&self, queue_url: impl Into<String>) -> ReceiveRequest {
-        ReceiveRequest::new(self.clone(), queue_url.into())
+        ReceiveRequest::new(Arc::clone(&self.0), queue_url.into())
+    }
+
+    /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
+    pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
+        ExtendedConsumer::new(Arc::clone(&self.0), queue_url.into())
     }
 
     /// Waits until the payload store has [settled](PayloadStore::flush): call it before the process ends.
@@ -82,12 +83,6 @@ impl ExtendedClient {
 
 impl fmt::Debug for ExtendedClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExtendedClient")
-            .field("client", &self.0.client)
-            .field("payloads", &self.0.payloads)
-            .field("policy", &self.0.policy)
-            .field("visibility_timeout", &self.0.visibility_timeout)
-            .field("max_in_memory", &self.0.max_in_memory)
-            .finish_non_exhaustive()
+        f.debug_tuple("ExtendedClient").field(&self.0).finish()
     }
 }

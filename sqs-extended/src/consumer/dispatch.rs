@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use sqs_client::Message;
 
-use crate::client::ExtendedClient;
 use crate::consumer::claimed_segments::{ClaimedSegments, Origin};
 use crate::consumer::fifo_groups::{FifoGroups, OfPayload, are_complete, once_acknowledged, return_head_last};
 use crate::consumer::gathering::{Complete, Gathering};
@@ -18,6 +17,7 @@ use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::outcome::PayloadOutcome;
 use crate::segment::fifo_planner::Step;
 use crate::segment::{Assembled, Header, Incomplete, payload_id};
+use crate::shared::Shared;
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
 const ACK_ATTEMPTS: u32 = 3;
@@ -28,7 +28,7 @@ const ACK_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct GivenBack;
 
 pub(super) struct Worker<H> {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     handler: H,
     gathering: Arc<Gathering>,
     return_guard: ReturnGuard,
@@ -43,14 +43,14 @@ where
     E: Send + 'static,
 {
     pub(super) fn new(
-        extended: ExtendedClient,
+        shared: Arc<Shared>,
         handler: H,
         gathering: Arc<Gathering>,
         return_guard: ReturnGuard,
         ordered: Option<FifoGroups>,
     ) -> Self {
         Self {
-            extended,
+            shared,
             handler,
             gathering,
             return_guard,
@@ -64,7 +64,7 @@ where
             Ok(Some(header)) if header.whole.count > 1 => return self.segment(received, header).await,
             Ok(_) => {
                 let message = received.take_message();
-                ExtendedDelivery::open(&self.extended, Claim::Consumed(received), message).map_err(Error::from)
+                ExtendedDelivery::open(&self.shared, Claim::Consumed(received), message).map_err(Error::from)
             }
             Err(invalid) => Err(invalid.into()),
         };
@@ -187,7 +187,7 @@ where
             return Err(GivenBack);
         };
         let delivery = ExtendedDelivery::assembled(
-            &self.extended,
+            &self.shared,
             Claim::Segments(set),
             message,
             Assembled::new(whole, bytes),

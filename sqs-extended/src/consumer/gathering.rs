@@ -11,13 +11,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::ExtendedClient;
-use crate::consumer::Settings;
 use crate::consumer::fifo_groups::return_head_last;
 use crate::consumer::held_segment::{Segment, backoff};
 use crate::consumer::incomplete::{Hook, IncompleteAction, IncompletePayload};
+use crate::consumer::settings::Settings;
 use crate::consumer::spill::Spill;
 use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
+use crate::shared::Shared;
 
 /// How often it is looked after leases that were lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -56,11 +56,11 @@ impl Complete {
 }
 
 impl Gathering {
-    pub(super) fn new(extended: &ExtendedClient, settings: &Settings) -> Self {
-        let random = extended.0.random.clone();
+    pub(super) fn new(shared: &Shared, settings: &Settings) -> Self {
+        let random = shared.random.clone();
         let reassembler = Reassembler::new(settings.limits(), move || random.fraction());
         Self {
-            sender: extended.0.sender.clone(),
+            sender: shared.sender.clone(),
             reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
             spilling: Spill::new(settings.spill_threshold, settings.max_spill_files),

@@ -11,6 +11,7 @@ mod held_segment;
 mod incomplete;
 mod redrive_check;
 mod return_guard;
+mod settings;
 mod spill;
 
 use std::sync::Arc;
@@ -24,29 +25,19 @@ use self::fifo_groups::FifoGroups;
 use self::gathering::Gathering;
 use self::incomplete::Hook;
 use self::return_guard::ReturnGuard;
-use crate::client::ExtendedClient;
+use self::settings::Settings;
 use crate::error::Error;
 use crate::pointer;
 use crate::receive::delivery::ExtendedDelivery;
-use crate::receive::missing::MissingPayload;
+use crate::receive::missing_policy::MissingPayload;
+use crate::segment::ATTRIBUTES;
 use crate::segment::fifo_planner::Planner;
-use crate::segment::{ATTRIBUTES, Limits};
 use crate::send::policy::is_fifo;
+use crate::shared::Shared;
 
 pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 
-/// Where consumers compete, how long one holds segments of a payload whose first it does not have: time for a few receives.
-const GATHER: Duration = Duration::from_millis(500);
-
-/// The least and the longest time for which segments stay hidden that are given back for another consumer, or for lack of
-/// room.
-const BACK_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(2));
-
-/// How many finished payloads a consumer remembers, to delete what still comes of them, and for how long.
-const REMEMBERED: usize = 10_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
-
-/// A consumer that is being put together: see [`ExtendedClient::consumer`].
+/// A consumer that is being put together: see [`ExtendedClient::consumer`](crate::ExtendedClient::consumer).
 ///
 /// It is [`sqs_client::Consumer`], whose settings are made by [`configure`](Self::configure), for payloads of any size:
 /// handlers are given an [`ExtendedDelivery`] of this crate. Everything that is held is extended as long as it takes, a download
@@ -91,70 +82,11 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug)]
 #[must_use = "a consumer does nothing before it is run"]
 pub struct ExtendedConsumer {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     consumer: sqs_client::Consumer,
     queue_url: String,
     settings: Settings,
     return_guard: ReturnGuard,
-}
-
-#[derive(Clone, Debug)]
-struct Settings {
-    /// How many compete, where that was said.
-    consumers: Option<u32>,
-    skip_redrive_check: bool,
-    max_buffered_bytes: u64,
-    max_buffered_payloads: usize,
-    assembly_timeout: Duration,
-    spill_threshold: u64,
-    max_spill_files: usize,
-    incomplete: Hook,
-}
-
-impl Settings {
-    fn limits(&self) -> Limits {
-        Limits {
-            bytes: self.max_buffered_bytes,
-            sets: self.max_buffered_payloads,
-            age: self.assembly_timeout,
-            gather: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
-            back_after: BACK_AFTER,
-            remembered: REMEMBERED,
-            remembered_for: REMEMBERED_FOR,
-        }
-    }
-}
-
-impl ExtendedClient {
-    /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
-    pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
-        let queue_url = queue_url.into();
-        let return_guard = ReturnGuard::default();
-        let outermost = return_guard.clone();
-        let consumer = self
-            .client()
-            .consumer(&queue_url)
-            .wrap_handler(move |delivery, handling| {
-                let key = delivery.message().receipt_handle.clone();
-                outermost.clone().wrap(key, handling)
-            });
-        ExtendedConsumer {
-            consumer,
-            extended: self.clone(),
-            queue_url,
-            settings: Settings {
-                consumers: None,
-                skip_redrive_check: false,
-                max_buffered_bytes: ExtendedConsumer::DEFAULT_MAX_BUFFERED_BYTES,
-                max_buffered_payloads: ExtendedConsumer::DEFAULT_MAX_BUFFERED_PAYLOADS,
-                assembly_timeout: ExtendedConsumer::DEFAULT_ASSEMBLY_TIMEOUT,
-                spill_threshold: ExtendedConsumer::DEFAULT_SPILL_THRESHOLD,
-                max_spill_files: ExtendedConsumer::DEFAULT_MAX_SPILL_FILES,
-                incomplete: Hook::default(),
-            },
-            return_guard,
-        }
-    }
 }
 
 impl ExtendedConsumer {
@@ -176,6 +108,34 @@ impl ExtendedConsumer {
 
     /// The default of [`max_spill_files`](Self::max_spill_files), in temporary files.
     pub const DEFAULT_MAX_SPILL_FILES: usize = 64;
+
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String) -> Self {
+        let return_guard = ReturnGuard::default();
+        let outermost = return_guard.clone();
+        let consumer = shared
+            .client
+            .consumer(&queue_url)
+            .wrap_handler(move |delivery, handling| {
+                let key = delivery.message().receipt_handle.clone();
+                outermost.clone().wrap(key, handling)
+            });
+        Self {
+            consumer,
+            shared,
+            queue_url,
+            settings: Settings {
+                consumers: None,
+                skip_redrive_check: false,
+                max_buffered_bytes: Self::DEFAULT_MAX_BUFFERED_BYTES,
+                max_buffered_payloads: Self::DEFAULT_MAX_BUFFERED_PAYLOADS,
+                assembly_timeout: Self::DEFAULT_ASSEMBLY_TIMEOUT,
+                spill_threshold: Self::DEFAULT_SPILL_THRESHOLD,
+                max_spill_files: Self::DEFAULT_MAX_SPILL_FILES,
+                incomplete: Hook::default(),
+            },
+            return_guard,
+        }
+    }
 
     /// Configures the underlying [`Consumer`](sqs_client::Consumer): how many payloads are handled concurrently,
     /// visibility timeout, backoff, and so on.
@@ -300,12 +260,12 @@ impl ExtendedConsumer {
     {
         self.check_queue().await?;
         let fifo = is_fifo(&self.queue_url);
-        let gathering = Arc::new(Gathering::new(&self.extended, &self.settings));
+        let gathering = Arc::new(Gathering::new(&self.shared, &self.settings));
         let mut consumer = self
             .consumer
             .extra_message_attribute_names(pointer::RESERVED_NAMES)
             .extra_message_attribute_names(ATTRIBUTES);
-        if matches!(self.extended.0.missing, MissingPayload::MoveTo(_)) {
+        if matches!(self.shared.missing, MissingPayload::MoveTo(_)) {
             consumer = consumer.extra_message_attribute_names(["All"]);
         }
         if fifo {
@@ -313,13 +273,7 @@ impl ExtendedConsumer {
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
         let ordered = fifo.then(|| FifoGroups::new(Planner::new(self.settings.assembly_timeout)));
-        let worker = Worker::new(
-            self.extended,
-            handler,
-            Arc::clone(&gathering),
-            self.return_guard,
-            ordered,
-        );
+        let worker = Worker::new(self.shared, handler, Arc::clone(&gathering), self.return_guard, ordered);
         let worker = Arc::new(worker);
         // In a set, as that aborts it when dropped.
         let mut upkeep = JoinSet::new();
@@ -334,7 +288,7 @@ impl ExtendedConsumer {
     async fn check_queue(&self) -> Result<(), Error> {
         match self.settings.consumers {
             Some(consumers) if !self.settings.skip_redrive_check => {
-                redrive_check::check(self.extended.client(), &self.queue_url, consumers).await
+                redrive_check::check(&self.shared.client, &self.queue_url, consumers).await
             }
             _ => Ok(()),
         }

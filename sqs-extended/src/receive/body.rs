@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use sqs_client::Message;
 
-use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer;
 use crate::receive::claim::Claim;
 use crate::receive::missing::Sealed;
 use crate::segment::{Assembled, Header};
+use crate::shared::Shared;
 
 pub(super) enum Content {
     Inline(Bytes),
@@ -28,14 +28,14 @@ pub(super) enum Content {
 
 impl Content {
     /// Takes the body out of the message, unless it is refused.
-    pub(super) fn of(extended: &ExtendedClient, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
+    pub(super) fn of(shared: &Shared, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
         if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
             return Assembled::of_one(header, message).map(Self::Assembled);
         }
         let Some(envelope) = pointer::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
-        let located = payloads(extended)?.locate(Box::new(envelope), claim.queue_url())?;
+        let located = payloads(shared)?.locate(Box::new(envelope), claim.queue_url())?;
         let sealed = Sealed::new(
             std::mem::take(&mut message.body),
             pointer::take_reserved(&mut message.message_attributes),
@@ -57,8 +57,8 @@ impl Content {
     }
 }
 
-pub(super) fn payloads(extended: &ExtendedClient) -> Result<&PayloadStore, Error> {
-    extended.payload_store().ok_or_else(|| {
+pub(super) fn payloads(shared: &Shared) -> Result<&PayloadStore, Error> {
+    shared.payloads.as_ref().ok_or_else(|| {
         let why = "the message points to a payload in a store, and the client has none";
         Error::plain(ErrorKind::RefusedPointer, why)
     })

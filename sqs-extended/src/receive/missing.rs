@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use sqs_client::types::{MessageAttributeValue, MessageSystemAttributeName};
 use sqs_client::{Client, Message, OutgoingMessage};
 
 use crate::receive::claim::Claim;
+use crate::receive::missing_policy::MissingPayload;
 use crate::send::message::sent_on;
 
 /// What SQS itself knows of a message, and is sent on with it.
@@ -15,27 +15,6 @@ pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
     MessageSystemAttributeName::MessageGroupId,
     MessageSystemAttributeName::AwsTraceHeader,
 ];
-
-/// The action on a message whose payload no longer exists. Applied once per delivery, when its payload is requested.
-///
-/// A payload is missing only by the [store's own word](crate::Error::is_missing_payload) about the object. Throttling, a
-/// refusal, a network's failure, a missing bucket and a gateway's 404 are failures of the store, and the message stays.
-/// The caller gets the error in any case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MissingPayload {
-    /// Nothing: whoever asked decides.
-    #[default]
-    Keep,
-    /// The message is given back to the queue, which shows it again after this time, and moves it to the dead-letter
-    /// queue in the end if it has one.
-    Return(Duration),
-    /// The message is sent to the queue of this URL as it was received, its pointer included, and deleted once that is
-    /// confirmed. On a FIFO queue its group is that of the message, and its id the deduplication id.
-    MoveTo(String),
-    /// The message is deleted.
-    Delete,
-}
 
 /// What was taken off a message that points to a payload, to send it on as it was.
 #[derive(Debug)]

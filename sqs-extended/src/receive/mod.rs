@@ -6,10 +6,13 @@ pub(crate) mod delivery;
 pub(crate) mod download;
 pub(crate) mod lease;
 pub(crate) mod missing;
+pub(crate) mod missing_policy;
 pub(crate) mod outcome;
+pub(crate) mod rejected;
 pub(crate) mod request;
 
 pub use delivery::ExtendedDelivery;
-pub use missing::MissingPayload;
+pub use missing_policy::MissingPayload;
 pub use outcome::{PayloadOutcome, RetainReason};
-pub use request::{ReceiveRequest, Rejected};
+pub use rejected::Rejected;
+pub use request::ReceiveRequest;

@@ -3,7 +3,6 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{error, fmt};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,14 +13,16 @@ use sqs_client::operation::ReceiveMessage;
 use sqs_client::types::{MessageSystemAttributeName, RejectedMessage};
 use tokio::time::Instant;
 
-use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer;
 use crate::receive::claim::{Claim, Leased};
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::lease::Lease;
-use crate::receive::missing::{self, MissingPayload};
+use crate::receive::missing;
+use crate::receive::missing_policy::MissingPayload;
+use crate::receive::rejected::Rejected;
 use crate::segment;
+use crate::shared::Shared;
 
 /// A receive about to be made: await it.
 ///
@@ -55,7 +56,7 @@ use crate::segment;
 #[must_use = "nothing is received before it is awaited"]
 #[derive(Debug)]
 pub struct ReceiveRequest {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     queue_url: String,
     request: Request<ReceiveMessage>,
     visibility_timeout: Duration,
@@ -64,20 +65,20 @@ pub struct ReceiveRequest {
 }
 
 impl ReceiveRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String) -> Self {
-        let mut request = extended
-            .client()
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String) -> Self {
+        let mut request = shared
+            .client
             .receive_message(queue_url.as_str())
             .message_attribute_names(pointer::RESERVED_NAMES)
             .message_attribute_names(segment::ATTRIBUTES);
-        if matches!(extended.0.missing, MissingPayload::MoveTo(_)) {
+        if matches!(shared.missing, MissingPayload::MoveTo(_)) {
             request = request
                 .message_attribute_names(["All"])
                 .message_system_attribute_names(missing::SENT_ON);
         }
         Self {
-            visibility_timeout: extended.0.visibility_timeout,
-            extended,
+            visibility_timeout: shared.visibility_timeout,
+            shared,
             queue_url,
             request,
             eager: 0,
@@ -144,16 +145,16 @@ impl ReceiveRequest {
         let open = |came: Result<Message, RejectedMessage>| {
             let message = came.map_err(Rejected::by_client)?;
             let claim = Claim::Leased(Leased {
-                client: self.extended.client().clone(),
+                client: self.shared.client.clone(),
                 queue_url: Arc::clone(&queue_url),
                 receipt_handle: message.receipt_handle.clone(),
                 lease: Lease::new(asked, self.visibility_timeout),
             });
-            ExtendedDelivery::open(&self.extended, claim, message)
+            ExtendedDelivery::open(&self.shared, claim, message)
         };
         let received: Vec<_> = received.in_order().map(open).collect();
         if self.eager > 0 {
-            prefetch_payloads(&received, self.extended.0.max_in_memory, self.eager).await;
+            prefetch_payloads(&received, self.shared.max_in_memory, self.eager).await;
         }
         Ok(received)
     }
@@ -181,73 +182,6 @@ impl IntoFuture for ReceiveRequest {
 
     fn into_future(self) -> Self::IntoFuture {
         self.receive().boxed()
-    }
-}
-
-/// A received message that claims to point to a payload, but in a way that is refused: its pointer is malformed, or
-/// names what the client is not configured to touch. The store was not called. Or it is a segment of a payload, of which a
-/// receive by itself cannot make anything. Or the queue's client rejected it, because it could not be read, or is not what
-/// the server says it sent.
-///
-/// The message is still in the queue: unless it is deleted by its receipt handle, it comes back, and in the end goes
-/// to the dead-letter queue if there is one.
-pub struct Rejected(Box<(Message, Error)>);
-
-impl Rejected {
-    pub(crate) fn new(message: Message, error: Error) -> Self {
-        let error = error.with_receipt_handle(&message.receipt_handle);
-        Self(Box::new((message, error)))
-    }
-
-    fn by_client(rejected: RejectedMessage) -> Self {
-        let error = Error::queue("the queue's client rejected the message", rejected.error);
-        Self::new(rejected.message, error)
-    }
-
-    /// The message as it was received, with its receipt handle. What the queue's client could not read of it is empty.
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        &self.0.0
-    }
-
-    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
-    /// [`UnexpectedSegment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
-    #[must_use]
-    pub fn error(&self) -> &Error {
-        &self.0.1
-    }
-
-    /// The receipt handle, to delete the message or to change its visibility with.
-    #[must_use]
-    pub fn receipt_handle(&self) -> &str {
-        &self.0.0.receipt_handle
-    }
-}
-
-impl From<Rejected> for Error {
-    fn from(rejected: Rejected) -> Self {
-        rejected.0.1
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the received message was refused")
-    }
-}
-
-impl fmt::Debug for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejected")
-            .field("message_id", &self.0.0.message_id)
-            .field("error", &self.0.1)
-            .finish_non_exhaustive()
-    }
-}
-
-impl error::Error for Rejected {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.0.1)
     }
 }
 

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use sqs_client::types::MessageAttributeValue;
 use sqs_client::{OutgoingMessage, limits};
 
-use crate::client::ExtendedClient;
 use crate::codec::{Encoded, Encoding, Original};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm};
@@ -92,78 +91,76 @@ impl Prepared {
     }
 }
 
-impl ExtendedClient {
-    /// # Errors
-    ///
-    /// Nothing is left behind: the message cannot be sent in any of the ways that are allowed, or the payload cannot be
-    /// read or stored.
-    pub(crate) async fn prepare(&self, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
-        let policy = &self.0.policy;
-        let ExtendedMessage {
-            payload,
-            mut message,
-            payload_key,
-        } = outgoing;
-        self.run_send_hooks(queue_url, &mut message);
-        policy.check(&message, queue_url)?;
-        let limit = self.limit(queue_url).await?;
+/// # Errors
+///
+/// Nothing is left behind: the message cannot be sent in any of the ways that are allowed, or the payload cannot be
+/// read or stored.
+pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
+    let policy = &shared.policy;
+    let ExtendedMessage {
+        payload,
+        mut message,
+        payload_key,
+    } = outgoing;
+    run_send_hooks(shared, queue_url, &mut message);
+    policy.check(&message, queue_url)?;
+    let limit = message_limit(shared, queue_url).await?;
 
-        let mut source = PartSource::from(payload);
-        if !policy.always_offload
-            && !self.0.codec.encrypts()
-            && let Some(whole) = source.whole_up_to(policy.room(&message, limit)).await?
-        {
-            match policy::into_body(whole) {
-                Ok(body) => {
-                    message.body = body;
-                    return Ok(Prepared::inline(message));
-                }
-                Err(binary) => source = Payload::from(binary).into(),
+    let mut source = PartSource::from(payload);
+    if !policy.always_offload
+        && !shared.codec.encrypts()
+        && let Some(whole) = source.whole_up_to(policy.room(&message, limit)).await?
+    {
+        match policy::into_body(whole) {
+            Ok(body) => {
+                message.body = body;
+                return Ok(Prepared::inline(message));
             }
+            Err(binary) => source = Payload::from(binary).into(),
         }
-        Unfit {
-            extended: self,
-            queue_url,
-            message,
-            payload_key,
-            limit,
-        }
-        .prepare(source)
-        .await
     }
-
-    /// Shows the message to the hooks of the queue's client, once and before anything depends on its size. Where the caller
-    /// gave nine attributes the tenth is taken meanwhile: a trace that went there would leave none for a pointer or a
-    /// segment's header, and a trace goes along only where there is room.
-    fn run_send_hooks(&self, queue_url: &str, message: &mut OutgoingMessage) {
-        let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;
-        let kept_free = last_is_free && !message.message_attributes.contains_key(HEADER_ATTRIBUTE);
-        if kept_free {
-            let value = MessageAttributeValue::string("-");
-            message.message_attributes.insert(HEADER_ATTRIBUTE.to_owned(), value);
-        }
-        self.0.client.apply_send_hooks(queue_url, message);
-        if kept_free {
-            message.message_attributes.remove(HEADER_ATTRIBUTE);
-        }
-        // The payload takes its place.
-        message.body.clear();
+    Unfit {
+        shared,
+        queue_url,
+        message,
+        payload_key,
+        limit,
     }
+    .prepare(source)
+    .await
+}
 
-    /// Most bytes of a message to this queue.
-    async fn limit(&self, queue_url: &str) -> Result<usize, Error> {
-        let policy = &self.0.policy;
-        if policy.queue_limits {
-            self.0.limits.of(&self.0.client, queue_url).await
-        } else {
-            Ok(policy.assumed_limit())
-        }
+/// Shows the message to the hooks of the queue's client, once and before anything depends on its size. Where the caller
+/// gave nine attributes the tenth is taken meanwhile: a trace that went there would leave none for a pointer or a
+/// segment's header, and a trace goes along only where there is room.
+fn run_send_hooks(shared: &Shared, queue_url: &str, message: &mut OutgoingMessage) {
+    let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;
+    let kept_free = last_is_free && !message.message_attributes.contains_key(HEADER_ATTRIBUTE);
+    if kept_free {
+        let value = MessageAttributeValue::string("-");
+        message.message_attributes.insert(HEADER_ATTRIBUTE.to_owned(), value);
+    }
+    shared.client.apply_send_hooks(queue_url, message);
+    if kept_free {
+        message.message_attributes.remove(HEADER_ATTRIBUTE);
+    }
+    // The payload takes its place.
+    message.body.clear();
+}
+
+/// Most bytes of a message to this queue.
+async fn message_limit(shared: &Shared, queue_url: &str) -> Result<usize, Error> {
+    let policy = &shared.policy;
+    if policy.queue_limits {
+        shared.limits.of(&shared.client, queue_url).await
+    } else {
+        Ok(policy.assumed_limit())
     }
 }
 
 /// A message whose payload does not fit into it.
 struct Unfit<'a> {
-    extended: &'a ExtendedClient,
+    shared: &'a Shared,
     queue_url: &'a str,
     message: OutgoingMessage,
     payload_key: Option<String>,
@@ -178,7 +175,7 @@ impl Unfit<'_> {
             payloads,
             codec,
             ..
-        } = &*self.extended.0;
+        } = self.shared;
         let payloads = payloads.as_ref().filter(|_| policy.may_offload());
         if payloads.is_none() && !policy.may_split() {
             return Err(too_large(
@@ -227,7 +224,7 @@ impl Unfit<'_> {
         original: Option<&Stored>,
     ) -> Result<Prepared, Error> {
         let fifo = is_fifo(self.queue_url);
-        let secret = self.extended.0.codec.encrypts();
+        let secret = self.shared.codec.encrypts();
         let mut message = self.message.clone();
         let own = || original.map_or_else(|| Digest::compute(digest, &stored), |original| original.digest.clone());
         let base = fifo.then(|| deduplicated_by(&mut message, own));
@@ -235,9 +232,9 @@ impl Unfit<'_> {
             digest,
             encoding: original.map(|original| (encoding.clone(), original.len)),
             stored,
-            id: base.map_or_else(|| self.extended.0.random.id(), |base| payload_id(&base)),
+            id: base.map_or_else(|| self.shared.random.id(), |base| payload_id(&base)),
             message,
-            limit: self.extended.0.policy.segment_size.min(self.limit),
+            limit: self.shared.policy.segment_size.min(self.limit),
             max_segments: match (fifo, secret) {
                 (false, _) => MAX_SEGMENTS,
                 (true, false) => MAX_FIFO_SEGMENTS,
@@ -300,7 +297,7 @@ mod tests {
 
     async fn prepared(queue_url: &str, outgoing: ExtendedMessage) -> OutgoingMessage {
         let extended = extended(&TestStore::default());
-        let prepared = extended.prepare(queue_url, outgoing).await.unwrap();
+        let prepared = prepare(&extended.0, queue_url, outgoing).await.unwrap();
         prepared.messages.into_one().ok().unwrap()
     }
 
@@ -330,7 +327,7 @@ mod tests {
         let store = TestStore::default();
         let extended = extended(&store);
         let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key("2026/orders-17");
-        let prepared = extended.prepare("http://h/q", outgoing).await.unwrap();
+        let prepared = prepare(&extended.0, "http://h/q", outgoing).await.unwrap();
         let offloaded = prepared.offloaded.unwrap();
         offloaded.discard().await;
         let pointer = offloaded.into_pointer();
@@ -339,7 +336,7 @@ mod tests {
 
         for key in ["../k", "", "/k", "a%2f"] {
             let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key(key);
-            assert!(extended.prepare("http://h/q", outgoing).await.is_err(), "{key}");
+            assert!(prepare(&extended.0, "http://h/q", outgoing).await.is_err(), "{key}");
         }
     }
 

@@ -3,17 +3,18 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use sqs_client::operation::SendMessageOutput;
 
-use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer::Pointer;
 use crate::send::message::{ExtendedMessage, message_setters};
-use crate::send::prepare::{Offloaded, Prepared};
+use crate::send::prepare::{Offloaded, Prepared, prepare};
+use crate::shared::Shared;
 
 /// How many payloads of one call are being stored at a time.
 const STORING: usize = 4;
@@ -70,7 +71,7 @@ const STORING: usize = 4;
 #[must_use = "nothing is sent before it is awaited"]
 #[derive(Debug)]
 pub struct SendRequest {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     queue_url: String,
     outgoing: ExtendedMessage,
 }
@@ -90,9 +91,9 @@ pub struct SendOutput {
 }
 
 impl SendRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String, outgoing: ExtendedMessage) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String, outgoing: ExtendedMessage) -> Self {
         Self {
-            extended,
+            shared,
             queue_url,
             outgoing,
         }
@@ -101,8 +102,8 @@ impl SendRequest {
     message_setters!(this => this.outgoing);
 
     async fn send(self) -> Result<SendOutput, Error> {
-        let client = &self.extended.0.sender;
-        let Prepared { messages, offloaded } = self.extended.prepare(&self.queue_url, self.outgoing).await?;
+        let client = &self.shared.sender;
+        let Prepared { messages, offloaded } = prepare(&self.shared, &self.queue_url, self.outgoing).await?;
         let results = match messages.into_one() {
             Ok(message) => vec![client.send_message(self.queue_url, message).await],
             Err(segments) => client.send_messages(self.queue_url, segments).await,
@@ -126,7 +127,7 @@ impl IntoFuture for SendRequest {
 /// read or stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and what was
 /// stored for it is deleted. Other groups go on.
 ///
-/// Each travels as by [`send`](ExtendedClient::send). What travels in the queue shares requests, which are filled in
+/// Each travels as by [`send`](crate::ExtendedClient::send). What travels in the queue shares requests, which are filled in
 /// order up to 10 entries and 1 MiB: so messages that fit each by itself are not offloaded because their sum does not
 /// fit into one request. All payloads are stored before the first message is sent, and held in memory as far as they
 /// travel in the queue.
@@ -149,15 +150,15 @@ impl IntoFuture for SendRequest {
 /// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct SendMessagesRequest {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     queue_url: String,
     outgoing: Vec<ExtendedMessage>,
 }
 
 impl SendMessagesRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String, outgoing: Vec<ExtendedMessage>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String, outgoing: Vec<ExtendedMessage>) -> Self {
         Self {
-            extended,
+            shared,
             queue_url,
             outgoing,
         }
@@ -165,7 +166,7 @@ impl SendMessagesRequest {
 
     async fn send(self) -> Vec<Result<SendOutput, Error>> {
         let Self {
-            extended,
+            shared,
             queue_url,
             outgoing,
         } = self;
@@ -174,7 +175,7 @@ impl SendMessagesRequest {
             .map(|outgoing| outgoing.ordered_group(&queue_url))
             .collect();
         let prepared: Vec<Result<Prepared, Error>> = stream::iter(outgoing)
-            .map(|outgoing| extended.prepare(&queue_url, outgoing))
+            .map(|outgoing| prepare(&shared, &queue_url, outgoing))
             .buffered(STORING)
             .collect()
             .await;
@@ -193,7 +194,7 @@ impl SendMessagesRequest {
                 },
             ));
         }
-        let sender = &extended.0.sender;
+        let sender = &shared.sender;
         let sent = sender.send_messages(queue_url, messages.into_iter().flatten());
         let mut sent = sent.await.into_iter();
 

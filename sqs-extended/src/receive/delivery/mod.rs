@@ -11,7 +11,6 @@ use futures::TryStreamExt;
 use sqs_client::Message;
 use sqs_client::types::{MessageAttributeValue, MessageSystemAttributes};
 
-use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
 use crate::payload::stream::{PayloadReader, PayloadStream};
 use crate::payload_store::{PayloadStore, Removed};
@@ -19,10 +18,11 @@ use crate::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle, Pointer};
 use crate::receive::claim::Claim;
 use crate::receive::download;
 use crate::receive::outcome::{PayloadOutcome, RetainReason};
-use crate::receive::request::Rejected;
+use crate::receive::rejected::Rejected;
 use crate::segment::Assembled;
 
 use crate::receive::body::{Content, payloads};
+use crate::shared::Shared;
 
 /// A received message whose payload can be read, wherever it is.
 ///
@@ -45,7 +45,7 @@ use crate::receive::body::{Content, payloads};
 pub struct ExtendedDelivery(Arc<Inner>);
 
 struct Inner {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     claim: Claim,
     /// Without its body, and without the reserved attributes.
     message: Message,
@@ -58,21 +58,21 @@ impl ExtendedDelivery {
     pub const LEASE_MARGIN: Duration = sqs_client::internal::LEASE_MARGIN;
 
     /// Sees what the message is; no I/O.
-    pub(crate) fn open(extended: &ExtendedClient, claim: Claim, mut message: Message) -> Result<Self, Rejected> {
-        match Content::of(extended, &claim, &mut message) {
-            Ok(content) => Ok(Self::new(extended, claim, message, content)),
+    pub(crate) fn open(shared: &Arc<Shared>, claim: Claim, mut message: Message) -> Result<Self, Rejected> {
+        match Content::of(shared, &claim, &mut message) {
+            Ok(content) => Ok(Self::new(shared, claim, message, content)),
             Err(error) => Err(Rejected::new(message, error)),
         }
     }
 
     /// What came in segments; `message` is what came with the first of them.
-    pub(crate) fn assembled(extended: &ExtendedClient, claim: Claim, message: Message, payload: Assembled) -> Self {
-        Self::new(extended, claim, message, Content::Assembled(payload))
+    pub(crate) fn assembled(shared: &Arc<Shared>, claim: Claim, message: Message, payload: Assembled) -> Self {
+        Self::new(shared, claim, message, Content::Assembled(payload))
     }
 
-    fn new(extended: &ExtendedClient, claim: Claim, message: Message, content: Content) -> Self {
+    fn new(shared: &Arc<Shared>, claim: Claim, message: Message, content: Content) -> Self {
         Self(Arc::new(Inner {
-            extended: extended.clone(),
+            shared: Arc::clone(shared),
             claim,
             message,
             content,
@@ -174,7 +174,7 @@ impl ExtendedDelivery {
         if let Some(bytes) = self.0.content.in_memory() {
             return Ok(bytes.clone());
         }
-        let limit = self.0.extended.0.max_in_memory;
+        let limit = self.0.shared.max_in_memory;
         let fits = |size| usize::try_from(size).is_ok_and(|size| size <= limit);
         if !self.size().is_none_or(fits) {
             return Err(self.error(not_in_memory(limit)));
@@ -243,7 +243,7 @@ impl ExtendedDelivery {
     /// Dropping the future, or the stream, ends the download and changes nothing.
     pub async fn stream(&self) -> Result<PayloadStream, Error> {
         let inner = &*self.0;
-        let codec = &inner.extended.0.codec;
+        let codec = &inner.shared.codec;
         if let Some(bytes) = self.0.content.in_memory() {
             return Ok(PayloadStream::inline(bytes.clone()));
         }
@@ -253,11 +253,8 @@ impl ExtendedDelivery {
             Content::Offloaded { located, sealed, .. } => {
                 let fetched = self.payloads()?.fetch(located, codec).await;
                 if fetched.as_ref().is_err_and(Error::is_missing_payload) {
-                    let extended = &inner.extended.0;
-                    let missing = &extended.missing;
-                    missing
-                        .act(&extended.sender, &inner.claim, &inner.message, sealed)
-                        .await;
+                    let Shared { missing, sender, .. } = &*inner.shared;
+                    missing.act(sender, &inner.claim, &inner.message, sealed).await;
                 }
                 fetched
             }
@@ -366,7 +363,7 @@ impl ExtendedDelivery {
     }
 
     fn payloads(&self) -> Result<&PayloadStore, Error> {
-        payloads(&self.0.extended)
+        payloads(&self.0.shared)
     }
 
     fn error(&self, error: Error) -> Error {

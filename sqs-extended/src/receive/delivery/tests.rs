@@ -27,12 +27,12 @@ fn received(store: &TestStore, body: &str, size: Option<&str>) -> Result<Extende
     .unwrap();
     let extended = extended(store);
     let claim = Claim::Leased(Leased {
-        client: extended.client().clone(),
+        client: extended.0.client.clone(),
         queue_url: "http://127.0.0.1:1/queue".into(),
         receipt_handle: "handle".to_owned(),
         lease: Lease::new(Instant::now(), Duration::from_secs(30)),
     });
-    ExtendedDelivery::open(&extended, claim, message)
+    ExtendedDelivery::open(&extended.0, claim, message)
 }
 
 fn offloaded(store: &TestStore) -> ExtendedDelivery {
