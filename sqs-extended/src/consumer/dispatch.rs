@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use sqs_client::Message;
 
-use crate::consumer::claimed_segments::{ClaimedSegments, Origin};
-use crate::consumer::fifo_groups::{FifoGroups, OfPayload, are_complete, once_acknowledged, return_head_last};
+use crate::consumer::fifo_groups::{FifoGroups, OfPayload, are_complete, return_head_last};
 use crate::consumer::gathering::{Complete, Gathering};
 use crate::consumer::held_segment::Segment;
 use crate::consumer::return_guard::ReturnGuard;
 use crate::error::Error;
 use crate::receive::claim::Claim;
+use crate::receive::claimed_segments::{ClaimedSegments, Observer};
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::outcome::PayloadOutcome;
 use crate::segment::fifo_planner::Step;
@@ -106,8 +106,8 @@ where
             return Ok(());
         };
         received.take_up();
-        let origin = Origin::Gathering(Arc::clone(&self.gathering), complete.whole.id.clone());
-        self.settle_set(key, complete, Some(origin)).await
+        let observer = self.gathering.observer(complete.whole.id.clone());
+        self.settle_set(key, complete, Some(observer)).await
     }
 
     /// The first message of a FIFO group that is a segment: the others of its payload are behind it, or the receive did not
@@ -132,9 +132,9 @@ where
         match step {
             Step::Set { segments, duplicates } => {
                 let (segments, duplicates) = (places.take(segments), places.take(duplicates));
-                let origin = once_acknowledged(&segments).map(|finished| Origin::Group(Arc::clone(ordered), finished));
+                let observer = ordered.observer(&segments);
                 let complete = Complete::new(segments, duplicates).ok_or(GivenBack)?;
-                self.settle_set(key, complete, origin).await
+                self.settle_set(key, complete, observer).await
             }
             Step::Delete { segments, why } => {
                 let segments = places.take(segments);
@@ -168,7 +168,7 @@ where
 
     /// Handles a payload in segments. Where that fails, in whatever way, it is returned by [`ReturnGuard`], which knows it by
     /// the receipt handle of the message that made it complete.
-    async fn settle_set(&self, key: String, complete: Complete, origin: Option<Origin>) -> Result<(), GivenBack> {
+    async fn settle_set(&self, key: String, complete: Complete, observer: Option<Observer>) -> Result<(), GivenBack> {
         let Complete {
             whole,
             segments,
@@ -182,7 +182,7 @@ where
             deliveries.push(segment.delivery);
         }
         deliveries.extend(duplicates.into_iter().map(|duplicate| duplicate.delivery));
-        let set = ClaimedSegments::new(deliveries, origin);
+        let set = ClaimedSegments::new(deliveries, observer);
         let Some(message) = message else {
             return Err(GivenBack);
         };

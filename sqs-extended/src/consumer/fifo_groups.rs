@@ -1,12 +1,13 @@
 //! The groups of a FIFO queue, as a consumer's handlers share them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::consumer::held_segment::Segment;
+use crate::receive::claimed_segments::{Observer, PayloadEnd};
 use crate::segment::fifo_planner::{Finished, Planner, Received, Step, is_complete};
 
 /// The messages of one payload at the head of a group.
@@ -31,9 +32,17 @@ impl FifoGroups {
             .plan(group(segments), &received, *sent_again, Instant::now())
     }
 
-    /// The payload was acknowledged.
-    pub(super) fn finish(&self, finished: Finished) {
-        self.planner().finish(finished, Instant::now());
+    /// Returns the observer of a whole payload, or `None` if there are no segments.
+    pub(super) fn observer(self: &Arc<Self>, segments: &[Segment]) -> Option<Observer> {
+        let (this, finished) = (Arc::clone(self), finished(segments)?);
+        Some(Observer {
+            // A part of a payload would block the group, and a whole payload is delivered again in any case.
+            trusts_unconfirmed: true,
+            on_end: Box::new(move |end| match end {
+                PayloadEnd::Acknowledged => this.planner().finish(finished.clone(), Instant::now()),
+                PayloadEnd::Returned(_) => {}
+            }),
+        })
     }
 
     fn planner(&self) -> MutexGuard<'_, Planner> {
@@ -57,7 +66,7 @@ fn received(segments: &[Segment]) -> Vec<Received<'_>> {
 }
 
 /// Describes a whole payload, for when it is acknowledged. `None` if there are no segments.
-pub(super) fn once_acknowledged(segments: &[Segment]) -> Option<Finished> {
+fn finished(segments: &[Segment]) -> Option<Finished> {
     let sent = segments
         .iter()
         .map(|segment| segment.message.attributes.sent_timestamp());

@@ -12,10 +12,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::consumer::fifo_groups::return_head_last;
-use crate::consumer::held_segment::{Segment, backoff};
+use crate::consumer::held_segment::Segment;
 use crate::consumer::incomplete::{Hook, IncompleteAction, IncompletePayload};
 use crate::consumer::settings::Settings;
 use crate::consumer::spill::Spill;
+use crate::receive::claimed_segments::{Observer, PayloadEnd, common_backoff};
 use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
 use crate::shared::Shared;
 
@@ -108,7 +109,7 @@ impl Gathering {
         );
         let actions = match &mut *self.reassembler() {
             Some(reassembler) => {
-                let after = backoff(reassembler.gathered_mut(id).map(|segment| &segment.delivery));
+                let after = common_backoff(reassembler.gathered_mut(id).map(|segment| &segment.delivery));
                 reassembler.give_back(id, after, Instant::now())
             }
             None => Vec::new(),
@@ -199,15 +200,19 @@ impl Gathering {
         }
     }
 
-    /// The payload was acknowledged.
-    pub(super) fn acked(self: &Arc<Self>, id: &str) {
-        self.settled(|reassembler| reassembler.acked(id, Instant::now()));
-    }
-
-    /// The payload was returned, to come again at this time; at once where there is none.
-    pub(super) fn released(self: &Arc<Self>, id: &str, until: Option<Instant>) {
-        let now = Instant::now();
-        self.settled(|reassembler| reassembler.released(id, until.unwrap_or(now), now));
+    /// Returns the observer of a payload that is complete.
+    pub(super) fn observer(self: &Arc<Self>, id: String) -> Observer {
+        let this = Arc::clone(self);
+        Observer {
+            trusts_unconfirmed: false,
+            on_end: Box::new(move |end| {
+                let now = Instant::now();
+                this.settled(|reassembler| match end {
+                    PayloadEnd::Acknowledged => reassembler.acked(&id, now),
+                    PayloadEnd::Returned(until) => reassembler.released(&id, until.unwrap_or(now), now),
+                });
+            }),
+        }
     }
 
     fn settled(self: &Arc<Self>, settle: impl FnOnce(&mut Reassembler<Segment>) -> Vec<Action<Segment>>) {

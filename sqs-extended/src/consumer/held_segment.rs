@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use sqs_client::{Client, Delivery, Message, OutgoingMessage};
 
 use crate::error::Error;
+use crate::receive::claimed_segments::log_failure;
 use crate::segment::{Header, InvalidSegment, SegmentBytes, Size};
 use crate::send::message::sent_on;
 use crate::send::policy::is_fifo;
@@ -60,7 +61,7 @@ impl Segment {
         // Its bytes are not needed any more.
         let Self { delivery, .. } = self;
         if let Err(error) = delivery.nack(after).await {
-            warn(&delivery, &error, "a segment could not be returned");
+            log_failure(&delivery, &error, "a segment could not be returned");
         }
     }
 
@@ -68,7 +69,7 @@ impl Segment {
     pub(super) async fn delete(self) {
         let Self { delivery, .. } = self;
         if let Err(error) = delivery.ack().await {
-            warn(&delivery, &error, "a segment could not be deleted");
+            log_failure(&delivery, &error, "a segment could not be deleted");
             return_with_backoff(&delivery).await;
         }
     }
@@ -86,7 +87,7 @@ impl Segment {
         match sent {
             Ok(()) => self.delete().await,
             Err(error) => {
-                warn(&self.delivery, &*error, "a segment could not be moved");
+                log_failure(&self.delivery, &*error, "a segment could not be moved");
                 return_with_backoff(&self.delivery).await;
             }
         }
@@ -103,19 +104,8 @@ impl Segment {
     }
 }
 
-/// The time for which all segments of a payload stay hidden after it failed: by the one that was received the least often,
-/// as others may have been received without the rest.
-pub(super) fn backoff<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Duration {
-    let least = deliveries.into_iter().min_by_key(|delivery| delivery.receive_count());
-    least.map(Delivery::backoff).unwrap_or_default()
-}
-
 async fn return_with_backoff(delivery: &Delivery) {
     if let Err(error) = delivery.nack_with_backoff().await {
-        warn(delivery, &error, "a segment could not be returned");
+        log_failure(delivery, &error, "a segment could not be returned");
     }
-}
-
-pub(super) fn warn(delivery: &Delivery, error: &(dyn std::error::Error + 'static), what: &'static str) {
-    tracing::warn!(message_id = delivery.message().message_id, error, "{what}");
 }

@@ -3,7 +3,6 @@
 //! `worker` handles one message after the other: what is whole at once, segments once they are all there. `gathering` has
 //! the segments that wait for others.
 
-pub(crate) mod claimed_segments;
 mod dispatch;
 mod fifo_groups;
 mod gathering;

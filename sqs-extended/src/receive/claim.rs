@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqs_client::{Client, ErrorCode};
 
-use crate::consumer::claimed_segments::ClaimedSegments;
+use crate::receive::claimed_segments::ClaimedSegments;
 use crate::receive::lease::Lease;
 
 /// What it takes to settle what was received.

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod claim;
+pub(crate) mod claimed_segments;
 pub(crate) mod delivery;
 pub(crate) mod download;
 pub(crate) mod lease;

@@ -1,7 +1,7 @@
-//! The messages of one payload, to be settled together.
+//! The messages of one payload, which are settled together.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -9,16 +9,11 @@ use sqs_client::Delivery;
 use sqs_client::consumer::AckOutcome;
 use tokio::time::Instant;
 
-use crate::consumer::fifo_groups::FifoGroups;
-use crate::consumer::gathering::Gathering;
-use crate::consumer::held_segment::{backoff, warn};
-use crate::segment::fifo_planner::Finished;
-
 /// All messages of a payload that is being handled. Dropping it unsettled returns them to the queue.
 pub(crate) struct ClaimedSegments {
     /// At least one; duplicates among them.
     deliveries: Vec<Delivery>,
-    origin: Option<Origin>,
+    observer: Option<Observer>,
     /// A part of it is deleted: it cannot come again as a whole.
     finished: AtomicBool,
     /// A deletion was begun, and did not come to its end.
@@ -27,53 +22,37 @@ pub(crate) struct ClaimedSegments {
     returned_until: Mutex<Option<Instant>>,
 }
 
-/// The place that is told what becomes of a payload.
-pub(super) enum Origin {
-    /// On a standard queue, of the payload of this id.
-    Gathering(Arc<Gathering>, String),
-    /// On a FIFO queue, with what is to be remembered of the payload.
-    Group(Arc<FifoGroups>, Finished),
+/// Reports to the consumer what became of a payload.
+pub(crate) struct Observer {
+    /// Set if a payload counts as acknowledged even if SQS may not have carried out the deletion.
+    pub(crate) trusts_unconfirmed: bool,
+    /// Called at most once.
+    pub(crate) on_end: Box<dyn Fn(PayloadEnd) + Send + Sync>,
 }
 
-impl Origin {
-    /// Returns `true` if the payload counts as finished after this.
-    fn is_finished_by(&self, deleted: &Result<AckOutcome, sqs_client::Error>) -> bool {
-        match (self, deleted) {
-            (_, Ok(_)) => true,
-            (_, Err(error)) => error.may_have_been_sent() && self.is_finished_by_chance(),
-        }
-    }
+/// The end of a payload's handling.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PayloadEnd {
+    /// At least one of its messages is deleted.
+    Acknowledged,
+    /// It was returned to the queue and becomes visible at this time, or at once.
+    Returned(Option<Instant>),
+}
 
-    /// Returns `true` if the payload counts as finished where nobody knows if a part of it is deleted.
-    fn is_finished_by_chance(&self) -> bool {
-        match self {
-            Self::Gathering(..) => false,
-            // A part would block the group, and a whole payload is delivered again in any case.
-            Self::Group(..) => true,
-        }
-    }
-
-    fn finished(&self) {
-        match self {
-            Self::Gathering(gathering, id) => gathering.acked(id),
-            Self::Group(ordered, finished) => ordered.finish(finished.clone()),
-        }
-    }
-
-    /// The payload was returned, to come again at this time.
-    fn released(&self, until: Option<Instant>) {
-        match self {
-            Self::Gathering(gathering, id) => gathering.released(id, until),
-            Self::Group(..) => {}
+impl Observer {
+    fn counts_as_acknowledged(&self, deleted: &Result<AckOutcome, sqs_client::Error>) -> bool {
+        match deleted {
+            Ok(_) => true,
+            Err(error) => self.trusts_unconfirmed && error.may_have_been_sent(),
         }
     }
 }
 
 impl ClaimedSegments {
-    pub(super) fn new(deliveries: Vec<Delivery>, origin: Option<Origin>) -> Self {
+    pub(crate) fn new(deliveries: Vec<Delivery>, observer: Option<Observer>) -> Self {
         Self {
             deliveries,
-            origin,
+            observer,
             finished: AtomicBool::new(false),
             deleting: AtomicBool::new(false),
             returned_until: Mutex::default(),
@@ -88,9 +67,9 @@ impl ClaimedSegments {
         let deleted = join_all(self.deliveries.iter().map(|delivery| async move {
             let deleted = delivery.ack().await;
             if self
-                .origin
+                .observer
                 .as_ref()
-                .is_some_and(|origin| origin.is_finished_by(&deleted))
+                .is_some_and(|observer| observer.counts_as_acknowledged(&deleted))
             {
                 self.finish();
             }
@@ -122,12 +101,13 @@ impl ClaimedSegments {
     pub(crate) async fn release_with_backoff(&self) -> Result<(), sqs_client::Error> {
         let before = *self.returned_until();
         let left = before.map(|until| until.saturating_duration_since(Instant::now()));
-        self.release(left.unwrap_or_else(|| backoff(&self.deliveries))).await
+        self.release(left.unwrap_or_else(|| common_backoff(&self.deliveries)))
+            .await
     }
 
     fn finish(&self) {
-        if let (Some(origin), false) = (&self.origin, self.finished.swap(true, Ordering::AcqRel)) {
-            origin.finished();
+        if let (Some(observer), false) = (&self.observer, self.finished.swap(true, Ordering::AcqRel)) {
+            (observer.on_end)(PayloadEnd::Acknowledged);
         }
     }
 
@@ -139,7 +119,7 @@ impl ClaimedSegments {
         self.deliveries.first().map_or("", Delivery::queue_url)
     }
 
-    fn returned_until(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn returned_until(&self) -> MutexGuard<'_, Option<Instant>> {
         self.returned_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -147,13 +127,17 @@ impl ClaimedSegments {
 impl Drop for ClaimedSegments {
     fn drop(&mut self) {
         let until = *self.returned_until();
-        if *self.deleting.get_mut() && self.origin.as_ref().is_some_and(Origin::is_finished_by_chance) {
+        let trusts_unconfirmed = self
+            .observer
+            .as_ref()
+            .is_some_and(|observer| observer.trusts_unconfirmed);
+        if *self.deleting.get_mut() && trusts_unconfirmed {
             self.finish();
         }
-        if let Some(origin) = self.origin.take()
+        if let Some(observer) = self.observer.take()
             && !*self.finished.get_mut()
         {
-            origin.released(until);
+            (observer.on_end)(PayloadEnd::Returned(until));
         }
     }
 }
@@ -168,8 +152,20 @@ fn all<T>(
         match result {
             Ok(value) => all.push(value),
             Err(error) if first.is_none() => first = Some(error),
-            Err(error) => warn(delivery, &error, failed),
+            Err(error) => log_failure(delivery, &error, failed),
         }
     }
     first.map_or(Ok(all), Err)
+}
+
+/// The time for which all segments of a payload stay hidden after it failed: by the one that was received the least often,
+/// as others may have been received without the rest.
+pub(crate) fn common_backoff<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Duration {
+    let least = deliveries.into_iter().min_by_key(|delivery| delivery.receive_count());
+    least.map(Delivery::backoff).unwrap_or_default()
+}
+
+/// Logs a failure that the consumer survives.
+pub(crate) fn log_failure(delivery: &Delivery, error: &(dyn std::error::Error + 'static), what: &'static str) {
+    tracing::warn!(message_id = delivery.message().message_id, error, "{what}");
 }
