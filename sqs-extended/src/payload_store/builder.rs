@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::payload::digest::DigestAlgorithm;
 use crate::payload_store::deletion::{Deleter, Deletion};
 use crate::payload_store::location::{EmptySegments, Location};
-use crate::payload_store::{Inner, NewId, PayloadStore};
+use crate::payload_store::store::{Inner, NewId, PayloadStore};
 use crate::pointer::{PointerKeys, ReservedAttribute};
 use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
@@ -22,6 +22,66 @@ use crate::transfer::upload::UploadSettings;
 
 /// What media types are bounded by, as by RFC 6838 (127 bytes for each of two names).
 const MAX_CONTENT_TYPE_BYTES: usize = 255;
+
+impl PayloadStore {
+    /// Begins to configure a place in `store`, which is rooted at the bucket, as object stores are; `bucket` is the name
+    /// that is written into pointers. Payloads are fetched and deleted only if their pointer names the same bucket.
+    ///
+    /// An `Arc<dyn ObjectStore>` is an [`ObjectStore`] too. What the store does with each object, such as encryption by
+    /// SSE-KMS, storage classes and checksums, is set where it is built.
+    pub fn builder(store: impl ObjectStore, bucket: impl Into<String>) -> PayloadStoreBuilder {
+        PayloadStoreBuilder::new(Arc::new(store), bucket.into())
+    }
+
+    /// Begins to configure the place that a URL names:
+    ///
+    /// | URL | store | feature |
+    /// |---|---|---|
+    /// | `s3://bucket/prefix` | Amazon S3, and what speaks its protocol | `s3` |
+    /// | `gs://bucket/prefix` | Google Cloud Storage | `gcs` |
+    /// | `az://container/prefix`, `abfs://…`, `abfss://container@account.dfs.core.windows.net/prefix` | Azure Blob Storage | `azure` |
+    /// | `file:///folder` | a local folder, which must exist | `fs` |
+    /// | `memory:///prefix` | this process's memory, a new one each time | |
+    ///
+    /// Keys begin with the prefix and a slash, whether or not the URL ends in one; of `file:`, the folder takes its place.
+    ///
+    /// The query is the store's options, each a configuration key of object_store's builder (`AmazonS3ConfigKey`,
+    /// `GoogleConfigKey`, `AzureConfigKey`), with or without its `aws_`, `google_` or `azure_`. They win over those of the
+    /// environment, which are the same keys in capitals, such as `AWS_REGION`. For S3, for example:
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `endpoint` | of another server, such as `http://127.0.0.1:9000`; plain HTTP is allowed where it says so |
+    /// | `region` | `us-east-1` unless set |
+    /// | `virtual_hosted_style_request=true` | the bucket in the host's name; an `endpoint` must then have it there |
+    /// | `server_side_encryption=aws:kms`, `sse_kms_key_id`, `sse_bucket_key_enabled` | encryption by the store |
+    /// | `checksum_algorithm=sha256` | a checksum that the store verifies |
+    /// | `unsigned_payload=true` | spares hashing what is sent; for where TLS protects it |
+    /// | `disable_bulk_delete=true` | for servers without `DeleteObjects` |
+    ///
+    /// and for every store over HTTP `connect_timeout` and `read_timeout`, such as `30s` (see `StoreConnector`).
+    /// `file:` and `memory:` have one option: `bucket`, the name that pointers call it by (`file` and `memory` otherwise).
+    ///
+    /// S3 is asked with the credentials of the client in [`ExtendedClient::builder`](crate::ExtendedClient::builder), so
+    /// that queue and store share them. Without a client they are those of
+    /// [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials), or else the machine's role. The other stores read the
+    /// environment. `access_key_id` and `secret_access_key` in the URL win, with `+` and `&` percent-encoded, but URLs end
+    /// up in logs and process lists. A URL with a user or a password before its host is refused.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one of the above, its feature is off, it has an option that the store does not know, or the
+    /// settings cannot work. No message repeats an option's value.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sqs_extended::Error> {
+    /// let payloads = sqs_extended::PayloadStore::from_url("memory:///payloads/")?.build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn from_url(url: &str) -> Result<PayloadStoreBuilder, Error> {
+        Ok(PayloadStoreBuilder::opened(OpenedStore::open(url)?))
+    }
+}
 
 /// The settings of a [`PayloadStore`]; see [`PayloadStore::builder`].
 #[must_use = "nothing happens before `build`"]
@@ -52,7 +112,7 @@ impl PayloadStoreBuilder {
     /// The default of [`concurrency`](Self::concurrency), in parts of one upload.
     pub const DEFAULT_CONCURRENCY: usize = 8;
 
-    pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
+    fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
         Self {
             store,
             #[cfg(feature = "s3")]
@@ -80,7 +140,7 @@ impl PayloadStoreBuilder {
     }
 
     /// Of a store that a URL names.
-    pub(super) fn opened(opened: OpenedStore) -> Self {
+    fn opened(opened: OpenedStore) -> Self {
         Self {
             prefix: opened.prefix,
             #[cfg(feature = "s3")]

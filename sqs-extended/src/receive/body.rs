@@ -10,6 +10,7 @@ use crate::payload_store::{Located, PayloadStore};
 use crate::pointer;
 use crate::receive::claim::Claim;
 use crate::receive::missing::Sealed;
+use crate::receive::open::locate;
 use crate::segment::{Assembled, Header};
 use crate::shared::Shared;
 
@@ -35,7 +36,7 @@ impl Content {
         let Some(envelope) = pointer::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
-        let located = payloads(shared)?.locate(Box::new(envelope), claim.queue_url())?;
+        let located = locate(payloads(shared)?, Box::new(envelope), claim.queue_url())?;
         let sealed = Sealed::new(
             std::mem::take(&mut message.body),
             pointer::take_reserved(&mut message.message_attributes),

@@ -8,6 +8,7 @@ pub(crate) mod download;
 pub(crate) mod lease;
 pub(crate) mod missing;
 pub(crate) mod missing_policy;
+mod open;
 pub(crate) mod outcome;
 pub(crate) mod rejected;
 pub(crate) mod request;

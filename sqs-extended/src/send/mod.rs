@@ -1,6 +1,7 @@
 //! Sending: requests, the way that each payload takes, and the messages that carry it.
 
 pub(crate) mod message;
+mod offload;
 pub(crate) mod policy;
 pub(crate) mod prepare;
 pub(crate) mod queue_limits;

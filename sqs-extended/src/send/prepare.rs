@@ -8,10 +8,10 @@ use crate::codec::{Encoded, Encoding, Original};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm};
 use crate::payload::source::Payload;
-use crate::payload_store::{PayloadStore, StoredPayload};
-use crate::pointer::{self, Pointer};
+use crate::payload_store::PayloadStore;
 use crate::segment::{HEADER_ATTRIBUTE, MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
 use crate::send::message::ExtendedMessage;
+use crate::send::offload::{StoredGuard, offload};
 use crate::send::policy::{self, is_fifo};
 use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
@@ -20,7 +20,7 @@ use crate::transfer::upload::Stored;
 /// What is to be sent now.
 pub(crate) struct Prepared {
     pub(crate) messages: Messages,
-    pub(crate) offloaded: Option<Offloaded>,
+    pub(crate) stored: Option<StoredGuard>,
 }
 
 /// The messages that carry a payload.
@@ -61,32 +61,11 @@ impl Iterator for Messages {
     }
 }
 
-/// A payload that was stored for a message that is about to be sent.
-pub(crate) struct Offloaded {
-    payloads: PayloadStore,
-    stored: StoredPayload,
-    /// The key is the caller's: another message may point to it.
-    shared: bool,
-}
-
-impl Offloaded {
-    pub(crate) fn into_pointer(self) -> Pointer {
-        self.stored.pointer
-    }
-
-    /// The message was surely not sent.
-    pub(crate) async fn discard(&self) {
-        if !self.shared {
-            self.payloads.discard(&self.stored.key).await;
-        }
-    }
-}
-
 impl Prepared {
     fn inline(message: OutgoingMessage) -> Self {
         Self {
             messages: Messages::one(message),
-            offloaded: None,
+            stored: None,
         }
     }
 }
@@ -119,7 +98,7 @@ pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: Extended
             Err(binary) => source = Payload::from(binary).into(),
         }
     }
-    Unfit {
+    NotInline {
         shared,
         queue_url,
         message,
@@ -159,7 +138,7 @@ async fn message_limit(shared: &Shared, queue_url: &str) -> Result<usize, Error>
 }
 
 /// A message whose payload does not fit into it.
-struct Unfit<'a> {
+struct NotInline<'a> {
     shared: &'a Shared,
     queue_url: &'a str,
     message: OutgoingMessage,
@@ -168,7 +147,7 @@ struct Unfit<'a> {
     limit: usize,
 }
 
-impl Unfit<'_> {
+impl NotInline<'_> {
     async fn prepare(self, source: PartSource) -> Result<Prepared, Error> {
         let Shared {
             policy,
@@ -245,7 +224,7 @@ impl Unfit<'_> {
         match segments.into_segments().await {
             Ok(segments) => Ok(Prepared {
                 messages: Messages::Segments(Box::new(segments)),
-                offloaded: None,
+                stored: None,
             }),
             Err(error) if fifo && secret && error.kind() == ErrorKind::TooLarge => Err(too_large(
                 "an encrypted payload for a FIFO queue is longer than one message, and several cannot be deduplicated; \
@@ -257,21 +236,14 @@ impl Unfit<'_> {
 
     async fn offload(self, payloads: &PayloadStore, encoded: Encoded) -> Result<Prepared, Error> {
         let mut message = self.message;
-        let shared = self.payload_key.is_some();
-        let place = payloads.place(self.payload_key, self.queue_url, &encoded.encoding)?;
-        place.check(&message, self.limit)?;
-        let stored = payloads.put(place, encoded).await?;
-        pointer::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
+        let key = self.payload_key;
+        let guard = offload(payloads, &mut message, self.queue_url, self.limit, key, encoded).await?;
         if is_fifo(self.queue_url) {
-            deduplicated_by(&mut message, || stored.original.digest.clone());
+            deduplicated_by(&mut message, || guard.digest().clone());
         }
         Ok(Prepared {
             messages: Messages::one(message),
-            offloaded: Some(Offloaded {
-                payloads: payloads.clone(),
-                stored,
-                shared,
-            }),
+            stored: Some(guard),
         })
     }
 }
@@ -292,8 +264,7 @@ fn too_large(why: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Codec;
-    use crate::testing::{TestStore, extended, payloads};
+    use crate::testing::{TestStore, extended};
 
     async fn prepared(queue_url: &str, outgoing: ExtendedMessage) -> OutgoingMessage {
         let extended = extended(&TestStore::default());
@@ -328,7 +299,7 @@ mod tests {
         let extended = extended(&store);
         let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key("2026/orders-17");
         let prepared = prepare(&extended.0, "http://h/q", outgoing).await.unwrap();
-        let offloaded = prepared.offloaded.unwrap();
+        let offloaded = prepared.stored.unwrap();
         offloaded.discard().await;
         let pointer = offloaded.into_pointer();
         assert_eq!(pointer.key, "payloads/2026/orders-17");
@@ -338,24 +309,5 @@ mod tests {
             let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key(key);
             assert!(prepare(&extended.0, "http://h/q", outgoing).await.is_err(), "{key}");
         }
-    }
-
-    #[tokio::test]
-    async fn attributes_leave_room_for_the_pointer() {
-        let payloads = payloads(&TestStore::default());
-        let place = || payloads.place(None, "http://h/q", &Encoding::default()).unwrap();
-        let with = |bytes| OutgoingMessage::new("").message_attribute("a", "v".repeat(bytes));
-        let limit = 10_000;
-        let most = (0..limit)
-            .rfind(|bytes| place().check(&with(*bytes), limit).is_ok())
-            .unwrap();
-        let codec = Codec::default();
-        let encoded = codec.encode(Payload::from("x").into(), Default::default()).await;
-        let stored = payloads.put(place(), encoded.unwrap()).await.unwrap();
-        let mut message = with(most);
-        pointer::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
-        // The length of the payload is not known before it is stored: in the pointer and in the attribute.
-        let unknown = 2 * (u64::MAX.to_string().len() - 1);
-        assert_eq!(message.size(), limit - unknown);
     }
 }

@@ -13,7 +13,8 @@ use sqs_client::operation::SendMessageOutput;
 use crate::error::Error;
 use crate::pointer::Pointer;
 use crate::send::message::{ExtendedMessage, message_setters};
-use crate::send::prepare::{Offloaded, Prepared, prepare};
+use crate::send::offload::StoredGuard;
+use crate::send::prepare::{Prepared, prepare};
 use crate::shared::Shared;
 
 /// How many payloads of one call are being stored at a time.
@@ -103,12 +104,12 @@ impl SendRequest {
 
     async fn send(self) -> Result<SendOutput, Error> {
         let client = &self.shared.sender;
-        let Prepared { messages, offloaded } = prepare(&self.shared, &self.queue_url, self.outgoing).await?;
+        let Prepared { messages, stored } = prepare(&self.shared, &self.queue_url, self.outgoing).await?;
         let results = match messages.into_one() {
             Ok(message) => vec![client.send_message(self.queue_url, message).await],
             Err(segments) => client.send_messages(self.queue_url, segments).await,
         };
-        finish(results, offloaded).await
+        finish(results, stored).await
     }
 }
 
@@ -181,18 +182,13 @@ impl SendMessagesRequest {
             .await;
 
         let mut messages = Vec::new();
-        let mut unsent: Vec<Result<(usize, Option<Offloaded>), Error>> = Vec::with_capacity(prepared.len());
+        let mut unsent: Vec<Result<(usize, Option<StoredGuard>), Error>> = Vec::with_capacity(prepared.len());
         for prepared in hold_back(prepared, groups).await {
-            unsent.push(prepared.map(
-                |Prepared {
-                     messages: own,
-                     offloaded,
-                 }| {
-                    let count = own.len();
-                    messages.push(own);
-                    (count, offloaded)
-                },
-            ));
+            unsent.push(prepared.map(|Prepared { messages: own, stored }| {
+                let count = own.len();
+                messages.push(own);
+                (count, stored)
+            }));
         }
         let sender = &shared.sender;
         let sent = sender.send_messages(queue_url, messages.into_iter().flatten());
@@ -201,7 +197,7 @@ impl SendMessagesRequest {
         let mut results = Vec::with_capacity(unsent.len());
         for payload in unsent {
             results.push(match payload {
-                Ok((count, offloaded)) => finish(sent.by_ref().take(count).collect(), offloaded).await,
+                Ok((count, stored)) => finish(sent.by_ref().take(count).collect(), stored).await,
                 Err(error) => Err(error),
             });
         }
@@ -238,8 +234,8 @@ async fn hold_back(
     for (prepared, group) in prepared.into_iter().zip(groups) {
         held_back.push(match (prepared, group) {
             (Ok(prepared), Some(group)) if failed.contains(&group) => {
-                if let Some(offloaded) = &prepared.offloaded {
-                    offloaded.discard().await;
+                if let Some(stored) = &prepared.stored {
+                    stored.discard().await;
                 }
                 Err(Error::held_back(None))
             }
@@ -256,7 +252,7 @@ async fn hold_back(
 /// What the results of a payload's messages come to. One that was surely not sent is enough for the payload not to be.
 async fn finish(
     results: Vec<Result<SendMessageOutput, sqs_client::Error>>,
-    offloaded: Option<Offloaded>,
+    stored: Option<StoredGuard>,
 ) -> Result<SendOutput, Error> {
     let segments = results.len();
     let is_held_back = |error: &sqs_client::Error| error.kind() == sqs_client::ErrorKind::HeldBack;
@@ -274,13 +270,13 @@ async fn finish(
         (Some(first), None) => Ok(SendOutput {
             message_id: first.message_id,
             sequence_number: first.sequence_number,
-            pointer: offloaded.map(Offloaded::into_pointer),
+            pointer: stored.map(StoredGuard::into_pointer),
             segments,
         }),
         (_, failed) => {
             let sent = failed.as_ref().is_some_and(|error| error.may_have_been_sent());
-            if let Some(offloaded) = offloaded.filter(|_| !sent) {
-                offloaded.discard().await;
+            if let Some(stored) = stored.filter(|_| !sent) {
+                stored.discard().await;
             }
             Err(match failed {
                 Some(error) if held_back => Error::held_back(Some(error)),
