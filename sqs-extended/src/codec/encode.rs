@@ -8,7 +8,7 @@ use crate::codec::{Codec, Encoding};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{DigestAlgorithm, Hasher};
 use crate::transfer::part_source::PartSource;
-use crate::transfer::upload::Stored;
+use crate::transfer::upload::Measured;
 
 /// So much is read, and encoded in one trip to the blocking pool.
 const PIECE: usize = 1024 * 1024;
@@ -28,14 +28,14 @@ pub(crate) struct Original(Known);
 enum Known {
     /// It is what is stored.
     AsStored,
-    Now(Stored),
+    Now(Measured),
     /// Once it was read to its end.
-    Then(oneshot::Receiver<Stored>),
+    Then(oneshot::Receiver<Measured>),
 }
 
 impl Original {
     /// What [`read`](Self::read) said.
-    pub(crate) fn known(original: Option<Stored>) -> Self {
+    pub(crate) fn known(original: Option<Measured>) -> Self {
         Self(original.map_or(Known::AsStored, Known::Now))
     }
 
@@ -44,7 +44,7 @@ impl Original {
     /// # Errors
     ///
     /// The encoded bytes were not read to their end.
-    pub(crate) fn read(self) -> Result<Option<Stored>, Error> {
+    pub(crate) fn read(self) -> Result<Option<Measured>, Error> {
         match self.0 {
             Known::AsStored => Ok(None),
             Known::Now(original) => Ok(Some(original)),
@@ -60,7 +60,7 @@ impl Original {
     /// # Errors
     ///
     /// As for [`read`](Self::read).
-    pub(crate) fn of(self, stored: &Stored) -> Result<Stored, Error> {
+    pub(crate) fn of(self, stored: &Measured) -> Result<Measured, Error> {
         Ok(self.read()?.unwrap_or_else(|| stored.clone()))
     }
 }
@@ -164,11 +164,11 @@ pub(super) fn encoding_failed(error: std::io::Error) -> Error {
 /// Measures the payload before it is changed, and lets it pass.
 struct Measure {
     len: u64,
-    digest: Option<(Hasher, oneshot::Sender<Stored>)>,
+    digest: Option<(Hasher, oneshot::Sender<Measured>)>,
 }
 
 impl Measure {
-    fn new(algorithm: DigestAlgorithm, tell: oneshot::Sender<Stored>) -> Self {
+    fn new(algorithm: DigestAlgorithm, tell: oneshot::Sender<Measured>) -> Self {
         Self {
             len: 0,
             digest: Some((Hasher::new(algorithm), tell)),
@@ -189,7 +189,7 @@ impl Stage for Measure {
         let input = self.push(input)?;
         if let Some((hasher, tell)) = self.digest.take() {
             // Whoever does not wait for it does not need it.
-            let _ = tell.send(Stored {
+            let _ = tell.send(Measured {
                 len: self.len,
                 digest: hasher.finish(),
             });

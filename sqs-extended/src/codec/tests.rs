@@ -9,10 +9,10 @@ use crate::payload::source::Payload;
 use crate::testing::bytes;
 #[cfg(any(feature = "encryption", feature = "zstd"))]
 use crate::transfer::part_source::PartSource;
-use crate::transfer::upload::Stored;
+use crate::transfer::upload::Measured;
 
 /// What is stored of the payload, and what is said of it.
-async fn encode(codec: &Codec, payload: Payload) -> (Bytes, Encoding, Stored) {
+async fn encode(codec: &Codec, payload: Payload) -> (Bytes, Encoding, Measured) {
     let encoded = codec.encode(payload.into(), DigestAlgorithm::Blake3).await.unwrap();
     let Encoded {
         mut source,
@@ -28,10 +28,10 @@ async fn encode(codec: &Codec, payload: Payload) -> (Bytes, Encoding, Stored) {
     (stored.into(), encoding, original)
 }
 
-fn measured(content: &[u8]) -> Stored {
+fn measured(content: &[u8]) -> Measured {
     let mut hasher = Hasher::new(DigestAlgorithm::Blake3);
     hasher.update(content);
-    Stored {
+    Measured {
         len: content.len() as u64,
         digest: hasher.finish(),
     }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::payload::digest::Digest;
 use crate::payload_store::store::PayloadStore;
 use crate::pointer::Pointer;
-use crate::transfer::upload::{Stored, Target, upload};
+use crate::transfer::upload::{Measured, Target, upload};
 
 /// The key of a payload that is not stored yet.
 pub(crate) struct ReservedKey {
@@ -24,7 +24,7 @@ pub(crate) struct StoredPayload {
     /// Not signed.
     pub(crate) pointer: Pointer,
     /// What the payload was before it was encoded.
-    pub(crate) original: Stored,
+    pub(crate) original: Measured,
 }
 
 impl PayloadStore {
@@ -37,7 +37,7 @@ impl PayloadStore {
         let inner = &*self.0;
         let is_fresh = key.is_none();
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
-        let longest = Stored {
+        let longest = Measured {
             len: u64::MAX,
             digest: Digest::compute(inner.upload.digest, b""),
         };
@@ -65,7 +65,7 @@ impl PayloadStore {
         })
     }
 
-    fn pointer(&self, key: &Path, encoding: &Encoding, stored: &Stored) -> Pointer {
+    fn pointer(&self, key: &Path, encoding: &Encoding, stored: &Measured) -> Pointer {
         let inner = &*self.0;
         let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
         pointer.encoding = encoding.clone();

@@ -15,7 +15,7 @@ use crate::send::offload::{StoredGuard, offload};
 use crate::send::policy::{self, is_fifo};
 use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
-use crate::transfer::upload::Stored;
+use crate::transfer::upload::Measured;
 
 /// What is to be sent now.
 pub(crate) struct Prepared {
@@ -200,7 +200,7 @@ impl NotInline<'_> {
         stored: Bytes,
         digest: DigestAlgorithm,
         encoding: &Encoding,
-        original: Option<&Stored>,
+        original: Option<&Measured>,
     ) -> Result<Prepared, Error> {
         let fifo = is_fifo(self.queue_url);
         let secret = self.shared.codec.encrypts();

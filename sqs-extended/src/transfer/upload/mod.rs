@@ -30,7 +30,7 @@ pub(crate) struct UploadSettings {
 
 /// What was stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
+pub(crate) struct Measured {
     pub(crate) len: u64,
     pub(crate) digest: Digest,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn upload(
     mut source: PartSource,
     settings: &UploadSettings,
     aborts: &TaskTracker,
-) -> Result<Stored, Error> {
+) -> Result<Measured, Error> {
     let plan = PartPlan::new(source.declared(), settings.part_size, settings.concurrency)?;
     let mut digest = BlockingWriter::new(Hasher::new(settings.digest));
 
@@ -85,7 +85,7 @@ pub(crate) async fn upload(
     }
 
     let hasher = digest.finish().await.map_err(hashing_failed)?;
-    Ok(Stored {
+    Ok(Measured {
         len: source.read(),
         digest: hasher.finish(),
     })

@@ -35,7 +35,7 @@ fn target() -> Target {
     }
 }
 
-async fn store(payload: Payload) -> (TestStore, Result<Stored, Error>) {
+async fn store(payload: Payload) -> (TestStore, Result<Measured, Error>) {
     let store = TestStore::default();
     let stored = upload(&store, &target(), payload.into(), &settings(), &TaskTracker::new()).await;
     (store, stored)
