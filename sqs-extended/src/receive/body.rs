@@ -9,9 +9,10 @@ use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer;
+use crate::receive::assembled::Assembled;
 use crate::receive::claim::Claim;
 use crate::receive::missing::Sealed;
-use crate::segment::{Assembled, Header};
+use crate::segment::Header;
 
 pub(super) enum Content {
     Inline(Bytes),
@@ -30,7 +31,7 @@ impl Content {
     /// Takes the body out of the message, unless it is refused.
     pub(super) fn of(extended: &ExtendedClient, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
         if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
-            return Assembled::of_one(header, message).map(Self::Assembled);
+            return Assembled::from_single(header, message).map(Self::Assembled);
         }
         let Some(envelope) = pointer::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));

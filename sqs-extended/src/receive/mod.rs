@@ -1,5 +1,6 @@
 //! Receiving: requests, deliveries, and what a delivery claims until it is settled.
 
+pub(crate) mod assembled;
 pub(crate) mod body;
 pub(crate) mod claim;
 pub(crate) mod delivery;
@@ -8,6 +9,7 @@ pub(crate) mod lease;
 pub(crate) mod missing;
 pub(crate) mod outcome;
 pub(crate) mod request;
+pub(crate) mod segment_bytes;
 
 pub use delivery::ExtendedDelivery;
 pub use missing::MissingPayload;
