@@ -11,12 +11,13 @@ use crate::consumer::gathering::{Complete, Gathering};
 use crate::consumer::held_segment::Segment;
 use crate::consumer::return_guard::ReturnGuard;
 use crate::error::Error;
+use crate::receive::assembled::Assembled;
 use crate::receive::claim::Claim;
 use crate::receive::claimed_segments::{ClaimedSegments, Observer};
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::outcome::PayloadOutcome;
 use crate::segment::fifo_planner::Step;
-use crate::segment::{Assembled, Header, Incomplete, payload_id};
+use crate::segment::{Header, IncompleteCause, payload_id};
 use crate::shared::Shared;
 
 /// How often an acknowledgement is tried, each time with the retries of the client's policy.
@@ -121,7 +122,7 @@ where
         let key = received.message().receipt_handle.clone();
         let of_payload = with_those_behind(received, header).map_err(|error| refused(&error))?;
         let step = ordered.plan(&of_payload);
-        if !matches!(step, Step::Set { .. })
+        if !matches!(step, Step::Complete { .. })
             && let Some(first) = of_payload.segments.first()
         {
             // What is missing may come behind messages that wait here.
@@ -130,7 +131,7 @@ where
         // What is not taken by its place is dropped, and so given back.
         let mut places = Places::new(of_payload.segments);
         match step {
-            Step::Set { segments, duplicates } => {
+            Step::Complete { segments, duplicates } => {
                 let (segments, duplicates) = (places.take(segments), places.take(duplicates));
                 let observer = ordered.observer(&segments);
                 let complete = Complete::new(segments, duplicates).ok_or(GivenBack)?;
@@ -155,11 +156,11 @@ where
                 let whole = first.header.whole.clone();
                 let gathering = &self.gathering;
                 gathering
-                    .incomplete(&whole, have, Incomplete::Expired, segments, after)
+                    .incomplete(&whole, have, IncompleteCause::Expired, segments, after)
                     .await;
                 Ok(())
             }
-            Step::Release { after } => {
+            Step::Return { after } => {
                 return_head_last(places.all(), after).await;
                 Ok(())
             }

@@ -17,7 +17,7 @@ use crate::consumer::incomplete::{Hook, IncompleteAction, IncompletePayload};
 use crate::consumer::settings::Settings;
 use crate::consumer::spill::Spill;
 use crate::receive::claimed_segments::{Observer, PayloadEnd, common_backoff};
-use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
+use crate::segment::{Action, IncompleteCause, Reassembler, ReturnReason, Whole};
 use crate::shared::Shared;
 
 /// How often it is looked after leases that were lost.
@@ -96,7 +96,7 @@ impl Gathering {
     async fn spill(self: &Arc<Self>, id: &str) {
         let each = |with: &mut dyn FnMut(&mut Segment)| {
             if let Some(reassembler) = &mut *self.reassembler() {
-                reassembler.gathered_mut(id).for_each(with);
+                reassembler.partial_mut(id).for_each(with);
             }
         };
         let Err(error) = self.spilling.spill(each).await else {
@@ -109,8 +109,8 @@ impl Gathering {
         );
         let actions = match &mut *self.reassembler() {
             Some(reassembler) => {
-                let after = common_backoff(reassembler.gathered_mut(id).map(|segment| &segment.delivery));
-                reassembler.give_back(id, after, Instant::now())
+                let after = common_backoff(reassembler.partial_mut(id).map(|segment| &segment.delivery));
+                reassembler.return_partial(id, after, Instant::now())
             }
             None => Vec::new(),
         };
@@ -148,12 +148,12 @@ impl Gathering {
     async fn settle(self: Arc<Self>, action: Action<Segment>) {
         match action {
             // Perhaps the same message as one that is held, by an older receipt: its visibility is not to be touched.
-            Action::Release {
+            Action::Return {
                 token,
-                why: Released::Duplicate,
+                why: ReturnReason::Duplicate,
                 ..
             } => token.delivery.disown(),
-            Action::Release { token, after, .. } => token.release(after).await,
+            Action::Return { token, after, .. } => token.release(after).await,
             Action::Delete { token } => token.delete().await,
             Action::Incomplete {
                 whole,
@@ -178,7 +178,7 @@ impl Gathering {
         &self,
         whole: &Whole,
         have: u32,
-        why: Incomplete,
+        why: IncompleteCause,
         segments: Vec<Segment>,
         after: Duration,
     ) {
@@ -209,7 +209,7 @@ impl Gathering {
                 let now = Instant::now();
                 this.settled(|reassembler| match end {
                     PayloadEnd::Acknowledged => reassembler.acked(&id, now),
-                    PayloadEnd::Returned(until) => reassembler.released(&id, until.unwrap_or(now), now),
+                    PayloadEnd::Returned(until) => reassembler.returned(&id, until.unwrap_or(now), now),
                 });
             }),
         }
@@ -237,9 +237,9 @@ impl Gathering {
             let now = Instant::now();
             let (actions, lost, deadline) = match &mut *self.reassembler() {
                 Some(reassembler) => {
-                    let lost = reassembler.lose(|segment| segment.delivery.lease_remaining().is_zero(), now);
+                    let lost = reassembler.remove_lost(|segment| segment.delivery.lease_remaining().is_zero(), now);
                     let actions = reassembler.tick(now);
-                    let look = reassembler.held().next().map(|_| now + LOOK_EVERY);
+                    let look = reassembler.buffered().next().map(|_| now + LOOK_EVERY);
                     (actions, lost, reassembler.next_deadline().into_iter().chain(look).min())
                 }
                 None => return,

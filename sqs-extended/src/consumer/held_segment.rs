@@ -8,7 +8,8 @@ use sqs_client::{Client, Delivery, Message, OutgoingMessage};
 
 use crate::error::Error;
 use crate::receive::claimed_segments::log_failure;
-use crate::segment::{Header, InvalidSegment, SegmentBytes, Size};
+use crate::receive::segment_bytes::SegmentBytes;
+use crate::segment::{Header, InvalidSegment, SegmentSize};
 use crate::send::message::sent_on;
 use crate::send::policy::is_fifo;
 
@@ -28,7 +29,7 @@ impl Segment {
     /// The segment is not sound.
     pub(super) fn take(mut delivery: Delivery, header: Header) -> Result<Self, InvalidSegment> {
         let mut message = delivery.take_message();
-        let bytes = SegmentBytes::take(&header, &mut message)?;
+        let bytes = header.take_bytes(&mut message)?;
         Ok(Self {
             delivery,
             header,
@@ -42,7 +43,7 @@ impl Segment {
     }
 
     /// Bytes of the payload, and bytes that all of the message takes.
-    pub(super) fn size(&self) -> Size {
+    pub(super) fn size(&self) -> SegmentSize {
         let attributes = self.message.message_attributes.iter();
         let attributes: usize = attributes.map(|(name, value)| name.len() + value.size()).sum();
         let said = self.message.attributes.iter();
@@ -50,9 +51,9 @@ impl Segment {
         let ids = self.message.message_id.len() + self.message.receipt_handle.len();
         // The delivery has ids and system attributes once more, and the header is kept as text would be.
         let beside = attributes + 2 * (said + ids) + self.header.to_string().len();
-        Size {
+        SegmentSize {
             len: self.len(),
-            held: self.len().saturating_add(u64::try_from(beside).unwrap_or(u64::MAX)),
+            memory: self.len().saturating_add(u64::try_from(beside).unwrap_or(u64::MAX)),
         }
     }
 

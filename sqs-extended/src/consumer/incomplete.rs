@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
-use crate::segment::{Incomplete, Whole};
+use crate::segment::{IncompleteCause, Whole};
 
 pub(crate) const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -55,16 +55,16 @@ pub enum IncompleteAction {
 }
 
 impl IncompletePayload {
-    pub(super) fn new(whole: &Whole, have: u32, why: Incomplete) -> Self {
+    pub(super) fn new(whole: &Whole, have: u32, why: IncompleteCause) -> Self {
         Self {
             payload_id: whole.id.clone(),
             have,
             count: whole.count,
             size: whole.original_length.unwrap_or(whole.total),
             reason: match why {
-                Incomplete::Expired => IncompleteReason::Expired,
-                Incomplete::Conflict => IncompleteReason::Conflict,
-                Incomplete::TooLarge => IncompleteReason::TooLarge,
+                IncompleteCause::Expired => IncompleteReason::Expired,
+                IncompleteCause::Conflict => IncompleteReason::Conflict,
+                IncompleteCause::TooLarge => IncompleteReason::TooLarge,
             },
         }
     }

@@ -32,13 +32,13 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            bytes: self.max_buffered_bytes,
-            sets: self.max_buffered_payloads,
-            age: self.assembly_timeout,
-            gather: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
-            back_after: BACK_AFTER,
-            remembered: REMEMBERED,
-            remembered_for: REMEMBERED_FOR,
+            max_bytes: self.max_buffered_bytes,
+            max_payloads: self.max_buffered_payloads,
+            timeout: self.assembly_timeout,
+            first_segment_timeout: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
+            return_delay: BACK_AFTER,
+            max_finished: REMEMBERED,
+            finished_for: REMEMBERED_FOR,
         }
     }
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::consumer::held_segment::Segment;
-use crate::segment::{Header, SegmentBytes, SpillFile};
+use crate::receive::segment_bytes::{SegmentBytes, SpillFile};
+use crate::segment::Header;
 
 /// Which payloads are written to files, and how many files there may be.
 pub(super) struct Spill {

@@ -8,10 +8,11 @@ use sqs_client::Message;
 use crate::error::{Error, ErrorKind};
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer;
+use crate::receive::assembled::Assembled;
 use crate::receive::claim::Claim;
 use crate::receive::missing::Sealed;
 use crate::receive::open::locate;
-use crate::segment::{Assembled, Header};
+use crate::segment::Header;
 use crate::shared::Shared;
 
 pub(super) enum Content {
@@ -31,7 +32,7 @@ impl Content {
     /// Takes the body out of the message, unless it is refused.
     pub(super) fn of(shared: &Shared, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
         if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
-            return Assembled::of_one(header, message).map(Self::Assembled);
+            return Assembled::from_single(header, message).map(Self::Assembled);
         }
         let Some(envelope) = pointer::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));

@@ -1,5 +1,6 @@
 //! Receiving: requests, deliveries, and what a delivery claims until it is settled.
 
+pub(crate) mod assembled;
 pub(crate) mod body;
 pub(crate) mod claim;
 pub(crate) mod claimed_segments;
@@ -12,6 +13,7 @@ mod open;
 pub(crate) mod outcome;
 pub(crate) mod rejected;
 pub(crate) mod request;
+pub(crate) mod segment_bytes;
 
 pub use delivery::ExtendedDelivery;
 pub use missing_policy::MissingPayload;

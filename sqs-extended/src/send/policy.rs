@@ -5,7 +5,7 @@ use sqs_client::{OutgoingMessage, limits};
 
 use crate::error::Error;
 use crate::pointer::is_reserved;
-use crate::segment;
+use crate::segment::{self, is_body};
 use crate::send::strategy::Strategy;
 
 /// The size up to which a message travels inline by default, in bytes, as in the libraries of AWS.
@@ -93,22 +93,6 @@ pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
         return Err(payload);
     }
     String::from_utf8(payload.into()).map_err(|error| error.into_bytes().into())
-}
-
-pub(crate) fn is_body(payload: &[u8]) -> bool {
-    let is_control = |byte: u8| (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
-    // Every byte is looked at once, without a branch: many at a time.
-    let (has_control, bits) = payload.iter().fold((false, 0), |(has_control, bits), byte| {
-        (has_control | is_control(*byte), bits | byte)
-    });
-    !payload.is_empty() && !has_control && (bits.is_ascii() || is_text(payload))
-}
-
-/// Whether this is UTF-8, without the two characters that are none.
-fn is_text(payload: &[u8]) -> bool {
-    // Both are of three bytes, the first of them this one.
-    let may_have_none = || payload.contains(&0xEF);
-    std::str::from_utf8(payload).is_ok_and(|text| !may_have_none() || !text.contains(['\u{FFFE}', '\u{FFFF}']))
 }
 
 /// Whether the queue is a FIFO queue, which its name says.

@@ -15,11 +15,11 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::stream::{PayloadReader, PayloadStream};
 use crate::payload_store::{PayloadStore, Removed};
 use crate::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle, Pointer};
+use crate::receive::assembled::Assembled;
 use crate::receive::claim::Claim;
 use crate::receive::download;
 use crate::receive::outcome::{PayloadOutcome, RetainReason};
 use crate::receive::rejected::Rejected;
-use crate::segment::Assembled;
 
 use crate::receive::body::{Content, payloads};
 use crate::shared::Shared;

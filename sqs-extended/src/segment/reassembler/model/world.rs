@@ -1,87 +1,41 @@
-//! The reassembler against a queue that does to messages whatever a standard queue may do: any order, twice and again,
-//! and some that never come.
+//! A queue, its senders and its consumers, with assertions about the reassembler.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use proptest::prelude::*;
+use tokio::time::Instant;
 
-use super::*;
+use super::case::Case;
+use super::message::{Message, Token};
 use crate::codec::Encoding;
 use crate::payload::digest::Digest;
-use crate::segment::Form;
+use crate::segment::header::{Header, Whole};
+use crate::segment::layout::Layout;
+use crate::segment::reassembler::partial_payload::cost;
+use crate::segment::reassembler::{Action, Limits, Reassembler};
 
 const SECOND: Duration = Duration::from_secs(1);
 const VISIBILITY: Duration = Duration::from_secs(30);
 
-/// One receipt of one message: what a consumer holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Token {
-    message: usize,
-    receipt: u32,
-}
-
-struct Message {
-    header: Header,
-    bytes: Vec<u8>,
-    payload: usize,
-    /// Sent by whoever means harm: it has the id of a payload and contradicts it.
-    is_hostile: bool,
-    is_deleted: bool,
-    visible_at: Instant,
-    /// Of the last receipt; a receipt before it is stale.
-    receipt: u32,
-}
-
-impl Message {
-    /// Some have attributes.
-    fn size(&self) -> Size {
-        let len = self.bytes.len() as u64;
-        let attributes = u64::from(self.header.index % 3) * 500;
-        Size {
-            len,
-            held: len + attributes,
-        }
-    }
-}
-
 struct Consumer {
     reassembler: Reassembler<Token>,
     limits: Limits,
-    /// What the reassembler must be holding.
-    held: BTreeSet<Token>,
-    /// What is being handled, by the payload's id.
+    /// The messages that the reassembler must have buffered.
+    buffered: BTreeSet<Token>,
+    /// The messages that are being handled, by the payload's id.
     handled: BTreeMap<String, Vec<Token>>,
-    /// When a payload was finished, in the order of that.
+    /// The finished payloads in order, with their times.
     finished: Vec<(usize, Instant)>,
 }
 
-struct World {
-    chance: fastrand::Rng,
+pub(super) struct World {
+    random: fastrand::Rng,
     now: Instant,
     payloads: Vec<Vec<u8>>,
     messages: Vec<Message>,
     consumers: Vec<Consumer>,
-    /// Whether the user's hook deletes what cannot be completed any more.
+    /// `true` if the user's hook deletes messages of payloads that can never become complete.
     hook_deletes: bool,
-}
-
-/// What a case is like; all else is chance, from a seed.
-#[derive(Clone, Debug)]
-struct Case {
-    seed: u64,
-    payloads: usize,
-    max_len: usize,
-    max_segments: u32,
-    consumers: usize,
-    steps: usize,
-    bytes: u64,
-    sets: usize,
-    remembered: usize,
-    /// In percent: of segments that are never sent, that are sent twice, and of hostile ones.
-    lost: u8,
-    twice: u8,
-    hostile: u8,
-    gather: bool,
 }
 
 fn digest_of(number: usize) -> Digest {
@@ -89,30 +43,30 @@ fn digest_of(number: usize) -> Digest {
 }
 
 impl World {
-    fn new(case: &Case) -> Self {
-        let mut chance = fastrand::Rng::with_seed(case.seed);
+    pub(super) fn new(case: &Case) -> Self {
+        let mut random = fastrand::Rng::with_seed(case.seed);
         let limits = Limits {
-            bytes: case.bytes,
-            sets: case.sets,
-            age: 120 * SECOND,
-            gather: case.gather.then_some(5 * SECOND),
-            back_after: (SECOND, 4 * SECOND),
-            remembered: case.remembered,
-            remembered_for: 300 * SECOND,
+            max_bytes: case.max_bytes,
+            max_payloads: case.max_buffered,
+            timeout: 120 * SECOND,
+            first_segment_timeout: case.consumers_compete.then_some(5 * SECOND),
+            return_delay: (SECOND, 4 * SECOND),
+            max_finished: case.max_finished,
+            finished_for: 300 * SECOND,
         };
         let consumer = |_| {
-            let mut chance = chance.fork();
+            let mut random = random.fork();
             Consumer {
-                reassembler: Reassembler::new(limits, move || chance.f64()),
+                reassembler: Reassembler::new(limits, move || random.f64()),
                 limits,
-                held: BTreeSet::new(),
+                buffered: BTreeSet::new(),
                 handled: BTreeMap::new(),
                 finished: Vec::new(),
             }
         };
         let consumers = (0..case.consumers).map(consumer).collect();
         let mut world = Self {
-            chance,
+            random,
             now: Instant::now(),
             payloads: Vec::new(),
             messages: Vec::new(),
@@ -125,22 +79,26 @@ impl World {
         world
     }
 
-    fn happens(&mut self, percent: u8) -> bool {
-        self.chance.u8(0..100) < percent
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
-    /// Sends the segments of a new payload, or most of them, or some twice.
+    fn happens(&mut self, percent: u8) -> bool {
+        self.random.u8(0..100) < percent
+    }
+
+    /// Sends a new payload, some of its segments perhaps twice or not at all.
     fn send(&mut self, case: &Case) {
         let payload = self.payloads.len();
-        let bytes: Vec<u8> = (0..self.chance.usize(1..=case.max_len))
-            .map(|_| self.chance.u8(..))
+        let bytes: Vec<u8> = (0..self.random.usize(1..=case.max_len))
+            .map(|_| self.random.u8(..))
             .collect();
         let count = self
-            .chance
+            .random
             .u32(1..=case.max_segments.min(u32::try_from(bytes.len()).unwrap()));
         let mut cuts: BTreeSet<usize> = BTreeSet::from([0, bytes.len()]);
         while cuts.len() <= count as usize {
-            cuts.insert(self.chance.usize(0..bytes.len()));
+            cuts.insert(self.random.usize(0..bytes.len()));
         }
         let cuts: Vec<usize> = cuts.into_iter().collect();
         for (index, cut) in cuts.windows(2).enumerate() {
@@ -156,7 +114,7 @@ impl World {
                 index: u32::try_from(index).unwrap(),
                 offset: cut[0] as u64,
                 checksum: digest_of(index),
-                form: Form::Binary,
+                layout: Layout::Binary,
             };
             let segment = bytes[cut[0]..cut[1]].to_vec();
             if self.happens(case.hostile) {
@@ -173,7 +131,7 @@ impl World {
     }
 
     fn put(&mut self, payload: usize, header: Header, bytes: Vec<u8>, is_hostile: bool) {
-        let delay = SECOND * self.chance.u32(0..3);
+        let delay = SECOND * self.random.u32(0..3);
         self.messages.push(Message {
             header,
             bytes,
@@ -203,13 +161,13 @@ impl World {
         !message.is_deleted && message.visible_at <= self.now
     }
 
-    /// Whether the receipt is the message's last, and its visibility timeout is not over.
+    /// Returns `true` if the receipt is the message's last and the message is still in flight.
     fn is_leased(&self, token: Token) -> bool {
         let message = &self.messages[token.message];
         !message.is_deleted && message.receipt == token.receipt && message.visible_at > self.now
     }
 
-    /// Gives the message to the consumer.
+    /// Delivers the message to the consumer.
     fn receive(&mut self, consumer: usize, message: usize) {
         let received = &mut self.messages[message];
         received.receipt += 1;
@@ -220,7 +178,7 @@ impl World {
         };
         let (header, size) = (received.header.clone(), received.size());
         let to = &mut self.consumers[consumer];
-        to.held.insert(token);
+        to.buffered.insert(token);
         let actions = to.reassembler.offer(&header, size, token, self.now);
         self.act(consumer, actions);
     }
@@ -233,17 +191,17 @@ impl World {
                     segments,
                     duplicates,
                 } => self.handle(consumer, &whole, segments, duplicates),
-                Action::Release { token, after, .. } => {
-                    self.taken(consumer, token);
-                    self.give_back(token, after);
+                Action::Return { token, after, .. } => {
+                    self.remove_buffered(consumer, token);
+                    self.return_message(token, after);
                 }
                 Action::Delete { token } => {
-                    self.taken(consumer, token);
+                    self.remove_buffered(consumer, token);
                     let message = &self.messages[token.message];
-                    // A stranger's payload can be finished as well.
-                    let is_it = |of: usize| of == message.payload || (message.is_hostile && of == usize::MAX);
-                    let finished = self.consumers[consumer].finished.iter().any(|(of, _)| is_it(*of));
-                    assert!(finished, "deleted without having been acknowledged");
+                    // An attacker's payload can be finished as well.
+                    let matches = |of: usize| of == message.payload || (message.is_hostile && of == usize::MAX);
+                    let finished = self.consumers[consumer].finished.iter().any(|(of, _)| matches(*of));
+                    assert!(finished, "deleted but not acknowledged");
                     self.delete(token);
                 }
                 Action::Incomplete {
@@ -259,7 +217,7 @@ impl World {
                         .collect();
                     assert_eq!(indices.len(), have as usize);
                     for token in tokens {
-                        self.taken(consumer, token);
+                        self.remove_buffered(consumer, token);
                         self.hook(token, after);
                     }
                     self.consumers[consumer].reassembler.decided(cost);
@@ -268,7 +226,7 @@ impl World {
         }
     }
 
-    /// Checks what is delivered, and begins to handle it.
+    /// Checks a delivered payload, and begins to handle it.
     fn handle(&mut self, consumer: usize, whole: &Whole, segments: Vec<Token>, duplicates: Vec<Token>) {
         let payload = self.messages[segments[0].message].payload;
         let bytes: Vec<u8> = segments
@@ -280,80 +238,80 @@ impl World {
             assert_eq!(
                 (message.payload, &message.header.whole),
                 (payload, whole),
-                "never a mix"
+                "segments of two payloads are mixed"
             );
-            self.taken(consumer, *token);
+            self.remove_buffered(consumer, *token);
         }
         if *whole.digest.hex() == *digest_of(payload).hex() {
-            assert_eq!(bytes, self.payloads[payload], "byte-exact");
+            assert_eq!(bytes, self.payloads[payload], "the bytes differ");
         } else {
-            // Segments of a stranger's that agree with one another.
+            // An attacker's segments that agree with one another.
             assert!(self.messages[segments[0].message].is_hostile);
         }
-        self.assert_not_remembered(consumer, payload, whole);
+        self.assert_not_finished(consumer, payload, whole);
         let tokens = segments.into_iter().chain(duplicates).collect();
         let before = self.consumers[consumer].handled.insert(whole.id.clone(), tokens);
         assert_eq!(before, None, "delivered twice at a time");
     }
 
-    fn assert_not_remembered(&self, consumer: usize, payload: usize, whole: &Whole) {
+    fn assert_not_finished(&self, consumer: usize, payload: usize, whole: &Whole) {
         let Consumer { finished, limits, .. } = &self.consumers[consumer];
-        let latest = finished.iter().rev().take(limits.remembered);
-        let mut remembered = latest.filter(|(_, at)| self.now - *at < limits.remembered_for);
+        let latest = finished.iter().rev().take(limits.max_finished);
+        let mut remembered = latest.filter(|(_, at)| self.now - *at < limits.finished_for);
         let is_same = whole.digest == digest_of(payload);
         assert!(
             !is_same || remembered.all(|(finished, _)| *finished != payload),
-            "delivered again within the memory of finished ids"
+            "delivered again although it is remembered as finished"
         );
     }
 
-    /// The reassembler has let go of the token, which it must have held.
-    fn taken(&mut self, consumer: usize, token: Token) {
+    /// Records that the reassembler returned the token, which it must have had.
+    fn remove_buffered(&mut self, consumer: usize, token: Token) {
         assert!(
-            self.consumers[consumer].held.remove(&token),
-            "{token:?} comes from nowhere"
+            self.consumers[consumer].buffered.remove(&token),
+            "{token:?} was not buffered"
         );
     }
 
-    fn give_back(&mut self, token: Token, after: Duration) {
+    fn return_message(&mut self, token: Token, after: Duration) {
         if self.is_leased(token) {
             self.messages[token.message].visible_at = self.now + after;
         }
     }
 
-    /// As SQS, which confirms the deletion by a stale receipt, and deletes nothing.
+    /// Deletes the message. Like SQS, confirms a deletion by a stale receipt without deleting anything.
     fn delete(&mut self, token: Token) {
         let message = &mut self.messages[token.message];
         message.is_deleted |= message.receipt == token.receipt;
     }
 
-    /// What the user wants of a message that is not of a complete payload.
+    /// Decides about a message of an incomplete payload.
     fn hook(&mut self, token: Token, after: Duration) {
         let message = &self.messages[token.message];
         if self.hook_deletes && (message.is_hostile || !self.can_be_completed(message.payload)) {
             self.delete(token);
         } else {
-            self.give_back(token, after);
+            self.return_message(token, after);
         }
     }
 
     fn can_be_completed(&self, payload: usize) -> bool {
-        let there = |message: &&Message| message.payload == payload && !message.is_deleted && !message.is_hostile;
-        let messages: Vec<&Message> = self.messages.iter().filter(there).collect();
+        let is_usable = |message: &&Message| message.payload == payload && !message.is_deleted && !message.is_hostile;
+        let messages: Vec<&Message> = self.messages.iter().filter(is_usable).collect();
         let costs = messages
             .iter()
-            .map(|message| (message.header.index, cost(message.size().held)));
+            .map(|message| (message.header.index, cost(message.size().memory)));
         let costs: BTreeMap<u32, u64> = costs.collect();
-        let limit = self.consumers[0].limits.bytes;
+        let limit = self.consumers[0].limits.max_bytes;
         messages
             .first()
             .is_some_and(|one| costs.len() == one.header.whole.count as usize && costs.values().sum::<u64>() <= limit)
     }
 
-    /// A handled payload is acknowledged or given back.
-    fn settle(&mut self, consumer: usize, acks: bool) {
+    /// Acknowledges a handled payload, or returns it.
+    fn finish_handling(&mut self, consumer: usize, acks: bool) {
         let handled: Vec<String> = self.consumers[consumer].handled.keys().cloned().collect();
-        let Some(id) = self.chance.choice(handled) else {
+        let Some(id) = self.random.choice(handled) else {
             return;
         };
         let tokens = self.consumers[consumer].handled.remove(&id).unwrap();
@@ -363,26 +321,26 @@ impl World {
             for token in tokens {
                 self.delete(token);
             }
-            let what = if is_hostile { usize::MAX } else { payload };
-            self.consumers[consumer].finished.push((what, self.now));
+            let finished = if is_hostile { usize::MAX } else { payload };
+            self.consumers[consumer].finished.push((finished, self.now));
             self.consumers[consumer].reassembler.acked(&id, self.now)
         } else {
-            let after = SECOND * self.chance.u32(0..20);
+            let after = SECOND * self.random.u32(0..20);
             for token in tokens {
-                self.give_back(token, after);
+                self.return_message(token, after);
             }
             self.consumers[consumer]
                 .reassembler
-                .released(&id, self.now + after, self.now)
+                .returned(&id, self.now + after, self.now)
         };
-        self.act_after_settling(consumer, actions, is_hostile);
+        self.act_after_handling(consumer, actions, is_hostile);
     }
 
-    fn act_after_settling(&mut self, consumer: usize, actions: Vec<Action<Token>>, is_hostile: bool) {
+    fn act_after_handling(&mut self, consumer: usize, actions: Vec<Action<Token>>, is_hostile: bool) {
         for action in actions {
             match action {
                 Action::Delete { token } if is_hostile => {
-                    self.taken(consumer, token);
+                    self.remove_buffered(consumer, token);
                     self.delete(token);
                 }
                 other => self.act(consumer, vec![other]),
@@ -390,30 +348,30 @@ impl World {
         }
     }
 
-    /// The consumer extends what it holds, as far as it still does, and says what it lost.
+    /// Extends the leases that the consumer still has, and reports the lost ones.
     fn heartbeat(&mut self, consumer: usize) {
-        let held: Vec<Token> = self.consumers[consumer].reassembler.held().copied().collect();
+        let buffered: Vec<Token> = self.consumers[consumer].reassembler.buffered().copied().collect();
         let handled: Vec<Token> = self.consumers[consumer].handled.values().flatten().copied().collect();
-        for token in held.into_iter().chain(handled) {
+        for token in buffered.into_iter().chain(handled) {
             if self.is_leased(token) {
                 self.messages[token.message].visible_at = self.now + VISIBILITY;
             }
         }
-        self.lose(consumer);
+        self.report_lost(consumer);
     }
 
-    fn lose(&mut self, consumer: usize) {
-        let held: Vec<Token> = self.consumers[consumer].reassembler.held().copied().collect();
-        let lost: BTreeSet<Token> = held.into_iter().filter(|token| !self.is_leased(*token)).collect();
+    fn report_lost(&mut self, consumer: usize) {
+        let buffered: Vec<Token> = self.consumers[consumer].reassembler.buffered().copied().collect();
+        let lost: BTreeSet<Token> = buffered.into_iter().filter(|token| !self.is_leased(*token)).collect();
         let reassembler = &mut self.consumers[consumer].reassembler;
-        let returned = reassembler.lose(|token| lost.contains(token), self.now);
+        let returned = reassembler.remove_lost(|token| lost.contains(token), self.now);
         assert_eq!(returned.iter().copied().collect::<BTreeSet<_>>(), lost);
         for token in returned {
-            self.taken(consumer, token);
+            self.remove_buffered(consumer, token);
         }
     }
 
-    fn pass(&mut self, time: Duration) {
+    fn advance(&mut self, time: Duration) {
         self.now += time;
         for consumer in 0..self.consumers.len() {
             let actions = self.consumers[consumer].reassembler.tick(self.now);
@@ -423,22 +381,22 @@ impl World {
         }
     }
 
-    /// One thing that can happen.
-    fn step(&mut self) {
-        let consumer = self.chance.usize(0..self.consumers.len());
-        let message = self.chance.usize(0..self.messages.len());
-        match self.chance.u8(0..100) {
-            // At least once: whoever holds the message, now it is this one.
+    /// Performs one random event.
+    pub(super) fn step(&mut self) {
+        let consumer = self.random.usize(0..self.consumers.len());
+        let message = self.random.usize(0..self.messages.len());
+        match self.random.u8(0..100) {
+            // SQS may deliver a message again although it is in flight.
             0..2 if !self.messages[message].is_deleted => self.receive(consumer, message),
             0..60 if self.is_visible(message) => self.receive(consumer, message),
             60..75 => {
                 let acks = self.happens(70);
-                self.settle(consumer, acks);
+                self.finish_handling(consumer, acks);
             }
             75..85 => self.heartbeat(consumer),
-            85..95 => self.pass(SECOND),
-            95..97 => self.pass(20 * SECOND),
-            97 => self.lose(consumer),
+            85..95 => self.advance(SECOND),
+            95..97 => self.advance(20 * SECOND),
+            97 => self.report_lost(consumer),
             98 if self.happens(5) => self.drain(consumer),
             _ => {}
         }
@@ -448,122 +406,65 @@ impl World {
     fn drain(&mut self, consumer: usize) {
         let actions = self.consumers[consumer].reassembler.drain();
         self.act(consumer, actions);
-        assert!(self.consumers[consumer].held.is_empty(), "a drained one holds nothing");
+        assert!(self.consumers[consumer].buffered.is_empty(), "drain left messages");
     }
 
     fn assert_bounds(&self, consumer: usize) {
         let Consumer {
             reassembler,
             limits,
-            held,
+            buffered,
             handled,
             ..
         } = &self.consumers[consumer];
-        assert_eq!(reassembler.held().copied().collect::<BTreeSet<_>>(), *held);
-        let tokens = held.iter().chain(handled.values().flatten());
-        let bytes: u64 = tokens.map(|token| cost(self.messages[token.message].size().held)).sum();
-        assert!(bytes <= reassembler.bytes && reassembler.bytes <= limits.bytes);
-        let ids: BTreeSet<&str> = held
+        assert_eq!(reassembler.buffered().copied().collect::<BTreeSet<_>>(), *buffered);
+        let tokens = buffered.iter().chain(handled.values().flatten());
+        let bytes: u64 = tokens
+            .map(|token| cost(self.messages[token.message].size().memory))
+            .sum();
+        assert!(bytes <= reassembler.bytes && reassembler.bytes <= limits.max_bytes);
+        let ids: BTreeSet<&str> = buffered
             .iter()
             .map(|token| &*self.messages[token.message].header.whole.id)
             .collect();
-        let gathering = ids.iter().filter(|id| !handled.contains_key(**id)).count();
-        assert!(gathering + handled.len() <= limits.sets);
+        let partial = ids.iter().filter(|id| !handled.contains_key(**id)).count();
+        assert!(partial + handled.len() <= limits.max_payloads);
         assert_eq!(handled.len(), reassembler.delivered.len());
-        let oldest = reassembler.gathering.values().map(|set| self.now - set.opened).max();
-        assert!(oldest.is_none_or(|age| age < limits.age));
+        let oldest = reassembler
+            .partial
+            .values()
+            .map(|partial| self.now - partial.began)
+            .max();
+        assert!(oldest.is_none_or(|age| age < limits.timeout));
     }
 
-    /// From now on all goes well, with the first consumer: in the end the queue must be empty.
-    fn finish(&mut self) {
+    /// Lets the first consumer receive everything without further mishaps, and asserts that this empties the queue.
+    pub(super) fn finish(&mut self) {
         self.hook_deletes = true;
         for consumer in 1..self.consumers.len() {
             self.drain(consumer);
             while !self.consumers[consumer].handled.is_empty() {
-                self.settle(consumer, false);
+                self.finish_handling(consumer, false);
             }
         }
         for _ in 0..2_000 {
             let mut visible: Vec<usize> = (0..self.messages.len()).filter(|at| self.is_visible(*at)).collect();
-            self.chance.shuffle(&mut visible);
+            self.random.shuffle(&mut visible);
             for message in visible {
                 self.receive(0, message);
-                self.settle(0, true);
+                self.finish_handling(0, true);
             }
             while !self.consumers[0].handled.is_empty() {
-                self.settle(0, true);
+                self.finish_handling(0, true);
             }
             self.assert_bounds(0);
             if self.messages.iter().all(|message| message.is_deleted) {
                 return;
             }
             self.heartbeat(0);
-            self.pass(5 * SECOND);
+            self.advance(5 * SECOND);
         }
         let left = self.messages.iter().filter(|message| !message.is_deleted).count();
         panic!("{left} messages are left in the queue");
-    }
-}
-
-fn cases() -> impl Strategy<Value = Case> {
-    let size = prop_oneof![
-        20 => (1..8_usize, 1..200_usize, 1..6_u32, 20..300_usize),
-        4 => (1..20_usize, 1..4097_usize, 1..12_u32, 50..600_usize),
-        1 => (150..=200_usize, 1..4097_usize, 1..5_u32, 500..3000_usize),
-    ];
-    let bounds = (
-        prop_oneof![3 => 8_000..40_000_u64, 1 => 100_000..2_000_000_u64],
-        prop_oneof![1..4_usize, 4..60_usize],
-        0..12_usize,
-    );
-    let mishaps = (0..8_u8, 0..30_u8, 0..6_u8, any::<bool>());
-    (any::<u64>(), size, 1..4_usize, bounds, mishaps).prop_map(
-        |(
-            seed,
-            (payloads, max_len, max_segments, steps),
-            consumers,
-            (bytes, sets, remembered),
-            (lost, twice, hostile, gather),
-        )| Case {
-            seed,
-            payloads,
-            max_len,
-            max_segments,
-            consumers,
-            steps,
-            bytes,
-            sets,
-            remembered,
-            lost,
-            twice,
-            hostile,
-            gather,
-        },
-    )
-}
-
-/// Ten thousand, or as many as are asked for.
-fn config() -> ProptestConfig {
-    let asked = std::env::var_os("PROPTEST_CASES").is_some();
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: if asked { default.cases } else { 10_000 },
-        failure_persistence: None,
-        ..default
-    }
-}
-
-proptest! {
-    #![proptest_config(config())]
-    #[test]
-    fn whatever_the_queue_does_nothing_is_lost_mixed_or_doubled(case in cases()) {
-        let mut world = World::new(&case);
-        if world.messages.is_empty() {
-            return Ok(());
-        }
-        for _ in 0..case.steps {
-            world.step();
-        }
-        world.finish();
     }
 }
