@@ -24,7 +24,7 @@ use crate::stores::OpenedStore;
 use crate::stores::SharedCredentials;
 use crate::sweep::Sweep;
 use crate::transfer::download::{DownloadSettings, Expected, download};
-use crate::transfer::response::{find, is_same_version};
+use crate::transfer::lookup::{find, is_same_version};
 use crate::transfer::upload::{Stored, Target, UploadSettings, upload};
 
 pub use builder::PayloadStoreBuilder;

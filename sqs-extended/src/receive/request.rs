@@ -232,7 +232,7 @@ impl From<Rejected> for Error {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the received message was refused")
+        write!(f, "the received message was rejected: {}", self.error())
     }
 }
 
@@ -247,7 +247,8 @@ impl fmt::Debug for Rejected {
 
 impl error::Error for Rejected {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.0.1)
+        // `Display` has the error's own text already.
+        error::Error::source(&self.0.1)
     }
 }
 
