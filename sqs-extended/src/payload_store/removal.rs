@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::payload_store::deletion::Deletion;
 use crate::payload_store::fetch::Located;
 use crate::payload_store::store::PayloadStore;
-use crate::transfer::response::{find, is_same_version};
+use crate::transfer::lookup::{find, is_same_version};
 
 /// What became of the payload of a message that was deleted.
 #[derive(Debug)]

@@ -55,7 +55,7 @@ impl From<Rejected> for Error {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the received message was refused")
+        write!(f, "the received message was rejected: {}", self.error())
     }
 }
 
@@ -70,6 +70,7 @@ impl fmt::Debug for Rejected {
 
 impl error::Error for Rejected {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.0.1)
+        // `Display` has the error's own text already.
+        error::Error::source(&self.0.1)
     }
 }

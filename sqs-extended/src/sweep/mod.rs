@@ -18,7 +18,7 @@ use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
 use crate::stores::SharedCredentials;
 use crate::transfer::delete::{BATCH, delete_all};
-use crate::transfer::response::find;
+use crate::transfer::lookup::find;
 
 pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 

@@ -16,10 +16,10 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::error::refusal::xml_code;
 use crate::payload_store::location::any_path;
 use crate::stores::StoreConnector;
 use crate::sweep::UnfinishedUpload;
-use crate::transfer::response::xml_code;
 
 /// Longest answer that is read: one of 1,000 uploads with the longest keys, escaped, is shorter.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, Result};
 
-use crate::transfer::response::is_missing_object;
+use crate::error::refusal::is_missing_object;
 
 /// Fewer than any store takes with a request (Azure's 256 are the least), so that an answer about all of a request is not
 /// taken for one about another.

@@ -3,7 +3,7 @@
 pub(crate) mod blocking_writer;
 pub(crate) mod delete;
 pub(crate) mod download;
+pub(crate) mod lookup;
 pub(crate) mod part_plan;
 pub(crate) mod part_source;
-pub(crate) mod response;
 pub(crate) mod upload;

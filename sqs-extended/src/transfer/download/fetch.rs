@@ -11,7 +11,7 @@ use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreEx
 
 use crate::error::{Error, ErrorKind};
 use crate::transfer::download::{Chunks, wrong_length};
-use crate::transfer::response::is_same_version;
+use crate::transfer::lookup::is_same_version;
 
 /// How often a download is resumed in vain before it fails. The store's own retries come on top of each.
 const MAX_IN_VAIN: u32 = 6;

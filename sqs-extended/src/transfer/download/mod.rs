@@ -10,9 +10,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::error::refusal::NotFound;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, Hasher};
-use crate::transfer::response::NotFound;
 use fetch::{Fetch, Object};
 
 /// So much is hashed in a fraction of a millisecond, and worth a trip to the blocking pool to read it.
@@ -96,7 +96,7 @@ pub(crate) async fn download(
                 Ok(meta) => Some(Object::new(store, meta, with_digest))
                     .filter(|object| in_parts(object.len()) && object.resumable()),
                 // A HEAD's 404 has no body that says what is not found: the GET below has.
-                Err(error) if NotFound::of(&error) == Some(NotFound::Unclear) => None,
+                Err(error) if NotFound::from_error(&error) == Some(NotFound::Unclear) => None,
                 Err(error) => return Err(Error::fetch(error)),
             }
         }

@@ -4,7 +4,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
-use crate::transfer::response::{find, is_same_version};
+use crate::transfer::lookup::{find, is_same_version};
 use crate::transfer::upload::Target;
 
 /// A key, and what was stored under it before the upload.

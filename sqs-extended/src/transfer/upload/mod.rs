@@ -8,12 +8,12 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
+use crate::error::refusal::is_missing_upload;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::transfer::blocking_writer::BlockingWriter;
 use crate::transfer::part_plan::{MAX_PARTS, PartPlan};
 use crate::transfer::part_source::PartSource;
-use crate::transfer::response::is_missing_upload;
 use destination::Destination;
 
 /// How payloads are uploaded.
