@@ -1,24 +1,26 @@
-//! The settings of a consumer, beside those of the queue's consumer.
+//! The settings of a consumer that the queue's consumer does not have.
 
 use std::time::Duration;
 
 use crate::consumer::incomplete::Hook;
 use crate::segment::Limits;
 
-/// Where consumers compete, how long one holds segments of a payload whose first it does not have: time for a few receives.
-const GATHER: Duration = Duration::from_millis(500);
+/// The time for which a competing consumer buffers segments of a payload without the first one. It allows for a few
+/// receives.
+const FIRST_SEGMENT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The least and the longest time for which segments stay hidden that are given back for another consumer, or for lack of
-/// room.
-const BACK_AFTER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(2));
+/// The range of the delay of segments that are returned for another consumer or for lack of room.
+const RETURN_DELAY: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(2));
 
-/// How many finished payloads a consumer remembers, to delete what still comes of them, and for how long.
-const REMEMBERED: usize = 10_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
+/// The number of finished payloads that a consumer remembers, to delete late segments of them.
+const MAX_FINISHED: usize = 10_000;
+
+/// The time for which a consumer remembers a finished payload.
+const FINISHED_FOR: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    /// How many compete, where that was said.
+    /// The number of competing consumers, if it is known.
     pub(super) consumers: Option<u32>,
     pub(super) skip_redrive_check: bool,
     pub(super) max_buffered_bytes: u64,
@@ -31,14 +33,15 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn limits(&self) -> Limits {
+        let competes = self.consumers.is_some_and(|consumers| consumers > 1);
         Limits {
             max_bytes: self.max_buffered_bytes,
             max_payloads: self.max_buffered_payloads,
             timeout: self.assembly_timeout,
-            first_segment_timeout: self.consumers.filter(|consumers| *consumers > 1).map(|_| GATHER),
-            return_delay: BACK_AFTER,
-            max_finished: REMEMBERED,
-            finished_for: REMEMBERED_FOR,
+            first_segment_timeout: competes.then_some(FIRST_SEGMENT_TIMEOUT),
+            return_delay: RETURN_DELAY,
+            max_finished: MAX_FINISHED,
+            finished_for: FINISHED_FOR,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::transfer::lookup::{find, is_same_version};
 pub(crate) enum Removed {
     Deleted,
     /// By the store's [`Deletion`].
-    Kept,
+    Retained,
     Failed(Error),
 }
 
@@ -26,10 +26,10 @@ impl PayloadStore {
     /// Deletes the payload of a message that was surely deleted, if that is what is to be done with it.
     pub(crate) async fn remove(&self, located: &Located) -> Removed {
         match self.0.deletion {
-            Deletion::Keep => Removed::Kept,
+            Deletion::Keep => Removed::Retained,
             Deletion::After(grace) => {
                 self.delete_later(located.key.clone(), grace);
-                Removed::Kept
+                Removed::Retained
             }
             Deletion::WithMessage => match self.delete(&located.key).await {
                 Ok(()) => Removed::Deleted,

@@ -4,21 +4,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use sqs_client::Delivery;
 use sqs_client::consumer::AckOutcome;
 use tokio::time::Instant;
 
-/// All messages of a payload that is being handled. Dropping it unsettled returns them to the queue.
+/// All messages of a payload that is being handled. Dropping the claim without settling it returns them to the queue.
 pub(crate) struct ClaimedSegments {
-    /// At least one; duplicates among them.
+    /// At least one message, and duplicates.
     deliveries: Vec<Delivery>,
     observer: Option<Observer>,
-    /// A part of it is deleted: it cannot come again as a whole.
+    /// At least one message is deleted, so the whole payload cannot be delivered again.
     finished: AtomicBool,
-    /// A deletion was begun, and did not come to its end.
+    /// A deletion began and did not finish.
     deleting: AtomicBool,
-    /// When it comes again, once it was returned: all of it at one time.
+    /// The time at which all returned messages become visible.
     returned_until: Mutex<Option<Instant>>,
 }
 
@@ -59,11 +59,14 @@ impl ClaimedSegments {
         }
     }
 
-    /// Deletes all, and says whether all were surely ours until that was confirmed. What is left, if some cannot be
-    /// deleted, is deleted as it comes again.
+    /// Deletes all messages. Returns `true` if all leases held until that was confirmed.
+    ///
+    /// # Errors
+    ///
+    /// Some messages could not be deleted. They are deleted when they are received again.
     pub(crate) async fn delete(&self) -> Result<bool, sqs_client::Error> {
         self.deleting.store(true, Ordering::Release);
-        // Each by itself, as this may be dropped when some are deleted.
+        // Each message is reported by itself, because the future may be dropped when some are deleted.
         let deleted = join_all(self.deliveries.iter().map(|delivery| async move {
             let deleted = delivery.ack().await;
             if self
@@ -77,37 +80,53 @@ impl ClaimedSegments {
         }))
         .await;
         self.deleting.store(false, Ordering::Release);
-        let outcomes = all(deleted, "a segment could not be deleted")?;
+        let outcomes = collect(deleted, "failed to delete a segment")?;
         Ok(outcomes.iter().all(|outcome| *outcome == AckOutcome::Deleted))
     }
 
-    /// Returns all to the queue, which shows them again after this time. The head last: a competing consumer of a FIFO queue
-    /// would be given it without the rest.
-    pub(crate) async fn release(&self, after: Duration) -> Result<(), sqs_client::Error> {
-        *self.returned_until() = Instant::now().checked_add(after);
-        // Those that were deleted before are no failure of the others.
+    /// Returns all messages to the queue, which delivers them again after `delay`. The first segment is returned last,
+    /// because a competing consumer of a FIFO queue would receive it without the rest.
+    ///
+    /// # Errors
+    ///
+    /// Some messages could not be returned.
+    pub(crate) async fn nack(&self, delay: Duration) -> Result<(), sqs_client::Error> {
+        *self.returned_until() = Instant::now().checked_add(delay);
+        // A message that was deleted before must not fail the others.
         let some_left = !self.is_settled();
         let left = self
             .deliveries
             .iter()
             .rev()
             .filter(|delivery| !some_left || !delivery.is_settled());
-        let returned = join_all(left.map(|delivery| async move { (delivery, delivery.nack(after).await) })).await;
-        all(returned, "a segment could not be returned").map(drop)
+        let returned = join_all(left.map(|delivery| async move { (delivery, delivery.nack(delay).await) })).await;
+        collect(returned, "failed to return a segment to the queue").map(drop)
     }
 
-    /// Returns all for one time by the consumer's backoff, or for what is left of the time for which some were returned
-    /// before.
-    pub(crate) async fn release_with_backoff(&self) -> Result<(), sqs_client::Error> {
+    /// Returns all messages to the queue with one backoff. If some were returned before, the rest follows them at the same
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// As for [`nack`](Self::nack).
+    pub(crate) async fn nack_with_backoff(&self) -> Result<(), sqs_client::Error> {
         let before = *self.returned_until();
         let left = before.map(|until| until.saturating_duration_since(Instant::now()));
-        self.release(left.unwrap_or_else(|| common_backoff(&self.deliveries)))
+        self.nack(left.unwrap_or_else(|| common_backoff(&self.deliveries)))
             .await
     }
 
     fn finish(&self) {
         if let (Some(observer), false) = (&self.observer, self.finished.swap(true, Ordering::AcqRel)) {
             (observer.on_end)(PayloadEnd::Acknowledged);
+        }
+    }
+
+    /// Waits until the lease of at least one message is lost.
+    pub(crate) async fn lease_lost(&self) {
+        let lost = self.deliveries.iter().map(|delivery| Box::pin(delivery.lease_lost()));
+        if lost.len() > 0 {
+            select_all(lost).await;
         }
     }
 
@@ -142,30 +161,30 @@ impl Drop for ClaimedSegments {
     }
 }
 
-/// The first failure, where there is one. The others are logged.
-fn all<T>(
+/// Returns the first failure, if there is one, and logs the others.
+fn collect<T>(
     results: Vec<(&Delivery, Result<T, sqs_client::Error>)>,
-    failed: &'static str,
+    description: &'static str,
 ) -> Result<Vec<T>, sqs_client::Error> {
-    let (mut all, mut first) = (Vec::new(), None);
+    let (mut values, mut first) = (Vec::new(), None);
     for (delivery, result) in results {
         match result {
-            Ok(value) => all.push(value),
+            Ok(value) => values.push(value),
             Err(error) if first.is_none() => first = Some(error),
-            Err(error) => log_failure(delivery, &error, failed),
+            Err(error) => log_failure(delivery, &error, description),
         }
     }
-    first.map_or(Ok(all), Err)
+    first.map_or(Ok(values), Err)
 }
 
-/// The time for which all segments of a payload stay hidden after it failed: by the one that was received the least often,
-/// as others may have been received without the rest.
+/// Returns the backoff for all segments of a payload. The segment that was received least often decides, because the
+/// others may have been received without the rest.
 pub(crate) fn common_backoff<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Duration {
     let least = deliveries.into_iter().min_by_key(|delivery| delivery.receive_count());
     least.map(Delivery::backoff).unwrap_or_default()
 }
 
 /// Logs a failure that the consumer survives.
-pub(crate) fn log_failure(delivery: &Delivery, error: &(dyn std::error::Error + 'static), what: &'static str) {
-    tracing::warn!(message_id = delivery.message().message_id, error, "{what}");
+pub(crate) fn log_failure(delivery: &Delivery, error: &(dyn std::error::Error + 'static), description: &'static str) {
+    tracing::warn!(message_id = delivery.message().message_id, error, "{description}");
 }

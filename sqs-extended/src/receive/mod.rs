@@ -1,17 +1,17 @@
-//! Receiving: requests, deliveries, and what a delivery claims until it is settled.
+//! Receive requests, deliveries, and the settings and outcomes of a delivery.
 
 pub(crate) mod assembled;
-pub(crate) mod body;
+mod body;
 pub(crate) mod claim;
 pub(crate) mod claimed_segments;
 pub(crate) mod delivery;
-pub(crate) mod download;
-pub(crate) mod lease;
-pub(crate) mod missing;
+mod download;
+mod lease;
+mod missing;
 pub(crate) mod missing_policy;
 mod open;
 pub(crate) mod outcome;
-pub(crate) mod rejected;
+mod rejected;
 pub(crate) mod request;
 pub(crate) mod segment_bytes;
 

@@ -1,15 +1,15 @@
-//! Opens payloads that a pointer names, which is authenticated first.
+//! Opens the payloads that pointers name, after it authenticates the pointers.
 
 use crate::error::Error;
 use crate::payload::stream::PayloadStream;
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer::Envelope;
 
-/// Locates the payload of a message of this queue; no I/O.
+/// Checks a pointer from a message of this queue, without I/O. The queue's name, URL or ARN; only the name counts.
 ///
 /// # Errors
 ///
-/// The pointer names what we must not touch, or is not authenticated as it has to be for a message of this queue.
+/// The pointer names an object outside the configured bucket and prefix, or its authentication code is missing or wrong.
 pub(super) fn locate(payloads: &PayloadStore, envelope: Box<Envelope>, queue: &str) -> Result<Located, Error> {
     let located = payloads.locate(envelope)?;
     if let Some(keys) = payloads.pointer_keys() {
@@ -19,14 +19,17 @@ pub(super) fn locate(payloads: &PayloadStore, envelope: Box<Envelope>, queue: &s
 }
 
 impl PayloadStore {
-    /// The payload of a message that came another way than by a receive of ours: from SNS, to a Lambda function, or by
-    /// another client; see [`ParsedMessage`](crate::pointer::ParsedMessage). `queue` is the URL, the ARN or the name of
-    /// the queue that it is from, which counts where pointers are [authenticated](PayloadStoreBuilder::pointer_keys).
+    /// Opens the payload of a message that arrived another way: from SNS, in a Lambda function, or through another
+    /// client; see [`ParsedMessage`](crate::pointer::ParsedMessage).
+    ///
+    /// `queue` is the URL, the ARN or the name of the message's queue. It matters only if pointers are
+    /// [authenticated](crate::store::PayloadStoreBuilder::pointer_keys).
     ///
     /// # Errors
     ///
-    /// The pointer names what we must not touch, or is not authenticated as it has to be: then the store was not called.
-    /// Otherwise the store fails, does not have the payload, or has one of another length.
+    /// [`RefusedPointer`](crate::ErrorKind::RefusedPointer) if the pointer names an object outside the configured bucket
+    /// and prefix, or is not authenticated. The store was not called. Otherwise the store failed, does not have the
+    /// payload, or has one of another length.
     ///
     /// # Cancel safety
     ///

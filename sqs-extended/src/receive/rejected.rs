@@ -1,4 +1,4 @@
-//! Received messages that are no deliveries.
+//! Received messages that cannot be delivered.
 
 use std::{error, fmt};
 
@@ -7,13 +7,27 @@ use sqs_client::types::RejectedMessage;
 
 use crate::error::Error;
 
-/// A received message that claims to point to a payload, but in a way that is refused: its pointer is malformed, or
-/// names what the client is not configured to touch. The store was not called. Or it is a segment of a payload, of which a
-/// receive by itself cannot make anything. Or the queue's client rejected it, because it could not be read, or is not what
-/// the server says it sent.
+/// A received message that cannot be delivered.
 ///
-/// The message is still in the queue: unless it is deleted by its receipt handle, it comes back, and in the end goes
-/// to the dead-letter queue if there is one.
+/// There are three reasons:
+///
+/// - Its pointer is malformed, or names an object outside the configured bucket and prefix. The store was not called.
+/// - It is one segment of a payload. A [consumer](crate::ExtendedClient::consumer) gathers segments, a receive does not.
+/// - The queue's client rejected it, because it could not be read or does not match the checksum that the server sent.
+///
+/// The message is still in the queue. Delete it by its receipt handle. Otherwise it is delivered again, until it moves to
+/// the dead-letter queue if there is one.
+///
+/// ```no_run
+/// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// for received in extended.receive(queue).await? {
+///     if let Err(rejected) = received {
+///         eprintln!("{}: {rejected}", rejected.message().message_id);
+///         extended.client().delete_message(queue, rejected.receipt_handle()).await?;
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Rejected(Box<(Message, Error)>);
 
 impl Rejected {
@@ -27,20 +41,21 @@ impl Rejected {
         Self::new(rejected.message, error)
     }
 
-    /// The message as it was received, with its receipt handle. What the queue's client could not read of it is empty.
+    /// Returns the message as it was received. Parts that the queue's client could not read are empty.
     #[must_use]
     pub fn message(&self) -> &Message {
         &self.0.0
     }
 
-    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
-    /// [`UnexpectedSegment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
+    /// Returns the reason, of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
+    /// [`UnexpectedSegment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) if the queue's
+    /// client rejected the message.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0.1
     }
 
-    /// The receipt handle, to delete the message or to change its visibility with.
+    /// Returns the receipt handle, which deletes the message or changes its visibility timeout.
     #[must_use]
     pub fn receipt_handle(&self) -> &str {
         &self.0.0.receipt_handle
@@ -70,7 +85,7 @@ impl fmt::Debug for Rejected {
 
 impl error::Error for Rejected {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        // `Display` has the error's own text already.
+        // `Display` contains the error's own text already.
         error::Error::source(&self.0.1)
     }
 }

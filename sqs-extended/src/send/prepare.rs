@@ -131,7 +131,7 @@ fn run_send_hooks(shared: &Shared, queue_url: &str, message: &mut OutgoingMessag
 async fn message_limit(shared: &Shared, queue_url: &str) -> Result<usize, Error> {
     let policy = &shared.policy;
     if policy.queue_limits {
-        shared.limits.of(&shared.client, queue_url).await
+        shared.limits.get(&shared.client, queue_url).await
     } else {
         Ok(policy.assumed_limit())
     }

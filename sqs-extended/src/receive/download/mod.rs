@@ -22,7 +22,7 @@ const PART_NAMES: usize = 8;
 /// # Errors
 ///
 /// The payload's own, or those of the file.
-pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
+pub(crate) async fn write_file(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
     let (file, path) = blocking(move || Ok((create_beside(&path)?, path)))
         .await
         .map_err(failed)?;
@@ -147,7 +147,7 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, "before").unwrap();
         let chunks = vec![Ok(Bytes::from_static(b"hello")), Ok(Bytes::from_static(b"world"))];
-        let size = save(payload(chunks), path.clone()).await.unwrap();
+        let size = write_file(payload(chunks), path.clone()).await.unwrap();
         assert_eq!(size, 10);
         assert_eq!(std::fs::read(&path).unwrap(), b"helloworld");
         assert_eq!(names(folder.path()), ["file"]);
@@ -161,11 +161,11 @@ mod tests {
             let end = Error::plain(ErrorKind::Corrupt, "not what was sent");
             payload(vec![Ok(Bytes::from(vec![0; 3_000_000])), Err(end)])
         };
-        let error = save(wrong(), path.clone()).await.unwrap_err();
+        let error = write_file(wrong(), path.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(names(folder.path()).is_empty());
         std::fs::write(&path, "before").unwrap();
-        save(wrong(), path.clone()).await.unwrap_err();
+        write_file(wrong(), path.clone()).await.unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), b"before");
     }
 
@@ -173,7 +173,7 @@ mod tests {
     async fn a_path_that_cannot_be_is_an_error_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().join("no/such/folder"), folder.path().join("..")] {
-            let error = save(payload(Vec::new()), path).await.unwrap_err();
+            let error = write_file(payload(Vec::new()), path).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::File);
         }
         assert!(names(folder.path()).is_empty());
@@ -184,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("n".repeat(255));
         let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
-        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(write_file(done, path.clone()).await.unwrap(), 5);
         assert_eq!(std::fs::read(&path).unwrap(), b"hello");
         assert_eq!(names(folder.path()).len(), 1);
     }
@@ -196,7 +196,7 @@ mod tests {
             begin.send(()).unwrap();
             std::future::pending().await
         });
-        let job = tokio::spawn(save(PayloadStream::new(endless.boxed(), None), path.to_owned()));
+        let job = tokio::spawn(write_file(PayloadStream::new(endless.boxed(), None), path.to_owned()));
         begun.await.unwrap();
         job
     }
@@ -219,7 +219,7 @@ mod tests {
         let live = [under_way(&path).await, under_way(&path).await];
         assert_eq!(names(folder.path()).len(), 3, "the part that was left is taken over");
         let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
-        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(write_file(done, path.clone()).await.unwrap(), 5);
         assert_eq!(names(folder.path()).len(), 4, "live downloads keep theirs");
         for job in live {
             job.abort();
@@ -240,7 +240,7 @@ mod tests {
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let payload = PayloadStream::inline(bytes::Bytes::from_static(b"x"));
-        let error = save(payload, socket.clone()).await.unwrap_err();
+        let error = write_file(payload, socket.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::File);
         assert!(
             std::fs::metadata(&socket).unwrap().file_type().is_socket(),
