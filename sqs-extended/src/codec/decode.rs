@@ -35,7 +35,9 @@ impl Codec {
             #[cfg(feature = "zstd")]
             Some(crate::codec::zstd::NAME) => {}
             #[cfg(not(feature = "zstd"))]
-            Some("zstd") => return unsupported("the payload is compressed with zstd; enable the feature `zstd` of sqs-extended"),
+            Some("zstd") => {
+                return unsupported("the payload is compressed with zstd; enable the feature `zstd` of sqs-extended");
+            }
             Some(_) => return unsupported("the payload's compression is unknown to this version of sqs-extended"),
         }
         let Some(header) = &encoding.encryption else {

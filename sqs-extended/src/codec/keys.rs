@@ -170,7 +170,9 @@ impl StaticKeys {
     }
 
     fn cipher(&self, id: &str) -> Result<&Aes256Gcm, KeyProviderError> {
-        self.ciphers.get(id).ok_or_else(|| "no key has this id; add it with `StaticKeys::also_read`".into())
+        self.ciphers
+            .get(id)
+            .ok_or_else(|| "no key has this id; add it with `StaticKeys::also_read`".into())
     }
 
     fn wrap(&self) -> Result<DataKey, KeyProviderError> {

@@ -108,7 +108,9 @@ impl DecodeStage for Decompressor {
         if self.ended {
             return match input.is_empty() {
                 true => Ok(Bytes::new()),
-                false => Err(corrupt(std::io::Error::other("there are bytes after the end of the frame"))),
+                false => Err(corrupt(std::io::Error::other(
+                    "there are bytes after the end of the frame",
+                ))),
             };
         }
         let mut output = Vec::with_capacity(PIECE);

@@ -113,7 +113,9 @@ impl PayloadReader {
     /// Fails after an earlier failure, because a failed stream that is polled again looks like a complete payload.
     fn check(&mut self) -> io::Result<()> {
         if self.failed {
-            return Err(io::Error::other("an earlier read of the payload failed; receive the message again"));
+            return Err(io::Error::other(
+                "an earlier read of the payload failed; receive the message again",
+            ));
         }
         Ok(())
     }
@@ -171,7 +173,10 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let ours = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
         assert_eq!(ours.receipt_handle(), Some("handle"));
-        assert!(reader.read_to_string(&mut text).await.is_err(), "the reader must not look complete");
+        assert!(
+            reader.read_to_string(&mut text).await.is_err(),
+            "the reader must not look complete"
+        );
     }
 
     #[tokio::test]

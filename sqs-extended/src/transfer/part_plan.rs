@@ -39,7 +39,9 @@ impl PartPlan {
         if planned > MAX_PART_SIZE {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
-                format!("the payload exceeds S3's limit of {MAX_PARTS} parts of {MAX_PART_SIZE} bytes; send a smaller one"),
+                format!(
+                    "the payload exceeds S3's limit of {MAX_PARTS} parts of {MAX_PART_SIZE} bytes; send a smaller one"
+                ),
             ));
         }
         let in_flight = u64::try_from(concurrency).unwrap_or(u64::MAX).saturating_mul(part_size) / planned;

@@ -87,9 +87,9 @@ fn an_unknown_encoding_is_unsupported() {
     unsupported(r#"{"compression":"zstd"}"#);
 }
 
+#[cfg(feature = "zstd")]
+mod compressed;
 #[cfg(any(feature = "encryption", feature = "zstd"))]
 mod encoded;
 #[cfg(feature = "encryption")]
 mod encrypted;
-#[cfg(feature = "zstd")]
-mod compressed;

@@ -44,7 +44,11 @@ impl OpenedStore {
     /// Returns an error if the URL's scheme is unknown or its feature is off. Also if the store does not know an option
     /// of the URL, or if the settings cannot work together. No error repeats an option's value.
     pub(crate) fn open(url: &str) -> Result<Self, Error> {
-        let url = Url::parse(url).map_err(|error| Error::invalid(format!("the store's URL is not a URL: {error}; write one such as s3://bucket/prefix")))?;
+        let url = Url::parse(url).map_err(|error| {
+            Error::invalid(format!(
+                "the store's URL is not a URL: {error}; write one such as s3://bucket/prefix"
+            ))
+        })?;
         let options = Options::from_url(&url)?;
         match url.scheme() {
             "s3" => s3(&url, options),
@@ -172,8 +176,11 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         .to_file_path()
         .map_err(|()| Error::invalid("the store's URL names no local folder; write file:///path/to/folder"))?;
     // A missing folder is not created, because that would hide a file system that is not mounted.
-    let store = object_store::local::LocalFileSystem::new_with_prefix(folder)
-        .map_err(|error| Error::invalid(format!("the folder cannot be used: {error}; create it or correct the store's URL")))?;
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder).map_err(|error| {
+        Error::invalid(format!(
+            "the folder cannot be used: {error}; create it or correct the store's URL"
+        ))
+    })?;
     Ok(OpenedStore {
         store: Arc::new(store),
         bucket,
@@ -279,7 +286,9 @@ impl Options {
         for (name, value) in url.query_pairs() {
             let name = name.to_ascii_lowercase();
             if options.contains_key(&name) {
-                return Err(Error::invalid(format!("the store's URL contains the option `{name}` twice; remove one")));
+                return Err(Error::invalid(format!(
+                    "the store's URL contains the option `{name}` twice; remove one"
+                )));
             }
             options.insert(name, value.into_owned());
         }
@@ -314,9 +323,11 @@ impl Options {
             return Ok(None);
         };
         let parsed = humantime::parse_duration(&value);
-        parsed
-            .map(Some)
-            .map_err(|_| Error::invalid(format!("the store's option `{name}` is not a time; write one such as 30s")))
+        parsed.map(Some).map_err(|_| {
+            Error::invalid(format!(
+                "the store's option `{name}` is not a time; write one such as 30s"
+            ))
+        })
     }
 
     /// Parses the options as configuration keys of the store's builder.
@@ -341,14 +352,18 @@ impl Options {
         const SECRET: [&str; 4] = ["key", "secret", "token", "sas"];
         let is_secret = |name: &String| SECRET.iter().any(|word| name.contains(word));
         if self.0.keys().any(is_secret) {
-            return Error::invalid("the store's settings cannot work together or one of them is malformed; check the options of its URL");
+            return Error::invalid(
+                "the store's settings cannot work together or one of them is malformed; check the options of its URL",
+            );
         }
         Error::invalid(format!("the store's settings cannot work: {error}"))
     }
 }
 
 fn unknown(name: &str) -> Error {
-    Error::invalid(format!("the store has no option `{name:.40}`; check the options of its URL"))
+    Error::invalid(format!(
+        "the store has no option `{name:.40}`; check the options of its URL"
+    ))
 }
 
 #[cfg(test)]

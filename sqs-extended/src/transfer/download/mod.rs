@@ -105,7 +105,10 @@ pub(crate) async fn download(
             let response = store.get(key).await.map_err(Error::fetch)?;
             let object = Object::new(store, response.meta.clone(), with_digest);
             expected.check(object.len())?;
-            (object.len(), Fetch::from_response(object.into(), response).into_stream())
+            (
+                object.len(),
+                Fetch::from_response(object.into(), response).into_stream(),
+            )
         }
     };
     let chunks = match expected.digest {

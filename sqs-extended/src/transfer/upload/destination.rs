@@ -71,7 +71,8 @@ impl<'a> Destination<'a> {
     /// Returns an error if the object is missing or is not the payload, or if the lookup fails.
     pub(super) async fn confirm(&self, len: u64, error: object_store::Error) -> Result<(), Error> {
         let found = find(self.store, self.key).await.map_err(|error| {
-            let failed = "the store no longer has the upload of the payload, and it is unknown whether the upload was completed";
+            let failed =
+                "the store no longer has the upload of the payload, and it is unknown whether the upload was completed";
             Error::store(failed, error)
         })?;
         match found {
