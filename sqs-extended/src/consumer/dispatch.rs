@@ -223,7 +223,11 @@ async fn acknowledge(delivery: &ExtendedDelivery) -> Result<(), NotHandled> {
     for attempt in 1.. {
         match delivery.ack().await {
             Ok(PayloadOutcome::PayloadRetained(reason)) => {
-                tracing::debug!(message_id, ?reason, "the payload of an acknowledged message stays in the store");
+                tracing::debug!(
+                    message_id,
+                    ?reason,
+                    "the payload of an acknowledged message stays in the store"
+                );
                 return Ok(());
             }
             Ok(_) => return Ok(()),

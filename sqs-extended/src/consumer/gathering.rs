@@ -239,7 +239,11 @@ impl Gathering {
                     let lost = reassembler.remove_lost(|segment| segment.delivery.lease_remaining().is_zero(), now);
                     let actions = reassembler.tick(now);
                     let check = reassembler.buffered().next().map(|_| now + LEASE_CHECK_INTERVAL);
-                    (actions, lost, reassembler.next_deadline().into_iter().chain(check).min())
+                    (
+                        actions,
+                        lost,
+                        reassembler.next_deadline().into_iter().chain(check).min(),
+                    )
                 }
                 None => return,
             };

@@ -1,11 +1,12 @@
-//! A consumer of payloads of any size, over the queue's consumer: which holds, extends and gives back the messages.
+//! The consumer of payloads of any size, on top of the queue's consumer.
 //!
-//! `worker` handles one message after the other: what is whole at once, segments once they are all there. `gathering` has
-//! the segments that wait for others.
+//! The queue's consumer receives messages, extends their visibility timeouts and returns them. `dispatch` handles each
+//! message: a whole payload at once, a segment once all others are there. `gathering` buffers the segments until then.
 
 mod dispatch;
 mod fifo_groups;
 mod gathering;
+mod group_head;
 mod held_segment;
 mod incomplete;
 mod redrive_check;
@@ -36,36 +37,37 @@ use crate::shared::Shared;
 
 pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 
-/// A consumer that is being put together: see [`ExtendedClient::consumer`](crate::ExtendedClient::consumer).
+/// A consumer of payloads of any size, created by [`ExtendedClient::consumer`](crate::ExtendedClient::consumer).
 ///
-/// It is [`sqs_client::Consumer`], whose settings are made by [`configure`](Self::configure), for payloads of any size:
-/// handlers are given an [`ExtendedDelivery`] of this crate. Everything that is held is extended as long as it takes, a download
-/// included; and an acknowledged message is deleted first, and then its payload in the store.
+/// It runs a [`sqs_client::Consumer`], whose settings [`configure`](Self::configure) changes, and passes an
+/// [`ExtendedDelivery`] to each handler. The visibility timeout is extended as long as a handler runs, downloads included.
+/// Acknowledging deletes the message first, and then its payload in the store.
 ///
 /// # Segments
 ///
-/// What was [split](crate::Strategy::Split) is handed over once all its segments are there, and settled as a whole. Until
-/// then they are held, within bounds. What is not complete in time, or has no room, is given back to the queue; never
-/// deleted, unless [`on_incomplete`](Self::on_incomplete) says so. What has no room again and again comes back after half
-/// a minute in the end. A payload takes one handler's place.
+/// A [split](crate::Strategy::Split) payload is handled once all its segments have arrived, and uses one handler slot. Its
+/// messages are acknowledged or returned together. Until then the segments are buffered, within the limits below. Segments
+/// that exceed a limit or a timeout are returned to the queue, with a delay that grows to half a minute. They are deleted
+/// only if [`on_incomplete`](Self::on_incomplete) says so. A payload that expired once yields to payloads that have not,
+/// and is delayed longer each time.
 ///
-/// A payload whose handling fails comes again as a whole, after one delay for all its segments. What expired once gives way to
-/// payloads that have not, and waits longer each time.
+/// If a handler fails, all segments of the payload are delivered again after one delay.
 ///
-/// * **Standard queues.** Where several consumers [compete](Self::competing_consumers), segments of a payload scatter:
-///   they gather at the consumer that has the first, as the others give theirs back. That costs receives, which count
-///   for the queue's `maxReceiveCount`. One consumer, or a payload store, costs none.
-/// * **FIFO queues.** Segments come in order, at most 10. SQS yields a group up to its first message that is in flight. A
-///   receive that brings less than a whole payload returns it, to try again: the rest may be in flight at a competing
-///   consumer. A payload that stays incomplete, because its sender died, blocks its group. It is deleted once the same
-///   payload was sent again behind it: by its deduplication id, or without one by its content. Otherwise `on_incomplete`
-///   clears it, or the redrive policy or the retention does. The same holds for what is left of an acknowledged payload
-///   if some of its segments could not be deleted: the consumer that acknowledged it deletes the rest, and to any other
-///   consumer the payload is incomplete. Let one producer at a time send to a group.
+/// * **Standard queues.** Segments scatter over [competing consumers](Self::competing_consumers). They gather at the
+///   consumer that has the first one, because the others return theirs. Those receives count towards the queue's
+///   `maxReceiveCount`. A single consumer, or a payload store, avoids them.
+/// * **FIFO queues.** Segments arrive in order, at most 10. SQS delivers a group up to its first message that is in flight,
+///   so a competing consumer may have the rest. A receive that returns less than a whole payload is therefore repeated.
+///   An incomplete payload blocks its group, for example if its sender died. It is deleted once the same payload was sent
+///   again behind it, by deduplication id, or without one by content. Otherwise `on_incomplete`, the redrive policy or the
+///   retention period clears it. The same holds if some segments of an acknowledged payload could not be deleted: the
+///   consumer that acknowledged it deletes the rest, and to any other consumer the payload is incomplete. Let only one
+///   producer at a time send to a group.
 ///
-/// A message that is refused, as its pointer is malformed or names what may not be touched, is logged and given back by
-/// the backoff, so that it goes to the dead-letter queue in the end if there is one. So is a message that the queue's
-/// client rejects.
+/// # Rejected messages
+///
+/// A message with a malformed or forbidden pointer is logged and returned with the backoff, so that it moves to the
+/// dead-letter queue if there is one. The same holds for a message that the queue's client rejects.
 ///
 /// ```no_run
 /// # async fn f(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), sqs_extended::Error> {
@@ -79,7 +81,7 @@ pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a consumer does nothing before it is run"]
+#[must_use = "a consumer does nothing until `run` is called"]
 pub struct ExtendedConsumer {
     shared: Arc<Shared>,
     consumer: sqs_client::Consumer,
@@ -140,8 +142,8 @@ impl ExtendedConsumer {
     /// visibility timeout, backoff, and so on.
     ///
     /// Each segment of a payload has its own receive count.
-    pub fn configure(mut self, set: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
-        self.consumer = set(self.consumer);
+    pub fn configure(mut self, configure: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
+        self.consumer = configure(self.consumer);
         self
     }
 
@@ -206,8 +208,8 @@ impl ExtendedConsumer {
         self
     }
 
-    /// Sets the hook that decides what becomes of a payload that is not complete in time. Default: the payload is
-    /// logged and returned to the queue.
+    /// Sets the hook that decides about a payload that is not complete in time. Default: the payload is logged and returned
+    /// to the queue.
     ///
     /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`](Self::INCOMPLETE_HOOK_TIMEOUT). In the meantime the segments stay
     /// hidden and count as buffered.
@@ -231,25 +233,27 @@ impl ExtendedConsumer {
         self
     }
 
-    /// Handles payloads until `shutdown` ends. A handler's `Ok` acknowledges the message: it is deleted, and then its
-    /// payload in the store. `Err`, a panic, or a handler that took too long gives it back by the backoff. A handler may
-    /// settle its delivery itself; then its result means nothing.
+    /// Handles payloads until `shutdown` completes.
     ///
-    /// The end is that of [`sqs_client::Consumer::run`]; segments that wait for others are given back at once.
+    /// If a handler returns `Ok`, its message is acknowledged, which deletes it and then its payload in the store. If it
+    /// returns `Err`, panics or times out, the message is returned with the backoff. A handler may acknowledge or return
+    /// its delivery itself. Then its result is ignored.
+    ///
+    /// The shutdown is that of [`sqs_client::Consumer::run`]. Buffered segments are returned at once.
     ///
     /// # Errors
     ///
-    /// The settings cannot work, or the queue's `maxReceiveCount` is too low or could not be read; or polls were refused
-    /// in a way that repeating does not mend.
+    /// A setting is out of its range. The queue's `maxReceiveCount` is too low or could not be read. Or polls failed in a
+    /// way that retrying cannot mend.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, handlers are aborted, and all that was held is given back in the background, as long as
-    /// the runtime lives.
+    /// If the future is dropped, handlers are aborted. All messages are returned in the background, as long as the runtime
+    /// lives.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a Tokio runtime.
     pub async fn run<S, H, F, E>(self, shutdown: S, handler: H) -> Result<(), Error>
     where
         S: Future,
@@ -268,20 +272,20 @@ impl ExtendedConsumer {
             consumer = consumer.extra_message_attribute_names(["All"]);
         }
         if fifo {
-            // Whole payloads come by whole receives.
+            // A payload of 10 segments requires a receive of 10 messages.
             consumer = consumer.min_receive(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
         }
-        let ordered = fifo.then(|| FifoGroups::new(Planner::new(self.settings.assembly_timeout)));
-        let worker = Worker::new(self.shared, handler, Arc::clone(&gathering), self.return_guard, ordered);
+        let groups = fifo.then(|| FifoGroups::new(Planner::new(self.settings.assembly_timeout)));
+        let worker = Worker::new(self.shared, handler, Arc::clone(&gathering), self.return_guard, groups);
         let worker = Arc::new(worker);
-        // In a set, as that aborts it when dropped.
-        let mut upkeep = JoinSet::new();
-        upkeep.spawn(Arc::clone(&gathering).keep());
+        // A `JoinSet` aborts its tasks when it is dropped.
+        let mut timers = JoinSet::new();
+        timers.spawn(Arc::clone(&gathering).run_timers());
         let ended = consumer
             .run(shutdown, move |delivery| Arc::clone(&worker).handle(delivery))
             .await;
         gathering.close();
-        ended.map_err(|error| Error::queue("the queue can no longer be consumed", error))
+        ended.map_err(|error| Error::queue("the consumer stopped because polling the queue failed", error))
     }
 
     async fn check_queue(&self) -> Result<(), Error> {
@@ -300,7 +304,7 @@ mod tests {
     use crate::testing::{TestStore, extended};
 
     #[test]
-    fn a_consumer_can_run_in_a_task_whatever_ends_it() {
+    fn a_consumer_runs_in_a_task_with_any_shutdown_future() {
         fn send(_: impl Send) {}
         send(async {
             let consumer = extended(&TestStore::default()).consumer("http://127.0.0.1:1/queue");

@@ -9,15 +9,15 @@ use std::{fmt, io};
 
 use refusal::{NotFound, advice, condensed};
 
-/// The error of every call of this crate, except for object stores and key providers that a program writes itself.
+/// The error type of this crate.
 ///
 /// [`kind`](Self::kind) tells what failed. [`is_retryable`](Self::is_retryable),
 /// [`may_have_been_sent`](Self::may_have_been_sent) and [`is_missing_payload`](Self::is_missing_payload) help to decide
 /// what to do. The queue's client and the object store have already made the retries that they make by themselves.
 ///
 /// [`source`](StdError::source) is an [`sqs_client::Error`], an [`object_store::Error`] or an [`std::io::Error`].
-/// `Display` leaves it out. `Debug` prints the error and all its causes on one line, so that a `main` which returns
-/// the error explains itself. No error contains a message body or a secret.
+/// `Display` leaves it out. `Debug` prints the error and all its causes on one line, so a `main` that returns the error
+/// prints a complete explanation.
 ///
 /// ```
 /// # fn handle(error: sqs_extended::Error) {

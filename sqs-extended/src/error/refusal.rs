@@ -140,7 +140,7 @@ impl fmt::Display for Refusal {
 
 impl StdError for Refusal {}
 
-/// The thing that a 404 is about.
+/// The resource that a 404 is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotFound {
     /// The object, because the store says so.

@@ -126,7 +126,8 @@ fn an_io_error_carries_the_error() {
 #[test]
 fn a_rejected_message_says_why() {
     let error = Error::plain(ErrorKind::RefusedPointer, "the pointer names another bucket");
-    let rejected = crate::receive::Rejected::new(sqs_client::Message::default(), error);
+    let message = serde_json::from_value(serde_json::json!({ "ReceiptHandle": "handle" })).unwrap();
+    let rejected = crate::receive::Rejected::new(message, error);
     assert_eq!(
         rejected.to_string(),
         "the received message was rejected: the pointer names another bucket"

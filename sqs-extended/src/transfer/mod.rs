@@ -1,4 +1,4 @@
-//! Payloads to and from the object store; nothing here knows of messages.
+//! Transfers of payloads to and from the object store, independent of messages.
 
 pub(crate) mod blocking_writer;
 pub(crate) mod delete;
