@@ -1,4 +1,4 @@
-//! What every call of a client needs: one instance, shared by its clones.
+//! The state that all calls of a client share.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::MessageLimits;
 
+/// The settings and caches of a client. Its clones share one instance.
 pub(crate) struct Shared {
     pub(crate) client: sqs_client::Client,
-    /// Sends what its hooks have seen: a payload's messages, and messages as they were received.
+    /// The client without send hooks. It sends messages that the hooks have already seen, and messages that are forwarded.
     pub(crate) sender: sqs_client::Client,
     pub(crate) payloads: Option<PayloadStore>,
     pub(crate) policy: Policy,

@@ -1,4 +1,4 @@
-//! The client: the way in to all that this crate does.
+//! The client, which is the entry point of the crate.
 
 pub(crate) mod builder;
 
@@ -14,10 +14,12 @@ use crate::send::message::ExtendedMessage;
 use crate::send::request::{SendMessagesRequest, SendRequest};
 use crate::shared::Shared;
 
-/// Sends and receives messages of any size: small ones through the queue alone, large ones through an object store,
-/// with a pointer to them in the queue, or in several messages ([`Strategy`](crate::Strategy)).
+/// A client that sends and receives messages of any size.
 ///
-/// Cheap to clone; clones share everything.
+/// Small payloads travel in the queue alone. Large ones travel through an object store, with a pointer in the queue, or in
+/// several messages; see [`Strategy`](crate::Strategy).
+///
+/// Clones are cheap and share everything.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,24 +35,24 @@ use crate::shared::Shared;
 pub struct ExtendedClient(pub(crate) Arc<Shared>);
 
 impl ExtendedClient {
-    /// The queue's client underneath, for what this layer does not change: queues, their attributes, and so on.
+    /// Returns the underlying queue client, for example to create queues or to read their attributes.
     #[must_use]
     pub fn client(&self) -> &sqs_client::Client {
         &self.0.client
     }
 
-    /// Where large payloads are stored, if anywhere.
+    /// Returns the payload store, if there is one.
     #[must_use]
     pub fn payload_store(&self) -> Option<&PayloadStore> {
         self.0.payloads.as_ref()
     }
 
-    /// Sends a message with this payload; see [`SendRequest`].
+    /// Sends a message with this payload. Await the returned [`SendRequest`], which describes errors and cancellation.
     pub fn send(&self, queue_url: impl Into<String>, payload: impl Into<ExtendedMessage>) -> SendRequest {
         SendRequest::new(Arc::clone(&self.0), queue_url.into(), payload.into())
     }
 
-    /// Sends messages of any number; see [`SendMessagesRequest`].
+    /// Sends any number of messages. Await the returned [`SendMessagesRequest`].
     pub fn send_messages<I>(&self, queue_url: impl Into<String>, messages: I) -> SendMessagesRequest
     where
         I: IntoIterator<Item: Into<ExtendedMessage>>,
@@ -59,17 +61,18 @@ impl ExtendedClient {
         SendMessagesRequest::new(Arc::clone(&self.0), queue_url.into(), messages)
     }
 
-    /// Receives messages; see [`ReceiveRequest`].
+    /// Receives messages. Await the returned [`ReceiveRequest`].
     pub fn receive(&self, queue_url: impl Into<String>) -> ReceiveRequest {
         ReceiveRequest::new(Arc::clone(&self.0), queue_url.into())
     }
 
-    /// A consumer of a queue for payloads of any size. Set it up, and [`run`](ExtendedConsumer::run) it.
+    /// Creates a consumer of a queue. Configure it, then [`run`](ExtendedConsumer::run) it.
     pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
         ExtendedConsumer::new(Arc::clone(&self.0), queue_url.into())
     }
 
-    /// Waits until the payload store has [settled](PayloadStore::flush): call it before the process ends.
+    /// Waits until the payload store has finished its [background work](PayloadStore::flush). Call it before the process
+    /// exits.
     ///
     /// # Cancel safety
     ///
