@@ -91,8 +91,8 @@ pub(super) fn size(attributes: &BTreeMap<String, MessageAttributeValue>) -> Resu
         .transpose()
 }
 
-/// Returns the pointer in the format of the DVLA's Node library, or `None` if the message has none. The message's body is
-/// the key again, or a text that the sender chose.
+/// Returns the pointer in the format of the DVLA's Node library, or `None` if the message has none. The message's body
+/// is the key again, or a text that the sender chose.
 ///
 /// # Errors
 ///
@@ -115,8 +115,8 @@ fn text<'a>(value: &'a MessageAttributeValue, data_type: &str) -> Option<&'a str
     value.as_str().filter(|_| base == Some(data_type))
 }
 
-/// Converts an attribute from the JSON of SNS or Lambda. Accepts integers and booleans as the same text. Returns `None` if
-/// the value is malformed.
+/// Converts an attribute from the JSON of SNS or Lambda. Accepts integers and booleans as the same text. Returns `None`
+/// if the value is malformed.
 pub(super) fn value_from_json(
     data_type: &str,
     text: Option<Value>,

@@ -44,8 +44,8 @@ pub(crate) fn seal(message: &mut OutgoingMessage, pointer: &Pointer, size: u64, 
         .insert(attribute.name().to_owned(), MessageAttributeValue::number(size));
 }
 
-/// Returns the content of a message that is a pointer, or `None` if its body is the payload. As in AWS's libraries, only
-/// the reserved attribute makes a message a pointer, whatever its body looks like.
+/// Returns the content of a message that is a pointer, or `None` if its body is the payload. As in AWS's libraries,
+/// only the reserved attribute makes a message a pointer, whatever its body looks like.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ use crate::pointer::attribute;
 
 /// A record of the event with which AWS Lambda passes a queue's messages to a function.
 ///
-/// Deserialize it from the [event's JSON](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html), and read the message
-/// by [`ParsedMessage::from_message`](crate::pointer::ParsedMessage::from_message).
+/// Deserialize it from the [event's JSON](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html), and read the
+/// message by [`ParsedMessage::from_message`](crate::pointer::ParsedMessage::from_message).
 ///
 /// ```
 /// use serde::Deserialize;

@@ -11,13 +11,14 @@ const KEY: &str = "-..s3Key..-";
 
 /// A receipt handle with an embedded pointer: the bucket and the key precede the queue's own handle.
 ///
-/// [AWS's Java library](https://github.com/awslabs/amazon-sqs-java-extended-client-lib) and others return such handles to
-/// their users. Use this type to exchange received messages with such a consumer.
+/// [AWS's Java library](https://github.com/awslabs/amazon-sqs-java-extended-client-lib) and others return such handles
+/// to their users. Use this type to exchange received messages with such a consumer.
 ///
-/// `Display` writes the format, and `FromStr` reads it as Java's library does: the text after the second marker of the key
-/// is the queue's own handle.
+/// `Display` writes the format, and `FromStr` reads it as Java's library does: the text after the second marker of the
+/// key is the queue's own handle.
 ///
-/// Like a pointer, a handle comes from an untrusted sender. Verify that the payload may be deleted before you delete it.
+/// Like a pointer, a handle comes from an untrusted sender. Verify that the payload may be deleted before you delete
+/// it.
 ///
 /// ```
 /// use sqs_extended::pointer::EmbeddedReceiptHandle;

@@ -1,7 +1,7 @@
 //! The notifications in which SNS delivers messages to a queue.
 //!
-//! See <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>. With
-//! [raw message delivery](https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html) there are none.
+//! See <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>. With [raw message
+//! delivery](https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html) there are none.
 
 use std::collections::BTreeMap;
 

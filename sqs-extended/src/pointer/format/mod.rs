@@ -242,8 +242,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// Reads a member. `null` counts as absent. Refuses two members of one name, because readers disagree on which one counts:
-/// <https://www.rfc-editor.org/rfc/rfc8259#section-4>.
+/// Reads a member. `null` counts as absent. Refuses two members of one name, because readers disagree on which one
+/// counts: <https://www.rfc-editor.org/rfc/rfc8259#section-4>.
 fn read_member<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     slot: &mut Option<T>,
     object: &mut A,

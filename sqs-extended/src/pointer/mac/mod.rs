@@ -1,10 +1,10 @@
 //! The authentication of pointers.
 //!
-//! The code is a keyed [BLAKE3](https://github.com/BLAKE3-team/BLAKE3-specs/blob/master/blake3.pdf) hash of the fields in
-//! the order of [`PointerKey::code`]. Its key derives from the user's key and [`CONTEXT`].
+//! The code is a keyed [BLAKE3](https://github.com/BLAKE3-team/BLAKE3-specs/blob/master/blake3.pdf) hash of the fields
+//! in the order of [`PointerKey::code`]. Its key derives from the user's key and [`CONTEXT`].
 //!
-//! A present field is hashed as a byte 1, its length in 8 bytes (little-endian) and its bytes. An absent field is hashed as
-//! a byte 0. So two different pointers never hash the same bytes.
+//! A present field is hashed as a byte 1, its length in 8 bytes (little-endian) and its bytes. An absent field is
+//! hashed as a byte 0. So two different pointers never hash the same bytes.
 
 pub(super) mod code;
 
@@ -76,7 +76,8 @@ impl PointerKeys {
     ///
     /// # Errors
     ///
-    /// Returns an error of kind [`InvalidInput`](ErrorKind::InvalidInput) if the id is malformed or in use by another key.
+    /// Returns an error of kind [`InvalidInput`](ErrorKind::InvalidInput) if the id is malformed or in use by another
+    /// key.
     pub fn accept_key(mut self, id: impl Into<String>, key: &[u8; 32]) -> Result<Self, Error> {
         let key = PointerKey::new(id.into(), key)?;
         if self.find(&key.id).is_some() {
@@ -108,13 +109,13 @@ impl PointerKeys {
         });
     }
 
-    /// Verifies that a holder of a key wrote the pointer, for this queue or for another accepted queue. Pass the name, URL
-    /// or ARN of the queue that the message was received from. Only the name counts.
+    /// Verifies that a holder of a key wrote the pointer, for this queue or for another accepted queue. Pass the name,
+    /// URL or ARN of the queue that the message was received from. Only the name counts.
     ///
     /// # Errors
     ///
-    /// Returns an error of kind [`RefusedPointer`](ErrorKind::RefusedPointer) if the pointer is not signed by an accepted
-    /// key for an accepted queue, or if it was changed afterwards.
+    /// Returns an error of kind [`RefusedPointer`](ErrorKind::RefusedPointer) if the pointer is not signed by an
+    /// accepted key for an accepted queue, or if it was changed afterwards.
     pub fn verify(&self, envelope: &Envelope, queue: &str) -> Result<(), Error> {
         let refused = |why| Error::plain(ErrorKind::RefusedPointer, why);
         let Envelope { pointer, size } = envelope;

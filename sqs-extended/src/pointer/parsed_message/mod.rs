@@ -63,8 +63,8 @@ impl ParsedMessage {
     ///
     /// # Errors
     ///
-    /// Returns an error of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer) if the message claims to be a pointer,
-    /// but is malformed.
+    /// Returns an error of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer) if the message claims to be a
+    /// pointer, but is malformed.
     pub fn new(
         body: impl Into<String>,
         mut message_attributes: BTreeMap<String, MessageAttributeValue>,
@@ -91,11 +91,12 @@ impl ParsedMessage {
             .map_err(|error| error.with_receipt_handle(&message.receipt_handle))
     }
 
-    /// Unwraps the message in an SNS notification, with the publisher's attributes. Returns any other message unchanged.
+    /// Unwraps the message in an SNS notification, with the publisher's attributes. Returns any other message
+    /// unchanged.
     ///
-    /// SNS sends such notifications to queues that are subscribed without
-    /// [raw message delivery](https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html). They
-    /// have no attributes of their own.
+    /// SNS sends such notifications to queues that are subscribed without [raw message
+    /// delivery](https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html). They have no
+    /// attributes of their own.
     ///
     /// Call it only for queues that are subscribed to a topic. In other queues a text that looks like a notification is
     /// an ordinary payload.
