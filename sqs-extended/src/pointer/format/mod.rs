@@ -53,8 +53,8 @@ const MEMBERS: [&str; 8] = [
 
 /// The location and the properties of a stored payload, as its sender states them.
 ///
-/// `Display` writes the message's body. `FromStr` reads the body of any supported library strictly. These are AWS's
-/// libraries and those for .NET, which write the object alone, with member names in another case.
+/// `Display` writes the message's body. `FromStr` strictly reads the body of every supported library: the format of AWS's
+/// libraries, and the bare object of the .NET libraries, whose member names differ in case.
 ///
 /// ```
 /// let pointer: sqs_extended::pointer::Pointer =

@@ -25,7 +25,7 @@ const CONTEXT: &str = "sqs-extended pointer authentication v1";
 /// Keys that authenticate pointers. With them, payloads are fetched or deleted only if a holder of a key wrote their
 /// pointers, for the queue that they were received from.
 ///
-/// Without keys, whoever may send to the queue can name any object under the prefix.
+/// Without keys, every sender to the queue can name any object under the prefix.
 ///
 /// A message authentication code (keyed [BLAKE3](https://github.com/BLAKE3-team/BLAKE3)) covers the whole pointer, the
 /// payload's size and the queue's name. So nobody can change a pointer or move it to another queue. The code does not
