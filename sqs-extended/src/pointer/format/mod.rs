@@ -166,7 +166,7 @@ impl FromStr for Pointer {
     fn from_str(text: &str) -> Result<Self, InvalidPointer> {
         if text.len() > MAX_BYTES {
             return Err(InvalidPointer(
-                "the message's body is longer than 16 KiB, the maximum for a pointer",
+                "the message's body is longer than 16,384 bytes, the maximum for a pointer",
             ));
         }
         let parsed = if text.trim_start().starts_with('{') {
