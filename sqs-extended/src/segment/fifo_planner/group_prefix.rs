@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::segment::fifo_planner::step::{DeleteReason, Received};
 use crate::segment::header::Whole;
 
-/// The maximum number of segments of a payload on a FIFO queue: 10. SQS delivers a message group up to the first message
-/// in flight, and at most 10 messages in one receive, so more of one group cannot be in flight together.
+/// The maximum number of segments of a payload on a FIFO queue: 10. SQS delivers a message group up to the first
+/// message in flight, and at most 10 messages in one receive, so more of one group cannot be in flight together.
 pub(crate) const MAX_FIFO_SEGMENTS: u32 = 10;
 
 /// The messages of one payload, by their positions in the receive.
@@ -94,8 +94,8 @@ impl GroupPrefix {
         })
     }
 
-    /// Returns the older messages of segments that were sent again unchanged, after the deduplication interval. Excludes
-    /// an older receipt of the same message.
+    /// Returns the older messages of segments that were sent again unchanged, after the deduplication interval.
+    /// Excludes an older receipt of the same message.
     fn duplicates(&self, received: &[Received<'_>]) -> Vec<usize> {
         let is_same_segment = |older: &Received<'_>, newer: &Received<'_>| {
             older.message_id != newer.message_id

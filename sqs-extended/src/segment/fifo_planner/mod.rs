@@ -1,8 +1,8 @@
 //! Decides what to do with the segments at the head of a FIFO message group.
 //!
-//! SQS delivers a group in order, at most 10 messages at a time, up to the first message that is in flight. So a payload
-//! must be complete within one receive. An incomplete one is returned and received again, because the rest is still
-//! being sent, or is in flight at another consumer, or was lost.
+//! SQS delivers a group in order, at most 10 messages at a time, up to the first message that is in flight. So a
+//! payload must be complete within one receive. An incomplete one is returned and received again, because the rest is
+//! still being sent, or is in flight at another consumer, or was lost.
 //!
 //! The order of a group tells more. All messages sent before the first segment of a repetition have arrived, so an
 //! incomplete payload before it stays incomplete. `sqs_client`'s consumer keeps the group's later messages in order.
@@ -23,11 +23,12 @@ pub(crate) use self::finished::Finished;
 pub(crate) use self::group_prefix::MAX_FIFO_SEGMENTS;
 pub(crate) use self::step::{DeleteReason, Received, Step};
 
-/// The number of times that an incomplete payload is received within 31 seconds, as the delays are 0 and then double from 1
-/// second. A killed consumer hides its messages for 30 seconds, the default visibility timeout.
+/// The number of times that an incomplete payload is received within 31 seconds, as the delays are 0 and then double
+/// from 1 second. A killed consumer hides its messages for 30 seconds, the default visibility timeout.
 pub(crate) const RECEIVES_WHILE_HIDDEN: u32 = 7;
 
-/// The maximum delay before an incomplete payload, and its group, is received again. Also applies after it was reported.
+/// The maximum delay before an incomplete payload, and its group, is received again. Also applies after it was
+/// reported.
 pub(crate) const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// The number of incomplete payloads whose attempts are counted.
@@ -98,8 +99,8 @@ impl Planner {
 
     /// Returns the late segments of a finished payload.
     ///
-    /// If the same payload arrives again as a whole, then none of it was deleted, and it is delivered. The same goes for
-    /// a whole payload that was sent before the finished one, because SQS drops only later duplicates.
+    /// If the same payload arrives again as a whole, then none of it was deleted, and it is delivered. The same goes
+    /// for a whole payload that was sent before the finished one, because SQS drops only later duplicates.
     fn late_segments(
         &mut self,
         key: &str,

@@ -339,8 +339,8 @@ proptest! {
             Step::Delete { segments, .. } => {
                 prop_assert!(!is_whole);
                 let left = (0..received.len()).filter(|position| !segments.contains(position));
-                let left: BTreeSet<u32> =
-                    left.filter(|position| received[*position].whole == *whole).map(|position| received[position].index).collect();
+                let left = left.map(|position| &received[position]).filter(|header| header.whole == *whole);
+                let left: BTreeSet<u32> = left.map(|header| header.index).collect();
                 prop_assert!(left == here || left.is_empty(), "no single segment is lost");
             }
             Step::Incomplete { .. } => return Err(TestCaseError::fail("not at the first attempt")),

@@ -57,7 +57,7 @@ impl FromStr for Header {
         let Version { version } = serde_json::from_str(text).map_err(malformed)?;
         if version != VERSION {
             return Err(InvalidSegment(
-                "the segment's version is unknown; receive it with a newer sqs-extended",
+                "the segment's version is unknown; receive it with a newer version of sqs-extended",
             ));
         }
         let header: Self = serde_json::from_str(text).map_err(malformed)?;
@@ -86,7 +86,7 @@ fn validate(header: &Header) -> Result<(), InvalidSegment> {
         ),
         (
             is_plain == whole.original_length.is_none(),
-            "the segment's header must have an original length if and only if the payload is encoded",
+            "the segment's header states an original length without an encoding, or an encoding without one",
         ),
         (
             header.layout != Layout::Text || is_plain,

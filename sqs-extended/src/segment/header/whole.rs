@@ -31,8 +31,8 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// Computes the digest of the segments' checksums, as text and in the segments' order. Hashing the checksums instead
-    /// of the payload means that each byte is hashed only once.
+    /// Computes the digest of the segments' checksums, as text and in the segments' order. Hashing the checksums
+    /// instead of the payload means that each byte is hashed only once.
     pub(crate) fn digest_of<'a>(algorithm: DigestAlgorithm, checksums: impl IntoIterator<Item = &'a Digest>) -> Digest {
         let mut hasher = Hasher::new(algorithm);
         for checksum in checksums {

@@ -57,7 +57,8 @@ pub(crate) enum Action<T> {
     },
     /// Delete the message, because its payload was acknowledged.
     Delete { token: T },
-    /// Report a payload that cannot become complete now, and return its messages unless the user's hook decides otherwise.
+    /// Report a payload that cannot become complete now, and return its messages unless the user's hook decides
+    /// otherwise.
     Incomplete {
         whole: Whole,
         /// The number of distinct segments among the messages.
@@ -66,7 +67,8 @@ pub(crate) enum Action<T> {
         tokens: Vec<T>,
         after: Duration,
         /// The bytes that stay reserved. Pass them to
-        /// [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the messages are dealt with.
+        /// [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the messages are dealt
+        /// with.
         cost: u64,
     },
 }
@@ -76,7 +78,8 @@ pub(crate) enum Action<T> {
 pub(crate) enum ReturnReason {
     /// There is no room. Payloads that began earlier take precedence.
     Overflow,
-    /// The segment has too many messages. This one may be the same message as a newer token's, with an outdated receipt.
+    /// The segment has too many messages. This one may be the same message as a newer token's, with an outdated
+    /// receipt.
     Duplicate,
     /// A competing consumer may have the payload's first segment.
     FirstSegmentMissing,

@@ -14,8 +14,9 @@ const MAX_DOUBLINGS: u32 = 5;
 
 /// The delays by key, usually a payload's id.
 ///
-/// All segments of a payload share one delay, and each delay is longer than the one before. With many payloads in the queue side by side,
-/// the segments without room would otherwise be received over and over, ahead of those that buffered payloads lack.
+/// All segments of a payload share one delay, and each delay is longer than the one before. With many payloads in the
+/// queue side by side, the segments without room would otherwise be received over and over, ahead of those that
+/// buffered payloads lack.
 #[derive(Debug)]
 pub(super) struct Backoff(ExpiringMap<Delay>);
 

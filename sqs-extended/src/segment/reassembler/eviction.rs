@@ -43,8 +43,8 @@ impl<T> Reassembler<T> {
         return_all(partial, ReturnReason::Overflow, after, actions);
     }
 
-    /// Frees `cost` bytes: returns duplicates, and then payloads of a higher rank, the highest first. Returns no payload if
-    /// that would not suffice.
+    /// Frees `cost` bytes: returns duplicates, and then payloads of a higher rank, the highest first. Returns no
+    /// payload if that would not suffice.
     pub(super) fn free_bytes(&mut self, cost: u64, rank: Rank, now: Instant, actions: &mut Vec<Action<T>>) -> bool {
         if cost <= self.free() {
             return true;

@@ -16,8 +16,8 @@ impl<T> Reassembler<T> {
         self.undecided_bytes = self.undecided_bytes.saturating_sub(cost);
     }
 
-    /// Refuses a segment that fits no buffered payload. Reports it if there is room for its bytes, or if the hook decides
-    /// about nothing else. Otherwise returns it to the queue.
+    /// Refuses a segment that fits no buffered payload. Reports it if there is room for its bytes, or if the hook
+    /// decides about nothing else. Otherwise returns it to the queue.
     pub(super) fn refuse(
         &mut self,
         header: &Header,

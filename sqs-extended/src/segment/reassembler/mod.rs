@@ -239,8 +239,8 @@ impl<T> Reassembler<T> {
         Some(delivered)
     }
 
-    /// Removes and returns the messages whose leases are lost, as `is_lost` says. They arrive again if they are still in
-    /// the queue. The other messages of their payloads stay.
+    /// Removes and returns the messages whose leases are lost, as `is_lost` says. They arrive again if they are still
+    /// in the queue. The other messages of their payloads stay.
     pub(crate) fn remove_lost(&mut self, mut is_lost: impl FnMut(&T) -> bool, now: Instant) -> Vec<T> {
         let mut lost = Vec::new();
         self.partial.retain(|_, partial| {
@@ -348,14 +348,14 @@ impl<T> Reassembler<T> {
     }
 }
 
-/// Returns the key of a payload. It contains the digest, because a sender may use an id again, and no segment of another
-/// payload may be deleted.
+/// Returns the key of a payload. It contains the digest, because a sender may use an id again, and no segment of
+/// another payload may be deleted.
 fn key_of(whole: &Whole) -> String {
     format!("{} {}", whole.id, whole.digest)
 }
 
-/// Returns all messages with the same delay, so that one receive can return many of them to the consumer that gathers the
-/// payload. It then needs luck in a few receives, not for each segment.
+/// Returns all messages with the same delay, so that one receive can return many of them to the consumer that gathers
+/// the payload. It then needs luck in a few receives, not for each segment.
 fn return_all<T>(partial: PartialPayload<T>, why: ReturnReason, after: Duration, actions: &mut Vec<Action<T>>) {
     let (_, newest, older) = partial.into_tokens();
     actions.extend(return_after(newest.into_iter().chain(older), why, after));

@@ -23,8 +23,8 @@ pub(super) fn min_total_cost(whole: &Whole) -> u64 {
     whole.total.saturating_add(u64::from(whole.count) * OVERHEAD)
 }
 
-/// The precedence of a payload when room is short. The payload of the highest rank is returned first: one that has expired
-/// before, and else the one that began last.
+/// The precedence of a payload when room is short. The payload of the highest rank is returned first: one that has
+/// expired before, and else the one that began last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) has_expired: bool,
@@ -106,8 +106,8 @@ impl<T> PartialPayload<T> {
         self.segments.contains_key(&0)
     }
 
-    /// Returns the cost that a duplicate of this segment frees by replacing the oldest message. `None` if the segment has
-    /// not arrived.
+    /// Returns the cost that a duplicate of this segment frees by replacing the oldest message. `None` if the segment
+    /// has not arrived.
     pub(super) fn replaceable_cost(&self, index: u32) -> Option<u64> {
         let segment = self.segments.get(&index)?;
         Some(segment.older.first().unwrap_or(&segment.newest).cost)

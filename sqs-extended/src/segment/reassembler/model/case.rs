@@ -14,7 +14,7 @@ pub(super) struct Case {
     pub(super) max_bytes: u64,
     pub(super) max_buffered: usize,
     pub(super) max_finished: usize,
-    /// The percentage of segments that are never sent. The next two count segments sent twice and hostile segments.
+    /// The percentages of segments that are lost, sent twice, and forged by an attacker.
     pub(super) lost: u8,
     pub(super) twice: u8,
     pub(super) hostile: u8,

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use crate::payload::digest::Digest;
 use crate::segment::header::Header;
 use crate::segment::reassembler::SegmentSize;
 
@@ -34,4 +35,8 @@ impl Message {
             memory: len + attributes,
         }
     }
+}
+
+pub(super) fn digest_of(number: usize) -> Digest {
+    format!("blake3:{number:064x}").parse().unwrap()
 }

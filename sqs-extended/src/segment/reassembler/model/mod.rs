@@ -3,6 +3,7 @@
 
 mod case;
 mod message;
+mod sender;
 mod world;
 
 use proptest::prelude::*;

@@ -6,11 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::case::Case;
-use super::message::{Message, Token};
-use crate::codec::Encoding;
-use crate::payload::digest::Digest;
-use crate::segment::header::{Header, Whole};
-use crate::segment::layout::Layout;
+use super::message::{Message, Token, digest_of};
+use crate::segment::header::Whole;
 use crate::segment::reassembler::partial_payload::cost;
 use crate::segment::reassembler::{Action, Limits, Reassembler};
 
@@ -29,17 +26,13 @@ struct Consumer {
 }
 
 pub(super) struct World {
-    random: fastrand::Rng,
-    now: Instant,
-    payloads: Vec<Vec<u8>>,
-    messages: Vec<Message>,
+    pub(super) random: fastrand::Rng,
+    pub(super) now: Instant,
+    pub(super) payloads: Vec<Vec<u8>>,
+    pub(super) messages: Vec<Message>,
     consumers: Vec<Consumer>,
     /// `true` if the user's hook deletes messages of payloads that can never become complete.
     hook_deletes: bool,
-}
-
-fn digest_of(number: usize) -> Digest {
-    format!("blake3:{number:064x}").parse().unwrap()
 }
 
 impl World {
@@ -83,77 +76,8 @@ impl World {
         self.messages.is_empty()
     }
 
-    fn happens(&mut self, percent: u8) -> bool {
+    pub(super) fn happens(&mut self, percent: u8) -> bool {
         self.random.u8(0..100) < percent
-    }
-
-    /// Sends a new payload, some of its segments perhaps twice or not at all.
-    fn send(&mut self, case: &Case) {
-        let payload = self.payloads.len();
-        let bytes: Vec<u8> = (0..self.random.usize(1..=case.max_len))
-            .map(|_| self.random.u8(..))
-            .collect();
-        let count = self
-            .random
-            .u32(1..=case.max_segments.min(u32::try_from(bytes.len()).unwrap()));
-        let mut cuts: BTreeSet<usize> = BTreeSet::from([0, bytes.len()]);
-        while cuts.len() <= count as usize {
-            cuts.insert(self.random.usize(0..bytes.len()));
-        }
-        let cuts: Vec<usize> = cuts.into_iter().collect();
-        for (index, cut) in cuts.windows(2).enumerate() {
-            let header = Header {
-                whole: Whole {
-                    id: format!("p{payload}"),
-                    count,
-                    total: bytes.len() as u64,
-                    digest: digest_of(payload),
-                    original_length: None,
-                    encoding: Encoding::default(),
-                },
-                index: u32::try_from(index).unwrap(),
-                offset: cut[0] as u64,
-                checksum: digest_of(index),
-                layout: Layout::Binary,
-            };
-            let segment = bytes[cut[0]..cut[1]].to_vec();
-            if self.happens(case.hostile) {
-                self.put(payload, self.hostile(header.clone()), segment.clone(), true);
-            }
-            if !self.happens(case.lost) {
-                self.put(payload, header.clone(), segment.clone(), false);
-            }
-            if self.happens(case.twice) {
-                self.put(payload, header, segment, false);
-            }
-        }
-        self.payloads.push(bytes);
-    }
-
-    fn put(&mut self, payload: usize, header: Header, bytes: Vec<u8>, is_hostile: bool) {
-        let delay = SECOND * self.random.u32(0..3);
-        self.messages.push(Message {
-            header,
-            bytes,
-            payload,
-            is_hostile,
-            is_deleted: false,
-            visible_at: self.now + delay,
-            receipt: 0,
-        });
-    }
-
-    fn hostile(&self, mut header: Header) -> Header {
-        match header.index % 4 {
-            0 => header.whole.digest = digest_of(usize::MAX),
-            1 => header.whole.total += 1,
-            2 => header.whole.encoding.compression = Some("zstd".to_owned()),
-            _ => {
-                header.offset -= 1;
-                header.checksum = digest_of(usize::MAX);
-            }
-        }
-        header
     }
 
     fn is_visible(&self, message: usize) -> bool {
