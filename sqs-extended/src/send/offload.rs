@@ -8,11 +8,11 @@ use crate::payload::digest::Digest;
 use crate::payload_store::{PayloadStore, StoredPayload};
 use crate::pointer::{self, Pointer, ReservedAttribute};
 
-/// A payload that was stored for a message that is about to be sent.
+/// A stored payload whose message is about to be sent.
 pub(crate) struct StoredGuard {
     payloads: PayloadStore,
     stored: StoredPayload,
-    /// The key is the caller's: another message may point to it.
+    /// The caller set the key, so another message may point to the object.
     shared: bool,
 }
 
@@ -26,7 +26,7 @@ impl StoredGuard {
         self.stored.pointer
     }
 
-    /// The message was surely not sent.
+    /// Deletes the payload, because its message was certainly not sent.
     pub(crate) async fn discard(&self) {
         if !self.shared {
             self.payloads.discard(&self.stored.key).await;
@@ -68,12 +68,11 @@ pub(super) async fn offload(
     })
 }
 
-/// Sees whether `message` can carry the pointer within `limit` bytes: to be asked before gigabytes are uploaded in
-/// vain.
+/// Checks that `message` can carry the pointer within `limit` bytes, before gigabytes are uploaded in vain.
 ///
 /// # Errors
 ///
-/// There are too many attributes beside the reserved one, or they leave no room.
+/// There are too many attributes beside the reserved one, or they leave too little room.
 fn check_room(
     message: &OutgoingMessage,
     widest: &Pointer,
@@ -84,7 +83,7 @@ fn check_room(
     let count = message.message_attributes.len();
     if count > most {
         return Err(Error::invalid(format!(
-            "{count} message attributes; an offloaded message takes at most {most}, as one is reserved for the pointer"
+            "the message has {count} message attributes; an offloaded message allows up to {most}, because one is reserved"
         )));
     }
     let mut sealed = message.clone();
@@ -92,7 +91,7 @@ fn check_room(
     let size = sealed.size();
     if size > limit {
         return Err(Error::invalid(format!(
-            "the pointer and the message attributes take up to {size} bytes, more than the {limit} of a message"
+            "the pointer and the message attributes require up to {size} bytes, more than the {limit} of a message; remove attributes"
         )));
     }
     Ok(())
@@ -119,7 +118,7 @@ mod tests {
         let stored = payloads.put(reserve(), encoded.unwrap()).await.unwrap();
         let mut message = with(most);
         pointer::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
-        // The length of the payload is not known before it is stored: in the pointer and in the attribute.
+        // The payload's length, in the pointer and in the attribute, is unknown before the payload is stored.
         let unknown = 2 * (u64::MAX.to_string().len() - 1);
         assert_eq!(message.size(), limit - unknown);
     }

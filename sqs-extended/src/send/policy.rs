@@ -82,7 +82,12 @@ impl Policy {
                 "the message attribute {name} is reserved for pointers and segments; rename it"
             )));
         }
-        check_count(message, limits::MAX_MESSAGE_ATTRIBUTES, "a message")?;
+        let (count, max) = (message.message_attributes.len(), limits::MAX_MESSAGE_ATTRIBUTES);
+        if count > max {
+            return Err(Error::invalid(format!(
+                "the message has {count} message attributes; SQS allows up to {max}"
+            )));
+        }
         if is_fifo(queue_url) && message.message_group_id.is_none() {
             return Err(Error::invalid(
                 "a message to a FIFO queue requires a message group id; set `message_group_id`",
@@ -92,8 +97,11 @@ impl Policy {
     }
 }
 
-/// The payload as a message body, or the payload again if SQS would not take it as one: a body is text of the allowed
-/// characters, and not empty.
+/// Converts a payload into a message body.
+///
+/// # Errors
+///
+/// Returns the payload if SQS would refuse it as a body: it is empty, or not text of the allowed characters.
 pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
     if !is_body(&payload) {
         return Err(payload);
@@ -109,16 +117,6 @@ pub(crate) fn is_fifo(queue_url: &str) -> bool {
 /// Returns the bytes of the message's attributes.
 fn attribute_bytes(message: &OutgoingMessage) -> usize {
     message.size().saturating_sub(message.body.len())
-}
-
-fn check_count(message: &OutgoingMessage, most: usize, whose: &str) -> Result<(), Error> {
-    let count = message.message_attributes.len();
-    if count > most {
-        return Err(Error::invalid(format!(
-            "the message has {count} message attributes; {whose} allows up to {most}"
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From a payload to the message that carries it: decides its way, and stores it if need be.
+//! Prepares the messages that carry a payload: decides its strategy, and stores it if necessary.
 
 use bytes::Bytes;
 use sqs_client::types::MessageAttributeValue;
@@ -17,7 +17,7 @@ use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
 use crate::transfer::upload::Measured;
 
-/// What is to be sent now.
+/// A payload that is ready to be sent.
 pub(crate) struct Prepared {
     pub(crate) messages: Messages,
     pub(crate) stored: Option<StoredGuard>,
@@ -41,7 +41,7 @@ impl Messages {
         }
     }
 
-    /// The only one, or else all of them again.
+    /// Returns the only message, or else all of them unchanged.
     pub(crate) fn into_one(self) -> Result<OutgoingMessage, Self> {
         match self {
             Self::One(Some(message)) => Ok(*message),
@@ -70,10 +70,11 @@ impl Prepared {
     }
 }
 
+/// Prepares the messages of a payload.
+///
 /// # Errors
 ///
-/// Nothing is left behind: the message cannot be sent in any of the ways that are allowed, or the payload cannot be
-/// read or stored.
+/// No allowed strategy can send the payload, or it cannot be read or stored. Nothing is left in the store.
 pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
     let policy = &shared.policy;
     let ExtendedMessage {
@@ -109,9 +110,9 @@ pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: Extended
     .await
 }
 
-/// Shows the message to the hooks of the queue's client, once and before anything depends on its size. Where the caller
-/// gave nine attributes the tenth is taken meanwhile: a trace that went there would leave none for a pointer or a
-/// segment's header, and a trace goes along only where there is room.
+/// Runs the send hooks of the queue's client once, before anything depends on the message's size. If the caller set nine
+/// attributes, a placeholder occupies the tenth meanwhile. Otherwise a trace header could take the attribute that a pointer
+/// or a segment's header requires.
 fn run_send_hooks(shared: &Shared, queue_url: &str, message: &mut OutgoingMessage) {
     let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;
     let kept_free = last_is_free && !message.message_attributes.contains_key(HEADER_ATTRIBUTE);
@@ -123,11 +124,11 @@ fn run_send_hooks(shared: &Shared, queue_url: &str, message: &mut OutgoingMessag
     if kept_free {
         message.message_attributes.remove(HEADER_ATTRIBUTE);
     }
-    // The payload takes its place.
+    // The payload becomes the body.
     message.body.clear();
 }
 
-/// Most bytes of a message to this queue.
+/// Returns the maximum size of a message to this queue, in bytes.
 async fn message_limit(shared: &Shared, queue_url: &str) -> Result<usize, Error> {
     let policy = &shared.policy;
     if policy.queue_limits {
@@ -143,7 +144,7 @@ struct NotInline<'a> {
     queue_url: &'a str,
     message: OutgoingMessage,
     payload_key: Option<String>,
-    /// Most bytes of a message.
+    /// The maximum size of a message in bytes.
     limit: usize,
 }
 
@@ -158,13 +159,13 @@ impl NotInline<'_> {
         let payloads = payloads.as_ref().filter(|_| policy.may_offload());
         if payloads.is_none() && !policy.may_split() {
             return Err(too_large(
-                "the payload is not text that fits into a message, and nothing else is allowed",
+                "the payload is not text that fits into a message; choose a strategy that splits or offloads",
             ));
         }
         if codec.encrypts() && is_fifo(self.queue_url) && self.message.message_deduplication_id.is_none() {
-            // The digest of a payload that is to be secret says too much.
+            // The digest would reveal something about a secret payload.
             return Err(Error::invalid(
-                "an encrypted message to a FIFO queue needs a message deduplication id",
+                "an encrypted message to a FIFO queue requires a message deduplication id; set `message_deduplication_id`",
             ));
         }
         let digest = payloads.map(PayloadStore::digest_algorithm).unwrap_or_default();
@@ -189,12 +190,12 @@ impl NotInline<'_> {
         match payloads {
             Some(payloads) => self.offload(payloads, encoded).await,
             None => Err(too_large(
-                "the payload is longer than the split limit, and there is no store to offload it to",
+                "the payload is longer than the split limit; raise `split_limit` or set a payload store",
             )),
         }
     }
 
-    /// The payload in segments; `original` is what it was if that is not what is `stored`.
+    /// Splits the payload. `original` describes the payload if the `stored` bytes are encoded.
     async fn split(
         &self,
         stored: Bytes,
@@ -206,7 +207,7 @@ impl NotInline<'_> {
         let secret = self.shared.codec.encrypts();
         let mut message = self.message.clone();
         let own = || original.map_or_else(|| Digest::compute(digest, &stored), |original| original.digest.clone());
-        let base = fifo.then(|| deduplicated_by(&mut message, own));
+        let base = fifo.then(|| ensure_deduplication_id(&mut message, own));
         let segments = Split {
             digest,
             encoding: original.map(|original| (encoding.clone(), original.len)),
@@ -217,7 +218,7 @@ impl NotInline<'_> {
             max_segments: match (fifo, secret) {
                 (false, _) => MAX_SEGMENTS,
                 (true, false) => MAX_FIFO_SEGMENTS,
-                // Its bytes are others each time, so that SQS could swallow some segments of a repeated payload and not all.
+                // The encrypted bytes differ each time, so SQS could drop some segments of a repeated payload and not all.
                 (true, true) => 1,
             },
         };
@@ -239,7 +240,7 @@ impl NotInline<'_> {
         let key = self.payload_key;
         let guard = offload(payloads, &mut message, self.queue_url, self.limit, key, encoded).await?;
         if is_fifo(self.queue_url) {
-            deduplicated_by(&mut message, || guard.digest().clone());
+            ensure_deduplication_id(&mut message, || guard.digest().clone());
         }
         Ok(Prepared {
             messages: Messages::one(message),
@@ -248,9 +249,9 @@ impl NotInline<'_> {
     }
 }
 
-/// The caller's deduplication id, or else the payload's digest: what is in the body is another each time, which would defeat
-/// deduplication by content.
-fn deduplicated_by(message: &mut OutgoingMessage, digest: impl FnOnce() -> Digest) -> String {
+/// Sets the payload's digest as the deduplication id unless the caller set one, and returns the id. The body differs each
+/// time, which would defeat content-based deduplication.
+fn ensure_deduplication_id(message: &mut OutgoingMessage, digest: impl FnOnce() -> Digest) -> String {
     message
         .message_deduplication_id
         .get_or_insert_with(|| digest().hex().to_owned())
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_is_stored_where_the_caller_says_and_stays_there() {
+    async fn a_payload_key_of_the_caller_is_used_and_its_object_stays() {
         let store = TestStore::default();
         let extended = extended(&store);
         let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key("2026/orders-17");
