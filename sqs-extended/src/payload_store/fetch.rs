@@ -9,7 +9,7 @@ use crate::payload_store::store::PayloadStore;
 use crate::pointer::Envelope;
 use crate::transfer::download::{Expected, download};
 
-/// A payload that a message points to, found to be one that we may touch.
+/// A stored payload whose pointer passed the checks of bucket and key.
 #[derive(Debug)]
 pub(crate) struct Located {
     pub(crate) envelope: Box<Envelope>,
@@ -17,21 +17,21 @@ pub(crate) struct Located {
 }
 
 impl PayloadStore {
-    /// Sees whether this is a payload of ours; no I/O.
+    /// Checks that the pointer names an object in the configured bucket and under the prefix, without I/O.
     ///
     /// # Errors
     ///
-    /// The pointer names what we must not touch.
+    /// It does not.
     pub(crate) fn locate(&self, envelope: Box<Envelope>) -> Result<Located, Error> {
         let key = self.0.location.resolve(&envelope.pointer)?;
         Ok(Located { envelope, key })
     }
 
-    /// Begins to fetch a payload.
+    /// Starts to fetch a payload.
     ///
     /// # Errors
     ///
-    /// The codec cannot read it; or the store fails, does not have the payload, or has one of another length.
+    /// The codec cannot decode it. Or the store failed, does not have the payload, or has one of another length.
     pub(crate) async fn fetch(&self, located: &Located, codec: &Codec) -> Result<PayloadStream, Error> {
         let Envelope { pointer, size } = &*located.envelope;
         let decoder = codec.decoder(&pointer.encoding).await?;

@@ -1,4 +1,4 @@
-//! Where payloads are stored, and how. Queues are not known here.
+//! Stores, fetches and removes payloads. It knows no queue.
 
 mod builder;
 mod deletion;

@@ -1,4 +1,4 @@
-//! Removes payloads that no message needs any more.
+//! Removes payloads that no message needs.
 
 use std::time::Duration;
 
@@ -10,20 +10,21 @@ use crate::payload_store::fetch::Located;
 use crate::payload_store::store::PayloadStore;
 use crate::transfer::lookup::{find, is_same_version};
 
-/// What became of the payload of a message that was deleted.
+/// The result of removing the payload of a deleted message.
 #[derive(Debug)]
 pub(crate) enum Removed {
     Deleted,
-    /// By the store's [`Deletion`].
+    /// The [`Deletion`] setting retains it, for a time or for good.
     Retained,
     Failed(Error),
 }
 
 impl PayloadStore {
-    /// How many payloads wait for the end of their grace at most; those beyond are left to the sweep.
+    /// The maximum number of payloads whose [delayed](Deletion::After) deletion is pending. Further payloads are left to the
+    /// sweep.
     pub const MAX_PENDING_DELETIONS: usize = 100_000;
 
-    /// Deletes the payload of a message that was surely deleted, if that is what is to be done with it.
+    /// Deletes the payload of a deleted message, as the [`Deletion`] setting says.
     pub(crate) async fn remove(&self, located: &Located) -> Removed {
         match self.0.deletion {
             Deletion::Keep => Removed::Retained,
@@ -38,29 +39,29 @@ impl PayloadStore {
         }
     }
 
-    /// Deletes the payload of a message that was surely not sent.
+    /// Deletes the payload of a message that was certainly not sent.
     pub(crate) async fn discard(&self, key: &Path) {
         if let Err(error) = self.delete(key).await {
             tracing::warn!(
                 key = key.as_ref(),
                 error = &error as &dyn std::error::Error,
-                "the payload of a message that was not sent could not be deleted, and stays in the store"
+                "failed to delete the payload of a message that was not sent; it stays in the store as an orphaned object"
             );
         }
     }
 
-    /// One that is gone already is as good as deleted.
+    /// Deletes an object. A missing object counts as deleted.
     async fn delete(&self, key: &Path) -> Result<(), Error> {
         let inner = &*self.0;
         inner.deleter.delete(&inner.store, key.clone(), &inner.background).await
     }
 
-    /// For as long as the runtime lives; the sweep does it otherwise.
+    /// Deletes the payload after `grace` if the runtime still lives. Otherwise the sweep does.
     fn delete_later(&self, key: Path, grace: Duration) {
         if self.0.background.len() >= PayloadStore::MAX_PENDING_DELETIONS {
             tracing::warn!(
                 key = key.as_ref(),
-                "too many payloads wait for their deletion; this one is left to the sweep"
+                "too many deletions are pending; leaving a payload to the sweep"
             );
             return;
         }
@@ -70,15 +71,15 @@ impl PayloadStore {
                 tracing::warn!(
                     key = key.as_ref(),
                     error = &error as &dyn std::error::Error,
-                    "a payload could not be deleted after its grace"
+                    "failed to delete a payload after its delay; leaving it to the sweep"
                 );
             }
         });
     }
 
-    /// Leaves alone what is stored under the key during the grace: another message points to it.
+    /// Deletes the payload after `grace`, unless another one was stored under its key, which another message points to.
     async fn delete_after(&self, key: &Path, grace: Duration) -> Result<(), Error> {
-        let failed = |error| Error::store("the payload could not be looked up before its deletion", error);
+        let failed = |error| Error::store("failed to look up the payload before its deletion", error);
         let store = &*self.0.store;
         let Some(before) = find(store, key).await.map_err(failed)? else {
             return Ok(());
@@ -99,7 +100,7 @@ mod tests {
     use crate::testing::{TestStore, payloads};
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_stored_again_during_its_grace_stays() {
+    async fn a_payload_stored_again_before_its_deletion_stays() {
         let store = TestStore::default();
         let payloads = payloads(&store);
         let keys = [Path::from("again"), Path::from("old")];
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_than_so_many_wait_for_their_grace() {
+    async fn pending_deletions_are_limited() {
         let store = TestStore::default();
         let payloads = payloads(&store);
         let keys = [Path::from("within"), Path::from("beyond")];

@@ -1,4 +1,4 @@
-//! Stores payloads, each under a key that is reserved first.
+//! Stores payloads under keys that are reserved first.
 
 use object_store::Attribute;
 use object_store::path::Path;
@@ -10,29 +10,29 @@ use crate::payload_store::store::PayloadStore;
 use crate::pointer::Pointer;
 use crate::transfer::upload::{Measured, Target, upload};
 
-/// The key of a payload that is not stored yet.
+/// The key of a payload that is about to be stored.
 pub(crate) struct ReservedKey {
     target: Target,
-    /// The longest pointer that the payload can have, not signed.
+    /// The longest pointer that the payload can get, without its signature.
     pub(crate) widest: Pointer,
 }
 
-/// A stored payload that no message points to yet.
+/// A stored payload whose message was not sent yet.
 #[derive(Debug)]
 pub(crate) struct StoredPayload {
     pub(crate) key: Path,
-    /// Not signed.
+    /// The pointer without its signature.
     pub(crate) pointer: Pointer,
-    /// What the payload was before it was encoded.
+    /// The payload before it was encoded.
     pub(crate) original: Measured,
 }
 
 impl PayloadStore {
-    /// The place of a payload under this key after the prefix, or a new one.
+    /// Reserves the caller's key, which follows the prefix, or a new one.
     ///
     /// # Errors
     ///
-    /// The key is not a plain path, or too long.
+    /// The key is not a plain path or is too long.
     pub(crate) fn reserve_key(&self, key: Option<String>, encoding: &Encoding) -> Result<ReservedKey, Error> {
         let inner = &*self.0;
         let is_fresh = key.is_none();
@@ -51,7 +51,7 @@ impl PayloadStore {
     ///
     /// # Errors
     ///
-    /// The source's and the store's; nothing is left of the payload.
+    /// The payload could not be read or stored. Nothing of it stays in the store.
     pub(crate) async fn put(&self, reserved: ReservedKey, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
         let target = reserved.target;

@@ -1,4 +1,4 @@
-//! The store itself: what all of its uses share.
+//! The payload store and its settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,10 +19,9 @@ use crate::sweep::Sweep;
 use crate::transfer::download::DownloadSettings;
 use crate::transfer::upload::UploadSettings;
 
-/// The place of large payloads: an object store, the bucket and prefix in it that are ours, and how payloads are written
-/// and read there.
+/// An object store for payloads, with the bucket and the key prefix that they use and the settings to write and read them.
 ///
-/// Cheap to clone; clones share everything.
+/// Clones are cheap and share everything.
 ///
 /// ```
 /// use object_store::memory::InMemory;
@@ -40,7 +39,7 @@ pub struct PayloadStore(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// The store once more, for what only S3 can do.
+    /// The same store, for operations that only S3 has.
     #[cfg(feature = "s3")]
     pub(super) s3: Option<(object_store::aws::AmazonS3, crate::stores::StoreConnector)>,
     pub(super) location: Location,
@@ -54,17 +53,17 @@ pub(super) struct Inner {
     pub(super) deletion: Deletion,
     pub(super) deleter: Deleter,
     pub(super) new_id: NewId,
-    /// What goes on in the background: the aborts of uploads that were broken off, and deletions.
+    /// Background tasks: deletions, and the aborts of unfinished uploads.
     pub(super) background: TaskTracker,
     #[cfg(feature = "s3")]
     pub(super) credentials: Option<SharedCredentials>,
 }
 
-/// Where the ids of new payloads come from, so that a simulation can seed it.
+/// The source of the ids of new payloads.
 pub(crate) type NewId = Arc<dyn Fn() -> String + Send + Sync>;
 
 impl PayloadStore {
-    /// Signs with this client's credentials, where the store has none of its own.
+    /// Uses this client's credentials if the store has none of its own.
     #[cfg(feature = "s3")]
     pub(crate) fn use_client(&self, client: &sqs_client::Client) {
         if let Some(credentials) = &self.0.credentials {
@@ -72,9 +71,10 @@ impl PayloadStore {
         }
     }
 
-    /// Makes a sweep of what is stored here, to remove payloads that are older than this, as no message can point to them
-    /// any more; see [`Sweep`]. It finds [unfinished uploads](Sweep::unfinished_uploads) if the store is an S3 that was
-    /// opened by [`from_url`](Self::from_url).
+    /// Creates a [`Sweep`] that removes payloads older than `older_than`, which no message can point to any more.
+    ///
+    /// It finds [unfinished uploads](Sweep::unfinished_uploads) if [`from_url`](Self::from_url) opened the store with an
+    /// `s3:` URL.
     ///
     /// # Errors
     ///
@@ -86,35 +86,37 @@ impl PayloadStore {
         Ok(sweep)
     }
 
-    /// The message attribute that marks the pointers that are sent.
+    /// Returns the message attribute that marks pointers.
     pub(crate) fn attribute(&self) -> ReservedAttribute {
         self.0.attribute
     }
 
-    /// The keys that authenticate pointers. Signing and verifying is for who knows the queue.
+    /// Returns the keys that authenticate pointers. Callers sign and verify, because only they know the queue.
     pub(crate) fn pointer_keys(&self) -> Option<&PointerKeys> {
         self.0.keys.as_ref()
     }
 
-    /// The digest that payloads are sent with.
+    /// Returns the algorithm of the digests in pointers.
     pub(crate) fn digest_algorithm(&self) -> DigestAlgorithm {
         self.0.upload.digest
     }
 
-    /// How payloads are encoded, if that was set.
+    /// Returns the codec if one is set.
     pub(crate) fn codec(&self) -> Option<&Codec> {
         self.0.codec.as_ref()
     }
 
-    /// Waits until what goes on in the background has come to its end: the aborts of uploads that were broken off, and
-    /// deletions, those after a grace among them. Call it before the process ends, so that no parts of unfinished
-    /// uploads are left behind. Uploads that are still under way are not waited for.
+    /// Waits until all background work is done: deletions, including [delayed](crate::store::Deletion::After) ones, and the
+    /// aborts of unfinished uploads.
+    ///
+    /// Call it before the process exits, so that no parts of unfinished uploads stay in the store. It does not wait for
+    /// uploads in flight.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing.
     pub async fn flush(&self) {
-        // A tracker has to be closed to be waited for; it takes further tasks all the same.
+        // Only a closed tracker can be waited for. It still accepts tasks.
         self.0.background.close();
         self.0.background.wait().await;
     }
@@ -122,7 +124,7 @@ impl PayloadStore {
 
 impl fmt::Debug for PayloadStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the store: its settings hold its credentials.
+        // Not the store, whose settings contain credentials.
         f.debug_struct("PayloadStore")
             .field("location", &self.0.location)
             .field("attribute", &self.0.attribute)
