@@ -2,7 +2,6 @@
 
 mod destination;
 
-use object_store::path::Path;
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle, JoinSet};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
+use object_store::path::Path;
 use object_store::{Attribute, ObjectStoreExt};
 use proptest::prelude::*;
 
