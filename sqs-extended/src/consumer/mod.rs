@@ -147,10 +147,10 @@ impl ExtendedConsumer {
         self
     }
 
-    /// Sets how many consumers of the queue compete for messages, this one included. Default: unknown, and no check.
+    /// Sets the number of consumers that compete for the queue's messages, this one included. Default: unknown, and no check.
     /// Range: at least 1.
     ///
-    /// With more than one, segments on a standard queue are gathered at the consumer that has the first one.
+    /// With more than one, segments on a standard queue gather at the consumer that has the first one.
     /// [`run`](Self::run) refuses to start if the queue's `maxReceiveCount` is so low that this could move segments to
     /// the dead-letter queue.
     pub fn competing_consumers(mut self, consumers: u32) -> Self {
@@ -158,14 +158,14 @@ impl ExtendedConsumer {
         self
     }
 
-    /// Sets whether to start whatever the queue's `maxReceiveCount` is. Default: `false`.
+    /// Sets whether [`run`](Self::run) skips the check of the queue's `maxReceiveCount`. Default: `false`.
     pub fn skip_redrive_check(mut self, on: bool) -> Self {
         self.settings.skip_redrive_check = on;
         self
     }
 
     /// Limits the bytes of segments that are buffered in memory and in temporary files, with attributes, headers and
-    /// ids. Default: [`DEFAULT_MAX_BUFFERED_BYTES`](Self::DEFAULT_MAX_BUFFERED_BYTES).
+    /// ids. Default: [`DEFAULT_MAX_BUFFERED_BYTES`](Self::DEFAULT_MAX_BUFFERED_BYTES). Range: any.
     ///
     /// Payloads that are being handled count as well. A payload that is larger than this can never be complete.
     pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
@@ -180,22 +180,22 @@ impl ExtendedConsumer {
         self
     }
 
-    /// Sets how long the segments of a payload wait for the last one. Default:
-    /// [`DEFAULT_ASSEMBLY_TIMEOUT`](Self::DEFAULT_ASSEMBLY_TIMEOUT).
+    /// Sets the time within which all segments of a payload must arrive. Default:
+    /// [`DEFAULT_ASSEMBLY_TIMEOUT`](Self::DEFAULT_ASSEMBLY_TIMEOUT). Range: any.
     ///
-    /// On a FIFO queue the segments are returned and received again in the meantime, 7 times within 31 seconds and once
-    /// a minute in the end. Where consumers compete for a FIFO queue, set it longer than their visibility timeout,
-    /// because a killed consumer hides the rest of a payload for that long.
-    pub fn assembly_timeout(mut self, age: Duration) -> Self {
-        self.settings.assembly_timeout = age;
+    /// On a FIFO queue the segments are returned and received again meanwhile, 7 times within 31 seconds, and finally once
+    /// a minute. If consumers compete for a FIFO queue, set it longer than their visibility timeout, because a killed
+    /// consumer hides the rest of a payload for that time.
+    pub fn assembly_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.assembly_timeout = timeout;
         self
     }
 
-    /// Sets how many bytes of a payload's segments are buffered in memory. Default:
-    /// [`DEFAULT_SPILL_THRESHOLD`](Self::DEFAULT_SPILL_THRESHOLD).
+    /// Limits the bytes of a payload's segments that are buffered in memory. Default:
+    /// [`DEFAULT_SPILL_THRESHOLD`](Self::DEFAULT_SPILL_THRESHOLD). Range: any.
     ///
-    /// Once more of them have arrived, they wait in a temporary file, in the system's folder for such files. Where that
-    /// cannot be written, the payload is returned to the queue with the backoff.
+    /// Segments beyond it are written to a temporary file in the system's temporary directory. If that fails, the payload is
+    /// returned to the queue with the backoff.
     pub fn spill_threshold(mut self, bytes: u64) -> Self {
         self.settings.spill_threshold = bytes;
         self
@@ -211,7 +211,7 @@ impl ExtendedConsumer {
     /// Sets the hook that decides about a payload that is not complete in time. Default: the payload is logged and returned
     /// to the queue.
     ///
-    /// The hook has [`INCOMPLETE_HOOK_TIMEOUT`](Self::INCOMPLETE_HOOK_TIMEOUT). In the meantime the segments stay
+    /// The hook must decide within [`INCOMPLETE_HOOK_TIMEOUT`](Self::INCOMPLETE_HOOK_TIMEOUT). Meanwhile the segments stay
     /// hidden and count as buffered.
     ///
     /// ```no_run
