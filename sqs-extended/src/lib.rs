@@ -25,7 +25,8 @@
 //! for received in extended.receive(&queue).wait_time(Duration::from_secs(20)).await? {
 //!     let delivery = received?;
 //!     if delivery.is_offloaded() {
-//!         delivery.download_to(format!("{}.tar", delivery.message_id())).await?; // `Ok` only once length and digest are verified
+//!         // `Ok` only once length and digest are verified.
+//!         delivery.download_to(format!("{}.tar", delivery.message_id())).await?;
 //!     } else {
 //!         println!("{}", delivery.text().await?);
 //!     }

@@ -91,7 +91,8 @@ fn check_room(
     let size = sealed.size();
     if size > limit {
         return Err(Error::invalid(format!(
-            "the pointer and the message attributes require up to {size} bytes, more than the {limit} of a message; remove attributes"
+            "the pointer and the message attributes require up to {size} bytes, more than the {limit} of a message; \
+             remove attributes"
         )));
     }
     Ok(())
