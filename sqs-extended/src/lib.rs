@@ -1,11 +1,11 @@
 //! SQS messages of any size.
 //!
-//! A message in Amazon SQS holds 1 MiB at most. [`ExtendedClient`] sends what fits through the queue, and puts what does
-//! not into an object store, with a pointer to it in the queue. The pointers are those of AWS's own extended client
-//! libraries, so that either end can be one of theirs.
+//! An Amazon SQS message holds up to 1 MiB. [`ExtendedClient`] sends a payload through the queue if it fits. Otherwise it
+//! puts the payload into an object store and sends a pointer to it. The pointers are those of AWS's own extended client
+//! libraries, so either end can use one of them.
 //!
-//! Payloads stream in both directions: memory does not grow with them. What is received is verified before it counts
-//! as received, and deleted only when its message surely is.
+//! Payloads stream in both directions, so memory use does not grow with them. Received payloads are verified. A payload is
+//! deleted only once its message certainly is.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -16,7 +16,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = sqs_client::Client::from_env()?;
 //! let queue = client.get_queue_url("backups").await?.queue_url;
-//! // For real use, a store that all consumers reach: S3 by object_store's `AmazonS3Builder`, for one.
+//! // A real program uses a store that all consumers reach, such as S3 by object_store's `AmazonS3Builder`.
 //! let extended = ExtendedClient::builder(client).offload_to(InMemory::new(), "my-bucket").build()?;
 //!
 //! extended.send(&queue, "small enough for the queue").await?;
@@ -25,38 +25,37 @@
 //! for received in extended.receive(&queue).wait_time(Duration::from_secs(20)).await? {
 //!     let delivery = received?;
 //!     if delivery.is_offloaded() {
-//!         delivery.download_to(format!("{}.tar", delivery.message_id())).await?; // Ok only after length and digest were found right
+//!         // `Ok` only once length and digest are verified.
+//!         delivery.download_to(format!("{}.tar", delivery.message_id())).await?;
 //!     } else {
 //!         println!("{}", delivery.text().await?);
 //!     }
-//!     delivery.ack().await?; // the message first, then its payload
+//!     delivery.ack().await?; // deletes the message, then its payload
 //! }
 //! # Ok(()) }
 //! ```
 //!
-//! Where there is no store, payloads of some megabytes travel in several messages ([`Strategy::Split`]), which
-//! [`ExtendedClient::consumer`] gathers. That consumer is the way to handle many messages of any size: it keeps them hidden
-//! for as long as a download and its handling take.
+//! Without a payload store, payloads of some megabytes travel in several messages ([`Strategy::Split`]), which
+//! [`ExtendedClient::consumer`] gathers. Use the consumer to handle many messages of any size: it extends their visibility
+//! timeouts as long as a download and its handling take.
 //!
-//! # What can be relied on
+//! # Guarantees
 //!
-//! - **Nothing is lost.** A payload is stored before its message is sent, and deleted after its message was. Whatever
-//!   is cut off leaves at worst an object that no message points to, or parts of an unfinished upload: give the bucket
-//!   a lifecycle rule with `AbortIncompleteMultipartUpload` for the latter.
-//! - **A payload is deleted only by its owner.** SQS confirms the deletion of a message even if another consumer has been
-//!   given it in the meantime; so [`ExtendedDelivery::ack`] deletes the payload only within the visibility timeout, less
+//! - **No message is lost.** A payload is stored before its message is sent, and deleted after its message was. An
+//!   interruption leaves at worst an orphaned object, or parts of an unfinished upload. Give the bucket a lifecycle rule
+//!   with `AbortIncompleteMultipartUpload` for those parts.
+//! - **Only its owner deletes a payload.** SQS confirms the deletion of a message even if another consumer has received it
+//!   meanwhile. So [`ExtendedDelivery::ack`] deletes the payload only within the visibility timeout, less
 //!   [`LEASE_MARGIN`](crate::ExtendedDelivery::LEASE_MARGIN).
-//! - **One bad pointer costs no other message.** Each message of a receive is a result of its own. A message that was damaged
-//!   on its way from the queue, by its MD5, is the one thing that fails a receive as a whole.
-//! - **Pointers are not trusted.** Only the configured bucket and prefix are ever fetched from or deleted from. Within
-//!   them senders are trusted: who may send to the queue can name any object under the prefix, unless pointers are
-//!   authenticated by [`PointerKeys`](pointer::PointerKeys).
-//! - **What is left behind is found.** A [`Sweep`](sweep::Sweep) removes payloads that are older than any message that
-//!   could point to them.
+//! - **A bad pointer costs no other message.** Each message of a receive is a result of its own.
+//! - **Pointers are not trusted.** Payloads are fetched and deleted only in the configured bucket and under the prefix.
+//!   There, an untrusted sender can name any object, unless [`PointerKeys`](pointer::PointerKeys) authenticate pointers.
+//! - **Orphaned objects are found.** A [`Sweep`](sweep::Sweep) removes payloads that are older than any message that could
+//!   point to them.
 //!
 //! # Runtime
 //!
-//! Tokio. Files, and the hashing of what is sent, are worked on in its blocking pool.
+//! Tokio. Its blocking pool reads and writes files, and hashes payloads.
 
 pub mod client;
 pub mod codec;
@@ -84,7 +83,7 @@ pub use payload_store::PayloadStore;
 pub use receive::ExtendedDelivery;
 pub use send::{ExtendedMessage, Strategy};
 
-/// Payload stores, their settings, and the object stores that they reach.
+/// Payload stores, their settings, and object stores.
 pub mod store {
     pub use crate::payload_store::{Deletion, PayloadStore, PayloadStoreBuilder};
     #[cfg(feature = "dynamodb")]
@@ -93,7 +92,7 @@ pub mod store {
     pub use crate::stores::StoreConnector;
 }
 
-/// Compiles the README's example.
+/// Compiles the README's examples.
 #[cfg(all(doctest, feature = "s3"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

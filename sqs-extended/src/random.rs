@@ -1,7 +1,7 @@
-//! Randomness, which is injected, so that a simulation can run on one seed.
+//! The source of randomness, which simulations seed.
 //!
-//! This is the only file that reads the machine's. The keys of stored payloads are those of
-//! [`PayloadStoreBuilder::key_ids`](crate::store::PayloadStoreBuilder::key_ids).
+//! No other file uses the machine's randomness, except for the keys of stored payloads, which
+//! [`PayloadStoreBuilder::key_ids`](crate::store::PayloadStoreBuilder::key_ids) sets.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ impl Random {
         }
     }
 
-    /// Returns a UUID, which nobody can guess unless the randomness is seeded.
+    /// Returns a UUID. It cannot be guessed unless the source is seeded.
     pub(crate) fn id(&self) -> String {
         match self {
             Self::Real => Uuid::new_v4(),
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_of_one_seed_have_the_same_chance_and_others_do_not() {
+    fn equal_seeds_give_equal_values_and_other_seeds_do_not() {
         let drawn = |random: &Random| (random.id(), random.fraction());
         assert_eq!(drawn(&Random::seeded(7)), drawn(&Random::seeded(7)));
         assert_ne!(drawn(&Random::seeded(7)), drawn(&Random::seeded(8)));

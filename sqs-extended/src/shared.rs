@@ -1,17 +1,19 @@
-//! What every call of a client needs: one instance, shared by its clones.
+//! The state that all calls of a client share.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::codec::Codec;
 use crate::payload_store::PayloadStore;
 use crate::random::Random;
-use crate::receive::missing::MissingPayload;
+use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::MessageLimits;
 
+/// The settings and caches of a client. Its clones share one instance.
 pub(crate) struct Shared {
     pub(crate) client: sqs_client::Client,
-    /// Sends what its hooks have seen: a payload's messages, and messages as they were received.
+    /// The client without send hooks. It sends messages that the hooks have already seen, and messages that are forwarded.
     pub(crate) sender: sqs_client::Client,
     pub(crate) payloads: Option<PayloadStore>,
     pub(crate) policy: Policy,
@@ -21,4 +23,16 @@ pub(crate) struct Shared {
     pub(crate) max_in_memory: usize,
     pub(crate) missing: MissingPayload,
     pub(crate) random: Random,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("client", &self.client)
+            .field("payloads", &self.payloads)
+            .field("policy", &self.policy)
+            .field("visibility_timeout", &self.visibility_timeout)
+            .field("max_in_memory", &self.max_in_memory)
+            .finish_non_exhaustive()
+    }
 }

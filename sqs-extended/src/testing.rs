@@ -1,4 +1,4 @@
-//! An object store in memory that counts what it is asked, and fails on demand.
+//! An object store in memory that counts its requests and fails on demand.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(crate) struct TestStore {
     pub(crate) calls: Arc<Calls>,
 }
 
-/// What was asked of the store, and what it is to do about it.
+/// The store's request counters, and its failures to come.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) puts: AtomicUsize,
@@ -37,46 +37,46 @@ pub(crate) struct Calls {
     pub(crate) deletes: AtomicUsize,
     in_flight: AtomicUsize,
     pub(crate) most_in_flight: AtomicUsize,
-    /// Every part of the upload from this one on fails; none if 0.
+    /// The first part of an upload that fails, as do all later ones. None if 0.
     pub(crate) fail_from_part: AtomicUsize,
-    /// Parts take so long that they never arrive.
+    /// Makes parts take so long that they never arrive.
     pub(crate) stall: AtomicBool,
     pub(crate) fail_deletes: AtomicBool,
-    /// What becomes of the next downloads, one after the other.
+    /// The failures of the next downloads, one after another.
     pub(crate) breaks: Mutex<VecDeque<Break>>,
-    /// Every download fails after so many bytes; none if 0.
+    /// The number of bytes after which every download fails. None if 0.
     pub(crate) break_all_after: AtomicUsize,
-    /// Downloads end so many bytes early, without an error.
+    /// The number of bytes that every download is cut short by, without an error.
     pub(crate) cut: AtomicUsize,
     pub(crate) without_etags: AtomicBool,
-    /// Every version of an object has the same weak ETag.
+    /// Gives every version of an object the same weak ETag.
     pub(crate) weak_etags: AtomicBool,
-    /// Each answer says that the object was modified so many seconds later than the one before.
+    /// The number of seconds by which each response dates the object later than the one before.
     pub(crate) later: AtomicUsize,
-    /// Downloads come in chunks of a quarter of the buffer that each was read into, as TLS and HTTP make them.
+    /// Makes downloads arrive in chunks of a quarter of their buffers, as TLS and HTTP do.
     pub(crate) quarters: AtomicBool,
     buffered: AtomicUsize,
-    /// The most bytes of such buffers at a time.
+    /// The maximum number of bytes in such buffers at a time.
     pub(crate) most_buffered: AtomicUsize,
-    /// Of the last object.
+    /// The tags of the last object.
     pub(crate) tags: Mutex<TagSet>,
 }
 
-/// How a download goes wrong.
+/// The failure of a download.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Break {
-    /// It does not begin.
+    /// Fails at once.
     Refused,
-    /// It fails after so many bytes.
+    /// Fails after this number of bytes.
     Failing(usize),
-    /// It ends after so many bytes, as if that were all.
+    /// Ends after this number of bytes, without an error.
     Ending(usize),
-    /// It ends so many bytes early.
+    /// Ends this number of bytes early, without an error.
     Short(usize),
 }
 
 impl Break {
-    fn of(self, content: Bytes) -> BoxStream<'static, Result<Bytes>> {
+    fn apply(self, content: Bytes) -> BoxStream<'static, Result<Bytes>> {
         let len = content.len();
         let (at, fails) = match self {
             Self::Refused => (0, true),
@@ -89,7 +89,7 @@ impl Break {
     }
 }
 
-/// A buffer that a connection was read into.
+/// A buffer that a connection read into.
 struct Buffer {
     bytes: Vec<u8>,
     calls: Arc<Calls>,
@@ -98,7 +98,7 @@ struct Buffer {
 impl Buffer {
     const LEN: usize = 1000;
 
-    /// A buffer of which a quarter is filled.
+    /// Returns a buffer of which a quarter is filled.
     fn chunk(content: &[u8], calls: &Arc<Calls>) -> Bytes {
         let mut bytes = content.to_vec();
         bytes.resize(Self::LEN, 0);
@@ -123,7 +123,7 @@ impl Drop for Buffer {
 
 impl Calls {
     fn next_break(&self) -> Option<Break> {
-        let always = |place: &AtomicUsize| Some(place.load(SeqCst)).filter(|n| *n > 0);
+        let always = |bytes: &AtomicUsize| Some(bytes.load(SeqCst)).filter(|n| *n > 0);
         let next = self.breaks.lock().unwrap().pop_front();
         next.or_else(|| always(&self.break_all_after).map(Break::Failing))
             .or_else(|| always(&self.cut).map(Break::Short))
@@ -131,7 +131,7 @@ impl Calls {
 }
 
 impl TestStore {
-    /// Requests of any kind that the store was asked.
+    /// Returns the number of requests of all kinds.
     pub(crate) fn total_calls(&self) -> usize {
         let calls = &self.calls;
         [&calls.puts, &calls.begun, &calls.gets, &calls.deletes]
@@ -149,7 +149,7 @@ impl TestStore {
     }
 }
 
-/// A client of that store, and of a queue that refuses every connection.
+/// Returns a client of that store, whose queue refuses every connection.
 pub(crate) fn extended(store: &TestStore) -> ExtendedClient {
     let client = sqs_client::Client::builder()
         .region("us-east-1")
@@ -174,7 +174,7 @@ pub(crate) fn payloads(store: &TestStore) -> PayloadStore {
         .unwrap()
 }
 
-/// Content of that length, in which no two parts of a round size are alike.
+/// Returns content of this length, in which no two parts of a round size are alike.
 pub(crate) fn bytes(len: usize) -> Bytes {
     (0..=250).cycle().take(len).collect()
 }
@@ -225,10 +225,10 @@ impl ObjectStore for TestStore {
             if let Break::Refused = how {
                 return Err(failure());
             }
-            let place = &mut object.payload;
-            let whole = std::mem::replace(place, GetResultPayload::Stream(futures::stream::empty().boxed()));
+            let payload = &mut object.payload;
+            let whole = std::mem::replace(payload, GetResultPayload::Stream(futures::stream::empty().boxed()));
             if let GetResultPayload::Stream(chunks) = whole {
-                *place = GetResultPayload::Stream(how.of(chunks.try_collect::<Vec<_>>().await?.concat().into()));
+                *payload = GetResultPayload::Stream(how.apply(chunks.try_collect::<Vec<_>>().await?.concat().into()));
             }
         }
         if self.calls.quarters.load(SeqCst)

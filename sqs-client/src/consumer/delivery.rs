@@ -126,11 +126,7 @@ impl Delivery {
     /// timeout less 1 second, or less a quarter if the timeout is below 4 seconds.
     #[must_use]
     pub fn lease_remaining(&self) -> Duration {
-        let lease = self.inner.tracked.lease();
-        if lease.is_lost() {
-            return Duration::ZERO;
-        }
-        lease.until().saturating_duration_since(Instant::now())
+        self.inner.tracked.lease().remaining(Instant::now())
     }
 
     /// Waits until the lease is lost. That happens if no extension was confirmed in time, the server refused one, or the

@@ -82,6 +82,15 @@ impl Lease {
         self.until
     }
 
+    /// Returns the time until the lease ends; zero once it is lost.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        match self.lost {
+            true => Duration::ZERO,
+            false => self.until.saturating_duration_since(now),
+        }
+    }
+
     /// Returns the time at which the message is certainly visible again if nothing changes.
     pub(super) fn visible_by(&self) -> Instant {
         self.until + self.visibility

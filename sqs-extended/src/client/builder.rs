@@ -11,15 +11,35 @@ use crate::codec::Codec;
 use crate::error::Error;
 use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
 use crate::random::Random;
-use crate::receive::missing::MissingPayload;
+use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::{self, MessageLimits};
 use crate::send::strategy::Strategy;
 use crate::shared::Shared;
 
-/// The settings of an [`ExtendedClient`]; each has a default. Without a store large payloads are
-/// [split](Strategy::Split).
+impl ExtendedClient {
+    /// Creates a builder of a client on top of `client`.
+    pub fn builder(client: sqs_client::Client) -> ExtendedClientBuilder {
+        ExtendedClientBuilder::new(client)
+    }
+}
+
+/// Builds an [`ExtendedClient`]. Without a payload store, large payloads are [split](Strategy::Split).
+///
+/// ```no_run
+/// # fn example(client: sqs_client::Client) -> Result<(), sqs_extended::Error> {
+/// use std::time::Duration;
+/// use object_store::memory::InMemory;
+/// use sqs_extended::ExtendedClient;
+///
+/// let extended = ExtendedClient::builder(client)
+///     .offload_to(InMemory::new(), "my-bucket")
+///     .threshold(64 * 1024)
+///     .visibility_timeout(Duration::from_secs(600))
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing happens before `build`"]
 #[derive(Debug)]
 pub struct ExtendedClientBuilder {
@@ -37,7 +57,7 @@ pub struct ExtendedClientBuilder {
 #[derive(Debug)]
 enum Payloads {
     None,
-    /// With the defaults.
+    /// A store with the default settings.
     Bucket(Box<PayloadStoreBuilder>),
     Built(PayloadStore),
 }
@@ -93,7 +113,7 @@ impl ExtendedClientBuilder {
         self
     }
 
-    /// Sets how payloads travel that do not fit into a message. Default: [`Strategy::Offload`] with a payload store,
+    /// Sets the strategy for payloads that do not fit into a message. Default: [`Strategy::Offload`] with a payload store,
     /// [`Strategy::Split`] without one.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = Some(strategy);
@@ -101,8 +121,8 @@ impl ExtendedClientBuilder {
     }
 
     /// Sets the size up to which a message travels inline, in bytes of body and attributes as SQS counts them. Default:
-    /// [`DEFAULT_THRESHOLD`](Self::DEFAULT_THRESHOLD). Range: up to 1,048,576, the limit of SQS. A queue or a
-    /// compatible server may have a lower limit.
+    /// [`DEFAULT_THRESHOLD`](Self::DEFAULT_THRESHOLD). Range: 0–1,048,576, the limit of SQS. A queue or a compatible server
+    /// may have a lower limit.
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.policy.threshold = bytes;
         self
@@ -147,12 +167,12 @@ impl ExtendedClientBuilder {
     /// Sets the time for which received messages are hidden from other consumers, unless a receive sets its own.
     /// Default: [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: up to 12 hours.
     ///
-    /// The time counts from before the receive is sent. Make it longer than the wait time: otherwise every payload is
-    /// left to the sweep.
+    /// The time counts from before the receive is sent, so it must be longer than the wait time. Otherwise every lease is
+    /// over on arrival, and every payload is left to the sweep.
     ///
     /// Every receive sends it in place of the queue's own setting, because a payload may be deleted only while its
-    /// message is known to be ours. The default is longer than the 30 seconds of SQS, because large payloads take their
-    /// time. For still larger ones, set it or call
+    /// message is known to be ours. The default is longer than the 30 seconds of SQS, because large payloads take longer
+    /// to download. For still larger ones, set it or call
     /// [`ExtendedDelivery::extend_visibility`](crate::ExtendedDelivery::extend_visibility) regularly.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.visibility_timeout = timeout;
@@ -186,7 +206,7 @@ impl ExtendedClientBuilder {
     ///
     /// # Errors
     ///
-    /// A setting is out of its range, or the strategy needs a store and there is none.
+    /// A setting is out of its range, or the strategy requires a payload store and there is none.
     pub fn build(mut self) -> Result<ExtendedClient, Error> {
         let payloads = match self.payloads {
             Payloads::None => None,
@@ -197,21 +217,21 @@ impl ExtendedClientBuilder {
         if let Some(payloads) = &payloads {
             payloads.use_client(&self.client);
         }
-        let by_store = if payloads.is_some() {
+        let default_strategy = if payloads.is_some() {
             Strategy::Offload
         } else {
             Strategy::Split
         };
-        self.policy.strategy = self.strategy.unwrap_or(by_store);
+        self.policy.strategy = self.strategy.unwrap_or(default_strategy);
         self.policy.validate(payloads.is_some())?;
         if self.visibility_timeout > limits::MAX_VISIBILITY_TIMEOUT {
             return Err(Error::invalid(
-                "the visibility timeout is out of range: at most 12 hours",
+                "the visibility timeout is out of range; use 0 seconds to 12 hours",
             ));
         }
-        let of_store = || payloads.as_ref().and_then(PayloadStore::codec).cloned();
+        let store_codec = || payloads.as_ref().and_then(PayloadStore::codec).cloned();
         Ok(ExtendedClient(Arc::new(Shared {
-            codec: self.codec.or_else(of_store).unwrap_or_default(),
+            codec: self.codec.or_else(store_codec).unwrap_or_default(),
             sender: self.client.without_send_hooks(),
             client: self.client,
             payloads,
@@ -238,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_in_range_and_what_is_not_is_refused() {
+    fn defaults_are_in_range_and_other_values_are_refused() {
         assert!(builder().build().is_ok());
         assert!(builder().threshold(0).build().is_ok());
         let without_store = || ExtendedClient::builder(builder().client);
@@ -257,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_for_offloading_and_none_for_splitting() {
+    fn the_default_strategy_depends_on_the_store() {
         let strategy = |builder: ExtendedClientBuilder| builder.build().unwrap().0.policy.strategy;
         assert_eq!(strategy(builder()), Strategy::Offload);
         assert_eq!(strategy(ExtendedClient::builder(builder().client)), Strategy::Split);

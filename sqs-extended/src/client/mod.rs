@@ -1,4 +1,4 @@
-//! The client: the way in to all that this crate does.
+//! The client, which is the entry point of the crate.
 
 pub(crate) mod builder;
 
@@ -7,16 +7,19 @@ pub use builder::ExtendedClientBuilder;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::consumer::ExtendedConsumer;
 use crate::payload_store::PayloadStore;
 use crate::receive::request::ReceiveRequest;
 use crate::send::message::ExtendedMessage;
 use crate::send::request::{SendMessagesRequest, SendRequest};
 use crate::shared::Shared;
 
-/// Sends and receives messages of any size: small ones through the queue alone, large ones through an object store,
-/// with a pointer to them in the queue, or in several messages ([`Strategy`](crate::Strategy)).
+/// A client that sends and receives messages of any size.
 ///
-/// Cheap to clone; clones share everything.
+/// Small payloads travel in the queue alone. Large ones travel through an object store, with a pointer in the queue, or in
+/// several messages; see [`Strategy`](crate::Strategy).
+///
+/// Clones are cheap and share everything.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,43 +35,44 @@ use crate::shared::Shared;
 pub struct ExtendedClient(pub(crate) Arc<Shared>);
 
 impl ExtendedClient {
-    /// Begins to configure a client on top of `client`.
-    pub fn builder(client: sqs_client::Client) -> ExtendedClientBuilder {
-        ExtendedClientBuilder::new(client)
-    }
-
-    /// The queue's client underneath, for what this layer does not change: queues, their attributes, and so on.
+    /// Returns the underlying queue client, for example to create queues or to read their attributes.
     #[must_use]
     pub fn client(&self) -> &sqs_client::Client {
         &self.0.client
     }
 
-    /// Where large payloads are stored, if anywhere.
+    /// Returns the payload store, if there is one.
     #[must_use]
     pub fn payload_store(&self) -> Option<&PayloadStore> {
         self.0.payloads.as_ref()
     }
 
-    /// Sends a message with this payload; see [`SendRequest`].
+    /// Sends a message with this payload. Await the returned [`SendRequest`], which describes errors and cancellation.
     pub fn send(&self, queue_url: impl Into<String>, payload: impl Into<ExtendedMessage>) -> SendRequest {
-        SendRequest::new(self.clone(), queue_url.into(), payload.into())
+        SendRequest::new(Arc::clone(&self.0), queue_url.into(), payload.into())
     }
 
-    /// Sends messages of any number; see [`SendMessagesRequest`].
+    /// Sends any number of messages. Await the returned [`SendMessagesRequest`].
     pub fn send_messages<I>(&self, queue_url: impl Into<String>, messages: I) -> SendMessagesRequest
     where
         I: IntoIterator<Item: Into<ExtendedMessage>>,
     {
         let messages = messages.into_iter().map(Into::into).collect();
-        SendMessagesRequest::new(self.clone(), queue_url.into(), messages)
+        SendMessagesRequest::new(Arc::clone(&self.0), queue_url.into(), messages)
     }
 
-    /// Receives messages; see [`ReceiveRequest`].
+    /// Receives messages. Await the returned [`ReceiveRequest`].
     pub fn receive(&self, queue_url: impl Into<String>) -> ReceiveRequest {
-        ReceiveRequest::new(self.clone(), queue_url.into())
+        ReceiveRequest::new(Arc::clone(&self.0), queue_url.into())
     }
 
-    /// Waits until the payload store has [settled](PayloadStore::flush): call it before the process ends.
+    /// Creates a consumer of a queue. Configure it, then [`run`](ExtendedConsumer::run) it.
+    pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
+        ExtendedConsumer::new(Arc::clone(&self.0), queue_url.into())
+    }
+
+    /// Waits until the payload store has finished its [background work](PayloadStore::flush). Call it before the process
+    /// exits.
     ///
     /// # Cancel safety
     ///
@@ -82,12 +86,6 @@ impl ExtendedClient {
 
 impl fmt::Debug for ExtendedClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExtendedClient")
-            .field("client", &self.0.client)
-            .field("payloads", &self.0.payloads)
-            .field("policy", &self.0.policy)
-            .field("visibility_timeout", &self.0.visibility_timeout)
-            .field("max_in_memory", &self.0.max_in_memory)
-            .finish_non_exhaustive()
+        f.debug_tuple("ExtendedClient").field(&self.0).finish()
     }
 }

@@ -1,9 +1,9 @@
-//! Payloads sealed in chunks by AES-256-GCM.
+//! Encryption with AES-256-GCM in chunks.
 //!
-//! What is stored is a random salt, then the chunks, each followed by its tag. The key is derived from the data key and the
-//! salt, so that no two payloads have the same one even if their data key is. The chunks are the STREAM construction of
-//! Hoang, Reyhanitabar, Rogaway and Vizár: a chunk's nonce is its index and whether it is the last. The associated data of
-//! each is the header.
+//! The stored bytes are a random salt and the chunks, each followed by its tag. The key is derived from the data key and
+//! the salt, so two payloads never share a key, even if they share a data key. The chunks follow the STREAM construction
+//! of Hoang, Reyhanitabar, Rogaway and Vizár: a chunk's nonce is its index and whether it is the last one. The associated
+//! data of each chunk is the header.
 
 use aead_stream::{DecryptorBE32, EncryptorBE32};
 use aes_gcm::Aes256Gcm;
@@ -15,47 +15,49 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::codec::encoding::EncryptionHeader;
 use crate::codec::keys::{KeyProvider, KeyProviderError, SecretKey};
-use crate::codec::{EncryptionHeader, decode, encode};
+use crate::codec::stage::{DecodeStage, EncodeStage};
 use crate::error::{Error, ErrorKind};
 
-/// The scheme's name: cipher, construction, and size of the chunks.
+/// The scheme's name: cipher, construction and chunk size.
 pub(super) const SCHEME: &str = "aes256gcm-stream-64k";
 
 const CHUNK: usize = 64 * 1024;
 const TAG: usize = 16;
 const SALT: usize = 32;
 
-/// The part of a chunk's nonce that is the same for all chunks of a payload. As every payload has a key of its own, it can be
-/// the same for all payloads.
+/// The constant part of every chunk's nonce. It is the same for all payloads because each has a key of its own.
 const NO_PREFIX: [u8; 7] = [0; 7];
 
-/// What the derived key is for.
+/// The context of the key derivation.
 const PURPOSE: &[u8] = b"sqs-extended payload aes256gcm-stream-64k";
 
-/// Longest wrapped key, and longest id of a key, that a pointer has room for.
+/// The maximum length of a wrapped key in a pointer.
 const MAX_WRAPPED_BYTES: usize = 512;
+
+/// The maximum length of a key's id in a pointer.
 const MAX_KEY_ID_BYTES: usize = 256;
 
-/// The length of what is stored of a payload of this length.
+/// Returns the number of stored bytes of a payload of `len` bytes.
 pub(super) fn sealed_len(len: u64) -> u64 {
     let chunks = len.div_ceil(CHUNK as u64).max(1);
     len.saturating_add(chunks * TAG as u64).saturating_add(SALT as u64)
 }
 
-/// Begins to encrypt a payload with a new key.
+/// Starts to encrypt a payload with a new key.
 ///
 /// # Errors
 ///
-/// The provider fails, or its answer does not fit into a message.
+/// Returns an error if the provider fails, or if the wrapped key or its id does not fit into a message.
 pub(super) async fn seal(
     keys: &dyn KeyProvider,
     compression: Option<&str>,
 ) -> Result<(Sealer, EncryptionHeader), Error> {
-    let failed = |error| key_error("there is no key to encrypt the payload with", error);
+    let failed = |error| key_error("the key provider has no key to encrypt the payload with", error);
     let data_key = keys.generate().await.map_err(failed)?;
     if data_key.wrapped.len() > MAX_WRAPPED_BYTES || data_key.key_id.len() > MAX_KEY_ID_BYTES {
-        return Err(failed("the wrapped key or its id is too long for a message".into()));
+        return Err(failed("the wrapped key exceeds 512 bytes or its id 256 bytes".into()));
     }
     let salt = <[u8; SALT]>::try_generate().map_err(|error| failed(error.into()))?;
     let header = EncryptionHeader {
@@ -67,17 +69,17 @@ pub(super) async fn seal(
     Ok((sealer, header))
 }
 
-/// Begins to decrypt a payload, whose scheme is known to be ours.
+/// Starts to decrypt a payload of our scheme.
 ///
 /// # Errors
 ///
-/// The provider fails, or does not know the key.
+/// Returns an error if the provider fails or does not know the key.
 pub(super) async fn open(
     keys: &dyn KeyProvider,
     header: &EncryptionHeader,
     compression: Option<&str>,
 ) -> Result<Opener, Error> {
-    let failed = |error| key_error("there is no key to decrypt the payload with", error);
+    let failed = |error| key_error("the key provider has no key to decrypt the payload with", error);
     let wrapped = BASE64
         .decode(&header.wrapped_key)
         .map_err(|error| failed(error.into()))?;
@@ -94,7 +96,7 @@ fn key_error(failed: &'static str, error: KeyProviderError) -> Error {
     Error::io(ErrorKind::Key, failed, std::io::Error::other(error))
 }
 
-/// What a reader is told beside the bytes, as each chunk authenticates it. Only the key's id is free text, and it is last.
+/// Returns the associated data of each chunk. Only the key's id is free text, and it is last.
 fn authenticated(header: &EncryptionHeader, compression: Option<&str>) -> Vec<u8> {
     let compression = compression.unwrap_or_default();
     format!("{}\n{compression}\n{}", header.scheme, header.key_id).into_bytes()
@@ -108,14 +110,14 @@ fn cipher(key: &SecretKey, salt: &[u8]) -> Result<Aes256Gcm, Error> {
     Ok(Aes256Gcm::new((&*derived).into()))
 }
 
-/// Encrypts a payload as it passes.
+/// Encrypts a payload while it streams.
 pub(super) struct Sealer {
     /// `None` after the last chunk.
     chunks: Option<EncryptorBE32<Aes256Gcm>>,
     header: Vec<u8>,
-    /// A chunk as far as it is filled. A full one waits for the next byte, as the last one is sealed otherwise.
+    /// The current chunk. A full one waits for the next byte, because the last chunk is sealed in another way.
     pending: Vec<u8>,
-    /// Goes before the first chunk.
+    /// The salt precedes the first chunk.
     salt: Vec<u8>,
 }
 
@@ -130,7 +132,7 @@ impl Sealer {
     }
 }
 
-impl encode::Stage for Sealer {
+impl EncodeStage for Sealer {
     fn push(&mut self, mut input: Bytes) -> Result<Bytes, Error> {
         let mut output = std::mem::take(&mut self.salt);
         output.reserve(input.len() + (input.len() / CHUNK + 2) * TAG + CHUNK);
@@ -160,18 +162,18 @@ impl encode::Stage for Sealer {
     }
 }
 
-/// Decrypts a payload as it passes; gives nothing that is not authenticated.
+/// Decrypts a payload while it streams. Returns only authenticated bytes.
 pub(super) struct Opener {
     /// `None` once the salt is read.
     key: Option<SecretKey>,
-    /// `None` until then, and after the last chunk.
+    /// `None` before the salt is read and after the last chunk.
     chunks: Option<DecryptorBE32<Aes256Gcm>>,
     header: Vec<u8>,
-    /// The salt, later a chunk, as far as it is read. A full chunk waits for the next byte, as for the sealer.
+    /// First the salt, then the current chunk. A full chunk waits for the next byte, as in the sealer.
     pending: Vec<u8>,
 }
 
-impl decode::Stage for Opener {
+impl DecodeStage for Opener {
     fn step(&mut self, input: &mut Bytes) -> Result<Bytes, Error> {
         if let Some(key) = &self.key {
             fill(&mut self.pending, input, SALT);
@@ -207,7 +209,7 @@ impl decode::Stage for Opener {
     }
 }
 
-/// Moves bytes from the front of `input` until `pending` is of this length.
+/// Moves bytes from the front of `input` until `pending` has `len` bytes.
 fn fill(pending: &mut Vec<u8>, input: &mut Bytes, len: usize) {
     let room = len.saturating_sub(pending.len());
     pending.extend_from_slice(&input.split_to(room.min(input.len())));
@@ -216,25 +218,23 @@ fn fill(pending: &mut Vec<u8>, input: &mut Bytes, len: usize) {
 fn too_large() -> Error {
     Error::plain(
         ErrorKind::TooLarge,
-        "the payload is longer than can be encrypted, 256 TiB",
+        "the payload exceeds 256 TiB, the maximum for encryption",
     )
 }
 
 fn not_authentic() -> Error {
-    let why =
-        "the stored payload is not what was encrypted: it, or what its message says of it, was changed or cut off";
-    Error::plain(ErrorKind::Corrupt, why)
+    let message = "the stored payload failed authentication: it or its message's encoding was changed or cut off";
+    Error::plain(ErrorKind::Corrupt, message)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::encode::Stage as _;
     use super::*;
     use crate::testing::bytes;
 
-    /// Computed by Python's `cryptography`, from the description above.
+    /// The expected digest was computed with Python's `cryptography` from the description above.
     #[test]
-    fn known_answer_of_several_chunks() {
+    fn several_chunks_match_another_implementation() {
         let key: Vec<u8> = (0..32).collect();
         let key = SecretKey::try_from(&key[..]).unwrap();
         let header = b"aes256gcm-stream-64k\nzstd\nk1".to_vec();

@@ -1,40 +1,44 @@
-//! From what is stored to the payload.
+//! Decoding: the stored bytes become the payload again.
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use crate::codec::{Codec, Encoding};
+use crate::codec::encoding::Encoding;
+use crate::codec::settings::Codec;
+use crate::codec::stage::DecodeStage;
 use crate::error::{Error, ErrorKind};
-use crate::transfer::download::Chunks;
+use crate::payload::stream::Chunks;
 
-/// How long the payload may be.
+/// The limits on the length of a decoded payload.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
-    /// What its sender says; it has to be that.
+    /// The exact length, as the sender claims it.
     pub(crate) len: Option<u64>,
-    /// The longest that is accepted.
+    /// The maximum length that the program accepts.
     pub(crate) max: Option<u64>,
 }
 
-/// Turns stored bytes back into the payload that they were.
+/// Decodes the stored bytes of one payload.
 pub(crate) struct Decoder {
-    stages: Vec<Box<dyn Stage>>,
+    stages: Vec<Box<dyn DecodeStage>>,
 }
 
 impl Codec {
-    /// Whether a payload so encoded can be read here, as far as that can be told by looking at it.
+    /// Checks that this program can read the encoding, as far as the encoding alone can tell.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnsupportedEncoding`], with what is missing.
+    /// Returns [`ErrorKind::UnsupportedEncoding`] with a text that names the missing feature or setting.
     pub(crate) fn check(&self, encoding: &Encoding) -> Result<(), Error> {
         match encoding.compression.as_deref() {
             None => {}
             #[cfg(feature = "zstd")]
             Some(crate::codec::zstd::NAME) => {}
             #[cfg(not(feature = "zstd"))]
-            Some("zstd") => return unsupported("the payload is compressed by zstd; turn on the feature `zstd`"),
-            Some(_) => return unsupported("the payload is compressed in a way that is not known here"),
+            Some("zstd") => {
+                return unsupported("the payload is compressed with zstd; enable the feature `zstd` of sqs-extended");
+            }
+            Some(_) => return unsupported("the payload's compression is unknown to this version of sqs-extended"),
         }
         let Some(header) = &encoding.encryption else {
             return Ok(());
@@ -42,32 +46,32 @@ impl Codec {
         #[cfg(feature = "encryption")]
         {
             if header.scheme != crate::codec::aead::SCHEME {
-                return unsupported("the payload is encrypted in a way that is not known here");
+                return unsupported("the payload's encryption is unknown to this version of sqs-extended");
             }
             if self.keys.is_none() {
-                return unsupported("the payload is encrypted, and the client has no keys; set `Codec::encryption`");
+                return unsupported("the payload is encrypted but the client has no keys; set `Codec::encryption`");
             }
             Ok(())
         }
         #[cfg(not(feature = "encryption"))]
         {
             let _ = header;
-            unsupported("the payload is encrypted; turn on the feature `encryption`")
+            unsupported("the payload is encrypted; enable the feature `encryption` of sqs-extended")
         }
     }
 
-    /// What decodes a payload so encoded; for an encrypted one the key provider is asked for its key.
+    /// Returns a decoder for the encoding. Requests the key of an encrypted payload from the key provider.
     ///
     /// # Errors
     ///
-    /// As for [`check`](Self::check), or the key provider fails or does not know the key.
+    /// Fails as [`check`](Self::check) does, or because the key provider fails or does not know the key.
     pub(crate) async fn decoder(&self, encoding: &Encoding) -> Result<Decoder, Error> {
         self.check(encoding)?;
         #[cfg_attr(
             not(any(feature = "encryption", feature = "zstd")),
-            allow(unused_mut, reason = "there is nothing to add")
+            allow(unused_mut, reason = "no stage is added without a feature")
         )]
-        let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+        let mut stages: Vec<Box<dyn DecodeStage>> = Vec::new();
         #[cfg(feature = "encryption")]
         if let Some((header, keys)) = encoding.encryption.as_ref().zip(self.keys.as_deref()) {
             let opener = crate::codec::aead::open(keys, header, encoding.compression.as_deref()).await?;
@@ -82,8 +86,10 @@ impl Codec {
 }
 
 impl Decoder {
-    /// The longest that the stored bytes of a payload of up to `max` can be: what cannot be compressed becomes longer by
-    /// less than a 128th, salt and tags included, and by a few hundred bytes at the most where it is short.
+    /// Returns the maximum length of the stored bytes of a payload of up to `max` bytes.
+    ///
+    /// An incompressible payload grows by less than a 128th, salt and tags included. A short one grows by up to a few
+    /// hundred bytes.
     pub(crate) fn max_stored(&self, max: u64) -> u64 {
         if self.stages.is_empty() {
             return max;
@@ -91,9 +97,9 @@ impl Decoder {
         max.saturating_add(max / 128).saturating_add(1024)
     }
 
-    /// The payload. Ends without an error only if all of it is there, nothing more, and as long as it should be.
+    /// Returns the payload. The stream ends without an error only if the payload is complete and within the limits.
     ///
-    /// Bytes that are stored as they are pass untouched: their length was seen to when they were fetched.
+    /// Plain bytes pass unchecked, because the download has checked their length.
     pub(crate) fn decode(self, stored: Chunks, limits: Limits) -> Chunks {
         if self.stages.is_empty() {
             return stored;
@@ -101,7 +107,7 @@ impl Decoder {
         let payload = self
             .stages
             .into_iter()
-            .fold(stored, |chunks, stage| through(stage, chunks));
+            .fold(stored, |chunks, stage| decoded_by(stage, chunks));
         limited(payload, limits)
     }
 }
@@ -110,46 +116,36 @@ fn unsupported(why: &'static str) -> Result<(), Error> {
     Err(Error::plain(ErrorKind::UnsupportedEncoding, why))
 }
 
-/// One step from the stored bytes to the payload. It works in the task that reads them, in pieces of which each takes
-/// a fraction of a millisecond, as bytes come from the network in small chunks.
-pub(super) trait Stage: Send {
-    /// Takes some of the input from its front, and gives what comes of it, bounded however much that is. If it gives
-    /// nothing and has taken all, it needs more; otherwise it is called again.
-    fn step(&mut self, input: &mut Bytes) -> Result<Bytes, Error>;
-
-    /// Gives the rest, after all was taken, if that was a whole. It is not called again.
-    fn finish(&mut self) -> Result<Bytes, Error>;
-}
-
-struct Passage {
-    stage: Box<dyn Stage>,
+/// A stage with its input.
+struct StageReader {
+    stage: Box<dyn DecodeStage>,
     input: Bytes,
     chunks: Chunks,
 }
 
-fn through(stage: Box<dyn Stage>, chunks: Chunks) -> Chunks {
-    let passage = Passage {
+fn decoded_by(stage: Box<dyn DecodeStage>, chunks: Chunks) -> Chunks {
+    let reader = StageReader {
         stage,
         input: Bytes::new(),
         chunks,
     };
-    stream::try_unfold(Some(passage), |passage| async {
-        let Some(mut passage) = passage else {
+    stream::try_unfold(Some(reader), |reader| async {
+        let Some(mut reader) = reader else {
             return Ok(None);
         };
-        Ok(Some(match passage.next().await? {
-            Some(output) => (output, Some(passage)),
-            None => (passage.stage.finish()?, None),
+        Ok(Some(match reader.next().await? {
+            Some(output) => (output, Some(reader)),
+            None => (reader.stage.finish()?, None),
         }))
     })
-    // There may be nothing left in the end.
+    // The last output may be empty.
     .try_filter(|chunk| std::future::ready(!chunk.is_empty()))
     .boxed()
 }
 
-impl Passage {
+impl StageReader {
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        // Little input can have much output: others get their turn between its pieces.
+        // A little input can have a lot of output. Other tasks run between its pieces.
         tokio::task::yield_now().await;
         loop {
             let output = self.stage.step(&mut self.input)?;
@@ -166,27 +162,27 @@ impl Passage {
     }
 }
 
-/// The chunks, which end with an error where the payload is too long, or in the end if it is too short.
+/// Ends the chunks with an error if the payload exceeds the limits or is too short.
 fn limited(chunks: Chunks, limits: Limits) -> Chunks {
     stream::try_unfold((chunks, 0_u64), move |(mut chunks, before)| async move {
         let Some(chunk) = chunks.try_next().await? else {
             return match limits.len {
                 Some(len) if before < len => Err(Error::plain(
                     ErrorKind::Corrupt,
-                    "the payload is shorter than the message says",
+                    "the payload is shorter than its message claims",
                 )),
                 _ => Ok(None),
             };
         };
         let len = before.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         if limits.len.is_some_and(|claimed| len > claimed) {
-            let why = "the payload is longer than the message says";
+            let why = "the payload is longer than its message claims";
             return Err(Error::plain(ErrorKind::TooLarge, why));
         }
         if limits.max.is_some_and(|max| len > max) {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
-                "the payload is longer than is accepted",
+                "the payload is longer than the configured maximum",
             ));
         }
         Ok(Some((chunk, (chunks, len))))

@@ -1,97 +1,89 @@
-//! From the payload to what is stored.
+//! Encoding: the payload becomes the stored bytes.
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tokio::sync::oneshot;
 
-use crate::codec::{Codec, Encoding};
+use crate::codec::encoding::Encoding;
+use crate::codec::settings::Codec;
+use crate::codec::stage::{EncodeStage, encoding_failed};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{DigestAlgorithm, Hasher};
 use crate::transfer::part_source::PartSource;
-use crate::transfer::upload::Stored;
+use crate::transfer::upload::Measured;
 
-/// So much is read, and encoded in one trip to the blocking pool.
+/// The number of bytes that one task on the blocking pool encodes.
 const PIECE: usize = 1024 * 1024;
 
-/// A payload on its way to be stored.
+/// A payload that is ready to be stored.
 pub(crate) struct Encoded {
     /// The bytes to store. Their length is declared where the payload's is, unless they are compressed.
     pub(crate) source: PartSource,
-    /// What readers have to be told.
+    /// The encoding that the message must carry.
     pub(crate) encoding: Encoding,
     pub(crate) original: Original,
 }
 
-/// What the payload was before it was encoded.
+/// The length and digest of the payload before it was encoded.
 pub(crate) struct Original(Known);
 
 enum Known {
-    /// It is what is stored.
+    /// The payload is stored as it is.
     AsStored,
-    Now(Stored),
-    /// Once it was read to its end.
-    Then(oneshot::Receiver<Stored>),
+    Now(Measured),
+    /// Known once the payload was read to its end.
+    Later(oneshot::Receiver<Measured>),
 }
 
 impl Original {
-    /// What [`read`](Self::read) said.
-    pub(crate) fn known(original: Option<Stored>) -> Self {
+    /// Restores the result of [`read`](Self::read).
+    pub(crate) fn known(original: Option<Measured>) -> Self {
         Self(original.map_or(Known::AsStored, Known::Now))
     }
 
-    /// The payload's own length and digest, after its encoded bytes were read; `None` if they are those of what is stored.
+    /// Returns the payload's own length and digest after its encoded bytes were read, or `None` if they are those of the
+    /// stored bytes.
     ///
     /// # Errors
     ///
-    /// The encoded bytes were not read to their end.
-    pub(crate) fn read(self) -> Result<Option<Stored>, Error> {
+    /// Returns an error if the encoded bytes were not read to their end.
+    pub(crate) fn read(self) -> Result<Option<Measured>, Error> {
         match self.0 {
             Known::AsStored => Ok(None),
             Known::Now(original) => Ok(Some(original)),
-            Known::Then(mut told) => told
+            Known::Later(mut measured) => measured
                 .try_recv()
                 .map(Some)
                 .map_err(|_| Error::plain(ErrorKind::PayloadSource, "the payload was not read to its end")),
         }
     }
 
-    /// The payload's own length and digest, after its encoded bytes were `stored`.
+    /// Returns the payload's own length and digest after its encoded bytes were `stored`.
     ///
     /// # Errors
     ///
     /// As for [`read`](Self::read).
-    pub(crate) fn of(self, stored: &Stored) -> Result<Stored, Error> {
+    pub(crate) fn of(self, stored: &Measured) -> Result<Measured, Error> {
         Ok(self.read()?.unwrap_or_else(|| stored.clone()))
     }
 }
 
 impl Codec {
-    /// Whether payloads are encrypted.
-    #[cfg_attr(
-        not(feature = "encryption"),
-        allow(clippy::unused_self, reason = "there are no keys")
-    )]
-    pub(crate) fn encrypts(&self) -> bool {
-        #[cfg(feature = "encryption")]
-        return self.keys.is_some();
-        #[cfg(not(feature = "encryption"))]
-        false
-    }
-
-    /// The payload as it is to be stored; itself, if it is neither compressed nor encrypted.
+    /// Returns the bytes to store. They are the payload's own if it is neither compressed nor encrypted.
     ///
     /// # Errors
     ///
-    /// There is no key to encrypt with. Errors of the payload, and of encoding it, are those of reading the source.
+    /// Returns an error if there is no key to encrypt with. Failures of the payload and of its encoding are returned
+    /// where the bytes are read.
     #[cfg_attr(
         not(any(feature = "encryption", feature = "zstd")),
-        allow(unused_mut, reason = "there is nothing to add")
+        allow(unused_mut, reason = "no stage is added without a feature")
     )]
     pub(crate) async fn encode(&self, source: PartSource, digest: DigestAlgorithm) -> Result<Encoded, Error> {
         let mut encoding = Encoding::default();
         let mut declared = source.declared();
-        let (tell, told) = oneshot::channel();
-        let mut pipeline = Pipeline(vec![Box::new(Measure::new(digest, tell))]);
+        let (sender, measured) = oneshot::channel();
+        let mut pipeline = Pipeline(vec![Box::new(Measure::new(digest, sender))]);
         #[cfg(feature = "zstd")]
         if let Some(compression) = self.compression {
             pipeline.0.push(Box::new(compression.compressor(declared)?));
@@ -116,21 +108,12 @@ impl Codec {
         Ok(Encoded {
             source: pipeline.encode(source, declared),
             encoding,
-            original: Original(Known::Then(told)),
+            original: Original(Known::Later(measured)),
         })
     }
 }
 
-/// One step from the payload to the stored bytes. It works on the blocking pool.
-pub(super) trait Stage: Send {
-    /// Takes the next bytes, and gives what is to be given so far.
-    fn push(&mut self, input: Bytes) -> Result<Bytes, Error>;
-
-    /// Gives the rest, after `input`, the last bytes. It is not called again.
-    fn finish(&mut self, input: Bytes) -> Result<Bytes, Error>;
-}
-
-struct Pipeline(Vec<Box<dyn Stage>>);
+struct Pipeline(Vec<Box<dyn EncodeStage>>);
 
 impl Pipeline {
     fn encode(self, source: PartSource, declared: Option<u64>) -> PartSource {
@@ -147,7 +130,7 @@ impl Pipeline {
         PartSource::from_chunks(chunks.boxed(), declared)
     }
 
-    /// Passes a piece through all stages; the end of the pieces ends them.
+    /// Passes a piece through all stages. `None` ends them.
     fn run(mut self, piece: Option<Bytes>) -> Result<(Bytes, Option<Self>), Error> {
         let mut stages = self.0.iter_mut();
         Ok(match piece {
@@ -157,26 +140,22 @@ impl Pipeline {
     }
 }
 
-pub(super) fn encoding_failed(error: std::io::Error) -> Error {
-    Error::io(ErrorKind::PayloadSource, "the payload could not be encoded", error)
-}
-
-/// Measures the payload before it is changed, and lets it pass.
+/// Measures the payload before it is encoded.
 struct Measure {
     len: u64,
-    digest: Option<(Hasher, oneshot::Sender<Stored>)>,
+    digest: Option<(Hasher, oneshot::Sender<Measured>)>,
 }
 
 impl Measure {
-    fn new(algorithm: DigestAlgorithm, tell: oneshot::Sender<Stored>) -> Self {
+    fn new(algorithm: DigestAlgorithm, sender: oneshot::Sender<Measured>) -> Self {
         Self {
             len: 0,
-            digest: Some((Hasher::new(algorithm), tell)),
+            digest: Some((Hasher::new(algorithm), sender)),
         }
     }
 }
 
-impl Stage for Measure {
+impl EncodeStage for Measure {
     fn push(&mut self, input: Bytes) -> Result<Bytes, Error> {
         self.len = self.len.saturating_add(u64::try_from(input.len()).unwrap_or(u64::MAX));
         if let Some((hasher, _)) = &mut self.digest {
@@ -187,9 +166,9 @@ impl Stage for Measure {
 
     fn finish(&mut self, input: Bytes) -> Result<Bytes, Error> {
         let input = self.push(input)?;
-        if let Some((hasher, tell)) = self.digest.take() {
-            // Whoever does not wait for it does not need it.
-            let _ = tell.send(Stored {
+        if let Some((hasher, sender)) = self.digest.take() {
+            // A dropped receiver does not need the result.
+            let _ = sender.send(Measured {
                 len: self.len,
                 digest: hasher.finish(),
             });

@@ -1,4 +1,4 @@
-//! The keys that payloads are encrypted with, and where they come from.
+//! Encryption keys and their providers.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -9,13 +9,13 @@ use aes_gcm::aead::{Aead, Generate, KeyInit, Nonce, Payload};
 use sqs_client::credentials::BoxFuture;
 use zeroize::Zeroizing;
 
-/// What a [`KeyProvider`] fails with. It must not show a key.
+/// The error of a [`KeyProvider`]. It must not show a key.
 pub type KeyProviderError = Box<dyn StdError + Send + Sync>;
 
-/// The length of all keys here.
+/// The length of every key.
 const KEY_BYTES: usize = 32;
 
-/// A key of 256 bits. Its memory is cleared when it is dropped, and `Debug` does not show it.
+/// A 256-bit key. Dropping it clears its memory, and `Debug` does not show it.
 ///
 /// ```
 /// use sqs_extended::codec::SecretKey;
@@ -27,16 +27,16 @@ const KEY_BYTES: usize = 32;
 pub struct SecretKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl SecretKey {
-    /// A new key from the operating system's random numbers.
+    /// Generates a key from the operating system's random numbers.
     ///
     /// # Errors
     ///
-    /// The operating system has none to give.
+    /// Returns an error if the operating system provides no random numbers.
     pub fn generate() -> Result<Self, KeyProviderError> {
         Ok(<[u8; KEY_BYTES]>::try_generate()?.into())
     }
 
-    /// The key itself: for wrapping it.
+    /// Returns the key's bytes, to wrap them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
@@ -49,7 +49,7 @@ impl From<[u8; KEY_BYTES]> for SecretKey {
     }
 }
 
-/// Of anything but 32 bytes there is no key.
+/// Fails unless the slice has 32 bytes.
 impl TryFrom<&[u8]> for SecretKey {
     type Error = std::array::TryFromSliceError;
 
@@ -64,36 +64,68 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// The key of one payload, and how it is found again.
+/// The key of one payload, in plain and in wrapped form.
+///
+/// ```
+/// use sqs_extended::codec::{DataKey, SecretKey};
+///
+/// // From AWS KMS: the `Plaintext`, `CiphertextBlob` and `KeyId` of `GenerateDataKey`.
+/// # fn f(plaintext: [u8; 32], ciphertext_blob: Vec<u8>, key_id: String) {
+/// let data_key = DataKey { key: SecretKey::from(plaintext), wrapped: ciphertext_blob, key_id };
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DataKey {
     /// The key.
     pub key: SecretKey,
-    /// The key wrapped by another one, as it travels in messages: at most 512 bytes.
+    /// The key wrapped by another one, as messages carry it. Range: up to 512 bytes.
     pub wrapped: Vec<u8>,
-    /// Which key wrapped it, in at most 256 bytes; travels in messages as it is.
+    /// The id of the wrapping key. Messages carry it in plain text. Range: up to 256 bytes.
     pub key_id: String,
 }
 
-/// Gives keys to encrypt payloads with, and unwraps those of payloads to decrypt.
+/// A source of data keys, which encrypt payloads.
 ///
-/// Written for AWS KMS, among others: `generate` is its `GenerateDataKey`, `unwrap_key` its `Decrypt`. Where a call
-/// for each payload is too much, a provider may give one data key several times: payloads are not sealed with it, but
-/// with a key that is derived from it and from a random salt of the payload.
+/// The trait suits AWS KMS, among others: `generate` is its `GenerateDataKey`, and `unwrap_key` is its `Decrypt`. If one
+/// call for each payload is too expensive, a provider may return the same data key several times. A payload is sealed
+/// with a key derived from the data key and a random salt, never with the data key itself.
+///
+/// ```
+/// use sqs_client::credentials::BoxFuture;
+/// use sqs_extended::codec::{DataKey, KeyProvider, KeyProviderError, SecretKey, StaticKeys};
+///
+/// /// Counts the calls of another provider.
+/// #[derive(Debug)]
+/// struct Counted(StaticKeys, std::sync::atomic::AtomicU64);
+///
+/// impl KeyProvider for Counted {
+///     fn generate(&self) -> BoxFuture<'_, Result<DataKey, KeyProviderError>> {
+///         self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///         self.0.generate()
+///     }
+///
+///     fn unwrap_key<'a>(
+///         &'a self,
+///         key_id: &'a str,
+///         wrapped: &'a [u8],
+///     ) -> BoxFuture<'a, Result<SecretKey, KeyProviderError>> {
+///         self.0.unwrap_key(key_id, wrapped)
+///     }
+/// }
+/// ```
 pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
-    /// Gives a key for a new payload.
+    /// Returns a key for a new payload.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from that; it becomes the `source()` of an error of kind
-    /// [`Key`](crate::ErrorKind::Key). It must not show a key.
+    /// Any error becomes the `source()` of an error of kind [`Key`](crate::ErrorKind::Key). It must not show a key.
     fn generate(&self) -> BoxFuture<'_, Result<DataKey, KeyProviderError>>;
 
-    /// Gives the key that was wrapped to this. Both arguments come from a message, and may be a stranger's.
+    /// Unwraps a data key. Both arguments come from a message, so an untrusted sender may have chosen them.
     ///
     /// # Errors
     ///
-    /// As for [`generate`](Self::generate); or no key of this id unwraps it.
+    /// Fails as [`generate`](Self::generate) does, or if no key with this id unwraps it.
     fn unwrap_key<'a>(
         &'a self,
         key_id: &'a str,
@@ -101,11 +133,11 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<SecretKey, KeyProviderError>>;
 }
 
-/// Keys that the program has been given, by their ids: one for new payloads, and others that may still be read.
+/// A [`KeyProvider`] with fixed keys: one for new payloads, and others to read older payloads.
 ///
-/// Each wraps the keys of payloads by AES-256-GCM, under a random nonce, which allows for 4 billion payloads a key. To
-/// change keys, first let all readers know the new one, then write with it; keep the old one as long as there can be
-/// messages of it.
+/// Each key wraps the data keys with AES-256-GCM under a random nonce, which suffices for 4 billion payloads a key. To
+/// change the key, first add the new one to all readers, then write with it. Keep the old key as long as messages may
+/// use it.
 ///
 /// ```
 /// use sqs_extended::codec::{SecretKey, StaticKeys};
@@ -121,7 +153,7 @@ pub struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// Encrypts with this key, and reads what is encrypted with it.
+    /// Creates a provider that encrypts and decrypts with `key`.
     pub fn new(id: impl Into<String>, key: SecretKey) -> Self {
         let current = id.into();
         Self {
@@ -130,7 +162,7 @@ impl StaticKeys {
         }
     }
 
-    /// Reads what is encrypted with this key, too.
+    /// Adds a key that only decrypts. A key whose id is already known is ignored.
     #[must_use]
     pub fn also_read(mut self, id: impl Into<String>, key: SecretKey) -> Self {
         self.ciphers.entry(id.into()).or_insert_with(|| cipher(&key));
@@ -138,7 +170,9 @@ impl StaticKeys {
     }
 
     fn cipher(&self, id: &str) -> Result<&Aes256Gcm, KeyProviderError> {
-        self.ciphers.get(id).ok_or_else(|| "there is no key of this id".into())
+        self.ciphers
+            .get(id)
+            .ok_or_else(|| "no key has this id; add it with `StaticKeys::also_read`".into())
     }
 
     fn wrap(&self) -> Result<DataKey, KeyProviderError> {
@@ -156,7 +190,7 @@ impl StaticKeys {
     }
 
     fn open(&self, id: &str, wrapped: &[u8]) -> Result<SecretKey, KeyProviderError> {
-        const REFUSED: &str = "the wrapped key is not one that this key has wrapped";
+        const REFUSED: &str = "the data key was not wrapped by the key with this id";
         let (nonce, sealed) = wrapped.split_first_chunk().ok_or(REFUSED)?;
         let key = self
             .cipher(id)?
@@ -192,7 +226,7 @@ fn cipher(key: &SecretKey) -> Aes256Gcm {
     Aes256Gcm::new(key.as_bytes().into())
 }
 
-/// What is wrapped under one id cannot be passed off as wrapped under another.
+/// Binds a wrapped key to the id of its wrapping key, so that it is invalid under another id.
 fn bound_to<'a>(id: &'a str, key: &'a [u8]) -> Payload<'a, 'a> {
     Payload {
         msg: key,

@@ -1,4 +1,4 @@
-//! Payloads compressed by zstd, as one frame.
+//! Compression with zstd, as one frame.
 
 use std::io::Write;
 
@@ -6,31 +6,38 @@ use bytes::Bytes;
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use zstd::stream::write::Encoder;
 
-use crate::codec::encode::encoding_failed;
-use crate::codec::{decode, encode};
+use crate::codec::stage::{DecodeStage, EncodeStage, encoding_failed};
 use crate::error::{Error, ErrorKind};
 
 /// The compression's name in an [`Encoding`](crate::codec::Encoding).
 pub(super) const NAME: &str = "zstd";
 
-/// The levels of zstd that need no window of more than [`MAX_WINDOW_LOG`] to read.
+/// The levels of zstd that require no window of more than [`MAX_WINDOW_LOG`] to read.
 const LEVELS: std::ops::RangeInclusive<i32> = 1..=19;
 
-/// 8 MiB: what reading a payload may take in memory, whatever its sender says that it takes.
+/// The maximum window of a payload that is read, 8 MiB. It bounds the memory, whatever window the sender claims.
 const MAX_WINDOW_LOG: u32 = 23;
 
-/// The most that comes of one step of decompression.
+/// The maximum output of one step of decompression.
 const PIECE: usize = 128 * 1024;
 
-/// How payloads are compressed.
+/// A compression for payloads.
+///
+/// ```
+/// use sqs_extended::codec::{Codec, Compression};
+///
+/// let codec = Codec::new().compression(Compression::zstd(3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compression {
     level: i32,
 }
 
 impl Compression {
-    /// By zstd, at a level from 1 (fast) to 19 (small); what is beyond is taken as the nearest. 3 is zstd's own default,
-    /// and takes some 4 MiB of memory to write; from 16 on it is tens of MiB. Reading never takes more than 8 MiB.
+    /// Compresses with zstd at `level`. Range: 1 (fast) to 19 (small). Other values are clamped.
+    ///
+    /// Level 3 is zstd's own default and uses about 4 MiB of memory to write. Levels from 16 use tens of MiB. Reading never
+    /// uses more than 8 MiB.
     #[must_use]
     pub fn zstd(level: i32) -> Self {
         let level = level.clamp(*LEVELS.start(), *LEVELS.end());
@@ -39,11 +46,11 @@ impl Compression {
 
     /// # Errors
     ///
-    /// zstd has no memory.
+    /// Returns an error if zstd cannot allocate memory.
     pub(super) fn compressor(self, declared: Option<u64>) -> Result<Compressor, Error> {
         let begin = || {
             let mut encoder = Encoder::new(Vec::new(), self.level)?;
-            // Small payloads take less memory so, on both sides.
+            // A small payload then uses less memory on both sides.
             encoder.set_pledged_src_size(declared)?;
             encoder.include_checksum(true)?;
             Ok(encoder)
@@ -52,10 +59,10 @@ impl Compression {
     }
 }
 
-/// Compresses a payload as it passes; `None` after its end.
+/// Compresses a payload while it streams. `None` after its end.
 pub(super) struct Compressor(Option<Encoder<'static, Vec<u8>>>);
 
-impl encode::Stage for Compressor {
+impl EncodeStage for Compressor {
     fn push(&mut self, input: Bytes) -> Result<Bytes, Error> {
         let Some(encoder) = &mut self.0 else {
             return Ok(Bytes::new());
@@ -73,7 +80,7 @@ impl encode::Stage for Compressor {
     }
 }
 
-/// Decompresses a payload as it passes, however much comes of it a piece at a time.
+/// Decompresses a payload while it streams, with a bounded output for each step.
 pub(super) struct Decompressor {
     decoder: Decoder<'static>,
     ended: bool,
@@ -82,7 +89,7 @@ pub(super) struct Decompressor {
 impl Decompressor {
     /// # Errors
     ///
-    /// zstd has no memory.
+    /// Returns an error if zstd cannot allocate memory.
     pub(super) fn new() -> Result<Self, Error> {
         let begin = || {
             let mut decoder = Decoder::new()?;
@@ -96,23 +103,25 @@ impl Decompressor {
     }
 }
 
-impl decode::Stage for Decompressor {
+impl DecodeStage for Decompressor {
     fn step(&mut self, input: &mut Bytes) -> Result<Bytes, Error> {
         if self.ended {
             return match input.is_empty() {
                 true => Ok(Bytes::new()),
-                false => Err(corrupt(std::io::Error::other("there is more after the end"))),
+                false => Err(corrupt(std::io::Error::other(
+                    "there are bytes after the end of the frame",
+                ))),
             };
         }
         let mut output = Vec::with_capacity(PIECE);
         let mut from = InBuffer::around(input);
-        let left = self
+        let remaining = self
             .decoder
             .run(&mut from, &mut OutBuffer::around(&mut output))
             .map_err(corrupt)?;
-        let taken = from.pos();
-        let _ = input.split_to(taken.min(input.len()));
-        self.ended = left == 0;
+        let consumed = from.pos();
+        let _ = input.split_to(consumed.min(input.len()));
+        self.ended = remaining == 0;
         Ok(output.into())
     }
 

@@ -1,16 +1,17 @@
-//! The groups of a FIFO queue, as a consumer's handlers share them.
+//! The groups of a FIFO queue, which a consumer's handlers share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::consumer::held_segment::Segment;
+use crate::receive::claimed_segments::{Observer, PayloadEnd};
 use crate::segment::fifo_planner::{Finished, Planner, Received, Step, is_complete};
 
 /// The messages of one payload at the head of a group.
-pub(super) struct OfPayload {
+pub(super) struct GroupHead {
     pub(super) segments: Vec<Segment>,
     /// An ordinary message behind them has the payload's deduplication id.
     pub(super) sent_again: bool,
@@ -25,15 +26,23 @@ impl FifoGroups {
     }
 
     /// Decides what to do with the segments of one payload, which are the first of their group.
-    pub(super) fn plan(&self, OfPayload { segments, sent_again }: &OfPayload) -> Step {
+    pub(super) fn plan(&self, GroupHead { segments, sent_again }: &GroupHead) -> Step {
         let received = received(segments);
         self.planner()
             .plan(group(segments), &received, *sent_again, Instant::now())
     }
 
-    /// The payload was acknowledged.
-    pub(super) fn finish(&self, finished: Finished) {
-        self.planner().finish(finished, Instant::now());
+    /// Returns the observer of a complete payload, or `None` if there are no segments.
+    pub(super) fn observer(self: &Arc<Self>, segments: &[Segment]) -> Option<Observer> {
+        let (this, finished) = (Arc::clone(self), finished(segments)?);
+        Some(Observer {
+            // A partly deleted payload would block the group, and a whole one is delivered again in any case.
+            trusts_unconfirmed: true,
+            on_end: Box::new(move |end| match end {
+                PayloadEnd::Acknowledged => this.planner().finish(finished.clone(), Instant::now()),
+                PayloadEnd::Returned(_) => {}
+            }),
+        })
     }
 
     fn planner(&self) -> MutexGuard<'_, Planner> {
@@ -41,7 +50,7 @@ impl FifoGroups {
     }
 }
 
-/// Returns `true` if the first of these segments is of a payload that is all here.
+/// Returns `true` if the payload of the first segment is complete.
 pub(super) fn are_complete(segments: &[Segment]) -> bool {
     is_complete(&received(segments))
 }
@@ -56,8 +65,8 @@ fn received(segments: &[Segment]) -> Vec<Received<'_>> {
     received.collect()
 }
 
-/// Describes a whole payload, for when it is acknowledged. `None` if there are no segments.
-pub(super) fn once_acknowledged(segments: &[Segment]) -> Option<Finished> {
+/// Describes a payload as it is remembered once it is acknowledged. Returns `None` if there are no segments.
+fn finished(segments: &[Segment]) -> Option<Finished> {
     let sent = segments
         .iter()
         .map(|segment| segment.message.attributes.sent_timestamp());
@@ -71,13 +80,13 @@ fn group(segments: &[Segment]) -> &str {
         .unwrap_or_default()
 }
 
-/// Returns segments to the queue, the first one last. SQS yields a group up to the first message that is in flight: a
-/// competing consumer would be given the head of a payload without its tail.
-pub(super) async fn return_head_last(segments: impl IntoIterator<Item = Segment>, after: Duration) {
+/// Returns segments to the queue, the first one last. SQS delivers a group up to the first message that is in flight, so a
+/// competing consumer would receive the head of a payload without its tail.
+pub(super) async fn return_head_last(segments: impl IntoIterator<Item = Segment>, delay: Duration) {
     let mut segments = segments.into_iter();
     let head = segments.next();
-    join_all(segments.map(|segment| segment.release(after))).await;
+    join_all(segments.map(|segment| segment.return_to_queue(delay))).await;
     if let Some(head) = head {
-        head.release(after).await;
+        head.return_to_queue(delay).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The segments that wait for others of their payloads.
+//! Gathers the segments of payloads that are not complete.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,32 +12,33 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::ExtendedClient;
-use crate::consumer::Settings;
 use crate::consumer::fifo_groups::return_head_last;
-use crate::consumer::held_segment::{Segment, backoff};
+use crate::consumer::held_segment::Segment;
 use crate::consumer::incomplete::{Hook, IncompleteAction, IncompletePayload};
+use crate::consumer::settings::Settings;
 use crate::consumer::spill::Spill;
-use crate::segment::{Action, Incomplete, Reassembler, Released, Whole};
+use crate::receive::claimed_segments::{Observer, PayloadEnd, common_backoff};
+use crate::segment::{Action, IncompleteCause, Reassembler, ReturnReason, Whole};
+use crate::shared::Shared;
 
-/// How often it is looked after leases that were lost.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The interval between two checks for lost leases.
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The state that handlers share, and the task that minds the time.
+/// The buffered segments, which handlers share with a task that watches the time.
 pub(super) struct Gathering {
     sender: Client,
     /// `None` once it is closed.
     reassembler: Mutex<Option<Reassembler<Segment>>>,
-    /// Something changed that time may have to do with.
+    /// Notified when the next deadline may be another.
     changed: Notify,
-    spilling: Spill,
-    incomplete: Hook,
-    /// Whether it closes with the consumer.
+    spill: Spill,
+    hook: Hook,
+    /// Set once it closes with the consumer.
     closes: AtomicBool,
     closed: watch::Sender<bool>,
 }
 
-/// A complete payload: what is known of it, its segments in order, and further messages of theirs.
+/// A complete payload, with its segments in order and further messages of the same segments.
 pub(super) struct Complete {
     pub(super) whole: Whole,
     pub(super) segments: Vec<Segment>,
@@ -45,7 +46,7 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// `None` if there are no segments.
+    /// Returns `None` if there are no segments.
     pub(super) fn new(segments: Vec<Segment>, duplicates: Vec<Segment>) -> Option<Self> {
         let whole = segments.first()?.header.whole.clone();
         Some(Self {
@@ -57,21 +58,21 @@ impl Complete {
 }
 
 impl Gathering {
-    pub(super) fn new(extended: &ExtendedClient, settings: &Settings) -> Self {
-        let random = extended.0.random.clone();
+    pub(super) fn new(shared: &Shared, settings: &Settings) -> Self {
+        let random = shared.random.clone();
         let reassembler = Reassembler::new(settings.limits(), move || random.fraction());
         Self {
-            sender: extended.0.sender.clone(),
+            sender: shared.sender.clone(),
             reassembler: Mutex::new(Some(reassembler)),
             changed: Notify::new(),
-            spilling: Spill::new(settings.spill_threshold, settings.max_spill_files),
-            incomplete: settings.incomplete.clone(),
+            spill: Spill::new(settings.spill_threshold, settings.max_spill_files),
+            hook: settings.incomplete.clone(),
             closes: AtomicBool::new(false),
             closed: watch::Sender::new(false),
         }
     }
 
-    /// Takes in a segment, and does what is to be done about others but for the payload that it completes.
+    /// Adds a segment. Returns the payload that it completes, and handles the effects on other payloads.
     pub(super) async fn offer(self: &Arc<Self>, segment: Segment) -> Option<Complete> {
         let whole = segment.header.whole.clone();
         let actions = match &mut *self.reassembler() {
@@ -79,46 +80,45 @@ impl Gathering {
                 let (header, size) = (segment.header.clone(), segment.size());
                 reassembler.offer(&header, size, segment, Instant::now())
             }
-            // Dropped, and so returned.
+            // Dropping the segment returns it to the queue.
             None => Vec::new(),
         };
         self.changed.notify_one();
         let complete = self.perform(actions);
-        // Only now, as what contradicts the payload must not be written to its file.
-        if complete.is_none() && self.spilling.concerns(whole.total) {
-            self.spill(&whole.id).await;
+        // After the checks, because a segment that contradicts the payload must not get into its file.
+        if complete.is_none() && self.spill.may_spill(whole.total) {
+            self.spill_payload(&whole.id).await;
         }
         complete
     }
 
-    /// Writes what is held of a payload to its file, where it is too much for memory. A payload that cannot be written is
-    /// returned by the backoff, as one that cannot be handled.
-    async fn spill(self: &Arc<Self>, id: &str) {
+    /// Writes the buffered segments of a payload to its file if they take too much memory. If that fails, the payload is
+    /// returned with the backoff.
+    async fn spill_payload(self: &Arc<Self>, id: &str) {
         let each = |with: &mut dyn FnMut(&mut Segment)| {
             if let Some(reassembler) = &mut *self.reassembler() {
-                reassembler.gathered_mut(id).for_each(with);
+                reassembler.partial_mut(id).for_each(with);
             }
         };
-        let Err(error) = self.spilling.spill(each).await else {
+        let Err(error) = self.spill.spill(each).await else {
             return;
         };
         tracing::warn!(
             payload_id = id,
             error = &error as &dyn std::error::Error,
-            "a payload's segments could not be written to a temporary file, and are returned"
+            "failed to write a payload's segments to a temporary file; returning them to the queue"
         );
         let actions = match &mut *self.reassembler() {
             Some(reassembler) => {
-                let after = backoff(reassembler.gathered_mut(id).map(|segment| &segment.delivery));
-                reassembler.give_back(id, after, Instant::now())
+                let delay = common_backoff(reassembler.partial_mut(id).map(|segment| &segment.delivery));
+                reassembler.return_partial(id, delay, Instant::now())
             }
             None => Vec::new(),
         };
         self.perform(actions);
     }
 
-    /// Does what is to be done, in a task of its own, and returns the payload that is complete, of which there is at most
-    /// one.
+    /// Performs actions in a task. Returns the payload that is complete, of which there is at most one.
     fn perform(self: &Arc<Self>, actions: Vec<Action<Segment>>) -> Option<Complete> {
         let mut complete = None;
         let mut others = Vec::new();
@@ -135,25 +135,25 @@ impl Gathering {
                         duplicates,
                     });
                 }
-                other => others.push(Arc::clone(self).settle(other)),
+                other => others.push(Arc::clone(self).perform_one(other)),
             }
         }
-        // Without a runtime the segments are dropped, and come again by themselves.
+        // Without a runtime the segments are dropped, and SQS delivers them again.
         if let (false, Ok(runtime)) = (others.is_empty(), Handle::try_current()) {
             runtime.spawn(join_all(others));
         }
         complete
     }
 
-    async fn settle(self: Arc<Self>, action: Action<Segment>) {
+    async fn perform_one(self: Arc<Self>, action: Action<Segment>) {
         match action {
-            // Perhaps the same message as one that is held, by an older receipt: its visibility is not to be touched.
-            Action::Release {
+            // A duplicate may be an older receive of a buffered message, whose visibility must not change.
+            Action::Return {
                 token,
-                why: Released::Duplicate,
+                why: ReturnReason::Duplicate,
                 ..
             } => token.delivery.stop_tracking(),
-            Action::Release { token, after, .. } => token.release(after).await,
+            Action::Return { token, after, .. } => token.return_to_queue(after).await,
             Action::Delete { token } => token.delete().await,
             Action::Incomplete {
                 whole,
@@ -163,36 +163,36 @@ impl Gathering {
                 after,
                 cost,
             } => {
-                self.incomplete(&whole, have, why, tokens, after).await;
+                self.resolve_incomplete(&whole, have, why, tokens, after).await;
                 if let Some(reassembler) = &mut *self.reassembler() {
                     reassembler.decided(cost);
                 }
             }
-            // Somebody else's to handle.
+            // `perform` returns it to its caller.
             Action::Deliver { .. } => {}
         }
     }
 
-    /// Does with the segments of an incomplete payload what the caller decides.
-    pub(super) async fn incomplete(
+    /// Asks the hook about an incomplete payload, and follows its decision.
+    pub(super) async fn resolve_incomplete(
         &self,
         whole: &Whole,
         have: u32,
-        why: Incomplete,
+        why: IncompleteCause,
         segments: Vec<Segment>,
-        after: Duration,
+        delay: Duration,
     ) {
         let payload = IncompletePayload::new(whole, have, why);
-        // There is no time for a decision once the consumer stops.
-        let decided = match select(pin!(self.incomplete.decide(payload)), pin!(self.closed())).await {
+        // A consumer that stops does not wait for a decision.
+        let decision = match select(pin!(self.hook.decide(payload)), pin!(self.closed())).await {
             Either::Left((action, _)) => action,
             Either::Right(((), _)) => IncompleteAction::Return,
         };
-        match decided {
-            IncompleteAction::Return => return_head_last(segments, after).await,
+        match decision {
+            IncompleteAction::Return => return_head_last(segments, delay).await,
             IncompleteAction::Delete => drop(join_all(segments.into_iter().map(Segment::delete)).await),
             IncompleteAction::MoveTo(queue_url) => {
-                // In their order.
+                // One after another, to keep their order.
                 for segment in segments {
                     segment.move_to(&self.sender, &queue_url).await;
                 }
@@ -200,23 +200,27 @@ impl Gathering {
         }
     }
 
-    /// The payload was acknowledged.
-    pub(super) fn acked(self: &Arc<Self>, id: &str) {
-        self.settled(|reassembler| reassembler.acked(id, Instant::now()));
+    /// Returns the observer of a complete payload.
+    pub(super) fn observer(self: &Arc<Self>, id: String) -> Observer {
+        let this = Arc::clone(self);
+        Observer {
+            trusts_unconfirmed: false,
+            on_end: Box::new(move |end| {
+                let now = Instant::now();
+                this.update(|reassembler| match end {
+                    PayloadEnd::Acknowledged => reassembler.acked(&id, now),
+                    PayloadEnd::Returned(until) => reassembler.returned(&id, until.unwrap_or(now), now),
+                });
+            }),
+        }
     }
 
-    /// The payload was returned, to come again at this time; at once where there is none.
-    pub(super) fn released(self: &Arc<Self>, id: &str, until: Option<Instant>) {
-        let now = Instant::now();
-        self.settled(|reassembler| reassembler.released(id, until.unwrap_or(now), now));
-    }
-
-    fn settled(self: &Arc<Self>, settle: impl FnOnce(&mut Reassembler<Segment>) -> Vec<Action<Segment>>) {
-        let actions = self.reassembler().as_mut().map(settle).unwrap_or_default();
+    fn update(self: &Arc<Self>, update: impl FnOnce(&mut Reassembler<Segment>) -> Vec<Action<Segment>>) {
+        let actions = self.reassembler().as_mut().map(update).unwrap_or_default();
         self.perform(actions);
     }
 
-    /// Closes once the consumer stops that this message is from: what waits here would never be at rest.
+    /// Closes when this delivery's consumer stops, which otherwise waits for the buffered segments.
     pub(super) fn close_with(self: &Arc<Self>, delivery: &Delivery) {
         if !self.closes.swap(true, Ordering::Relaxed) {
             let (this, stopped) = (Arc::clone(self), delivery.consumer_stopped());
@@ -227,20 +231,24 @@ impl Gathering {
         }
     }
 
-    /// Minds the time, until it is closed.
-    pub(super) async fn keep(self: Arc<Self>) {
+    /// Handles deadlines and lost leases until it is closed.
+    pub(super) async fn run_timers(self: Arc<Self>) {
         loop {
             let now = Instant::now();
             let (actions, lost, deadline) = match &mut *self.reassembler() {
                 Some(reassembler) => {
-                    let lost = reassembler.lose(|segment| segment.delivery.lease_remaining().is_zero(), now);
+                    let lost = reassembler.remove_lost(|segment| segment.delivery.lease_remaining().is_zero(), now);
                     let actions = reassembler.tick(now);
-                    let look = reassembler.held().next().map(|_| now + LOOK_EVERY);
-                    (actions, lost, reassembler.next_deadline().into_iter().chain(look).min())
+                    let check = reassembler.buffered().next().map(|_| now + LEASE_CHECK_INTERVAL);
+                    (
+                        actions,
+                        lost,
+                        reassembler.next_deadline().into_iter().chain(check).min(),
+                    )
                 }
                 None => return,
             };
-            // They come again by themselves.
+            // SQS delivers lost segments again.
             drop(lost);
             self.perform(actions);
             match deadline {
@@ -250,17 +258,17 @@ impl Gathering {
         }
     }
 
-    /// Returns all that is held, and whatever else comes.
+    /// Returns all buffered segments to the queue, and all that are offered later.
     pub(super) fn close(&self) {
-        let held = self.reassembler().take().map(|mut reassembler| reassembler.drain());
-        // What is dropped is returned at once.
-        drop(held);
+        let buffered = self.reassembler().take().map(|mut reassembler| reassembler.drain());
+        // Dropping the segments returns them at once.
+        drop(buffered);
         self.closed.send_replace(true);
         self.changed.notify_one();
     }
 
     async fn closed(&self) {
-        // It ends only with this, which is borrowed.
+        // The sender lives as long as `self`, so this cannot fail.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 

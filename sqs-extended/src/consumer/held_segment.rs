@@ -1,4 +1,4 @@
-//! A segment that is held.
+//! A received segment and its message.
 
 use std::time::Duration;
 
@@ -8,27 +8,31 @@ use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Delivery, Message, OutgoingMessage};
 
 use crate::error::Error;
-use crate::segment::{Header, InvalidSegment, SegmentBytes, Size};
-use crate::send::message::sent_on;
+use crate::receive::claimed_segments::log_failure;
+use crate::receive::segment_bytes::SegmentBytes;
+use crate::segment::{Header, InvalidSegment, SegmentSize};
+use crate::send::forward::forward;
 use crate::send::policy::is_fifo;
 
-/// A received segment, and what it takes to settle it.
+/// A received segment with the delivery of its message.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) delivery: Delivery,
     pub(super) header: Header,
-    /// What the caller gave the message, without the segment's bytes and header.
+    /// The sender's message, without the segment's bytes and header.
     pub(super) message: Message,
     pub(super) bytes: SegmentBytes,
 }
 
 impl Segment {
+    /// Takes the segment out of a delivery.
+    ///
     /// # Errors
     ///
-    /// The segment is not sound.
+    /// The segment is malformed.
     pub(super) fn take(mut delivery: Delivery, header: Header) -> Result<Self, InvalidSegment> {
         let mut message = delivery.take_message();
-        let bytes = SegmentBytes::take(&header, &mut message)?;
+        let bytes = header.take_bytes(&mut message)?;
         Ok(Self {
             delivery,
             header,
@@ -41,42 +45,43 @@ impl Segment {
         self.bytes.len()
     }
 
-    /// Bytes of the payload, and bytes that all of the message takes.
-    pub(super) fn size(&self) -> Size {
+    /// Returns the payload bytes of the segment, and the bytes that its message uses in memory.
+    pub(super) fn size(&self) -> SegmentSize {
         let attributes = self.message.message_attributes.iter();
         let attributes: usize = attributes.map(|(name, value)| name.len() + value.size()).sum();
-        let said = self.message.attributes.iter();
-        let said: usize = said.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let system = self.message.attributes.iter();
+        let system: usize = system.map(|(name, value)| name.as_str().len() + value.len()).sum();
         let ids = self.message.message_id.len() + self.message.receipt_handle.len();
-        // The delivery has ids and system attributes once more, and the header is kept as text would be.
-        let beside = attributes + 2 * (said + ids) + self.header.to_string().len();
-        Size {
+        // The delivery has a copy of ids and system attributes. The header takes about as much memory as its text.
+        let overhead = attributes + 2 * (system + ids) + self.header.to_string().len();
+        SegmentSize {
             len: self.len(),
-            held: self.len().saturating_add(u64::try_from(beside).unwrap_or(u64::MAX)),
+            memory: self.len().saturating_add(u64::try_from(overhead).unwrap_or(u64::MAX)),
         }
     }
 
-    /// Returns it to the queue. If this fails it is dropped, and so returned once more.
-    pub(super) async fn release(self, after: Duration) {
-        // Its bytes are not needed any more.
+    /// Returns the message to the queue. A failure is logged, and dropping the delivery returns it once more.
+    pub(super) async fn return_to_queue(self, delay: Duration) {
+        // Frees the bytes before the request.
         let Self { delivery, .. } = self;
-        if let Err(error) = delivery.nack(after).await {
-            warn(&delivery, &error, "a segment could not be returned");
+        if let Err(error) = delivery.nack(delay).await {
+            log_failure(&delivery, &error, "failed to return a segment to the queue");
         }
     }
 
-    /// Deletes it. If this fails it comes again after the backoff.
+    /// Deletes the message. A failure is logged, and the message is delivered again after the backoff.
     pub(super) async fn delete(self) {
         let Self { delivery, .. } = self;
         if let Err(error) = delivery.ack().await {
-            warn(&delivery, &error, "a segment could not be deleted");
+            log_failure(&delivery, &error, "failed to delete a segment");
             return_with_backoff(&delivery).await;
         }
     }
 
-    /// Sends it to another queue, and deletes it once that is confirmed. If this fails it comes again after the backoff.
+    /// Sends the message to another queue, and deletes it once that is confirmed. A failure is logged, and the message is
+    /// delivered again after the backoff.
     pub(super) async fn move_to(self, client: &Client, queue_url: &str) {
-        let sent = match self.again(queue_url).await {
+        let sent = match self.to_outgoing(queue_url).await {
             Ok(message) => client
                 .send_message(queue_url, message)
                 .await
@@ -87,36 +92,26 @@ impl Segment {
         match sent {
             Ok(()) => self.delete().await,
             Err(error) => {
-                warn(&self.delivery, &*error, "a segment could not be moved");
+                log_failure(&self.delivery, &*error, "failed to move a segment to another queue");
                 return_with_backoff(&self.delivery).await;
             }
         }
     }
 
-    async fn again(&self, queue_url: &str) -> Result<OutgoingMessage, Error> {
+    async fn to_outgoing(&self, queue_url: &str) -> Result<OutgoingMessage, Error> {
         let chunks: Vec<Bytes> = self.bytes.clone().chunks().try_collect().await?;
-        let mut sent = sent_on(self.header.seal(chunks.concat().into()), &self.message, queue_url);
-        // All of a payload go to one group, whatever queue they are from.
+        let sealed = self.header.seal(chunks.concat().into());
+        let mut outgoing = forward(sealed, &self.message, queue_url);
+        // All segments of a payload go to one group, even from a standard queue.
         if is_fifo(queue_url) && self.message.attributes.message_group_id().is_none() {
-            sent.message_group_id = Some(self.header.whole.id.clone());
+            outgoing.message_group_id = Some(self.header.whole.id.clone());
         }
-        Ok(sent)
+        Ok(outgoing)
     }
-}
-
-/// The time for which all segments of a payload stay hidden after it failed: by the one that was received the least often,
-/// as others may have been received without the rest.
-pub(super) fn backoff<'a>(deliveries: impl IntoIterator<Item = &'a Delivery>) -> Duration {
-    let least = deliveries.into_iter().min_by_key(|delivery| delivery.receive_count());
-    least.map(Delivery::backoff).unwrap_or_default()
 }
 
 async fn return_with_backoff(delivery: &Delivery) {
     if let Err(error) = delivery.nack_with_backoff().await {
-        warn(delivery, &error, "a segment could not be returned");
+        log_failure(delivery, &error, "failed to return a segment to the queue");
     }
-}
-
-pub(super) fn warn(delivery: &Delivery, error: &(dyn std::error::Error + 'static), what: &'static str) {
-    tracing::warn!(message_id = delivery.message().message_id, error, "{what}");
 }

@@ -1,4 +1,4 @@
-//! Payloads of which segments are missing, and what the caller wants to become of them.
+//! Payloads with missing segments, and the program's decision about them.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -9,62 +9,66 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
-use crate::segment::{Incomplete, Whole};
+use crate::segment::{IncompleteCause, Whole};
 
 pub(crate) const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A payload that is not complete: some of its segments are held here.
+/// A partial payload that cannot be completed. See
+/// [`ExtendedConsumer::on_incomplete`](crate::ExtendedConsumer::on_incomplete).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IncompletePayload {
-    /// Which payload it is.
+    /// The payload's id.
     pub payload_id: String,
-    /// How many of its segments are held here.
+    /// The number of segments that this consumer has.
     pub have: u32,
-    /// How many it has.
+    /// The number of segments of the whole payload.
     pub count: u32,
-    /// Bytes of the whole, as it was sent.
+    /// The length of the whole payload in bytes, before compression.
     pub size: u64,
-    /// Why it is not complete.
+    /// The reason why the payload is incomplete.
     pub reason: IncompleteReason,
 }
 
-/// Why a payload is not complete.
+/// The reason why a payload is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IncompleteReason {
-    /// Not all segments came in time.
+    /// Not all segments arrived within the [timeout](crate::ExtendedConsumer::assembly_timeout).
     Expired,
-    /// The segment contradicts others of the same payload, or itself. Those others stay.
+    /// The segment contradicts itself, or others of the same payload. The others stay buffered.
     Conflict,
-    /// It is larger than all that may be [held](crate::ExtendedConsumer::max_buffered_bytes).
+    /// The payload is larger than [`max_buffered_bytes`](crate::ExtendedConsumer::max_buffered_bytes).
     TooLarge,
 }
 
-/// What becomes of the segments of an incomplete payload that are held here.
+/// The action on the segments of an incomplete payload that this consumer has. Returned by the hook of
+/// [`ExtendedConsumer::on_incomplete`](crate::ExtendedConsumer::on_incomplete), which has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncompleteAction {
-    /// They are given back to the queue.
+    /// Returns the segments to the queue.
     Return,
-    /// They are sent to the queue of this URL as they are, and deleted once that is confirmed.
+    /// Sends the segments unchanged to the queue with this URL, and deletes them once that is confirmed.
     MoveTo(String),
-    /// They are deleted. On a FIFO queue a payload can count as incomplete although all of it is in the queue, where
-    /// receives brought less than the whole: it is lost then. [`MoveTo`](Self::MoveTo) loses nothing.
+    /// Deletes the segments.
+    ///
+    /// On a FIFO queue this can lose a payload that is whole in the queue: it counts as incomplete if receives return less
+    /// than the whole. [`MoveTo`](Self::MoveTo) loses nothing.
     Delete,
 }
 
 impl IncompletePayload {
-    pub(super) fn new(whole: &Whole, have: u32, why: Incomplete) -> Self {
+    pub(super) fn new(whole: &Whole, have: u32, why: IncompleteCause) -> Self {
         Self {
             payload_id: whole.id.clone(),
             have,
             count: whole.count,
             size: whole.original_length.unwrap_or(whole.total),
             reason: match why {
-                Incomplete::Expired => IncompleteReason::Expired,
-                Incomplete::Conflict => IncompleteReason::Conflict,
-                Incomplete::TooLarge => IncompleteReason::TooLarge,
+                IncompleteCause::Expired => IncompleteReason::Expired,
+                IncompleteCause::Conflict => IncompleteReason::Conflict,
+                IncompleteCause::TooLarge => IncompleteReason::TooLarge,
             },
         }
     }
@@ -72,7 +76,7 @@ impl IncompletePayload {
 
 type Decide = dyn Fn(IncompletePayload) -> BoxFuture<'static, IncompleteAction> + Send + Sync;
 
-/// The caller's decision, if there is one.
+/// The program's hook, if there is one.
 #[derive(Clone, Default)]
 pub(super) struct Hook(Option<Arc<Decide>>);
 
@@ -91,19 +95,23 @@ impl Hook {
             have = payload.have,
             count = payload.count,
             reason = ?payload.reason,
-            "a payload in segments is not complete"
+            "a payload in segments is incomplete"
         );
         let Some(hook) = &self.0 else {
             return IncompleteAction::Return;
         };
         let payload_id = payload.payload_id.clone();
         let decision = AssertUnwindSafe(async { hook(payload).await }).catch_unwind();
-        let failed = match timeout(HOOK_TIMEOUT, decision).await {
+        let failure = match timeout(HOOK_TIMEOUT, decision).await {
             Ok(Ok(action)) => return action,
             Ok(Err(_panic)) => "it panicked",
-            Err(_elapsed) => "it took too long",
+            Err(_elapsed) => "it timed out",
         };
-        tracing::warn!(payload_id, failed, "the hook for incomplete payloads did not decide");
+        tracing::warn!(
+            payload_id,
+            failure,
+            "the `on_incomplete` hook failed; returning the segments to the queue"
+        );
         IncompleteAction::Return
     }
 }

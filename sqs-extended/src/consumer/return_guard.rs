@@ -1,4 +1,4 @@
-//! The payloads in segments that are being handled, and what becomes of them where that fails.
+//! Returns payloads in segments whose handling fails.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,11 +10,10 @@ use sqs_client::consumer::{HandlerFuture, HandlerOutcome};
 
 use crate::receive::delivery::ExtendedDelivery;
 
-/// The payloads in segments that are being handled, each by the receipt handle of the message whose handling it is.
+/// The payloads in segments that are being handled, by the receipt handle of the message that each handler runs for.
 ///
-/// The queue's consumer settles that message alone, and only where it was not set aside. So this is around the handling of
-/// every message, outside of all other hooks: a handler that panics, or is dropped as it takes too long, cannot return the
-/// other segments itself.
+/// The queue's consumer settles only that message, and only if it was not set aside. A handler that panics or times out
+/// cannot return the other segments. So this wraps the handling of every message, outside of all other hooks.
 #[derive(Clone, Default)]
 pub(super) struct ReturnGuard(Arc<Mutex<HashMap<String, ExtendedDelivery>>>);
 
@@ -23,19 +22,19 @@ impl ReturnGuard {
         self.payloads().insert(key, payload);
     }
 
-    /// Handles the message of this receipt handle, and returns its payload by the backoff unless it was settled. Dropping the
-    /// future returns it at once, as nobody says that its handling failed.
+    /// Handles the message with this receipt handle, and returns its payload with the backoff unless it was settled.
+    /// Dropping the future returns it at once, because its handling did not fail.
     pub(super) async fn wrap(self, key: String, handling: HandlerFuture) -> HandlerOutcome {
-        let entry = Entry { of: self, key };
+        let entry = Entry { guard: self, key };
         let handled = AssertUnwindSafe(handling).catch_unwind().await;
         if let Some(payload) = entry.take().filter(|payload| !payload.is_settled())
-            && let Err(error) = payload.release_set_with_backoff().await
+            && let Err(error) = payload.nack_with_backoff().await
         {
-            // Dropping it returns it once more.
+            // Dropping the payload returns it once more.
             tracing::warn!(
                 message_id = payload.message_id(),
                 error = &error as &dyn std::error::Error,
-                "the segments of a payload could not be returned"
+                "failed to return the segments of a payload to the queue"
             );
         }
         handled.unwrap_or(HandlerOutcome::Panicked)
@@ -46,21 +45,21 @@ impl ReturnGuard {
     }
 }
 
-/// The place of a payload, which is left whatever becomes of its handling.
+/// The entry of a payload, removed when its handling ends or is dropped.
 struct Entry {
-    of: ReturnGuard,
+    guard: ReturnGuard,
     key: String,
 }
 
 impl Entry {
     fn take(&self) -> Option<ExtendedDelivery> {
-        self.of.payloads().remove(&self.key)
+        self.guard.payloads().remove(&self.key)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // Not within the lock: the payload's own end takes others.
+        // Outside of the lock, because dropping the payload takes other locks.
         drop(self.take());
     }
 }

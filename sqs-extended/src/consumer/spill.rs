@@ -1,4 +1,4 @@
-//! Segments of large payloads, which wait in temporary files.
+//! Spills the segments of large payloads to temporary files.
 
 use std::io;
 use std::sync::Arc;
@@ -7,53 +7,55 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::consumer::held_segment::Segment;
-use crate::segment::{Header, SegmentBytes, SpillFile};
+use crate::receive::segment_bytes::{SegmentBytes, SpillFile};
+use crate::segment::Header;
 
-/// Which payloads are written to files, and how many files there may be.
+/// Writes the segments of a payload to a file once they take too much memory.
 pub(super) struct Spill {
-    above: u64,
+    threshold: u64,
     files: Arc<Semaphore>,
-    /// Held while something is written, so that one payload never has two files.
+    /// Locked during a write, so that a payload never has two files.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// A segment that is to be written.
+/// A segment to write.
 struct Part {
     header: Header,
     bytes: Bytes,
 }
 
-/// All that is to be written of a payload.
+/// All segments of a payload to write.
 struct Job {
-    place: Place,
+    target: Target,
     parts: Vec<Part>,
 }
 
-enum Place {
-    File(Arc<SpillFile>),
+enum Target {
+    /// The payload has a file already.
+    Existing(Arc<SpillFile>),
     New(OwnedSemaphorePermit),
 }
 
 impl Spill {
-    pub(super) fn new(above: u64, files: usize) -> Self {
+    pub(super) fn new(threshold: u64, files: usize) -> Self {
         Self {
-            above,
+            threshold,
             files: Arc::new(Semaphore::new(files.min(Semaphore::MAX_PERMITS))),
             writing: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Whether segments of a payload of this size may have to be written.
-    pub(super) fn concerns(&self, total: u64) -> bool {
-        total > self.above
+    /// Returns `true` if segments of a payload of this size may have to be written.
+    pub(super) fn may_spill(&self, total: u64) -> bool {
+        total > self.threshold
     }
 
-    /// Writes what is in memory of a payload to its file, where that is too much. `with` is called for each of the payload's
-    /// segments, which may change between two calls.
+    /// Writes the segments of a payload that are in memory to its file if they exceed the threshold. `with` is called for
+    /// each segment of the payload. The segments may change between two calls.
     ///
     /// # Errors
     ///
-    /// The temporary file cannot be made or written, or there are too many.
+    /// The temporary file cannot be created or written, or there are too many.
     pub(super) async fn spill(&self, with: impl Fn(&mut dyn FnMut(&mut Segment))) -> io::Result<()> {
         let _one_at_a_time = self.writing.lock().await;
         let Some(job) = self.job(&with)? else {
@@ -61,8 +63,8 @@ impl Spill {
         };
         let (file, parts) = tokio::task::spawn_blocking(move || job.write()).await??;
         with(&mut |segment| {
-            // The segments may be others by now: of another payload even.
-            if parts.iter().any(|part| part.is_of(segment)) {
+            // By now, the segments may be others, even of another payload.
+            if parts.iter().any(|part| part.is_from(segment)) {
                 segment.bytes = SegmentBytes::spilled(Arc::clone(&file), &segment.header, segment.len());
             }
         });
@@ -77,30 +79,30 @@ impl Spill {
                 let (header, bytes) = (segment.header.clone(), bytes.clone());
                 parts.push(Part { header, bytes });
             }
-            SegmentBytes::Spilled { file: of_it, .. } => file = Some(Arc::clone(of_it)),
+            SegmentBytes::Spilled { file: existing, .. } => file = Some(Arc::clone(existing)),
         });
-        let place = match file {
+        let target = match file {
             Some(_) if parts.is_empty() => return Ok(None),
-            Some(file) => Place::File(file),
-            None if in_memory <= self.above => return Ok(None),
-            None => Place::New(Arc::clone(&self.files).try_acquire_owned().map_err(|_| too_many())?),
+            Some(file) => Target::Existing(file),
+            None if in_memory <= self.threshold => return Ok(None),
+            None => Target::New(Arc::clone(&self.files).try_acquire_owned().map_err(|_| too_many())?),
         };
-        Ok(Some(Job { place, parts }))
+        Ok(Some(Job { target, parts }))
     }
 }
 
 impl Part {
-    fn is_of(&self, segment: &Segment) -> bool {
-        let is_same = matches!(&segment.bytes, SegmentBytes::Memory(held) if held.as_ptr() == self.bytes.as_ptr());
+    fn is_from(&self, segment: &Segment) -> bool {
+        let is_same = matches!(&segment.bytes, SegmentBytes::Memory(bytes) if bytes.as_ptr() == self.bytes.as_ptr());
         is_same && segment.header == self.header
     }
 }
 
 impl Job {
     fn write(self) -> io::Result<(Arc<SpillFile>, Vec<Part>)> {
-        let file = match self.place {
-            Place::File(file) => file,
-            Place::New(permit) => Arc::new(SpillFile::create(permit)?),
+        let file = match self.target {
+            Target::Existing(file) => file,
+            Target::New(permit) => Arc::new(SpillFile::create(permit)?),
         };
         for Part { header, bytes } in &self.parts {
             file.write(header.offset, bytes)?;
@@ -112,6 +114,6 @@ impl Job {
 fn too_many() -> io::Error {
     io::Error::new(
         io::ErrorKind::QuotaExceeded,
-        "as many temporary files as allowed are in use; allow more by `max_spill_files`",
+        "all temporary files are in use; raise `max_spill_files`",
     )
 }

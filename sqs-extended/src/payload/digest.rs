@@ -1,4 +1,4 @@
-//! Digests of payloads: computed as the bytes pass, carried in the pointer, compared at the end.
+//! Digests of payloads, computed while the bytes stream and compared at the end.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -7,14 +7,23 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
-/// Which digest a payload is given when it is sent. A received payload is verified with whichever its sender chose.
+/// The digest algorithm for payloads that are sent. Default: BLAKE3.
+///
+/// A received payload is verified with the algorithm that its sender chose.
+///
+/// ```
+/// use sqs_extended::payload::{Digest, DigestAlgorithm};
+///
+/// let digest = Digest::compute(DigestAlgorithm::Sha256, b"");
+/// assert!(digest.hex().starts_with("e3b0c442"));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DigestAlgorithm {
-    /// BLAKE3: several times faster than SHA-256, so that it does not hold up the transfer.
+    /// BLAKE3, several times faster than SHA-256, so that it does not slow down the transfer.
     #[default]
     Blake3,
-    /// SHA-256, where the rules of the house ask for it.
+    /// SHA-256, for organizations that require it.
     Sha256,
 }
 
@@ -27,7 +36,9 @@ impl DigestAlgorithm {
     }
 }
 
-/// The digest of a stored payload. Its text, and its serde form, is `blake3:<64 hex digits>` or `sha256:<…>`.
+/// The digest of a stored payload.
+///
+/// Its text and its serde form are `blake3:<64 hex digits>` or `sha256:<64 hex digits>`.
 ///
 /// ```
 /// let digest: sqs_extended::payload::Digest =
@@ -38,12 +49,12 @@ impl DigestAlgorithm {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Digest {
     algorithm: DigestAlgorithm,
-    /// Always 64 lower-case digits, so that equal digests are equal texts.
+    /// Always 64 lowercase digits, so that equal digests have equal texts.
     hex: String,
 }
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of `bytes`.
     #[must_use]
     pub fn compute(algorithm: DigestAlgorithm, bytes: &[u8]) -> Self {
         let mut hasher = Hasher::new(algorithm);
@@ -51,13 +62,13 @@ impl Digest {
         hasher.finish()
     }
 
-    /// The algorithm.
+    /// Returns the algorithm.
     #[must_use]
     pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
     }
 
-    /// The digest itself, as 64 lower-case hexadecimal digits.
+    /// Returns the digest as 64 lowercase hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> &str {
         &self.hex
@@ -70,7 +81,14 @@ impl fmt::Display for Digest {
     }
 }
 
-/// The text is not a digest of a known algorithm.
+/// The error of parsing a text that is not a digest of a known algorithm.
+///
+/// ```
+/// use sqs_extended::payload::{Digest, InvalidDigest};
+///
+/// let parsed: Result<Digest, InvalidDigest> = "md5:d41d8cd9".parse();
+/// assert!(parsed.is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidDigest(());
 
@@ -115,9 +133,9 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A digest in the making; it is fed as a writer is.
+/// A digest that is being computed. Write the bytes to it.
 pub(crate) enum Hasher {
-    // Some 2 KiB large, hence the box.
+    // About 2 KiB.
     Blake3(Box<Aligned>),
     Sha256(sha2::Sha256),
 }
@@ -151,18 +169,18 @@ impl Hasher {
     }
 }
 
-/// So many bytes BLAKE3 hashes side by side with the widest instructions that there are; only if they begin at a multiple
-/// of as many.
+/// The number of bytes that BLAKE3 hashes in parallel with the widest instructions. They must begin at a multiple of
+/// this number.
 const BLOCK: usize = 16 * 1024;
 
-/// More at a time is slower, as it leaves the cache in between.
+/// The number of bytes in one update. A larger one is slower because it leaves the cache.
 const BLOCKS: usize = 8 * BLOCK;
 
-/// BLAKE3, fed in whole blocks whatever comes: chunks of a network begin and end anywhere, which can halve its speed.
+/// BLAKE3 that hashes whole blocks only. Network chunks begin and end anywhere, which can halve its speed.
 #[derive(Default)]
 pub(crate) struct Aligned {
     hasher: blake3::Hasher,
-    /// What does not make a block yet.
+    /// The beginning of the next block.
     pending: Vec<u8>,
 }
 
@@ -224,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn known_answers() {
+    fn digests_match_published_values() {
         assert_eq!(
             digest(DigestAlgorithm::Blake3, b"").to_string(),
             "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
@@ -237,7 +255,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_digest_is_the_same_whatever_it_comes_in(cuts in prop::collection::vec(0..3 * BLOCK, 0..12), rest in 0..2 * BLOCKS) {
+        fn chunk_borders_do_not_change_the_digest(cuts in prop::collection::vec(0..3 * BLOCK, 0..12), rest in 0..2 * BLOCKS) {
             let content: Vec<u8> = (0..=250).cycle().take(cuts.iter().sum::<usize>() + rest).collect();
             for algorithm in [DigestAlgorithm::Blake3, DigestAlgorithm::Sha256] {
                 let mut hasher = Hasher::new(algorithm);
@@ -250,14 +268,14 @@ mod tests {
                 hasher.update(left);
                 prop_assert_eq!(hasher.finish(), Digest::compute(algorithm, &content));
             }
-            let by_the_crate = blake3::hash(&content).to_hex();
+            let expected = blake3::hash(&content).to_hex();
             let ours = Digest::compute(DigestAlgorithm::Blake3, &content);
-            prop_assert_eq!(ours.hex(), by_the_crate.as_str());
+            prop_assert_eq!(ours.hex(), expected.as_str());
         }
     }
 
     #[test]
-    fn text_goes_both_ways_and_case_does_not_matter() {
+    fn the_text_is_parsed_again_in_either_case() {
         let digest = digest(DigestAlgorithm::Sha256, b"abc");
         assert_eq!(digest.to_string().parse(), Ok(digest.clone()));
         let upper = format!("sha256:{}", digest.hex().to_uppercase());
@@ -265,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn an_invalid_digest_is_an_error() {
         for text in [
             "",
             "blake3",

@@ -1,4 +1,4 @@
-//! Payloads: where their bytes come from, how they are read, and their digests.
+//! Payloads: sources to send, streams and readers to receive, and digests.
 
 pub(crate) mod digest;
 pub(crate) mod source;

@@ -1,4 +1,4 @@
-//! What a user sends: bytes, a file, a reader or a stream.
+//! A payload as its sender provides it: bytes, a file, a reader or a stream.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -9,17 +9,18 @@ use tokio::io::AsyncRead;
 
 /// A payload to send: bytes in memory, a file, or anything that can be read or streamed.
 ///
-/// Nothing is read before the payload is sent. A payload that is offloaded is never held whole: files and readers are
-/// read into the buffers that are uploaded, bytes and stream chunks are uploaded as they are, without a copy.
+/// Nothing is read before the payload is sent. An offloaded payload is never whole in memory: files and readers are
+/// read into the buffers that are uploaded, and bytes and stream chunks are uploaded without a copy.
 ///
 /// ```
 /// # async fn example() -> std::io::Result<()> {
 /// use sqs_extended::Payload;
+/// use tokio::io::AsyncReadExt;
 ///
 /// let text = Payload::from("hello");
 /// let file = Payload::from_path("backup.tar").await?;
 /// let unknown_length = Payload::from_reader(tokio::io::stdin(), None);
-/// let of_a_million_bytes = Payload::from_reader(tokio::io::repeat(7), 1_000_000);
+/// let known_length = Payload::from_reader(tokio::io::repeat(7).take(1_000_000), 1_000_000);
 /// # Ok(()) }
 /// ```
 pub struct Payload {
@@ -29,19 +30,21 @@ pub struct Payload {
 
 pub(crate) enum Source {
     Bytes(Bytes),
-    /// Kept as the standard library's file: it can be read into a part's buffer in one go, on the blocking pool.
+    /// The standard library's file can be read into a part's buffer in one call on the blocking pool.
     File(std::fs::File),
     Reader(Box<dyn AsyncRead + Send + Unpin>),
     Stream(BoxStream<'static, io::Result<Bytes>>),
 }
 
 impl Payload {
-    /// The contents of a file, from its beginning to the end that it has now: if its length has changed by the time
-    /// it is read to the end, sending fails. What is not a regular file, such as a pipe, has an unknown length.
+    /// Opens a file as a payload.
+    ///
+    /// The payload ends where the file ends now. Sending fails if the length has changed by then. Anything other than a
+    /// regular file, such as a pipe, has an unknown length.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened, or is a directory.
+    /// Returns an error if the file cannot be opened or is a directory.
     ///
     /// # Cancel safety
     ///
@@ -62,9 +65,11 @@ impl Payload {
         .await?
     }
 
-    /// Whatever `reader` yields until its end. If `len` is given and the reader does not keep to it, sending fails and
-    /// nothing is sent. Give it where it is known: it decides between inline and offloaded without reading ahead, and
+    /// Creates a payload from everything that `reader` yields until its end.
+    ///
+    /// Pass `len` where it is known. It decides between inline and offloaded without reading ahead, and it determines
     /// the size of the parts (see [`PayloadStoreBuilder::part_size`](crate::store::PayloadStoreBuilder::part_size)).
+    /// If the reader yields another number of bytes, sending fails and no message is sent.
     pub fn from_reader(reader: impl AsyncRead + Send + Unpin + 'static, len: impl Into<Option<u64>>) -> Self {
         Self {
             source: Source::Reader(Box::new(reader)),
@@ -72,10 +77,10 @@ impl Payload {
         }
     }
 
-    /// The chunks of `stream` one after the other, until its end; `len` as in [`from_reader`](Self::from_reader).
+    /// Creates a payload from the chunks of `stream`. `len` is as for [`from_reader`](Self::from_reader).
     ///
-    /// Chunks are uploaded without a copy (very small ones are gathered), so a chunk that is a slice of a large
-    /// buffer keeps that buffer alive until its part is uploaded.
+    /// Chunks are uploaded without a copy, except that chunks below 4 KiB are gathered in blocks. So a chunk that is a
+    /// slice of a large buffer keeps that buffer alive until its part is uploaded.
     pub fn from_stream(
         stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
         len: impl Into<Option<u64>>,
@@ -86,7 +91,7 @@ impl Payload {
         }
     }
 
-    /// The payload's length in bytes, where it is known before reading.
+    /// Returns the payload's length in bytes if it is known before reading.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.len
@@ -140,7 +145,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_files_length_is_known_and_a_directory_is_none() {
+    async fn a_file_has_a_length_and_a_directory_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, [0; 10]).unwrap();

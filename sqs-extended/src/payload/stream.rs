@@ -5,15 +5,31 @@ use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use bytes::Bytes;
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use crate::error::Error;
-use crate::transfer::download::Chunks;
 
-/// A payload's chunks, by [`ExtendedDelivery::stream`](crate::ExtendedDelivery::stream). The payload is right only if
-/// the stream ends without an error.
+/// Chunks of a payload, in order. Chunks received before an error are not verified.
+pub(crate) type Chunks = BoxStream<'static, Result<Bytes, Error>>;
+
+/// A payload's chunks, returned by [`ExtendedDelivery::stream`](crate::ExtendedDelivery::stream).
+///
+/// The payload is verified only if the stream ends without an error.
+///
+/// ```
+/// # async fn example(delivery: sqs_extended::ExtendedDelivery) -> Result<(), sqs_extended::Error> {
+/// use futures::TryStreamExt;
+///
+/// let mut stream = delivery.stream().await?;
+/// let mut len = 0;
+/// while let Some(chunk) = stream.try_next().await? {
+///     len += chunk.len();
+/// }
+/// println!("{len} verified bytes");
+/// # Ok(()) }
+/// ```
 pub struct PayloadStream {
     chunks: Chunks,
     size: Option<u64>,
@@ -29,15 +45,17 @@ impl PayloadStream {
         Self::new(stream::iter([Ok(body)]).boxed(), size)
     }
 
-    /// The same, whose errors know the message's receipt handle.
+    /// Adds the message's receipt handle to the stream's errors.
     pub(crate) fn of_message(self, receipt_handle: &str) -> Self {
         let handle = receipt_handle.to_owned();
         let chunks = self.chunks.map_err(move |error| error.with_receipt_handle(&handle));
         Self::new(chunks.boxed(), self.size)
     }
 
-    /// The payload's length in bytes, where it is known before the end: that of the stored object, if it is stored as it
-    /// is; else what its sender says, which the stream does not exceed.
+    /// Returns the payload's length in bytes if it is known before the end.
+    ///
+    /// It is the length of the stored object if the payload is stored as it is. Otherwise it is the length that the
+    /// sender claims, which the stream does not exceed.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.size
@@ -60,8 +78,17 @@ impl fmt::Debug for PayloadStream {
     }
 }
 
-/// A payload as a reader, by [`ExtendedDelivery::reader`](crate::ExtendedDelivery::reader). The payload is right only
-/// if its end is reached without an error; after an error, every further read fails.
+/// A payload as a reader, returned by [`ExtendedDelivery::reader`](crate::ExtendedDelivery::reader).
+///
+/// The payload is verified only if its end is reached without an error. After an error, every further read fails.
+///
+/// ```
+/// # async fn example(delivery: sqs_extended::ExtendedDelivery) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut reader = delivery.reader().await?;
+/// let mut file = tokio::fs::File::create("payload").await?;
+/// tokio::io::copy(&mut reader, &mut file).await?;
+/// # Ok(()) }
+/// ```
 pub struct PayloadReader {
     reader: StreamReader<PayloadStream, Bytes>,
     size: Option<u64>,
@@ -77,16 +104,18 @@ impl PayloadReader {
         }
     }
 
-    /// The payload's length in bytes, as [`PayloadStream::size`] says it.
+    /// Returns the payload's length in bytes as [`PayloadStream::size`] does.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// A failed stream looks ended when it is asked again, and a payload must not look whole because of that.
+    /// Fails after an earlier failure, because a failed stream that is polled again looks like a complete payload.
     fn check(&mut self) -> io::Result<()> {
         if self.failed {
-            return Err(io::Error::other("reading the payload has failed before"));
+            return Err(io::Error::other(
+                "an earlier read of the payload failed; receive the message again",
+            ));
         }
         Ok(())
     }
@@ -135,7 +164,7 @@ mod tests {
     async fn a_failed_reader_stays_failed() {
         let chunks = stream::iter([
             Ok(Bytes::from_static(b"hello")),
-            Err(Error::plain(ErrorKind::Corrupt, "not what was sent")),
+            Err(Error::plain(ErrorKind::Corrupt, "the digest differs")),
         ]);
         let stream = PayloadStream::new(chunks.boxed(), Some(5));
         let mut reader = PayloadReader::new(stream.of_message("handle"));
@@ -144,11 +173,14 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let ours = error.get_ref().unwrap().downcast_ref::<Error>().unwrap();
         assert_eq!(ours.receipt_handle(), Some("handle"));
-        assert!(reader.read_to_string(&mut text).await.is_err(), "not an end");
+        assert!(
+            reader.read_to_string(&mut text).await.is_err(),
+            "the reader must not look complete"
+        );
     }
 
     #[tokio::test]
-    async fn an_inline_payload_reads_alike() {
+    async fn an_inline_payload_is_readable() {
         let mut reader = PayloadReader::new(PayloadStream::inline(Bytes::from_static(b"hello")));
         assert_eq!(reader.size(), Some(5));
         let mut text = String::new();

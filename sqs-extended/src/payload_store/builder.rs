@@ -1,4 +1,4 @@
-//! The settings of a [`PayloadStore`].
+//! Builds a [`PayloadStore`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::payload::digest::DigestAlgorithm;
 use crate::payload_store::deletion::{Deleter, Deletion};
 use crate::payload_store::location::{EmptySegments, Location};
-use crate::payload_store::{Inner, NewId, PayloadStore};
+use crate::payload_store::store::{Inner, NewId, PayloadStore};
 use crate::pointer::{PointerKeys, ReservedAttribute};
 use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
@@ -20,10 +20,79 @@ use crate::transfer::download::DownloadSettings;
 use crate::transfer::part_plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::transfer::upload::UploadSettings;
 
-/// What media types are bounded by, as by RFC 6838 (127 bytes for each of two names).
+/// The maximum length of a content type. RFC 6838 allows 127 bytes for each of two names.
 const MAX_CONTENT_TYPE_BYTES: usize = 255;
 
-/// The settings of a [`PayloadStore`]; see [`PayloadStore::builder`].
+impl PayloadStore {
+    /// Creates a builder of a payload store on `store`, whose root must be the bucket. Pointers contain the name `bucket`.
+    /// Payloads are fetched and deleted only if their pointer names the same bucket.
+    ///
+    /// An `Arc<dyn ObjectStore>` is an [`ObjectStore`] too. The object store's own builder sets what it does with each
+    /// object, such as SSE-KMS encryption, storage classes and checksums.
+    pub fn builder(store: impl ObjectStore, bucket: impl Into<String>) -> PayloadStoreBuilder {
+        PayloadStoreBuilder::new(Arc::new(store), bucket.into())
+    }
+
+    /// Creates a builder of a payload store from a URL:
+    ///
+    /// | URL | store | feature |
+    /// |---|---|---|
+    /// | `s3://bucket/prefix` | Amazon S3 and compatible servers | `s3` |
+    /// | `gs://bucket/prefix` | Google Cloud Storage | `gcs` |
+    /// | `az://container/prefix`, `abfs://…`, `abfss://container@account.dfs.core.windows.net/prefix` | Azure Blob Storage | `azure` |
+    /// | `file:///folder` | a local folder, which must exist | `fs` |
+    /// | `memory:///prefix` | this process's memory, a new store for each call | |
+    ///
+    /// Keys begin with the prefix and a slash, whether or not the URL ends in one. With `file:`, the folder is the root.
+    ///
+    /// The query contains the store's options. Each is a configuration key of object_store's builder (`AmazonS3ConfigKey`,
+    /// `GoogleConfigKey`, `AzureConfigKey`), with or without its `aws_`, `google_` or `azure_`. Options override the
+    /// environment, which has the same keys in capitals, such as `AWS_REGION`. For example, for S3:
+    ///
+    /// | option | |
+    /// |---|---|
+    /// | `endpoint` | another server, such as `http://127.0.0.1:9000`; an `http:` URL allows plain HTTP |
+    /// | `region` | default: `us-east-1` |
+    /// | `virtual_hosted_style_request=true` | the bucket in the host name; an `endpoint` must then contain it |
+    /// | `server_side_encryption=aws:kms`, `sse_kms_key_id`, `sse_bucket_key_enabled` | encryption by the store |
+    /// | `checksum_algorithm=sha256` | a checksum that the store verifies |
+    /// | `unsigned_payload=true` | skips hashing the payload, if TLS protects it |
+    /// | `disable_bulk_delete=true` | for servers without `DeleteObjects` |
+    ///
+    /// Every store over HTTP has `connect_timeout` and `read_timeout`, such as `30s` (see `StoreConnector`). `file:` and
+    /// `memory:` have one option: `bucket`, the bucket's name in pointers. Default: `file` or `memory`.
+    ///
+    /// S3 requests use the credentials of the client in [`ExtendedClient::builder`](crate::ExtendedClient::builder), so that
+    /// queue and store share them. Without a client they use
+    /// [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials), or else the machine's role. The other stores read
+    /// the environment. `access_key_id` and `secret_access_key` in the URL override them, with `+` and `&` percent-encoded.
+    /// But URLs appear in logs and process lists. A URL with a user or a password before its host is refused.
+    ///
+    /// # Errors
+    ///
+    /// The URL is not one of the above, its feature is disabled, it has an option that the store does not know, or an option
+    /// is invalid. No error contains an option's value.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sqs_extended::Error> {
+    /// let payloads = sqs_extended::PayloadStore::from_url("memory:///payloads/")?.build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn from_url(url: &str) -> Result<PayloadStoreBuilder, Error> {
+        Ok(PayloadStoreBuilder::from_opened(OpenedStore::open(url)?))
+    }
+}
+
+/// Builds a [`PayloadStore`], on an object store or from a URL.
+///
+/// ```
+/// use object_store::memory::InMemory;
+/// use sqs_extended::PayloadStore;
+///
+/// # fn main() -> Result<(), sqs_extended::Error> {
+/// let payloads = PayloadStore::builder(InMemory::new(), "my-bucket").prefix("payloads/").build()?;
+/// # Ok(()) }
+/// ```
 #[must_use = "nothing happens before `build`"]
 #[derive(Clone)]
 pub struct PayloadStoreBuilder {
@@ -52,7 +121,7 @@ impl PayloadStoreBuilder {
     /// The default of [`concurrency`](Self::concurrency), in parts of one upload.
     pub const DEFAULT_CONCURRENCY: usize = 8;
 
-    pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
+    fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
         Self {
             store,
             #[cfg(feature = "s3")]
@@ -79,8 +148,8 @@ impl PayloadStoreBuilder {
         }
     }
 
-    /// Of a store that a URL names.
-    pub(super) fn opened(opened: OpenedStore) -> Self {
+    /// Creates the builder of a store that was opened by its URL.
+    fn from_opened(opened: OpenedStore) -> Self {
         Self {
             prefix: opened.prefix,
             #[cfg(feature = "s3")]
@@ -91,9 +160,9 @@ impl PayloadStoreBuilder {
         }
     }
 
-    /// Signs the store's requests with this client's credentials, where the store was opened by an `s3:` URL that names
-    /// none. Default: those of the [`ExtendedClient`](crate::ExtendedClient) that the store is given to; without one,
-    /// those of [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
+    /// Signs the store's requests with this client's credentials, if the store was opened by an `s3:` URL without
+    /// credentials. Default: those of the [`ExtendedClient`](crate::ExtendedClient) that uses the store; without one, those
+    /// of [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
     #[cfg(feature = "s3")]
     pub fn credentials_from(self, client: &sqs_client::Client) -> Self {
         if let Some(credentials) = &self.credentials {
@@ -104,8 +173,8 @@ impl PayloadStoreBuilder {
 
     /// Sets the prefix of the keys of stored payloads, such as `payloads/`. Default: none.
     ///
-    /// Payloads are fetched and deleted only under it. Whoever may send to the queue can name any object under it, so
-    /// keep nothing else there.
+    /// Payloads are fetched and deleted only under it. An untrusted sender can name any object under it, so store nothing
+    /// else there.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -117,11 +186,11 @@ impl PayloadStoreBuilder {
     /// An upload has up to 10,000 parts. A payload of known length gets larger parts if necessary. One of unknown
     /// length can be 10,000 times this size, and fails beyond that.
     ///
-    /// An upload keeps this size × ([`concurrency`](Self::concurrency) + 1) in memory, however long the payload is, as
-    /// long as the parts need not be so large that a single one is more.
+    /// An upload uses this size × ([`concurrency`](Self::concurrency) + 1) of memory for a payload of any length. Very long
+    /// payloads require larger parts, and so more memory.
     ///
-    /// An upload that a crash cuts off leaves parts behind, which cost money and appear in no listing of objects. Give
-    /// the bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
+    /// A crash during an upload leaves parts in the store, which cost money and appear in no listing of objects. Give the
+    /// bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
     pub fn part_size(mut self, bytes: u64) -> Self {
         self.upload.part_size = bytes;
         self
@@ -134,8 +203,8 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the message attribute that marks pointers. Default: [`ReservedAttribute::default`]. Both attributes are
-    /// recognized on receive, and both are hidden.
+    /// Sets the message attribute that marks pointers. Default: [`ReservedAttribute::default`]. Receives recognize both
+    /// attributes, and hide both.
     pub fn reserved_attribute(mut self, attribute: ReservedAttribute) -> Self {
         self.attribute = attribute;
         self
@@ -152,7 +221,7 @@ impl PayloadStoreBuilder {
     }
 
     /// Authenticates pointers that are sent, and follows only authenticated ones, for fetching and for deleting.
-    /// Default: no authentication. Without keys, whoever may send to the queue can name any payload under the prefix.
+    /// Default: no authentication. Without keys, an untrusted sender can name any payload under the prefix.
     ///
     /// It requires [pointer extras](Self::pointer_extras).
     pub fn pointer_keys(mut self, keys: PointerKeys) -> Self {
@@ -201,8 +270,8 @@ impl PayloadStoreBuilder {
     /// Sets the number of concurrent requests that download one payload. Default: 1. Range: at least 1.
     ///
     /// Each request fetches one [part](Self::download_part_size). A single request is the fastest where the store is near;
-    /// several help where each connection is slow. Up to (`requests` + 1) parts are in memory, beside the buffers of the
-    /// connections.
+    /// several help if each connection is slow. Up to (`requests` + 1) parts are in memory, in addition to the buffers of
+    /// the connections.
     pub fn download_concurrency(mut self, requests: usize) -> Self {
         self.download.concurrency = requests;
         self
@@ -218,8 +287,8 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets what becomes of a payload once its message was acknowledged. Default: [`Deletion::default`], which deletes
-    /// it with the message.
+    /// Sets when the payload of an acknowledged message is deleted. Default: [`Deletion::default`], which deletes it with the
+    /// message.
     pub fn deletion(mut self, deletion: Deletion) -> Self {
         self.deletion = deletion;
         self
@@ -242,11 +311,11 @@ impl PayloadStoreBuilder {
     pub fn build(self) -> Result<PayloadStore, Error> {
         if !(MIN_PART_SIZE..=MAX_PART_SIZE).contains(&self.upload.part_size) {
             return Err(Error::invalid(format!(
-                "the part size is out of range: {MIN_PART_SIZE} to {MAX_PART_SIZE} bytes"
+                "the part size is out of range; use {MIN_PART_SIZE} to {MAX_PART_SIZE} bytes"
             )));
         }
         if self.upload.concurrency == 0 {
-            return Err(Error::invalid("the concurrency is out of range: at least 1"));
+            return Err(Error::invalid("the upload concurrency must be at least 1"));
         }
         if self.download.concurrency == 0 || self.download.part_size == 0 {
             return Err(Error::invalid("download concurrency and part size must be at least 1"));
@@ -257,11 +326,11 @@ impl PayloadStoreBuilder {
         }
         if self.keys.is_some() && !self.extras {
             return Err(Error::invalid(
-                "pointers cannot be authenticated without pointer extras",
+                "pointer keys require pointer extras; enable `pointer_extras`",
             ));
         }
         Ok(PayloadStore(Arc::new(Inner {
-            location: Location::new(self.bucket, self.prefix)?.with_empty_segments(EmptySegments::of(&*self.store)),
+            location: Location::new(self.bucket, self.prefix)?.with_empty_segments(EmptySegments::detect(&*self.store)),
             store: self.store,
             #[cfg(feature = "s3")]
             s3: self.s3,
@@ -284,7 +353,7 @@ impl PayloadStoreBuilder {
 
 impl fmt::Debug for PayloadStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the store: its settings hold its credentials.
+        // Not the store, whose settings contain credentials.
         f.debug_struct("PayloadStoreBuilder")
             .field("bucket", &self.bucket)
             .field("prefix", &self.prefix)
@@ -300,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_in_range_and_what_is_not_is_refused() {
+    fn defaults_are_in_range_and_other_values_are_refused() {
         let builder = || PayloadStore::builder(InMemory::new(), "bucket");
         assert!(builder().build().is_ok());
         assert!(builder().part_size(MAX_PART_SIZE).build().is_ok());
@@ -316,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_store_is_a_store_too() {
+    fn a_shared_object_store_is_accepted() {
         let shared: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         assert!(PayloadStore::builder(shared, "bucket").build().is_ok());
     }

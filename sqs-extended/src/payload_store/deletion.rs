@@ -1,4 +1,4 @@
-//! When payloads are deleted, and the deletions themselves: many at a time share a request.
+//! The setting for deletions, and their batching.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,42 +11,54 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, ErrorKind};
 use crate::transfer::delete::delete_all;
 
-/// What becomes of a payload once its message was acknowledged.
+/// The setting for the payload of an acknowledged message.
+///
+/// ```
+/// use std::time::Duration;
+/// use object_store::memory::InMemory;
+/// use sqs_extended::store::{Deletion, PayloadStore};
+///
+/// # fn main() -> Result<(), sqs_extended::Error> {
+/// let payloads = PayloadStore::builder(InMemory::new(), "my-bucket")
+///     .deletion(Deletion::After(Duration::from_secs(600)))
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deletion {
-    /// It is deleted once the message's deletion is confirmed.
+    /// Deletes the payload once the message's deletion is confirmed.
     #[default]
     WithMessage,
-    /// It is deleted so much later, for duplicates of the message that are still in flight, unless another payload was
-    /// stored under its key meanwhile: the store is asked before and after. This is done by the process that
-    /// acknowledged, as long as its runtime lives, for up to
-    /// [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) payloads at a time; what that does not
-    /// come to is left to the sweep.
+    /// Deletes the payload after this time, so that duplicates of the message in flight still find it.
+    ///
+    /// A payload that was stored again under its key stays: the store is asked before and after the time. The process that
+    /// acknowledged the message deletes the payload, as long as its runtime lives, and up to
+    /// [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) at a time. The others are left to the sweep.
     After(Duration),
-    /// It stays, for other messages that point to it, and is left to the sweep.
+    /// Keeps the payload, for example for other messages that point to it. The sweep removes it.
     Keep,
 }
 
-/// Deletes objects: those that are asked for while a request is under way share the next one.
+/// Deletes objects. Deletions that are requested while a request is in flight share the next one.
 #[derive(Debug, Default)]
 pub(super) struct Deleter(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<(Path, oneshot::Sender<Outcome>)>,
-    /// A task is at work on what waits.
+    /// A task is deleting the waiting objects.
     working: bool,
 }
 
 type Outcome = Result<(), Error>;
 
 impl Deleter {
-    /// Deletes the object. One that is gone already is as good as deleted.
+    /// Deletes an object. A missing object counts as deleted.
     ///
     /// # Errors
     ///
-    /// The store could not delete it.
+    /// The store failed to delete it.
     pub(super) async fn delete(
         &self,
         store: &Arc<dyn ObjectStore>,
@@ -66,7 +78,7 @@ impl Deleter {
         let interrupted = |_| {
             Err(Error::plain(
                 ErrorKind::Store,
-                "the runtime that deleted the payload has ended",
+                "the runtime that deleted the payload has shut down; leaving the payload to the sweep",
             ))
         };
         told.await.unwrap_or_else(interrupted)
@@ -78,11 +90,11 @@ impl Deleter {
 }
 
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
-    // A queue is whole at any time, so a panic elsewhere cannot have spoilt it.
+    // Every update is complete, so a panic cannot leave the queue inconsistent.
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The task that deletes; its end, whichever it is, lets another one begin.
+/// The task that deletes. When it ends, for any reason, another one can start.
 struct Worker(Arc<Mutex<Queue>>);
 
 impl Worker {
@@ -91,8 +103,8 @@ impl Worker {
             let (keys, tell): (Vec<Path>, Vec<_>) = waiting.into_iter().unzip();
             let outcomes = delete_all(&store, &keys).await;
             for (tell, outcome) in tell.into_iter().zip(outcomes) {
-                let outcome = outcome.map_err(|error| Error::store("the payload could not be deleted", error));
-                // Who asked may be gone.
+                let outcome = outcome.map_err(|error| Error::store("failed to delete the payload", error));
+                // The caller may have been dropped.
                 let _ = tell.send(outcome);
             }
         }
@@ -108,7 +120,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut queue = lock(&self.0);
-        // Only where it was broken off: then whoever waits is told so.
+        // Only if the task was aborted. Dropping the senders tells the callers.
         if std::mem::take(&mut queue.working) {
             queue.waiting.clear();
         }
@@ -135,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_that_come_together_share_a_request() {
+    async fn concurrent_deletions_share_a_request() {
         let (store, shared, keys) = holding(50).await;
         let (deleter, tasks) = (Deleter::default(), TaskTracker::new());
         let deletions = keys.iter().map(|key| deleter.delete(&shared, key.clone(), &tasks));
@@ -145,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_gone_is_as_good_as_deleted() {
+    async fn a_missing_object_counts_as_deleted() {
         let (_, shared, keys) = holding(1).await;
         let (deleter, tasks) = (Deleter::default(), TaskTracker::new());
         for _ in 0..2 {
@@ -154,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_and_the_next_one_works() {
+    async fn a_failure_is_returned_and_the_next_deletion_works() {
         let (store, shared, keys) = holding(2).await;
         let (deleter, tasks) = (Deleter::default(), TaskTracker::new());
         store.calls.fail_deletes.store(true, SeqCst);
@@ -165,18 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_ends_half_way_stops_nobody_after_it() {
+    fn a_runtime_that_shuts_down_does_not_stop_later_deletions() {
         let deleter = Deleter::default();
         let (store, tasks) = (TestStore::default(), TaskTracker::new());
         let shared: Arc<dyn ObjectStore> = Arc::new(store);
         let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let broken_off = runtime();
-        broken_off.block_on(async {
-            // Polled once: the worker is spawned, and never run.
+        let aborted = runtime();
+        aborted.block_on(async {
+            // Polled once, so the worker is spawned and never runs.
             let deletion = deleter.delete(&shared, Path::from("k"), &tasks);
             assert!(futures::FutureExt::now_or_never(deletion).is_none());
         });
-        drop(broken_off);
+        drop(aborted);
         runtime()
             .block_on(deleter.delete(&shared, Path::from("k"), &tasks))
             .unwrap();

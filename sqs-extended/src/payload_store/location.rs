@@ -1,4 +1,4 @@
-//! The one place in the store that may be written, fetched and deleted.
+//! The bucket and the key prefix that payloads are confined to.
 
 use object_store::ObjectStore;
 use object_store::path::{Path, PathPart};
@@ -10,13 +10,13 @@ use crate::pointer::Pointer;
 /// S3's limit for a key.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// Room for a key's id after the prefix; a UUID takes 36.
+/// The maximum length of an id after the prefix. A UUID has 36 bytes.
 const ID_BYTES: usize = 64;
 
-/// More than any store allows for a bucket's name.
+/// The maximum length of a bucket's name, which is more than any store allows.
 const MAX_BUCKET_BYTES: usize = 255;
 
-/// A bucket and the prefix of all keys in it that are ours.
+/// A bucket, and the prefix of all payload keys in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Location {
     bucket: String,
@@ -24,25 +24,25 @@ pub(crate) struct Location {
     empty_segments: EmptySegments,
 }
 
-/// Whether a store can name keys with `//` in them, or `/` at their end. One that cannot takes them for other keys.
+/// The support of a store for keys that contain `//` or end in `/`. A store without it takes them for other keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EmptySegments {
     No,
-    /// Not at the end.
+    /// Anywhere but at the end.
     Within,
     Anywhere,
 }
 
 impl EmptySegments {
-    pub(crate) fn of(store: &dyn ObjectStore) -> Self {
-        // Nothing else says what is behind a `dyn ObjectStore`. Stores that wrap another one and pass keys on as they are
-        // show its name; those that change keys, such as `PrefixStore`, do not.
+    pub(crate) fn detect(store: &dyn ObjectStore) -> Self {
+        // Only its name tells the kind of a `dyn ObjectStore`. Wrappers that pass keys unchanged include the name of the
+        // wrapped store. Wrappers that change keys, such as `PrefixStore`, do not.
         let name = store.to_string();
         let is_one_of = |names: &[&str]| names.iter().any(|one| name.contains(one));
         if is_one_of(&["AmazonS3(", "GoogleCloudStorage(", "InMemory"]) {
             Self::Anywhere
         } else if is_one_of(&["MicrosoftAzure {"]) {
-            // Its client leaves out the last slash.
+            // Its client drops the last slash.
             Self::Within
         } else {
             Self::No
@@ -59,18 +59,20 @@ impl EmptySegments {
 }
 
 impl Location {
+    /// Creates the location.
+    ///
     /// # Errors
     ///
-    /// The bucket has no name, or the prefix makes keys that would be refused on receive.
+    /// The bucket has no name, or a receive would refuse keys with this prefix.
     pub(crate) fn new(bucket: String, prefix: String) -> Result<Self, Error> {
         if bucket.is_empty() || bucket.len() > MAX_BUCKET_BYTES || bucket.contains(char::is_control) {
             return Err(Error::invalid(
-                "the bucket's name is empty, too long or has control characters",
+                "the bucket's name is empty, too long or contains control characters",
             ));
         }
         if prefix.len() + ID_BYTES > MAX_KEY_BYTES || parse_key(&format!("{prefix}x")).is_none() {
             return Err(Error::invalid(
-                "the prefix is too long, starts with a slash, or has empty or dot segments, control characters, \
+                "the prefix is too long, starts with a slash, or contains empty or dot segments, control characters, \
                  backslashes or percent signs",
             ));
         }
@@ -93,44 +95,44 @@ impl Location {
         &self.prefix
     }
 
-    /// The key of a new payload.
+    /// Returns the key of a new payload.
     ///
     /// # Errors
     ///
-    /// With this id it would be one that is refused on receive.
+    /// A receive would refuse the key.
     pub(crate) fn key(&self, id: &str) -> Result<Path, Error> {
         parse_key(&format!("{}{id}", self.prefix))
-            .ok_or_else(|| Error::invalid("the payload's key is not a plain path"))
+            .ok_or_else(|| Error::invalid("the payload's key is not a plain path, or is longer than 1,024 bytes"))
     }
 
-    /// An untrusted sender's pointer as a key under the prefix. Other writers' keys may have characters and empty segments
-    /// that ours never have.
+    /// Resolves an untrusted sender's pointer to a key under the prefix. The keys of other libraries may contain characters
+    /// and empty segments that ours never do.
     ///
     /// # Errors
     ///
-    /// It names another bucket, a key outside the prefix, or one that some store could take for another key.
+    /// The pointer names another bucket, a key outside the prefix, or a key that some store could take for another one.
     pub(crate) fn resolve(&self, pointer: &Pointer) -> Result<Path, Error> {
         let refused = |why| Err(Error::plain(ErrorKind::RefusedPointer, why));
         if pointer.bucket != self.bucket {
-            return refused("the pointer names another bucket than the configured one");
+            return refused("the pointer names a bucket that is not the configured one");
         }
         let key = &*pointer.key;
         match any_path(key) {
             None => refused(
-                "the pointer's key starts with a slash, is too long, or has dot segments, backslashes or control characters",
+                "the pointer's key starts with a slash, is too long, or contains dot segments, backslashes or control characters",
             ),
             Some(_) if !key.starts_with(&self.prefix) || key.len() == self.prefix.len() => {
                 refused("the pointer's key is outside the configured prefix")
             }
-            Some(_) if !self.empty_segments.allow(key) => {
-                refused("the pointer's key ends in a slash or has two in a row, which the store's client cannot name")
-            }
+            Some(_) if !self.empty_segments.allow(key) => refused(
+                "the pointer's key ends in a slash or contains two in a row, which the store's client does not support",
+            ),
             Some(path) => Ok(path),
         }
     }
 }
 
-/// A key of any writer as it is, or `None` if some store could take it for a key in another folder.
+/// Parses a key of any library unchanged. Returns `None` if some store could take it for a key in another folder.
 pub(crate) fn any_path(key: &str) -> Option<Path> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES || can_step_out(key) {
         return None;
@@ -143,8 +145,8 @@ pub(crate) fn any_path(key: &str) -> Option<Path> {
     Some(path).filter(|path| path.as_ref() == key)
 }
 
-/// Returns `true` if the key has dot segments, backslashes or control characters, or has them once somebody on the way to
-/// the store has decoded its percent signs, however often.
+/// Returns `true` if the key contains dot segments, backslashes or control characters, even after its percent signs were
+/// decoded any number of times on the way to the store.
 fn can_step_out(key: &str) -> bool {
     let mut decoded = key.as_bytes().to_vec();
     loop {
@@ -163,15 +165,15 @@ fn can_step_out(key: &str) -> bool {
     }
 }
 
-/// The key as a path that means the same in every store, or `None`: one of ours.
+/// Parses one of our keys, which must mean the same in every store. Returns `None` otherwise.
 ///
-/// Percent signs and backslashes are ordinary characters to S3, but other stores and file systems decode the one and
-/// split at the other, which would let a key step out of the prefix.
+/// S3 treats percent signs and backslashes as ordinary characters. Other stores and file systems decode percent signs and
+/// split at backslashes, so a key could leave the prefix.
 fn parse_key(key: &str) -> Option<Path> {
     if key.len() > MAX_KEY_BYTES || key.contains(['%', '\\']) {
         return None;
     }
-    // Parsing drops a leading or trailing slash; such a key is not the path.
+    // Parsing drops a leading or trailing slash, so such a key differs from its path.
     Path::parse(key)
         .ok()
         .filter(|path| !key.is_empty() && path.as_ref() == key)
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_prefix_is_taken_its_keys_are_its_own() {
+    fn keys_of_any_prefix_resolve() {
         for prefix in ["p", "p-", "p/", "p/q/", "é{}[]^~#|*?\"<> '+&=;:,@$/"] {
             let location = Location::new("bucket".to_owned(), prefix.to_owned()).unwrap();
             let key = location.key("k").unwrap();
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_refused() {
+    fn untrusted_pointers_are_refused() {
         let long = format!("payloads/{}", "k".repeat(MAX_KEY_BYTES));
         for (bucket, key) in [
             ("other", "payloads/k"),
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn other_writers_keys_resolve_as_they_are() {
+    fn keys_of_other_libraries_resolve_unchanged() {
         let location = location().with_empty_segments(EmptySegments::Anywhere);
         for key in [
             "a%2Fb",
@@ -269,9 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_store_names_what_the_wrapped_one_does() {
+    fn a_wrapper_supports_the_keys_of_the_wrapped_store() {
         let memory = object_store::memory::InMemory::new;
-        let of = |store: &dyn ObjectStore| EmptySegments::of(store);
+        let of = |store: &dyn ObjectStore| EmptySegments::detect(store);
         assert_eq!(of(&memory()), EmptySegments::Anywhere);
         assert_eq!(
             of(&object_store::limit::LimitStore::new(memory(), 1)),
@@ -285,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_prefix_the_whole_bucket_is_ours_and_no_more() {
+    fn without_a_prefix_every_key_of_the_bucket_resolves() {
         let location = Location::new("bucket".to_owned(), String::new()).unwrap();
         assert!(location.resolve(&Pointer::new("bucket", "any/k")).is_ok());
         assert!(location.resolve(&Pointer::new("bucket", "../k")).is_err());
     }
 
     #[test]
-    fn a_prefix_that_makes_bad_keys_is_refused() {
+    fn a_prefix_of_invalid_keys_is_refused() {
         let long = "p".repeat(MAX_KEY_BYTES);
         for prefix in ["/", "/p/", "p//", "../", "p/./", "p%/", "p\\", "p\n", &long] {
             assert!(

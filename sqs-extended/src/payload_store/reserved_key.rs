@@ -1,43 +1,80 @@
-//! Where a payload is about to be stored.
+//! Stores payloads under keys that are reserved first.
 
-use sqs_client::{OutgoingMessage, limits};
+use object_store::Attribute;
+use object_store::path::Path;
 
+use crate::codec::{Encoded, Encoding};
 use crate::error::Error;
-use crate::pointer::{self, Pointer, ReservedAttribute};
-use crate::transfer::upload::Target;
+use crate::payload::digest::Digest;
+use crate::payload_store::store::PayloadStore;
+use crate::pointer::Pointer;
+use crate::transfer::upload::{Measured, Target, upload};
 
-/// Where a payload is to be stored, and for which queue's message.
+/// The key of a payload that is about to be stored.
 pub(crate) struct ReservedKey {
-    pub(super) target: Target,
-    pub(super) queue_url: String,
-    /// The longest pointer that it can come to.
-    pub(super) widest: Pointer,
-    pub(super) attribute: ReservedAttribute,
+    target: Target,
+    /// The longest pointer that the payload can get, without its signature.
+    pub(crate) widest: Pointer,
 }
 
-impl ReservedKey {
-    /// Sees whether `message` can carry the pointer within `limit` bytes: to be asked before gigabytes are uploaded in
-    /// vain.
+/// A stored payload whose message was not sent yet.
+#[derive(Debug)]
+pub(crate) struct StoredPayload {
+    pub(crate) key: Path,
+    /// The pointer without its signature.
+    pub(crate) pointer: Pointer,
+    /// The payload before it was encoded.
+    pub(crate) original: Measured,
+}
+
+impl PayloadStore {
+    /// Reserves the caller's key, which follows the prefix, or a new one.
     ///
     /// # Errors
     ///
-    /// There are too many attributes beside the reserved one, or they leave no room.
-    pub(crate) fn check(&self, message: &OutgoingMessage, limit: usize) -> Result<(), Error> {
-        let most = limits::MAX_MESSAGE_ATTRIBUTES - 1;
-        let count = message.message_attributes.len();
-        if count > most {
-            return Err(Error::invalid(format!(
-                "{count} message attributes; an offloaded message takes at most {most}, as one is reserved for the pointer"
-            )));
+    /// The key is not a plain path or is too long.
+    pub(crate) fn reserve_key(&self, key: Option<String>, encoding: &Encoding) -> Result<ReservedKey, Error> {
+        let inner = &*self.0;
+        let is_fresh = key.is_none();
+        let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
+        let longest = Measured {
+            len: u64::MAX,
+            digest: Digest::compute(inner.upload.digest, b""),
+        };
+        Ok(ReservedKey {
+            widest: self.pointer(&key, encoding, &longest),
+            target: Target { key, is_fresh },
+        })
+    }
+
+    /// Stores a payload.
+    ///
+    /// # Errors
+    ///
+    /// The payload could not be read or stored. Nothing of it stays in the store.
+    pub(crate) async fn put(&self, reserved: ReservedKey, encoded: Encoded) -> Result<StoredPayload, Error> {
+        let inner = &*self.0;
+        let target = reserved.target;
+        let stored = upload(&inner.store, &target, encoded.source, &inner.upload, &inner.background).await?;
+        let original = encoded.original.of(&stored)?;
+        let key = target.key;
+        Ok(StoredPayload {
+            pointer: self.pointer(&key, &encoded.encoding, &stored),
+            key,
+            original,
+        })
+    }
+
+    fn pointer(&self, key: &Path, encoding: &Encoding, stored: &Measured) -> Pointer {
+        let inner = &*self.0;
+        let mut pointer = Pointer::new(inner.location.bucket(), key.as_ref());
+        pointer.encoding = encoding.clone();
+        let content_type = inner.upload.attributes.get(&Attribute::ContentType);
+        if inner.extras {
+            pointer.length = Some(stored.len);
+            pointer.digest = Some(stored.digest.clone());
+            pointer.content_type = content_type.map(|value| value.as_ref().to_owned());
         }
-        let mut sealed = message.clone();
-        pointer::seal(&mut sealed, &self.widest, u64::MAX, self.attribute);
-        let size = sealed.size();
-        if size > limit {
-            return Err(Error::invalid(format!(
-                "the pointer and the message attributes take up to {size} bytes, more than the {limit} of a message"
-            )));
-        }
-        Ok(())
+        pointer
     }
 }

@@ -1,4 +1,4 @@
-//! The message attributes by which a message says that its payload is elsewhere.
+//! The message attributes that mark a message as a pointer.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,40 @@ use serde_json::{Value, json};
 use sqs_client::types::MessageAttributeValue;
 
 use crate::error::{Error, ErrorKind};
-use crate::pointer::Pointer;
+use crate::pointer::format::Pointer;
 
-/// The message attribute that marks a pointer when sending. Received messages are recognised by either.
+/// The message attribute that marks a pointer on sending. On receiving, either one marks a pointer.
+///
+/// ```
+/// use object_store::memory::InMemory;
+/// use sqs_extended::PayloadStore;
+/// use sqs_extended::pointer::ReservedAttribute;
+///
+/// # fn example() -> Result<(), sqs_extended::Error> {
+/// let payloads = PayloadStore::builder(InMemory::new(), "my-bucket")
+///     .reserved_attribute(ReservedAttribute::ExtendedPayloadSize)
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ReservedAttribute {
-    /// `SQSLargePayloadSize`, the older name. AWS's Java library still writes it unless told otherwise, and every
-    /// reader knows it: hence our default too. AWS's Python library asks for the newer one only unless it is told to
-    /// receive all attributes, or to use the older one.
+    /// `SQSLargePayloadSize`, the older name, which every reader supports. The default, as in
+    /// [AWS's Java library](https://github.com/awslabs/amazon-sqs-java-extended-client-lib).
+    ///
+    /// [AWS's Python library](https://github.com/awslabs/amazon-sqs-python-extended-client-lib) requests only the newer
+    /// name by default. Configure it to receive all attributes, or to use the older name.
     #[default]
     SqsLargePayloadSize,
-    /// `ExtendedPayloadSize`, the newer name; unknown to AWS's Java library before 1.1.
+    /// `ExtendedPayloadSize`, the newer name. AWS's Java library does not support it before version 1.1.
     ExtendedPayloadSize,
 }
 
 impl ReservedAttribute {
-    /// Every attribute that we can write; of a message that carries both, the first is believed.
+    /// All attributes that this crate can write. If a message has both, the first one counts.
     pub(crate) const ALL: [Self; 2] = [Self::ExtendedPayloadSize, Self::SqsLargePayloadSize];
 
-    /// The attribute's name on the wire.
+    /// Returns the attribute's name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,22 +49,23 @@ impl ReservedAttribute {
     }
 }
 
-/// The attribute that holds the whole pointer in the form of the DVLA's library for Node: `(bucket)key`.
+/// The attribute of the [DVLA's Node library](https://github.com/dvla/sqs-extended-client). Its value is the whole
+/// pointer: `(bucket)key`.
 const NODE_POINTER: &str = "S3MessageBodyKey";
 
-/// Every attribute that can make a message a pointer: to be asked for on every receive, and not for users to send or see.
+/// All attributes that mark a pointer. Every receive requests them, and users can neither send nor see them.
 pub(crate) const RESERVED_NAMES: [&str; 3] = [
     ReservedAttribute::ExtendedPayloadSize.name(),
     ReservedAttribute::SqsLargePayloadSize.name(),
     NODE_POINTER,
 ];
 
-/// Whether the name belongs to this layer, so that users can neither send nor see it.
+/// Returns `true` if users can neither send nor see an attribute of this name.
 pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED_NAMES.contains(&name)
 }
 
-/// Takes the reserved attributes away, for the user's eyes.
+/// Removes and returns the reserved attributes.
 pub(crate) fn take_reserved(
     attributes: &mut BTreeMap<String, MessageAttributeValue>,
 ) -> BTreeMap<String, MessageAttributeValue> {
@@ -60,7 +75,7 @@ pub(crate) fn take_reserved(
         .collect()
 }
 
-/// The payload's length according to the message's reserved attribute, or `None` if it has none.
+/// Returns the payload's length from the reserved attribute, or `None` if the message has no such attribute.
 ///
 /// # Errors
 ///
@@ -69,40 +84,44 @@ pub(super) fn size(attributes: &BTreeMap<String, MessageAttributeValue>) -> Resu
     let found = ReservedAttribute::ALL
         .iter()
         .find_map(|attribute| attributes.get(attribute.name()));
-    // Some writers send the number as text.
+    // Some senders write the number with the type String.
     let digits = |value| text(value, "Number").or_else(|| text(value, "String"));
     let size = found.map(|value| digits(value)?.parse().ok());
-    size.map(|size| size.ok_or_else(|| refused("the message's reserved attribute is not a whole number of bytes")))
+    size.map(|size| size.ok_or_else(|| refused("the message's payload size attribute is not a whole number of bytes")))
         .transpose()
 }
 
-/// The pointer of a message in the form of the DVLA's library for Node, or `None` if it has none. Its body is the key
-/// again, or whatever a program chose to put there beside its payload.
+/// Returns the pointer in the format of the DVLA's Node library, or `None` if the message has none. The message's body
+/// is the key again, or a text that the sender chose.
 ///
 /// # Errors
 ///
-/// The attribute is not such a pointer.
+/// The attribute is malformed.
 pub(super) fn node_pointer(attributes: &BTreeMap<String, MessageAttributeValue>) -> Result<Option<Pointer>, Error> {
     let Some(value) = attributes.get(NODE_POINTER) else {
         return Ok(None);
     };
-    // No bucket's name has a parenthesis; a key may.
+    // A bucket's name cannot contain a parenthesis, but a key can.
     text(value, "String")
         .and_then(|text| text.strip_prefix('(')?.split_once(')'))
         .filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
         .map(|(bucket, key)| Some(Pointer::new(bucket, key)))
-        .ok_or_else(|| refused("the message's reserved attribute is not a bucket in parentheses and a key"))
+        .ok_or_else(|| refused("the message's S3MessageBodyKey attribute is not of the form (bucket)key"))
 }
 
-/// The text of a value of this data type, whatever label it has.
+/// Returns the text of a value of this data type, with any custom label.
 fn text<'a>(value: &'a MessageAttributeValue, data_type: &str) -> Option<&'a str> {
     let base = value.data_type().split('.').next();
     value.as_str().filter(|_| base == Some(data_type))
 }
 
-/// A value from what a JSON document other than SQS's own says of it, where an integer or boolean counts as the text that
-/// says the same; `None` if it is none.
-pub(super) fn value_of(data_type: &str, text: Option<Value>, base64: Option<Value>) -> Option<MessageAttributeValue> {
+/// Converts an attribute from the JSON of SNS or Lambda. Accepts integers and booleans as the same text. Returns `None`
+/// if the value is malformed.
+pub(super) fn value_from_json(
+    data_type: &str,
+    text: Option<Value>,
+    base64: Option<Value>,
+) -> Option<MessageAttributeValue> {
     let value = json!({"DataType": data_type, "StringValue": text, "BinaryValue": base64});
     serde_json::from_value(value).ok()
 }

@@ -1,4 +1,4 @@
-//! Messages as AWS Lambda hands them to a function.
+//! Messages in the events of AWS Lambda.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,10 @@ use sqs_client::types::{MessageAttributeValue, MessageSystemAttributes};
 
 use crate::pointer::attribute;
 
-/// A record of the event by which AWS Lambda hands messages of a queue to a function: read it from JSON, and see by
-/// [`ParsedMessage::from_message`](crate::pointer::ParsedMessage::from_message) what it holds.
+/// A record of the event with which AWS Lambda passes a queue's messages to a function.
+///
+/// Deserialize it from the [event's JSON](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html), and read the
+/// message by [`ParsedMessage::from_message`](crate::pointer::ParsedMessage::from_message).
 ///
 /// ```
 /// use serde::Deserialize;
@@ -33,7 +35,7 @@ use crate::pointer::attribute;
 /// for record in &event.records {
 ///     match ParsedMessage::from_message(&record.message)?.contents {
 ///         PayloadLocation::Inline(text) => println!("{text}"),
-///         PayloadLocation::Offloaded(envelope) => println!("{} bytes elsewhere", envelope.size.unwrap_or(0)),
+///         PayloadLocation::Offloaded(envelope) => println!("{} bytes in the store", envelope.size.unwrap_or(0)),
 ///         other => println!("{other:?}"),
 ///     }
 /// }
@@ -43,13 +45,13 @@ use crate::pointer::attribute;
 #[serde(try_from = "Record")]
 #[non_exhaustive]
 pub struct LambdaRecord {
-    /// The message, as if it had been received by a client.
+    /// The message, as a client would have received it.
     pub message: Message,
-    /// The queue's ARN.
+    /// The ARN of the queue that the message was received from.
     pub queue_arn: String,
 }
 
-/// The record on the wire.
+/// The record in the event's JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -76,9 +78,9 @@ impl TryFrom<Record> for LambdaRecord {
     type Error = &'static str;
 
     fn try_from(record: Record) -> Result<Self, &'static str> {
-        // A message is made from JSON only, so that it can have more members one day.
+        // `Message` is non-exhaustive, so only its deserializer can create one.
         let empty = json!({"ReceiptHandle": record.receipt_handle});
-        let mut message: Message = serde_json::from_value(empty).map_err(|_| "not a message")?;
+        let mut message: Message = serde_json::from_value(empty).map_err(|_| "the record is not a message")?;
         message.message_id = record.message_id;
         message.body = record.body.unwrap_or_default();
         message.md5_of_body = record.md5_of_body;
@@ -91,7 +93,7 @@ impl TryFrom<Record> for LambdaRecord {
             .filter_map(|(name, attribute)| Some((name, attribute?)))
             .map(|(name, attribute)| Some((name, attribute.into_value()?)))
             .collect::<Option<_>>()
-            .ok_or("a message attribute is neither text nor base64")?;
+            .ok_or("a message attribute of the record is neither text nor base64")?;
         Ok(Self {
             message,
             queue_arn: record.queue_arn,
@@ -101,6 +103,6 @@ impl TryFrom<Record> for LambdaRecord {
 
 impl Attribute {
     fn into_value(self) -> Option<MessageAttributeValue> {
-        attribute::value_of(&self.data_type, self.string_value, self.binary_value)
+        attribute::value_from_json(&self.data_type, self.string_value, self.binary_value)
     }
 }

@@ -1,22 +1,24 @@
-//! Receipt handles that carry the pointer, as AWS's Java library gives them to its users.
+//! Receipt handles with an embedded pointer, in the format of AWS's Java library.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Stands before and after the bucket's name.
+/// The marker before and after the bucket's name.
 const BUCKET: &str = "-..s3BucketName..-";
 
-/// Stands before and after the key.
+/// The marker before and after the key.
 const KEY: &str = "-..s3Key..-";
 
-/// A receipt handle in the form that AWS's Java library, and others after it, give to their users: with the bucket and
-/// the key before the queue's own handle. To take over from such a consumer what it received, or to hand it what was
-/// received here.
+/// A receipt handle with an embedded pointer: the bucket and the key precede the queue's own handle.
 ///
-/// `Display` writes the form, and `FromStr` reads it as Java's library does: the queue's own handle is all that
-/// follows the second mark of the key.
+/// [AWS's Java library](https://github.com/awslabs/amazon-sqs-java-extended-client-lib) and others return such handles
+/// to their users. Use this type to exchange received messages with such a consumer.
 ///
-/// A handle is a stranger's word as a pointer is: whether it names a payload that may be deleted is still to be asked.
+/// `Display` writes the format, and `FromStr` reads it as Java's library does: the text after the second marker of the
+/// key is the queue's own handle.
+///
+/// Like a pointer, a handle comes from an untrusted sender. Verify that the payload may be deleted before you delete
+/// it.
 ///
 /// ```
 /// use sqs_extended::pointer::EmbeddedReceiptHandle;
@@ -25,7 +27,7 @@ const KEY: &str = "-..s3Key..-";
 /// let handle: EmbeddedReceiptHandle = text.parse().unwrap();
 /// assert_eq!((handle.bucket(), handle.key(), handle.receipt_handle()), ("my-bucket", "my-key", "AQEB/x+w=="));
 /// assert_eq!(handle.to_string(), text);
-/// assert!("AQEB/x+w==".parse::<EmbeddedReceiptHandle>().is_err(), "of a message that is its own payload");
+/// assert!("AQEB/x+w==".parse::<EmbeddedReceiptHandle>().is_err(), "the handle of a message without a pointer");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EmbeddedReceiptHandle {
@@ -35,11 +37,11 @@ pub struct EmbeddedReceiptHandle {
 }
 
 impl EmbeddedReceiptHandle {
-    /// Of a payload's bucket and key, and the queue's own receipt handle.
+    /// Combines a payload's bucket and key with the queue's own receipt handle.
     ///
     /// # Errors
     ///
-    /// A part is empty, or has a mark in it, so that it would be read as other parts.
+    /// Returns an error if a part is empty, or if the markers in it would make the result ambiguous.
     pub fn new(
         bucket: impl Into<String>,
         key: impl Into<String>,
@@ -57,19 +59,19 @@ impl EmbeddedReceiptHandle {
         }
     }
 
-    /// The bucket's name.
+    /// Returns the bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// The object's key within the bucket.
+    /// Returns the object's key within the bucket.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The queue's own receipt handle, to delete the message or change its visibility with.
+    /// Returns the queue's own receipt handle, which deletes the message or changes its visibility.
     #[must_use]
     pub fn receipt_handle(&self) -> &str {
         &self.receipt_handle
@@ -89,7 +91,7 @@ impl fmt::Display for EmbeddedReceiptHandle {
 
 impl fmt::Debug for EmbeddedReceiptHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the queue's own handle.
+        // Omits the queue's own handle, which allows deleting the message.
         f.debug_struct("EmbeddedReceiptHandle")
             .field("bucket", &self.bucket)
             .field("key", &self.key)
@@ -101,42 +103,49 @@ impl FromStr for EmbeddedReceiptHandle {
     type Err = InvalidReceiptHandle;
 
     fn from_str(text: &str) -> Result<Self, InvalidReceiptHandle> {
-        read(text).ok_or(InvalidReceiptHandle(()))
+        parse(text).ok_or(InvalidReceiptHandle(()))
     }
 }
 
-fn read(text: &str) -> Option<EmbeddedReceiptHandle> {
-    let (before, bucket, _) = between(text, BUCKET)?;
-    let (before_key, key, receipt_handle) = between(text, KEY)?;
-    // Java takes marks wherever they are, and writes them only so.
-    let adjacent = before_key.len() == 2 * BUCKET.len() + bucket.len();
-    let complete = !bucket.is_empty() && !key.is_empty() && !receipt_handle.is_empty();
-    (before.is_empty() && adjacent && complete).then(|| EmbeddedReceiptHandle {
+fn parse(text: &str) -> Option<EmbeddedReceiptHandle> {
+    let (before, bucket, _) = split_at_markers(text, BUCKET)?;
+    let (before_key, key, receipt_handle) = split_at_markers(text, KEY)?;
+    // Java's library reads markers anywhere, but writes them only in this order.
+    let is_adjacent = before_key.len() == 2 * BUCKET.len() + bucket.len();
+    let is_complete = !bucket.is_empty() && !key.is_empty() && !receipt_handle.is_empty();
+    (before.is_empty() && is_adjacent && is_complete).then(|| EmbeddedReceiptHandle {
         bucket: bucket.to_owned(),
         key: key.to_owned(),
         receipt_handle: receipt_handle.to_owned(),
     })
 }
 
-/// What is before, between and after the first two marks. The second may overlap the first, as Java sees it: there is
-/// nothing between them then.
-fn between<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let first = text.find(mark)?;
-    let second = first + 1 + text.get(first + 1..)?.find(mark)?;
+/// Splits the text at its first two markers. As in Java's library, the second marker may overlap the first, which makes
+/// the text invalid.
+fn split_at_markers<'a>(text: &'a str, marker: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let first = text.find(marker)?;
+    let second = first + 1 + text.get(first + 1..)?.find(marker)?;
     Some((
         text.get(..first)?,
-        text.get(first + mark.len()..second)?,
-        text.get(second + mark.len()..)?,
+        text.get(first + marker.len()..second)?,
+        text.get(second + marker.len()..)?,
     ))
 }
 
-/// The text is not a receipt handle with a pointer in it.
+/// The error of a text that is not a receipt handle with an embedded pointer.
+///
+/// ```
+/// use sqs_extended::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle};
+///
+/// let parsed: Result<EmbeddedReceiptHandle, InvalidReceiptHandle> = "AQEB/x+w==".parse();
+/// assert!(parsed.is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidReceiptHandle(());
 
 impl fmt::Display for InvalidReceiptHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a receipt handle with a bucket and a key in it")
+        f.write_str("the text is not a receipt handle with an embedded bucket and key")
     }
 }
 
@@ -149,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_java_reads_otherwise_is_refused() {
+    fn parts_that_java_would_read_differently_are_refused() {
         for (bucket, key, handle) in [
             ("", "k", "h"),
             ("b", "", "h"),
@@ -157,7 +166,7 @@ mod tests {
             (BUCKET, "k", "h"),
             (KEY, "k", "h"),
             ("b", KEY, "h"),
-            // Marks that come about, or overlap, only where the parts are joined.
+            // Markers that appear or overlap only once the parts are joined.
             ("..s3BucketName..-", "k", "h"),
             ("-..s3BucketName..", "k", "h"),
             ("b-..s3Key..", "k", "h"),
@@ -172,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_that_cannot_be_mistaken_are_taken() {
+    fn unambiguous_markers_are_accepted() {
         for (bucket, key, handle) in [
             ("b", BUCKET, "h"),
             ("b", "k", KEY),
@@ -210,7 +219,7 @@ mod tests {
     }
 
     fn part() -> impl Strategy<Value = String> {
-        // Pieces of marks, so that they come about.
+        // Pieces of markers, so that joining them can form markers.
         prop::collection::vec(
             prop_oneof![
                 Just(BUCKET.to_owned()),
@@ -226,21 +235,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_taken_is_read_back(bucket in part(), key in part(), handle in part()) {
+        fn every_accepted_handle_survives_a_round_trip(bucket in part(), key in part(), handle in part()) {
             if let Ok(handle) = EmbeddedReceiptHandle::new(bucket, key, handle) {
                 prop_assert_eq!(handle.to_string().parse(), Ok(handle));
             }
         }
 
         #[test]
-        fn what_is_read_is_written_back(text in part()) {
+        fn every_parsed_text_is_written_back(text in part()) {
             if let Ok(handle) = text.parse::<EmbeddedReceiptHandle>() {
                 prop_assert_eq!(handle.to_string(), text);
             }
         }
 
         #[test]
-        fn parts_without_marks_are_taken(bucket in "[a-z0-9-]{3,63}", key in "[a-zA-Z0-9/_-]{1,99}", handle in "[A-Za-z0-9+/=]{1,99}") {
+        fn parts_without_markers_are_accepted(bucket in "[a-z0-9-]{3,63}", key in "[a-zA-Z0-9/_-]{1,99}", handle in "[A-Za-z0-9+/=]{1,99}") {
             prop_assert!(EmbeddedReceiptHandle::new(bucket, key, handle).is_ok());
         }
     }

@@ -1,4 +1,7 @@
-//! Notifications by which SNS delivers to a queue, unless the subscription asks for raw delivery.
+//! The notifications in which SNS delivers messages to a queue.
+//!
+//! See <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>. With [raw message
+//! delivery](https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html) there are none.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +14,15 @@ use sqs_client::types::MessageAttributeValue;
 use crate::error::{Error, ErrorKind};
 use crate::pointer::attribute;
 
-/// What was published to a topic.
+/// A message that was published to a topic.
 pub(super) struct Published {
     pub(super) message: String,
     pub(super) attributes: BTreeMap<String, MessageAttributeValue>,
 }
 
-/// The members that tell a notification from other JSON.
+/// The members that distinguish a notification from other JSON.
 #[derive(Deserialize)]
-struct Marks {
+struct Markers {
     #[serde(rename = "Type")]
     _type: Type,
     #[serde(rename = "TopicArn")]
@@ -50,23 +53,23 @@ struct Attribute {
     value: Value,
 }
 
-/// What the body says was published, or `None` if it is not a notification.
+/// Returns the message in a notification, or `None` if the body is not a notification.
 ///
 /// # Errors
 ///
-/// It is a notification, but malformed.
+/// The body is a malformed notification.
 pub(super) fn unwrap(body: &str) -> Result<Option<Published>, Error> {
     if body.len() > limits::MAX_MESSAGE_BYTES || !body.trim_start().starts_with('{') {
         return Ok(None);
     }
-    if serde_json::from_str::<Marks>(body).is_err() {
+    if serde_json::from_str::<Markers>(body).is_err() {
         return Ok(None);
     }
     let refused = |why| Error::plain(ErrorKind::RefusedPointer, why);
     let Message { message } =
-        serde_json::from_str(body).map_err(|_| refused("the SNS notification's Message is not one text"))?;
+        serde_json::from_str(body).map_err(|_| refused("the SNS notification's Message is not a single string"))?;
     let attributes = attributes(body)
-        .ok_or_else(|| refused("the SNS notification's MessageAttributes are not attributes that SQS knows"))?;
+        .ok_or_else(|| refused("the SNS notification's MessageAttributes are not valid message attributes"))?;
     Ok(Some(Published { message, attributes }))
 }
 
@@ -88,6 +91,6 @@ impl Attribute {
         } else {
             (Some(value), None)
         };
-        attribute::value_of(&self.r#type, text, base64)
+        attribute::value_from_json(&self.r#type, text, base64)
     }
 }

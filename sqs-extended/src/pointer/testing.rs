@@ -1,9 +1,9 @@
-//! Pointers of every kind, for property tests.
+//! Arbitrary pointers for property tests.
 
 use proptest::prelude::*;
 
 use crate::codec::{Encoding, EncryptionHeader};
-use crate::pointer::Pointer;
+use crate::pointer::format::Pointer;
 
 pub(super) fn pointers() -> impl Strategy<Value = Pointer> {
     let digest = prop::option::of("(blake3|sha256):[0-9a-f]{64}".prop_map(|text| text.parse().unwrap()));

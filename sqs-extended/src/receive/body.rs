@@ -1,65 +1,75 @@
-//! Where the payload of a received message is.
+//! The location of a received message's payload.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use sqs_client::Message;
 
-use crate::client::ExtendedClient;
 use crate::error::{Error, ErrorKind};
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer;
+use crate::receive::assembled::Assembled;
 use crate::receive::claim::Claim;
-use crate::receive::missing::Sealed;
-use crate::segment::{Assembled, Header};
+use crate::receive::missing::PointerParts;
+use crate::receive::open::locate;
+use crate::segment::Header;
+use crate::shared::Shared;
 
+/// The payload of a received message, or its location.
 pub(super) enum Content {
+    /// The payload was the message's body.
     Inline(Bytes),
-    /// The pointer was found to be to a payload that we may touch.
+    /// The payload is in the store, under a key that passed the checks.
     Offloaded {
         located: Located,
-        sealed: Sealed,
-        /// The payload, if it was fetched before it was asked for.
-        fetched: OnceLock<Bytes>,
+        parts: PointerParts,
+        /// The payload, if it was prefetched.
+        prefetched: OnceLock<Bytes>,
     },
-    /// It came in segments.
+    /// The payload arrived in segments.
     Assembled(Assembled),
 }
 
 impl Content {
-    /// Takes the body out of the message, unless it is refused.
-    pub(super) fn of(extended: &ExtendedClient, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
+    /// Takes the body out of the message.
+    ///
+    /// # Errors
+    ///
+    /// The message is rejected, and unchanged.
+    pub(super) fn take(shared: &Shared, claim: &Claim, message: &mut Message) -> Result<Self, Error> {
         if let Some(header) = Header::find(&message.message_attributes).map_err(Error::from)? {
-            return Assembled::of_one(header, message).map(Self::Assembled);
+            return Assembled::from_single(header, message).map(Self::Assembled);
         }
         let Some(envelope) = pointer::open(message)? else {
             return Ok(Self::Inline(std::mem::take(&mut message.body).into()));
         };
-        let located = payloads(extended)?.locate(Box::new(envelope), claim.queue_url())?;
-        let sealed = Sealed::new(
+        let located = locate(payload_store(shared)?, Box::new(envelope), claim.queue_url())?;
+        let parts = PointerParts::new(
             std::mem::take(&mut message.body),
             pointer::take_reserved(&mut message.message_attributes),
         );
         Ok(Self::Offloaded {
             located,
-            sealed,
-            fetched: OnceLock::new(),
+            parts,
+            prefetched: OnceLock::new(),
         })
     }
 
-    /// The payload, where it is in memory.
+    /// Returns the payload if it is in memory.
     pub(super) fn in_memory(&self) -> Option<&Bytes> {
         match self {
             Self::Inline(body) => Some(body),
-            Self::Offloaded { fetched, .. } => fetched.get(),
+            Self::Offloaded { prefetched, .. } => prefetched.get(),
             Self::Assembled(_) => None,
         }
     }
 }
 
-pub(super) fn payloads(extended: &ExtendedClient) -> Result<&PayloadStore, Error> {
-    extended.payload_store().ok_or_else(|| {
-        let why = "the message points to a payload in a store, and the client has none";
-        Error::plain(ErrorKind::RefusedPointer, why)
+pub(super) fn payload_store(shared: &Shared) -> Result<&PayloadStore, Error> {
+    shared.payloads.as_ref().ok_or_else(|| {
+        Error::plain(
+            ErrorKind::RefusedPointer,
+            "the message points to a payload in a store, but the client has none; set `payload_store` or `offload_to`",
+        )
     })
 }

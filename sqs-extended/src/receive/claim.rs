@@ -1,23 +1,24 @@
-//! How a received message is held: by a lease of its own, by a consumer, or as the segments of a payload that are.
+//! The ownership of received messages: by a lease, by a consumer, or of all segments of a payload.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqs_client::{Client, ErrorCode};
+use sqs_client::{Client, Consumer, ErrorCode};
 
-use crate::consumer::claimed_segments::ClaimedSegments;
+use crate::receive::claimed_segments::ClaimedSegments;
 use crate::receive::lease::Lease;
 
-/// What it takes to settle what was received.
+/// The ownership of a delivery's messages.
 pub(crate) enum Claim {
-    /// By a receive, for its visibility timeout.
+    /// A single receive owns the message for its visibility timeout.
     Leased(Leased),
-    /// By a consumer, which extends it.
+    /// A consumer owns the message and extends its visibility timeout.
     Consumed(sqs_client::Delivery),
-    /// Several messages, by a consumer.
+    /// A consumer owns all segments of the payload.
     Segments(ClaimedSegments),
 }
 
+/// A message that a single receive owns.
 pub(crate) struct Leased {
     pub(crate) client: Client,
     pub(crate) queue_url: Arc<str>,
@@ -26,59 +27,76 @@ pub(crate) struct Leased {
 }
 
 impl Claim {
-    /// Deletes what was received, and says whether it was surely ours until that was confirmed.
+    /// Deletes the messages. Returns `true` if the lease held until the deletion was confirmed.
     ///
     /// # Errors
     ///
-    /// It could not be deleted, or some of it; it can be tried again.
+    /// At least one message could not be deleted. The call can be repeated.
     pub(crate) async fn delete(&self) -> Result<bool, sqs_client::Error> {
         match self {
-            Self::Leased(held) => {
-                held.client
-                    .delete_message(&*held.queue_url, &*held.receipt_handle)
-                    .await?;
-                Ok(held.lease.holds())
-            }
+            Self::Leased(leased) => leased.delete().await,
             Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::consumer::AckOutcome::Deleted),
             Self::Segments(segments) => segments.delete().await,
         }
     }
 
-    /// Gives it back to the queue, which shows it again after this time.
+    /// Returns the messages to the queue, which delivers them again after `delay`.
     ///
     /// # Errors
     ///
-    /// It could not be given back.
-    pub(crate) async fn release(&self, after: Duration) -> Result<(), sqs_client::Error> {
+    /// At least one message could not be returned.
+    pub(crate) async fn nack(&self, delay: Duration) -> Result<(), sqs_client::Error> {
         match self {
-            Self::Leased(held) => held.change_visibility(after).await,
-            Self::Consumed(delivery) => delivery.nack(after).await,
-            Self::Segments(segments) => segments.release(after).await,
+            Self::Leased(leased) => leased.nack(delay).await,
+            Self::Consumed(delivery) => delivery.nack(delay).await,
+            Self::Segments(segments) => segments.nack(delay).await,
         }
     }
 
-    /// Hides it for this long from now; a consumer does so by itself.
+    /// Returns the messages to the queue with the consumer's backoff. Without a consumer, the default backoff applies to
+    /// the number of receives; `fraction` is its random part.
+    ///
+    /// # Errors
+    ///
+    /// As for [`nack`](Self::nack).
+    pub(crate) async fn nack_with_backoff(&self, receives: u32, fraction: f64) -> Result<(), sqs_client::Error> {
+        match self {
+            Self::Leased(leased) => leased.nack(default_backoff(receives, fraction)).await,
+            Self::Consumed(delivery) => delivery.nack_with_backoff().await,
+            Self::Segments(segments) => segments.nack_with_backoff().await,
+        }
+    }
+
+    /// Hides the message for `timeout` from now. A consumer's heartbeat does this by itself, so its claims ignore the call.
     ///
     /// # Errors
     ///
     /// The visibility timeout could not be changed.
-    pub(crate) async fn extend(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
+    pub(crate) async fn extend_visibility(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
         match self {
-            Self::Leased(held) => held.change_visibility(timeout).await,
+            Self::Leased(leased) => leased.extend_visibility(timeout).await,
             Self::Consumed(_) | Self::Segments(_) => Ok(()),
         }
     }
 
-    /// The queue that it is from.
+    /// Waits until a lease is lost. Never returns once the messages are settled in time.
+    pub(crate) async fn lease_lost(&self) {
+        match self {
+            Self::Leased(leased) => leased.lease.lost().await,
+            Self::Consumed(delivery) => delivery.lease_lost().await,
+            Self::Segments(segments) => segments.lease_lost().await,
+        }
+    }
+
     pub(crate) fn queue_url(&self) -> &str {
         match self {
-            Self::Leased(held) => &held.queue_url,
+            Self::Leased(leased) => &leased.queue_url,
             Self::Consumed(delivery) => delivery.queue_url(),
             Self::Segments(segments) => segments.queue_url(),
         }
     }
 
-    /// Whether it was settled, where that is known.
+    /// Returns `true` if a consumer knows that the messages are settled.
     pub(crate) fn is_settled(&self) -> bool {
         match self {
             Self::Leased(_) => false,
@@ -89,21 +107,60 @@ impl Claim {
 }
 
 impl Leased {
+    async fn delete(&self) -> Result<bool, sqs_client::Error> {
+        self.client
+            .delete_message(&*self.queue_url, &*self.receipt_handle)
+            .await?;
+        Ok(self.lease.settle())
+    }
+
+    async fn nack(&self, delay: Duration) -> Result<(), sqs_client::Error> {
+        let returned = self.lease.return_message(delay, self.change_visibility(delay)).await;
+        self.note_refusal(returned)
+    }
+
+    async fn extend_visibility(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
+        let changed = self.lease.change(timeout, self.change_visibility(timeout)).await;
+        self.note_refusal(changed)
+    }
+
     async fn change_visibility(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
-        let request = self
-            .client
-            .change_message_visibility(&*self.queue_url, &*self.receipt_handle, timeout);
-        let changed = self.lease.change(timeout, async { request.await.map(drop) }).await;
-        if changed.as_ref().is_err_and(says_that_it_is_not_ours) {
+        self.client
+            .change_message_visibility(&*self.queue_url, &*self.receipt_handle, timeout)
+            .await
+            .map(drop)
+    }
+
+    /// Ends the lease if the server says that the message is not ours.
+    fn note_refusal(&self, changed: Result<(), sqs_client::Error>) -> Result<(), sqs_client::Error> {
+        if changed.as_ref().is_err_and(is_not_ours) {
             self.lease.refused();
         }
         changed
     }
 }
 
-fn says_that_it_is_not_ours(error: &sqs_client::Error) -> bool {
+fn is_not_ours(error: &sqs_client::Error) -> bool {
     matches!(
         error.code(),
         Some(ErrorCode::MessageNotInflight | ErrorCode::ReceiptHandleIsInvalid)
     )
+}
+
+/// Returns a random part of a bound that doubles with each receive.
+fn default_backoff(receives: u32, fraction: f64) -> Duration {
+    let doubled = Consumer::DEFAULT_BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(receives.saturating_sub(1)));
+    doubled.min(Consumer::DEFAULT_BACKOFF_MAX).mul_f64(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_backoff_doubles_up_to_its_maximum() {
+        let bounds = [0, 1, 2, 3, 9, 10, u32::MAX].map(|receives| default_backoff(receives, 1.0).as_secs());
+        assert_eq!(bounds, [1, 1, 2, 4, 256, 300, 300]);
+        assert_eq!(default_backoff(2, 0.25), Duration::from_millis(500));
+    }
 }

@@ -1,88 +1,70 @@
-//! What is done about a message whose payload is missing.
+//! Applies the setting for missing payloads to a message.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use sqs_client::types::{MessageAttributeValue, MessageSystemAttributeName};
 use sqs_client::{Client, Message, OutgoingMessage};
 
 use crate::receive::claim::Claim;
-use crate::send::message::sent_on;
+use crate::receive::missing_policy::MissingPayload;
+use crate::send::forward::forward;
 
-/// What SQS itself knows of a message, and is sent on with it.
-pub(crate) const SENT_ON: [MessageSystemAttributeName; 2] = [
+/// The system attributes that a moved message keeps.
+pub(crate) const FORWARDED_ATTRIBUTES: [MessageSystemAttributeName; 2] = [
     MessageSystemAttributeName::MessageGroupId,
     MessageSystemAttributeName::AwsTraceHeader,
 ];
 
-/// The action on a message whose payload no longer exists. Applied once per delivery, when its payload is requested.
-///
-/// A payload is missing only by the [store's own word](crate::Error::is_missing_payload) about the object. Throttling, a
-/// refusal, a network's failure, a missing bucket and a gateway's 404 are failures of the store, and the message stays.
-/// The caller gets the error in any case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MissingPayload {
-    /// Nothing: whoever asked decides.
-    #[default]
-    Keep,
-    /// The message is given back to the queue, which shows it again after this time, and moves it to the dead-letter
-    /// queue in the end if it has one.
-    Return(Duration),
-    /// The message is sent to the queue of this URL as it was received, its pointer included, and deleted once that is
-    /// confirmed. On a FIFO queue its group is that of the message, and its id the deduplication id.
-    MoveTo(String),
-    /// The message is deleted.
-    Delete,
-}
-
-/// What was taken off a message that points to a payload, to send it on as it was.
+/// The parts of a message that make it a pointer. They are kept to move the message unchanged.
 #[derive(Debug)]
-pub(crate) struct Sealed {
+pub(crate) struct PointerParts {
     body: String,
     attributes: BTreeMap<String, MessageAttributeValue>,
-    /// The payload was found missing before.
-    acted: AtomicBool,
+    /// Set once the setting was applied.
+    applied: AtomicBool,
 }
 
 impl MissingPayload {
-    /// Does it, unless that was done; what fails is logged, and the message comes again by itself.
-    pub(crate) async fn act(&self, client: &Client, claim: &Claim, message: &Message, sealed: &Sealed) {
-        if sealed.acted.swap(true, Ordering::Relaxed) {
+    /// Applies the setting once per delivery. A failure is logged; SQS delivers the message again.
+    pub(crate) async fn apply(&self, client: &Client, claim: &Claim, message: &Message, parts: &PointerParts) {
+        if parts.applied.swap(true, Ordering::Relaxed) {
             return;
         }
-        let done = match self {
+        let applied = match self {
             Self::Keep => Ok(()),
-            Self::Return(after) => claim.release(*after).await,
+            Self::Return(delay) => claim.nack(*delay).await,
             Self::Delete => claim.delete().await.map(drop),
-            Self::MoveTo(queue_url) => match client.send_message(queue_url, sealed.again(message, queue_url)).await {
+            Self::MoveTo(queue_url) => match client
+                .send_message(queue_url, parts.to_outgoing(message, queue_url))
+                .await
+            {
                 Ok(_) => claim.delete().await.map(drop),
                 Err(error) => Err(error),
             },
         };
-        if let Err(error) = done {
+        if let Err(error) = applied {
             tracing::warn!(
                 message_id = message.message_id,
                 error = &error as &dyn std::error::Error,
-                "nothing could be done about a message whose payload is missing"
+                "failed to apply `missing_payload` to a message whose payload is missing"
             );
         }
     }
 }
 
-impl Sealed {
+impl PointerParts {
     pub(crate) fn new(body: String, attributes: BTreeMap<String, MessageAttributeValue>) -> Self {
         Self {
             body,
             attributes,
-            acted: AtomicBool::new(false),
+            applied: AtomicBool::new(false),
         }
     }
 
-    fn again(&self, message: &Message, queue_url: &str) -> OutgoingMessage {
-        let mut sent = OutgoingMessage::new(&*self.body);
-        sent.message_attributes.clone_from(&self.attributes);
-        sent_on(sent, message, queue_url)
+    fn to_outgoing(&self, message: &Message, queue_url: &str) -> OutgoingMessage {
+        let mut outgoing = OutgoingMessage::new(&*self.body);
+        outgoing.message_attributes.clone_from(&self.attributes);
+        forward(outgoing, message, queue_url)
     }
 }

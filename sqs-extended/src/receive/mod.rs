@@ -1,15 +1,22 @@
-//! Receiving: requests, deliveries, and what a delivery claims until it is settled.
+//! Receive requests, deliveries, and the settings and outcomes of a delivery.
 
-pub(crate) mod body;
+pub(crate) mod assembled;
+mod body;
 pub(crate) mod claim;
+pub(crate) mod claimed_segments;
 pub(crate) mod delivery;
-pub(crate) mod download;
-pub(crate) mod lease;
-pub(crate) mod missing;
+mod download;
+mod lease;
+mod missing;
+pub(crate) mod missing_policy;
+mod open;
 pub(crate) mod outcome;
+mod rejected;
 pub(crate) mod request;
+pub(crate) mod segment_bytes;
 
 pub use delivery::ExtendedDelivery;
-pub use missing::MissingPayload;
+pub use missing_policy::MissingPayload;
 pub use outcome::{PayloadOutcome, RetainReason};
-pub use request::{ReceiveRequest, Rejected};
+pub use rejected::Rejected;
+pub use request::ReceiveRequest;

@@ -1,29 +1,30 @@
-//! What came of an acknowledgement.
+//! The outcome of an acknowledgment.
 
 use crate::error::Error;
 
-/// What [`ExtendedDelivery::ack`](crate::ExtendedDelivery::ack) did with the payload. The message is deleted in any case.
+/// The effect of [`ExtendedDelivery::ack`](crate::ExtendedDelivery::ack) on the payload. The message is deleted in any case.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PayloadOutcome {
     /// The payload travelled in the queue.
     NoStoredPayload,
-    /// The payload was deleted from the store, or was gone already.
+    /// The payload was deleted from the store, or was deleted before.
     PayloadDeleted,
     /// The payload is still in the store.
     PayloadRetained(RetainReason),
 }
 
-/// Why an acknowledged message's payload was left in the store.
+/// The reason why the payload of an acknowledged message is still in the store.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RetainReason {
-    /// As the store's [`Deletion`](crate::store::Deletion) is set.
+    /// The store's [`Deletion`](crate::store::Deletion) setting retains it, for a time or for good.
     Configured,
-    /// The visibility timeout was over, or nearly, when the message's deletion was confirmed. The message may then have
-    /// been given to another consumer, who still needs the payload, as SQS confirms the deletion by a stale receipt
-    /// handle without deleting anything.
+    /// The visibility timeout was over, or nearly over, when the message's deletion was confirmed.
+    ///
+    /// Another consumer may have received the message and may still need the payload: SQS confirms a deletion by an
+    /// expired receipt handle without deleting anything.
     LeaseExpired,
-    /// The store failed. No message points to the payload any more.
+    /// The store failed to delete the payload, which is now an orphaned object.
     DeleteFailed(Error),
 }

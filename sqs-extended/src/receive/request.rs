@@ -1,9 +1,8 @@
-//! Receiving: each message by itself is a delivery or a rejection.
+//! The receive request. Each message is a result of its own.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{error, fmt};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,28 +13,30 @@ use sqs_client::operation::ReceiveMessage;
 use sqs_client::types::{MessageSystemAttributeName, RejectedMessage};
 use tokio::time::Instant;
 
-use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer;
 use crate::receive::claim::{Claim, Leased};
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::lease::Lease;
-use crate::receive::missing::{self, MissingPayload};
+use crate::receive::missing;
+use crate::receive::missing_policy::MissingPayload;
+use crate::receive::rejected::Rejected;
 use crate::segment;
+use crate::shared::Shared;
 
-/// A receive about to be made: await it.
+/// A receive request, sent when it is awaited.
 ///
-/// Every message is a result of its own, so that one whose pointer is refused does not cost the others. No payload is
-/// fetched before it is asked for.
+/// Each message is a result of its own, so one refused pointer costs no other message. No payload is fetched before it is
+/// requested, unless [`prefetch_payloads`](Self::prefetch_payloads) is set.
 ///
 /// # Errors
 ///
-/// The queue's client failed; there are no messages then, although SQS may have hidden some.
+/// The queue's client failed. SQS may still have hidden messages, which become visible after the visibility timeout.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped while its request is on its way, SQS may have hidden messages that nobody holds. They come
-/// back when the visibility timeout is over.
+/// If the future is dropped while its request is in flight, SQS may have hidden messages that nobody receives. They
+/// become visible again after the visibility timeout.
 ///
 /// ```no_run
 /// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -55,32 +56,33 @@ use crate::segment;
 #[must_use = "nothing is received before it is awaited"]
 #[derive(Debug)]
 pub struct ReceiveRequest {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     queue_url: String,
     request: Request<ReceiveMessage>,
     visibility_timeout: Duration,
-    /// How many payloads are fetched at a time, before they are asked for.
-    eager: usize,
+    /// The number of concurrent prefetches.
+    prefetch: usize,
 }
 
 impl ReceiveRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String) -> Self {
-        let mut request = extended
-            .client()
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String) -> Self {
+        let mut request = shared
+            .client
             .receive_message(queue_url.as_str())
             .message_attribute_names(pointer::RESERVED_NAMES)
-            .message_attribute_names(segment::ATTRIBUTES);
-        if matches!(extended.0.missing, MissingPayload::MoveTo(_)) {
+            .message_attribute_names(segment::ATTRIBUTES)
+            .message_system_attribute_names([MessageSystemAttributeName::ApproximateReceiveCount]);
+        if matches!(shared.missing, MissingPayload::MoveTo(_)) {
             request = request
                 .message_attribute_names(["All"])
-                .message_system_attribute_names(missing::SENT_ON);
+                .message_system_attribute_names(missing::FORWARDED_ATTRIBUTES);
         }
         Self {
-            visibility_timeout: extended.0.visibility_timeout,
-            extended,
+            visibility_timeout: shared.visibility_timeout,
+            shared,
             queue_url,
             request,
-            eager: 0,
+            prefetch: 0,
         }
     }
 
@@ -106,14 +108,14 @@ impl ReceiveRequest {
     /// Requests message attributes by name, in addition to those requested before. Default: none. `All` stands for all
     /// of them, and `prefix.*` for all names with that prefix.
     ///
-    /// SQS sends only what is requested. All attributes are requested where messages may have to be
-    /// [moved](crate::receive::MissingPayload::MoveTo).
+    /// SQS sends only the requested attributes. All attributes are requested if
+    /// [`MissingPayload::MoveTo`](crate::receive::MissingPayload::MoveTo) is set.
     pub fn message_attribute_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.request = self.request.message_attribute_names(names);
         self
     }
 
-    /// Asks for what SQS itself knows of a message, such as how often it was received.
+    /// Requests system attributes, in addition to those requested before. Default: `ApproximateReceiveCount`.
     pub fn message_system_attribute_names(
         mut self,
         names: impl IntoIterator<Item = MessageSystemAttributeName>,
@@ -129,49 +131,49 @@ impl ReceiveRequest {
     /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory) in all. A payload that is larger, or whose
     /// prefetch failed, is fetched when it is requested, and that request returns the error.
     pub fn prefetch_payloads(mut self, payloads: usize) -> Self {
-        self.eager = payloads;
+        self.prefetch = payloads;
         self
     }
 
     async fn receive(self) -> Result<Vec<Result<ExtendedDelivery, Rejected>>, Error> {
         let queue_url: Arc<str> = self.queue_url.into();
-        let asked = Instant::now();
+        let requested = Instant::now();
         let received = self
             .request
             .visibility_timeout(self.visibility_timeout)
             .await
-            .map_err(|error| Error::queue("the messages could not be received", error))?;
-        let open = |came: Result<Message, RejectedMessage>| {
-            let message = came.map_err(Rejected::by_client)?;
+            .map_err(|error| Error::queue("failed to receive messages", error))?;
+        let open = |received: Result<Message, RejectedMessage>| {
+            let message = received.map_err(Rejected::by_client)?;
             let claim = Claim::Leased(Leased {
-                client: self.extended.client().clone(),
+                client: self.shared.client.clone(),
                 queue_url: Arc::clone(&queue_url),
                 receipt_handle: message.receipt_handle.clone(),
-                lease: Lease::new(asked, self.visibility_timeout),
+                lease: Lease::new(requested, self.visibility_timeout),
             });
-            ExtendedDelivery::open(&self.extended, claim, message)
+            ExtendedDelivery::open(&self.shared, claim, message)
         };
         let received: Vec<_> = received.in_order().map(open).collect();
-        if self.eager > 0 {
-            prefetch_payloads(&received, self.extended.0.max_in_memory, self.eager).await;
+        if self.prefetch > 0 {
+            prefetch_payloads(&received, self.shared.max_in_memory, self.prefetch).await;
         }
         Ok(received)
     }
 }
 
-/// As many payloads as fit into so many bytes.
-async fn prefetch_payloads(received: &[Result<ExtendedDelivery, Rejected>], bytes: usize, at_a_time: usize) {
+/// Prefetches as many payloads as fit into `bytes` together.
+async fn prefetch_payloads(received: &[Result<ExtendedDelivery, Rejected>], bytes: usize, concurrency: usize) {
     let mut room = u64::try_from(bytes).unwrap_or(u64::MAX);
     let offloaded = received.iter().flatten().filter(|delivery| delivery.is_offloaded());
     let fitting: Vec<&ExtendedDelivery> = offloaded
         .filter(|delivery| {
-            let left = delivery.size().and_then(|size| room.checked_sub(size));
-            room = left.unwrap_or(room);
-            left.is_some()
+            let remaining = delivery.size().and_then(|size| room.checked_sub(size));
+            room = remaining.unwrap_or(room);
+            remaining.is_some()
         })
         .collect();
     stream::iter(fitting)
-        .for_each_concurrent(at_a_time, ExtendedDelivery::fetch_ahead)
+        .for_each_concurrent(concurrency, ExtendedDelivery::prefetch)
         .await;
 }
 
@@ -184,85 +186,18 @@ impl IntoFuture for ReceiveRequest {
     }
 }
 
-/// A received message that claims to point to a payload, but in a way that is refused: its pointer is malformed, or
-/// names what the client is not configured to touch. The store was not called. Or it is a segment of a payload, of which a
-/// receive by itself cannot make anything. Or the queue's client rejected it, because it could not be read, or is not what
-/// the server says it sent.
-///
-/// The message is still in the queue: unless it is deleted by its receipt handle, it comes back, and in the end goes
-/// to the dead-letter queue if there is one.
-pub struct Rejected(Box<(Message, Error)>);
-
-impl Rejected {
-    pub(crate) fn new(message: Message, error: Error) -> Self {
-        let error = error.with_receipt_handle(&message.receipt_handle);
-        Self(Box::new((message, error)))
-    }
-
-    fn by_client(rejected: RejectedMessage) -> Self {
-        let error = Error::queue("the queue's client rejected the message", rejected.error);
-        Self::new(rejected.message, error)
-    }
-
-    /// The message as it was received, with its receipt handle. What the queue's client could not read of it is empty.
-    #[must_use]
-    pub fn message(&self) -> &Message {
-        &self.0.0
-    }
-
-    /// Why it is refused; of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer),
-    /// [`UnexpectedSegment`](crate::ErrorKind::UnexpectedSegment), or [`Queue`](crate::ErrorKind::Queue) where the queue's client rejected it.
-    #[must_use]
-    pub fn error(&self) -> &Error {
-        &self.0.1
-    }
-
-    /// The receipt handle, to delete the message or to change its visibility with.
-    #[must_use]
-    pub fn receipt_handle(&self) -> &str {
-        &self.0.0.receipt_handle
-    }
-}
-
-impl From<Rejected> for Error {
-    fn from(rejected: Rejected) -> Self {
-        rejected.0.1
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the received message was refused")
-    }
-}
-
-impl fmt::Debug for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejected")
-            .field("message_id", &self.0.0.message_id)
-            .field("error", &self.0.1)
-            .finish_non_exhaustive()
-    }
-}
-
-impl error::Error for Rejected {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.0.1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::testing::{TestStore, extended};
 
     #[test]
-    fn all_reserved_attributes_are_always_asked_for() {
+    fn reserved_attributes_are_always_requested() {
         let receive = extended(&TestStore::default())
             .receive("http://127.0.0.1:1/queue")
             .message_attribute_names(["mine"]);
-        let asked = &receive.request.input().message_attribute_names;
+        let requested = &receive.request.input().message_attribute_names;
         assert_eq!(
-            asked,
+            requested,
             &[
                 "ExtendedPayloadSize",
                 "SQSLargePayloadSize",
@@ -271,6 +206,15 @@ mod tests {
                 "SQSExtendedSegmentBytes",
                 "mine"
             ]
+        );
+    }
+
+    #[test]
+    fn the_receive_count_is_always_requested() {
+        let receive = extended(&TestStore::default()).receive("http://127.0.0.1:1/queue");
+        assert_eq!(
+            receive.request.input().message_system_attribute_names,
+            [sqs_client::types::MessageSystemAttributeName::ApproximateReceiveCount]
         );
     }
 }

@@ -1,69 +1,75 @@
-//! Values that are remembered of payloads, bounded by their number and by time.
+//! A map of limited size whose entries expire.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A value for each of the latest ids; the oldest are forgotten first.
+/// A value for each of the most recent ids. When it is full, the oldest entry goes first.
 #[derive(Debug)]
-pub(super) struct Memory<V> {
-    values: HashMap<String, Remembered<V>>,
-    /// The same ids in the order in which they were last remembered.
+pub(super) struct ExpiringMap<V> {
+    entries: HashMap<String, Entry<V>>,
+    /// The same ids, by insertion number.
     order: BTreeMap<u64, String>,
-    next: u64,
+    next_number: u64,
     capacity: usize,
     lifetime: Duration,
 }
 
 #[derive(Debug)]
-struct Remembered<V> {
-    /// Its place in the order.
-    place: u64,
-    at: Instant,
+struct Entry<V> {
+    /// The key in `order`.
+    number: u64,
+    inserted_at: Instant,
     value: V,
 }
 
-impl<V> Memory<V> {
+impl<V> ExpiringMap<V> {
     pub(super) fn new(capacity: usize, lifetime: Duration) -> Self {
         Self {
-            values: HashMap::new(),
+            entries: HashMap::new(),
             order: BTreeMap::new(),
-            next: 0,
+            next_number: 0,
             capacity,
             lifetime,
         }
     }
 
     pub(super) fn get(&mut self, id: &str, now: Instant) -> Option<&mut V> {
-        self.trim(now);
-        self.values.get_mut(id).map(|remembered| &mut remembered.value)
+        self.evict(now);
+        self.entries.get_mut(id).map(|entry| &mut entry.value)
     }
 
-    pub(super) fn remember(&mut self, id: &str, value: V, at: Instant) {
-        let place = self.next;
-        self.next += 1;
-        let before = self.values.insert(id.to_owned(), Remembered { place, at, value });
-        if let Some(before) = before {
-            self.order.remove(&before.place);
+    /// Inserts or replaces the value, whose lifetime begins now.
+    pub(super) fn insert(&mut self, id: &str, value: V, now: Instant) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let entry = Entry {
+            number,
+            inserted_at: now,
+            value,
+        };
+        if let Some(replaced) = self.entries.insert(id.to_owned(), entry) {
+            self.order.remove(&replaced.number);
         }
-        self.order.insert(place, id.to_owned());
-        self.trim(at);
+        self.order.insert(number, id.to_owned());
+        self.evict(now);
     }
 
-    pub(super) fn forget(&mut self, id: &str) {
-        if let Some(forgotten) = self.values.remove(id) {
-            self.order.remove(&forgotten.place);
+    pub(super) fn remove(&mut self, id: &str) {
+        if let Some(removed) = self.entries.remove(id) {
+            self.order.remove(&removed.number);
         }
     }
 
-    fn trim(&mut self, now: Instant) {
+    /// Removes expired entries, and the oldest ones above the capacity.
+    fn evict(&mut self, now: Instant) {
         while let Some(oldest) = self.order.first_entry() {
-            let is_young = |remembered: &Remembered<V>| now.saturating_duration_since(remembered.at) < self.lifetime;
-            if self.values.len() <= self.capacity && self.values.get(oldest.get()).is_some_and(is_young) {
+            let is_alive = |entry: &Entry<V>| now.saturating_duration_since(entry.inserted_at) < self.lifetime;
+            if self.entries.len() <= self.capacity && self.entries.get(oldest.get()).is_some_and(is_alive) {
                 break;
             }
-            self.values.remove(&oldest.remove());
+            self.entries.remove(&oldest.remove());
         }
     }
 }
@@ -75,49 +81,53 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn forgets_after_a_time_and_beyond_a_number() {
+    fn entries_expire_and_the_oldest_goes_first() {
         let start = Instant::now();
-        let mut memory = Memory::new(2, MINUTE);
-        memory.remember("a", 1, start);
-        memory.remember("b", 2, start + MINUTE / 2);
-        assert_eq!(memory.get("a", start + MINUTE / 2), Some(&mut 1));
-        assert_eq!(memory.get("a", start + MINUTE), None);
-        assert_eq!(memory.get("b", start + MINUTE), Some(&mut 2));
-        memory.remember("c", 3, start + MINUTE);
-        memory.remember("d", 4, start + MINUTE);
-        assert_eq!(memory.get("b", start + MINUTE), None, "the third");
-        assert_eq!(memory.get("c", start + MINUTE), Some(&mut 3));
+        let mut map = ExpiringMap::new(2, MINUTE);
+        map.insert("a", 1, start);
+        map.insert("b", 2, start + MINUTE / 2);
+        assert_eq!(map.get("a", start + MINUTE / 2), Some(&mut 1));
+        assert_eq!(map.get("a", start + MINUTE), None);
+        assert_eq!(map.get("b", start + MINUTE), Some(&mut 2));
+        map.insert("c", 3, start + MINUTE);
+        map.insert("d", 4, start + MINUTE);
+        assert_eq!(map.get("b", start + MINUTE), None, "the third");
+        assert_eq!(map.get("c", start + MINUTE), Some(&mut 3));
     }
 
     #[test]
-    fn renewed_and_forgotten_ids_take_no_room() {
+    fn replaced_and_removed_ids_use_no_capacity() {
         let start = Instant::now();
-        let mut memory = Memory::new(3, MINUTE);
+        let mut map = ExpiringMap::new(3, MINUTE);
         for second in 0..100 {
             let now = start + Duration::from_secs(second);
-            memory.remember("a", second, now);
-            memory.remember("b", second, now);
-            memory.forget("b");
+            map.insert("a", second, now);
+            map.insert("b", second, now);
+            map.remove("b");
         }
-        assert!(memory.order.len() == 1 && memory.values.len() == 1);
+        assert!(map.order.len() == 1 && map.entries.len() == 1);
         let now = start + Duration::from_secs(99) + MINUTE / 2;
-        assert_eq!(memory.get("a", now), Some(&mut 99), "it counts from the last time");
+        assert_eq!(
+            map.get("a", now),
+            Some(&mut 99),
+            "the lifetime begins at the last insertion"
+        );
     }
 
     #[test]
-    fn as_many_ids_are_remembered_as_there_is_room_for_however_often_each_is_renewed() {
+    fn replacing_values_does_not_reduce_the_capacity() {
         let start = Instant::now();
-        let mut memory = Memory::new(100, MINUTE);
+        let mut map = ExpiringMap::new(100, MINUTE);
         for round in 0..7 {
             for id in 0..100 {
-                memory.remember(&id.to_string(), round, start);
+                map.insert(&id.to_string(), round, start);
             }
         }
         for id in 0..100 {
-            assert_eq!(memory.get(&id.to_string(), start), Some(&mut 6), "{id}");
+            assert_eq!(map.get(&id.to_string(), start), Some(&mut 6), "{id}");
         }
-        memory.remember("one more", 0, start);
-        assert_eq!(memory.get("0", start), None, "the oldest");
-        assert_eq!(memory.get("1", start), Some(&mut 6));
+        map.insert("one more", 0, start);
+        assert_eq!(map.get("0", start), None, "the oldest");
+        assert_eq!(map.get("1", start), Some(&mut 6));
     }
 }

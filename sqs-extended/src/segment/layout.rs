@@ -1,4 +1,4 @@
-//! How a segment's bytes travel in its message; the one place that decides it.
+//! The layout of a segment's bytes in its message. No other file decides it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,53 +10,57 @@ use serde::{Deserialize, Serialize};
 use sqs_client::types::MessageAttributeValue;
 use sqs_client::{Message, OutgoingMessage};
 
-use crate::segment::{BYTES_ATTRIBUTE, InvalidSegment};
+use crate::segment::invalid::InvalidSegment;
 
-/// The body of a message whose bytes are in an attribute: SQS takes no empty one.
+/// The attribute with a segment's bytes, if they are not in the body.
+pub(crate) const BYTES_ATTRIBUTE: &str = "SQSExtendedSegmentBytes";
+
+/// The body of a message whose bytes are in an attribute, because SQS refuses an empty body.
 const PLACEHOLDER: &str = "-";
 
-/// What a Binary attribute and the placeholder take of the quota, beside the bytes themselves.
+/// The quota that a Binary attribute and the placeholder use, in addition to the bytes themselves.
 const BINARY_OVERHEAD: usize = PLACEHOLDER.len() + BYTES_ATTRIBUTE.len() + "Binary".len();
 
-/// Where in the message a segment's bytes are.
+/// The location of a segment's bytes in its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Form {
-    /// They are the body.
+pub(crate) enum Layout {
+    /// The bytes are the body.
     Text,
-    /// They are an attribute of type Binary, which SQS counts as they are. Of an empty payload there is none.
+    /// The bytes are an attribute of type Binary, which counts against the quota without encoding. An empty payload has
+    /// no such attribute.
     Binary,
-    /// The body is their base64: a third more, but it takes no attribute.
+    /// The body is the bytes in base64, which is a third longer but uses no attribute.
     Base64,
 }
 
-/// How many bytes of a payload that is not text a message takes in `room` bytes of quota, of `rest` that are left, and in
-/// which form they take least of it.
-pub(super) fn fit(room: usize, rest: usize, attribute_is_free: bool) -> (usize, Form) {
-    if rest == 0 {
-        // The base64 of nothing would be an empty body, and this takes no attribute.
-        return (0, Form::Binary);
+/// Returns how many of `remaining` bytes fit into a message with `room` bytes of quota, and the layout that uses the
+/// least quota for them. Applies to a payload that is not text.
+pub(super) fn fit(room: usize, remaining: usize, attribute_is_free: bool) -> (usize, Layout) {
+    if remaining == 0 {
+        // In base64, an empty payload would be an empty body. The binary layout of no bytes uses no attribute.
+        return (0, Layout::Binary);
     }
-    let in_base64 = rest.min(room / 4 * 3);
-    let in_attribute = rest.min(room.saturating_sub(BINARY_OVERHEAD));
+    let in_base64 = remaining.min(room / 4 * 3);
+    let in_attribute = remaining.min(room.saturating_sub(BINARY_OVERHEAD));
     if !attribute_is_free || in_base64 > in_attribute {
-        return (in_base64, Form::Base64);
+        return (in_base64, Layout::Base64);
     }
     let is_shorter = in_base64 == in_attribute && base64_len(in_base64) < BINARY_OVERHEAD + in_attribute;
-    let form = if is_shorter { Form::Base64 } else { Form::Binary };
-    (in_attribute, form)
+    let layout = if is_shorter { Layout::Base64 } else { Layout::Binary };
+    (in_attribute, layout)
 }
 
 fn base64_len(bytes: usize) -> usize {
     bytes.div_ceil(3).saturating_mul(4)
 }
 
-impl Form {
-    /// Puts the bytes into the message. Those of a text must be UTF-8.
+impl Layout {
+    /// Writes the bytes into the message. [`Text`](Self::Text) requires UTF-8.
     pub(super) fn write(self, message: &mut OutgoingMessage, bytes: Bytes) {
         match self {
             Self::Text => {
-                // The lossy conversion takes a quarter of all that sending takes, and is for what is no text.
+                // Converting lossily takes a quarter of the time of a whole send, so only invalid text pays for it.
                 let text = String::from_utf8(bytes.into());
                 message.body = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
             }
@@ -71,12 +75,12 @@ impl Form {
         }
     }
 
-    /// The bytes that a received message holds in this form: its own, but for base64.
+    /// Returns the bytes that a received message contains in this layout. Only base64 is copied.
     ///
     /// # Errors
     ///
-    /// The message holds none in this form.
-    pub(crate) fn read(self, message: &Message) -> Result<Cow<'_, [u8]>, InvalidSegment> {
+    /// The message has no bytes in this layout.
+    pub(super) fn read(self, message: &Message) -> Result<Cow<'_, [u8]>, InvalidSegment> {
         match self {
             Self::Text => Ok(message.body.as_bytes().into()),
             Self::Binary => attribute_bytes(&message.message_attributes).map(Cow::Borrowed),
@@ -85,13 +89,10 @@ impl Form {
     }
 }
 
-/// # Errors
-///
-/// The body is not base64.
-pub(super) fn decode(body: &str) -> Result<Vec<u8>, InvalidSegment> {
+fn decode(body: &str) -> Result<Vec<u8>, InvalidSegment> {
     STANDARD
         .decode(body)
-        .map_err(|_| InvalidSegment("the segment's body is not base64"))
+        .map_err(|_| InvalidSegment("the segment's body is not valid base64"))
 }
 
 fn attribute_bytes(attributes: &BTreeMap<String, MessageAttributeValue>) -> Result<&[u8], InvalidSegment> {
@@ -99,9 +100,26 @@ fn attribute_bytes(attributes: &BTreeMap<String, MessageAttributeValue>) -> Resu
         return Ok(&[]);
     };
     let bytes = value.as_bytes();
-    bytes
-        .map(|bytes| &**bytes)
-        .ok_or(InvalidSegment("the segment's bytes are not binary"))
+    bytes.map(|bytes| &**bytes).ok_or(InvalidSegment(
+        "the segment's SQSExtendedSegmentBytes attribute is not of type Binary",
+    ))
+}
+
+/// Returns `true` if SQS accepts these bytes as a message body: text of the allowed characters, and not empty.
+pub(crate) fn is_body(bytes: &[u8]) -> bool {
+    let is_control = |byte: u8| (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
+    // One pass without branches, which the compiler vectorizes.
+    let (has_control, bits) = bytes.iter().fold((false, 0), |(has_control, bits), byte| {
+        (has_control | is_control(*byte), bits | byte)
+    });
+    !bytes.is_empty() && !has_control && (bits.is_ascii() || is_text(bytes))
+}
+
+/// Returns `true` if this is UTF-8 without U+FFFE and U+FFFF, which SQS refuses.
+fn is_text(bytes: &[u8]) -> bool {
+    // Both are encoded in three bytes that start with 0xEF.
+    let may_be_refused = || bytes.contains(&0xEF);
+    std::str::from_utf8(bytes).is_ok_and(|text| !may_be_refused() || !text.contains(['\u{FFFE}', '\u{FFFF}']))
 }
 
 #[cfg(test)]
@@ -111,26 +129,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_attribute_is_best_but_for_a_few_bytes() {
-        assert_eq!(fit(1000, 5000, true), (1000 - BINARY_OVERHEAD, Form::Binary));
-        assert_eq!(fit(1000, 5000, false), (750, Form::Base64));
-        assert_eq!(fit(1000, 3, true), (3, Form::Base64));
-        assert_eq!(fit(1000, 0, true), (0, Form::Binary));
-        assert_eq!(fit(1000, 0, false), (0, Form::Binary), "which takes no attribute");
+    fn an_attribute_uses_least_quota_except_for_a_few_bytes() {
+        assert_eq!(fit(1000, 5000, true), (1000 - BINARY_OVERHEAD, Layout::Binary));
+        assert_eq!(fit(1000, 5000, false), (750, Layout::Base64));
+        assert_eq!(fit(1000, 3, true), (3, Layout::Base64));
+        assert_eq!(fit(1000, 0, true), (0, Layout::Binary));
+        assert_eq!(fit(1000, 0, false), (0, Layout::Binary), "uses no attribute");
         assert_eq!(fit(0, 5, true).0, 0);
     }
 
     proptest! {
         #[test]
-        fn no_other_form_takes_more_bytes_or_less_quota(room in 0..400_usize, rest in 1..400_usize, free in any::<bool>()) {
-            let (len, form) = fit(room, rest, free);
-            let quota = |form, len| if form == Form::Base64 { base64_len(len) } else { BINARY_OVERHEAD + len };
-            prop_assert!(len == 0 || quota(form, len) <= room);
-            prop_assert!(free || form == Form::Base64);
-            for other in [Form::Binary, Form::Base64] {
-                if other == Form::Base64 || free {
-                    prop_assert!(len == rest || quota(other, len + 1) > room, "{other:?} takes more");
-                    prop_assert!(len == 0 || quota(form, len) <= quota(other, len), "{other:?} is shorter");
+        fn no_other_layout_fits_more_bytes_or_uses_less_quota(
+            room in 0..400_usize,
+            remaining in 1..400_usize,
+            free in any::<bool>(),
+        ) {
+            let (len, layout) = fit(room, remaining, free);
+            let quota = |layout, len| match layout {
+                Layout::Base64 => base64_len(len),
+                _ => BINARY_OVERHEAD + len,
+            };
+            prop_assert!(len == 0 || quota(layout, len) <= room);
+            prop_assert!(free || layout == Layout::Base64);
+            for other in [Layout::Binary, Layout::Base64] {
+                if other == Layout::Base64 || free {
+                    prop_assert!(len == remaining || quota(other, len + 1) > room, "{other:?} fits more");
+                    prop_assert!(len == 0 || quota(layout, len) <= quota(other, len), "{other:?} is shorter");
                 }
             }
         }

@@ -1,29 +1,16 @@
-//! A message to send: the payload, and what goes with it.
+//! The messages that programs send.
 
-use sqs_client::{Message, OutgoingMessage};
+use std::any::type_name;
 
+use serde::Serialize;
+use sqs_client::OutgoingMessage;
+
+use crate::error::Error;
 use crate::payload::source::Payload;
 use crate::send::policy::is_fifo;
 
-/// Gives `sent` what a received message came with: its message attributes, group and trace. On a FIFO queue the message's
-/// id is the deduplication id, so that it is there once though it be sent again after a lost answer, and the group where
-/// it had none.
-pub(crate) fn sent_on(mut sent: OutgoingMessage, message: &Message, queue_url: &str) -> OutgoingMessage {
-    let attributes = &message.attributes;
-    sent.message_attributes.extend(message.message_attributes.clone());
-    sent.message_group_id = attributes.message_group_id().map(str::to_owned);
-    if is_fifo(queue_url) {
-        let id = || message.message_id.clone();
-        sent.message_group_id.get_or_insert_with(id);
-        sent.message_deduplication_id = Some(id());
-    }
-    match attributes.aws_trace_header() {
-        Some(header) => sent.trace_header(header),
-        None => sent,
-    }
-}
-
-/// A message to send, as an entry of [`send_messages`](crate::ExtendedClient::send_messages).
+/// A message to send, with its payload and attributes. Also an entry of
+/// [`send_messages`](crate::ExtendedClient::send_messages).
 ///
 /// ```
 /// use sqs_extended::ExtendedMessage;
@@ -34,16 +21,16 @@ pub(crate) fn sent_on(mut sent: OutgoingMessage, message: &Message, queue_url: &
 #[must_use]
 pub struct ExtendedMessage {
     pub(crate) payload: Payload,
-    /// Without a body.
+    /// The message without its body.
     pub(crate) message: OutgoingMessage,
     pub(crate) payload_key: Option<String>,
 }
 
-/// The setters of a message, written once for all that hold one: `$this => $place` names the [`ExtendedMessage`].
+/// Defines the setters of a message, for all types that contain one. `$this => $message` names the [`ExtendedMessage`].
 macro_rules! message_setters {
-    ($this:ident => $place:expr) => {
-        /// Adds an attribute of the sender's. A message takes 10 of them; one in the store or in segments 9, as one is
-        /// reserved.
+    ($this:ident => $message:expr) => {
+        /// Adds a message attribute. Default: none. Range: up to 10 attributes. An offloaded or split message has up to 9,
+        /// because one is reserved.
         pub fn message_attribute(
             self,
             name: impl Into<String>,
@@ -52,42 +39,47 @@ macro_rules! message_setters {
             self.change(|message| message.message_attribute(name, value))
         }
 
-        /// Puts the message into a group: ordered delivery on a FIFO queue, where it is required; fair delivery on a
-        /// standard one. Up to 128 characters.
+        /// Sets the message group. Default: none. Range: up to 128 characters.
+        ///
+        /// A FIFO queue requires a group and delivers its messages in order. A standard queue uses groups for fair
+        /// delivery.
         pub fn message_group_id(self, id: impl Into<String>) -> Self {
             self.change(|message| message.message_group_id(id))
         }
 
-        /// Names the message for deduplication on a FIFO queue: the same id within 5 minutes is not delivered again.
-        /// Up to 128 characters. An offloaded or split message without one takes the payload's digest.
+        /// Sets the deduplication id on a FIFO queue, which drops messages with an id that was sent within the last 5
+        /// minutes. Default: the payload's digest for an offloaded or split message, otherwise none. Range: up to 128
+        /// characters.
         pub fn message_deduplication_id(self, id: impl Into<String>) -> Self {
             self.change(|message| message.message_deduplication_id(id))
         }
 
-        /// Hides the message for this long after it was sent, up to 15 minutes; not on a FIFO queue.
+        /// Sets the time for which the message is hidden after it was sent. Default: the queue's delay. Range: 0 seconds to
+        /// 15 minutes. FIFO queues do not support it.
         pub fn delay(self, delay: std::time::Duration) -> Self {
             self.change(|message| message.delay(delay))
         }
 
-        /// Sends an AWS X-Ray trace header along, as the system attribute `AWSTraceHeader`.
+        /// Sets the AWS X-Ray trace header, which travels as the system attribute `AWSTraceHeader`. Default: none.
         pub fn trace_header(self, header: impl Into<String>) -> Self {
             self.change(|message| message.trace_header(header))
         }
 
-        /// Stores the payload, if it is offloaded, under this key after the prefix, rather than a new one. Whoever
-        /// sends the message again after a failure can so reuse its place; it must not be any other payload's. What
-        /// is stored there stays if the message is refused, as an earlier one may point to it. An upload in parts under such
-        /// a key costs one more request, because an older object must not be taken for the new one.
+        /// Sets the key of an offloaded payload, after the prefix. Default: a new key for each send.
+        ///
+        /// A program that sends a message again after a failure can reuse the first attempt's key. No other payload may
+        /// have the same key. If the message is refused, the object stays, because an earlier message may point to it. An
+        /// upload in parts under such a key costs one more request, which tells an older object from the new one.
         pub fn payload_key(mut self, key: impl Into<String>) -> Self {
             let $this = &mut self;
-            $place.payload_key = Some(key.into());
+            $message.payload_key = Some(key.into());
             self
         }
 
         fn change(mut self, change: impl FnOnce(sqs_client::OutgoingMessage) -> sqs_client::OutgoingMessage) -> Self {
             let $this = &mut self;
-            let message = std::mem::replace(&mut $place.message, sqs_client::OutgoingMessage::new(""));
-            $place.message = change(message);
+            let message = std::mem::replace(&mut $message.message, sqs_client::OutgoingMessage::new(""));
+            $message.message = change(message);
             self
         }
     };
@@ -95,7 +87,7 @@ macro_rules! message_setters {
 pub(crate) use message_setters;
 
 impl ExtendedMessage {
-    /// A message with this payload and nothing else.
+    /// Creates a message with this payload and no attributes.
     pub fn new(payload: impl Into<Payload>) -> Self {
         Self {
             payload: payload.into(),
@@ -104,9 +96,34 @@ impl ExtendedMessage {
         }
     }
 
+    /// Creates a message whose payload is this value as JSON.
+    ///
+    /// ```
+    /// use sqs_extended::ExtendedMessage;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Order {
+    ///     id: u32,
+    /// }
+    ///
+    /// let message = ExtendedMessage::json(&Order { id: 7 })?.message_attribute("kind", "order");
+    /// # Ok::<(), sqs_extended::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if JSON cannot represent the value, for example a map whose keys
+    /// are not text, or if the value's own `Serialize` fails.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        serde_json::to_string(value).map(Self::new).map_err(|_| {
+            let name = type_name::<T>();
+            Error::invalid(format!("a value of type {name} cannot be written as JSON"))
+        })
+    }
+
     message_setters!(this => this);
 
-    /// The group whose order it must keep in this queue.
+    /// Returns the group whose order the message must keep in this queue.
     pub(crate) fn ordered_group(&self, queue_url: &str) -> Option<String> {
         let group = self.message.message_group_id.clone();
         group.filter(|_| is_fifo(queue_url))
@@ -116,5 +133,27 @@ impl ExtendedMessage {
 impl<P: Into<Payload>> From<P> for ExtendedMessage {
     fn from(payload: P) -> Self {
         Self::new(payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::payload::source::Source;
+
+    #[test]
+    fn a_value_travels_as_json() {
+        let message = ExtendedMessage::json(&BTreeMap::from([("n", 7)])).unwrap();
+        assert!(matches!(&message.payload.source, Source::Bytes(json) if json == r#"{"n":7}"#));
+    }
+
+    #[test]
+    fn a_value_without_json_is_refused_and_not_quoted() {
+        let error = ExtendedMessage::json(&BTreeMap::from([(vec![1], "secret")])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(!format!("{error:?}").contains("secret"), "{error:?}");
     }
 }

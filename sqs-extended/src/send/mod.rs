@@ -1,8 +1,10 @@
-//! Sending: requests, the way that each payload takes, and the messages that carry it.
+//! Send requests, the strategy for each payload, and the messages that carry it.
 
+pub(crate) mod forward;
 pub(crate) mod message;
+mod offload;
 pub(crate) mod policy;
-pub(crate) mod prepare;
+mod prepare;
 pub(crate) mod queue_limits;
 pub(crate) mod request;
 pub(crate) mod strategy;

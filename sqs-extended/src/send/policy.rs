@@ -1,17 +1,17 @@
-//! What travels in the message and what is offloaded.
+//! The rules for what travels in a message.
 
 use bytes::Bytes;
 use sqs_client::{OutgoingMessage, limits};
 
 use crate::error::Error;
 use crate::pointer::is_reserved;
-use crate::segment;
+use crate::segment::{self, is_body};
 use crate::send::strategy::Strategy;
 
-/// The size up to which a message travels inline by default, in bytes, as in the libraries of AWS.
+/// The default size up to which a message travels inline, in bytes, as in AWS's libraries.
 pub(crate) const DEFAULT_THRESHOLD: usize = 262_144;
 
-/// The smallest segments that can be asked for: room for any header, and something beside it.
+/// The minimum segment size. It leaves room for any header and some bytes of the payload.
 const MIN_SEGMENT_SIZE: usize = 4_096;
 
 #[derive(Clone, Copy, Debug)]
@@ -25,23 +25,27 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// Checks the settings.
+    ///
     /// # Errors
     ///
-    /// A setting is out of its range, or needs a store and there is none.
+    /// A setting is out of its range, or requires a payload store and there is none.
     pub(crate) fn validate(&self, has_store: bool) -> Result<(), Error> {
         let most = limits::MAX_MESSAGE_BYTES;
         if self.threshold > most {
             return Err(Error::invalid(format!(
-                "the threshold is out of range: at most {most} bytes"
+                "the threshold is out of range; use 0 to {most} bytes"
             )));
         }
         if !(MIN_SEGMENT_SIZE..=most).contains(&self.segment_size) {
             return Err(Error::invalid(format!(
-                "the size of segments is out of range: {MIN_SEGMENT_SIZE} to {most} bytes"
+                "the segment size is out of range; use {MIN_SEGMENT_SIZE} to {most} bytes"
             )));
         }
         if (self.strategy == Strategy::Offload || self.always_offload) && !has_store {
-            return Err(Error::invalid("there is no store to offload to; call `offload_to`"));
+            return Err(Error::invalid(
+                "the strategy requires a payload store; set `offload_to` or `payload_store`",
+            ));
         }
         Ok(())
     }
@@ -54,40 +58,50 @@ impl Policy {
         matches!(self.strategy, Strategy::Offload | Strategy::Auto) || self.always_offload
     }
 
-    /// How many bytes of body `message` takes inline, beside its attributes, where no message may be longer than `limit`.
+    /// Returns the maximum length of an inline body in bytes, beside the message's attributes and within `limit`.
     pub(crate) fn room(&self, message: &OutgoingMessage, limit: usize) -> usize {
         self.threshold.min(limit).saturating_sub(attribute_bytes(message))
     }
 
-    /// The longest message that may be sent where nothing is known of the queue: older servers take no more than the
-    /// default.
+    /// Returns the maximum size of a message to a queue whose limit is unknown. Older servers accept no more than the
+    /// default threshold.
     pub(crate) fn assumed_limit(&self) -> usize {
         self.threshold.max(DEFAULT_THRESHOLD)
     }
 
-    /// What is wrong with a message whichever way its payload travels.
+    /// Checks a message before its payload's strategy is decided.
     ///
     /// # Errors
     ///
-    /// An attribute has a reserved name, there are too many, or a FIFO queue's message has no group.
+    /// An attribute has a reserved name, there are too many, or a message to a FIFO queue has no group.
     pub(crate) fn check(&self, message: &OutgoingMessage, queue_url: &str) -> Result<(), Error> {
-        // Of an inline message, too: its receiver would take it for a pointer or a segment.
+        // Inline messages too, because their receiver would take them for a pointer or a segment.
         let is_ours = |name: &&String| is_reserved(name) || segment::ATTRIBUTES.contains(&name.as_str());
         if let Some(name) = message.message_attributes.keys().find(is_ours) {
             return Err(Error::invalid(format!(
-                "the message attribute {name} is reserved for pointers and segments"
+                "the message attribute {name} is reserved for pointers and segments; rename it"
             )));
         }
-        check_count(message, limits::MAX_MESSAGE_ATTRIBUTES, "a message")?;
+        let (count, max) = (message.message_attributes.len(), limits::MAX_MESSAGE_ATTRIBUTES);
+        if count > max {
+            return Err(Error::invalid(format!(
+                "the message has {count} message attributes; SQS allows up to {max}"
+            )));
+        }
         if is_fifo(queue_url) && message.message_group_id.is_none() {
-            return Err(Error::invalid("a message to a FIFO queue needs a message group id"));
+            return Err(Error::invalid(
+                "a message to a FIFO queue requires a message group id; set `message_group_id`",
+            ));
         }
         Ok(())
     }
 }
 
-/// The payload as a message body, or the payload again if SQS would not take it as one: a body is text of the allowed
-/// characters, and not empty.
+/// Converts a payload into a message body.
+///
+/// # Errors
+///
+/// Returns the payload if SQS would refuse it as a body: it is empty, or not text of the allowed characters.
 pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
     if !is_body(&payload) {
         return Err(payload);
@@ -95,40 +109,14 @@ pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
     String::from_utf8(payload.into()).map_err(|error| error.into_bytes().into())
 }
 
-pub(crate) fn is_body(payload: &[u8]) -> bool {
-    let is_control = |byte: u8| (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
-    // Every byte is looked at once, without a branch: many at a time.
-    let (has_control, bits) = payload.iter().fold((false, 0), |(has_control, bits), byte| {
-        (has_control | is_control(*byte), bits | byte)
-    });
-    !payload.is_empty() && !has_control && (bits.is_ascii() || is_text(payload))
-}
-
-/// Whether this is UTF-8, without the two characters that are none.
-fn is_text(payload: &[u8]) -> bool {
-    // Both are of three bytes, the first of them this one.
-    let may_have_none = || payload.contains(&0xEF);
-    std::str::from_utf8(payload).is_ok_and(|text| !may_have_none() || !text.contains(['\u{FFFE}', '\u{FFFF}']))
-}
-
-/// Whether the queue is a FIFO queue, which its name says.
+/// Returns `true` if the queue is a FIFO queue, judging by its name.
 pub(crate) fn is_fifo(queue_url: &str) -> bool {
     queue_url.ends_with(".fifo")
 }
 
-/// The message has no body yet when its payload's way is decided.
+/// Returns the bytes of the message's attributes.
 fn attribute_bytes(message: &OutgoingMessage) -> usize {
     message.size().saturating_sub(message.body.len())
-}
-
-fn check_count(message: &OutgoingMessage, most: usize, whose: &str) -> Result<(), Error> {
-    let count = message.message_attributes.len();
-    if count > most {
-        return Err(Error::invalid(format!(
-            "{count} message attributes; {whose} takes at most {most}"
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -166,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_attributes_are_most() {
+    fn up_to_ten_attributes_are_allowed() {
         let policy = policy(DEFAULT_THRESHOLD);
         assert!(policy.check(&with_attributes(10), STANDARD).is_ok());
         let error = policy.check(&with_attributes(11), STANDARD).unwrap_err();
@@ -191,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_sqs_takes_is_a_body() {
+    fn only_text_that_sqs_accepts_is_a_body() {
         for body in ["a", "\t\n\r", "é\u{D7FF}\u{E000}\u{FFFD}\u{10000}\u{10FFFF}", "\u{7f}"] {
             assert_eq!(into_body(body.into()).as_deref(), Ok(body));
         }

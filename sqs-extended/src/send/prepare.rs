@@ -1,27 +1,26 @@
-//! From a payload to the message that carries it: decides its way, and stores it if need be.
+//! Prepares the messages that carry a payload: decides its strategy, and stores it if necessary.
 
 use bytes::Bytes;
 use sqs_client::types::MessageAttributeValue;
 use sqs_client::{OutgoingMessage, limits};
 
-use crate::client::ExtendedClient;
 use crate::codec::{Encoded, Encoding, Original};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm};
 use crate::payload::source::Payload;
-use crate::payload_store::{PayloadStore, StoredPayload};
-use crate::pointer::{self, Pointer};
+use crate::payload_store::PayloadStore;
 use crate::segment::{HEADER_ATTRIBUTE, MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
 use crate::send::message::ExtendedMessage;
+use crate::send::offload::{StoredGuard, offload};
 use crate::send::policy::{self, is_fifo};
 use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
-use crate::transfer::upload::Stored;
+use crate::transfer::upload::Measured;
 
-/// What is to be sent now.
+/// A payload that is ready to be sent.
 pub(crate) struct Prepared {
     pub(crate) messages: Messages,
-    pub(crate) offloaded: Option<Offloaded>,
+    pub(crate) stored: Option<StoredGuard>,
 }
 
 /// The messages that carry a payload.
@@ -42,7 +41,7 @@ impl Messages {
         }
     }
 
-    /// The only one, or else all of them again.
+    /// Returns the only message, or else all of them unchanged.
     pub(crate) fn into_one(self) -> Result<OutgoingMessage, Self> {
         match self {
             Self::One(Some(message)) => Ok(*message),
@@ -62,133 +61,111 @@ impl Iterator for Messages {
     }
 }
 
-/// A payload that was stored for a message that is about to be sent.
-pub(crate) struct Offloaded {
-    payloads: PayloadStore,
-    stored: StoredPayload,
-    /// The key is the caller's: another message may point to it.
-    shared: bool,
-}
-
-impl Offloaded {
-    pub(crate) fn into_pointer(self) -> Pointer {
-        self.stored.pointer
-    }
-
-    /// The message was surely not sent.
-    pub(crate) async fn discard(&self) {
-        if !self.shared {
-            self.payloads.discard(&self.stored.key).await;
-        }
-    }
-}
-
 impl Prepared {
     fn inline(message: OutgoingMessage) -> Self {
         Self {
             messages: Messages::one(message),
-            offloaded: None,
+            stored: None,
         }
     }
 }
 
-impl ExtendedClient {
-    /// # Errors
-    ///
-    /// Nothing is left behind: the message cannot be sent in any of the ways that are allowed, or the payload cannot be
-    /// read or stored.
-    pub(crate) async fn prepare(&self, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
-        let policy = &self.0.policy;
-        let ExtendedMessage {
-            payload,
-            mut message,
-            payload_key,
-        } = outgoing;
-        self.run_send_hooks(queue_url, &mut message);
-        policy.check(&message, queue_url)?;
-        let limit = self.limit(queue_url).await?;
+/// Prepares the messages of a payload.
+///
+/// # Errors
+///
+/// No allowed strategy can send the payload, or it cannot be read or stored. Nothing is left in the store.
+pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: ExtendedMessage) -> Result<Prepared, Error> {
+    let policy = &shared.policy;
+    let ExtendedMessage {
+        payload,
+        mut message,
+        payload_key,
+    } = outgoing;
+    run_send_hooks(shared, queue_url, &mut message);
+    policy.check(&message, queue_url)?;
+    let limit = message_limit(shared, queue_url).await?;
 
-        let mut source = PartSource::from(payload);
-        if !policy.always_offload
-            && !self.0.codec.encrypts()
-            && let Some(whole) = source.whole_up_to(policy.room(&message, limit)).await?
-        {
-            match policy::into_body(whole) {
-                Ok(body) => {
-                    message.body = body;
-                    return Ok(Prepared::inline(message));
-                }
-                Err(binary) => source = Payload::from(binary).into(),
+    let mut source = PartSource::from(payload);
+    if !policy.always_offload
+        && !shared.codec.encrypts()
+        && let Some(whole) = source.whole_up_to(policy.room(&message, limit)).await?
+    {
+        match policy::into_body(whole) {
+            Ok(body) => {
+                message.body = body;
+                return Ok(Prepared::inline(message));
             }
+            Err(binary) => source = Payload::from(binary).into(),
         }
-        Unfit {
-            extended: self,
-            queue_url,
-            message,
-            payload_key,
-            limit,
-        }
-        .prepare(source)
-        .await
     }
-
-    /// Shows the message to the hooks of the queue's client, once and before anything depends on its size. Where the caller
-    /// gave nine attributes the tenth is taken meanwhile: a trace that went there would leave none for a pointer or a
-    /// segment's header, and a trace goes along only where there is room.
-    fn run_send_hooks(&self, queue_url: &str, message: &mut OutgoingMessage) {
-        let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;
-        let kept_free = last_is_free && !message.message_attributes.contains_key(HEADER_ATTRIBUTE);
-        if kept_free {
-            let value = MessageAttributeValue::string("-");
-            message.message_attributes.insert(HEADER_ATTRIBUTE.to_owned(), value);
-        }
-        self.0.client.apply_send_hooks(queue_url, message);
-        if kept_free {
-            message.message_attributes.remove(HEADER_ATTRIBUTE);
-        }
-        // The payload takes its place.
-        message.body.clear();
+    NotInline {
+        shared,
+        queue_url,
+        message,
+        payload_key,
+        limit,
     }
+    .prepare(source)
+    .await
+}
 
-    /// Most bytes of a message to this queue.
-    async fn limit(&self, queue_url: &str) -> Result<usize, Error> {
-        let policy = &self.0.policy;
-        if policy.queue_limits {
-            self.0.limits.of(&self.0.client, queue_url).await
-        } else {
-            Ok(policy.assumed_limit())
-        }
+/// Runs the send hooks of the queue's client once, before anything depends on the message's size. If the caller set nine
+/// attributes, a placeholder occupies the tenth meanwhile. Otherwise a trace header could take the attribute that a pointer
+/// or a segment's header requires.
+fn run_send_hooks(shared: &Shared, queue_url: &str, message: &mut OutgoingMessage) {
+    let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;
+    let kept_free = last_is_free && !message.message_attributes.contains_key(HEADER_ATTRIBUTE);
+    if kept_free {
+        let value = MessageAttributeValue::string("-");
+        message.message_attributes.insert(HEADER_ATTRIBUTE.to_owned(), value);
+    }
+    shared.client.apply_send_hooks(queue_url, message);
+    if kept_free {
+        message.message_attributes.remove(HEADER_ATTRIBUTE);
+    }
+    // The payload becomes the body.
+    message.body.clear();
+}
+
+/// Returns the maximum size of a message to this queue, in bytes.
+async fn message_limit(shared: &Shared, queue_url: &str) -> Result<usize, Error> {
+    let policy = &shared.policy;
+    if policy.queue_limits {
+        shared.limits.get(&shared.client, queue_url).await
+    } else {
+        Ok(policy.assumed_limit())
     }
 }
 
 /// A message whose payload does not fit into it.
-struct Unfit<'a> {
-    extended: &'a ExtendedClient,
+struct NotInline<'a> {
+    shared: &'a Shared,
     queue_url: &'a str,
     message: OutgoingMessage,
     payload_key: Option<String>,
-    /// Most bytes of a message.
+    /// The maximum size of a message in bytes.
     limit: usize,
 }
 
-impl Unfit<'_> {
+impl NotInline<'_> {
     async fn prepare(self, source: PartSource) -> Result<Prepared, Error> {
         let Shared {
             policy,
             payloads,
             codec,
             ..
-        } = &*self.extended.0;
+        } = self.shared;
         let payloads = payloads.as_ref().filter(|_| policy.may_offload());
         if payloads.is_none() && !policy.may_split() {
             return Err(too_large(
-                "the payload is not text that fits into a message, and nothing else is allowed",
+                "the payload is not text that fits into a message; choose a strategy that splits or offloads",
             ));
         }
         if codec.encrypts() && is_fifo(self.queue_url) && self.message.message_deduplication_id.is_none() {
-            // The digest of a payload that is to be secret says too much.
+            // The digest would reveal something about a secret payload.
             return Err(Error::invalid(
-                "an encrypted message to a FIFO queue needs a message deduplication id",
+                "an encrypted message to a FIFO queue requires a message deduplication id; set `message_deduplication_id`",
             ));
         }
         let digest = payloads.map(PayloadStore::digest_algorithm).unwrap_or_default();
@@ -213,42 +190,42 @@ impl Unfit<'_> {
         match payloads {
             Some(payloads) => self.offload(payloads, encoded).await,
             None => Err(too_large(
-                "the payload is longer than the split limit, and there is no store to offload it to",
+                "the payload is longer than the split limit; raise `split_limit` or set a payload store",
             )),
         }
     }
 
-    /// The payload in segments; `original` is what it was if that is not what is `stored`.
+    /// Splits the payload. `original` describes the payload if the `stored` bytes are encoded.
     async fn split(
         &self,
         stored: Bytes,
         digest: DigestAlgorithm,
         encoding: &Encoding,
-        original: Option<&Stored>,
+        original: Option<&Measured>,
     ) -> Result<Prepared, Error> {
         let fifo = is_fifo(self.queue_url);
-        let secret = self.extended.0.codec.encrypts();
+        let secret = self.shared.codec.encrypts();
         let mut message = self.message.clone();
         let own = || original.map_or_else(|| Digest::compute(digest, &stored), |original| original.digest.clone());
-        let base = fifo.then(|| deduplicated_by(&mut message, own));
+        let base = fifo.then(|| ensure_deduplication_id(&mut message, own));
         let segments = Split {
             digest,
             encoding: original.map(|original| (encoding.clone(), original.len)),
             stored,
-            id: base.map_or_else(|| self.extended.0.random.id(), |base| payload_id(&base)),
+            id: base.map_or_else(|| self.shared.random.id(), |base| payload_id(&base)),
             message,
-            limit: self.extended.0.policy.segment_size.min(self.limit),
+            limit: self.shared.policy.segment_size.min(self.limit),
             max_segments: match (fifo, secret) {
                 (false, _) => MAX_SEGMENTS,
                 (true, false) => MAX_FIFO_SEGMENTS,
-                // Its bytes are others each time, so that SQS could swallow some segments of a repeated payload and not all.
+                // The encrypted bytes differ each time, so SQS could drop some segments of a repeated payload and not all.
                 (true, true) => 1,
             },
         };
         match segments.into_segments().await {
             Ok(segments) => Ok(Prepared {
                 messages: Messages::Segments(Box::new(segments)),
-                offloaded: None,
+                stored: None,
             }),
             Err(error) if fifo && secret && error.kind() == ErrorKind::TooLarge => Err(too_large(
                 "an encrypted payload for a FIFO queue is longer than one message, and several cannot be deduplicated; \
@@ -260,28 +237,21 @@ impl Unfit<'_> {
 
     async fn offload(self, payloads: &PayloadStore, encoded: Encoded) -> Result<Prepared, Error> {
         let mut message = self.message;
-        let shared = self.payload_key.is_some();
-        let place = payloads.place(self.payload_key, self.queue_url, &encoded.encoding)?;
-        place.check(&message, self.limit)?;
-        let stored = payloads.put(place, encoded).await?;
-        pointer::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
+        let key = self.payload_key;
+        let guard = offload(payloads, &mut message, self.queue_url, self.limit, key, encoded).await?;
         if is_fifo(self.queue_url) {
-            deduplicated_by(&mut message, || stored.original.digest.clone());
+            ensure_deduplication_id(&mut message, || guard.digest().clone());
         }
         Ok(Prepared {
             messages: Messages::one(message),
-            offloaded: Some(Offloaded {
-                payloads: payloads.clone(),
-                stored,
-                shared,
-            }),
+            stored: Some(guard),
         })
     }
 }
 
-/// The caller's deduplication id, or else the payload's digest: what is in the body is another each time, which would defeat
-/// deduplication by content.
-fn deduplicated_by(message: &mut OutgoingMessage, digest: impl FnOnce() -> Digest) -> String {
+/// Sets the payload's digest as the deduplication id unless the caller set one, and returns the id. The body differs each
+/// time, which would defeat content-based deduplication.
+fn ensure_deduplication_id(message: &mut OutgoingMessage, digest: impl FnOnce() -> Digest) -> String {
     message
         .message_deduplication_id
         .get_or_insert_with(|| digest().hex().to_owned())
@@ -295,12 +265,11 @@ fn too_large(why: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Codec;
-    use crate::testing::{TestStore, extended, payloads};
+    use crate::testing::{TestStore, extended};
 
     async fn prepared(queue_url: &str, outgoing: ExtendedMessage) -> OutgoingMessage {
         let extended = extended(&TestStore::default());
-        let prepared = extended.prepare(queue_url, outgoing).await.unwrap();
+        let prepared = prepare(&extended.0, queue_url, outgoing).await.unwrap();
         prepared.messages.into_one().ok().unwrap()
     }
 
@@ -326,12 +295,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payload_is_stored_where_the_caller_says_and_stays_there() {
+    async fn a_payload_key_of_the_caller_is_used_and_its_object_stays() {
         let store = TestStore::default();
         let extended = extended(&store);
         let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key("2026/orders-17");
-        let prepared = extended.prepare("http://h/q", outgoing).await.unwrap();
-        let offloaded = prepared.offloaded.unwrap();
+        let prepared = prepare(&extended.0, "http://h/q", outgoing).await.unwrap();
+        let offloaded = prepared.stored.unwrap();
         offloaded.discard().await;
         let pointer = offloaded.into_pointer();
         assert_eq!(pointer.key, "payloads/2026/orders-17");
@@ -339,26 +308,7 @@ mod tests {
 
         for key in ["../k", "", "/k", "a%2f"] {
             let outgoing = ExtendedMessage::new("x".repeat(1000)).payload_key(key);
-            assert!(extended.prepare("http://h/q", outgoing).await.is_err(), "{key}");
+            assert!(prepare(&extended.0, "http://h/q", outgoing).await.is_err(), "{key}");
         }
-    }
-
-    #[tokio::test]
-    async fn attributes_leave_room_for_the_pointer() {
-        let payloads = payloads(&TestStore::default());
-        let place = || payloads.place(None, "http://h/q", &Encoding::default()).unwrap();
-        let with = |bytes| OutgoingMessage::new("").message_attribute("a", "v".repeat(bytes));
-        let limit = 10_000;
-        let most = (0..limit)
-            .rfind(|bytes| place().check(&with(*bytes), limit).is_ok())
-            .unwrap();
-        let codec = Codec::default();
-        let encoded = codec.encode(Payload::from("x").into(), Default::default()).await;
-        let stored = payloads.put(place(), encoded.unwrap()).await.unwrap();
-        let mut message = with(most);
-        pointer::seal(&mut message, &stored.pointer, stored.original.len, payloads.attribute());
-        // The length of the payload is not known before it is stored: in the pointer and in the attribute.
-        let unknown = 2 * (u64::MAX.to_string().len() - 1);
-        assert_eq!(message.size(), limit - unknown);
     }
 }

@@ -1,4 +1,4 @@
-//! What queues are set to, where it is asked for: read once in a while.
+//! The message size limits of queues, read on request and cached.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// The time for which a limit that was read is used.
+/// The time for which a limit is cached.
 pub(crate) const TTL: Duration = Duration::from_secs(300);
 
-/// Of so many queues it is remembered; it is read again for others.
+/// The maximum number of cached limits. One more clears the cache.
 const MAX_QUEUES: usize = 1_000;
 
 /// The `MaximumMessageSize` of queues.
@@ -21,38 +21,38 @@ const MAX_QUEUES: usize = 1_000;
 pub(crate) struct MessageLimits(Mutex<HashMap<String, (Instant, usize)>>);
 
 impl MessageLimits {
-    /// Most bytes of a message to this queue.
+    /// Returns the maximum size of a message to this queue, in bytes.
     ///
     /// # Errors
     ///
     /// The queue's attributes could not be read.
-    pub(crate) async fn of(&self, client: &Client, queue_url: &str) -> Result<usize, Error> {
-        let known = self.known().get(queue_url).copied();
-        if let Some((read, limit)) = known
-            && read.elapsed() < TTL
+    pub(crate) async fn get(&self, client: &Client, queue_url: &str) -> Result<usize, Error> {
+        let cached = self.cache().get(queue_url).copied();
+        if let Some((read_at, limit)) = cached
+            && read_at.elapsed() < TTL
         {
             return Ok(limit);
         }
-        let read = Instant::now();
+        let read_at = Instant::now();
         let attributes = client
             .get_queue_attributes(queue_url, [QueueAttributeName::MaximumMessageSize])
             .await
-            .map_err(|error| Error::queue("the queue's limit for messages could not be read", error))?
+            .map_err(|error| Error::queue("failed to read the queue's `MaximumMessageSize`", error))?
             .attributes;
         let limit = attributes
             .maximum_message_size
             .and_then(|bytes| usize::try_from(bytes).ok())
             .unwrap_or(limits::MAX_MESSAGE_BYTES);
-        let mut known = self.known();
-        if known.len() >= MAX_QUEUES {
-            known.clear();
+        let mut cache = self.cache();
+        if cache.len() >= MAX_QUEUES {
+            cache.clear();
         }
-        known.insert(queue_url.to_owned(), (read, limit));
+        cache.insert(queue_url.to_owned(), (read_at, limit));
         Ok(limit)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, (Instant, usize)>> {
-        // The map is whole at any time, so a panic elsewhere cannot have spoilt it.
+    fn cache(&self) -> MutexGuard<'_, HashMap<String, (Instant, usize)>> {
+        // Every update is complete, so a panic cannot leave the map inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,60 +1,63 @@
-//! Sending: what was prepared goes out, and what is left of a refused message is cleared.
+//! Send requests. They send the messages of prepared payloads, and discard the payloads of messages that SQS refused.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 use sqs_client::operation::SendMessageOutput;
 
-use crate::client::ExtendedClient;
 use crate::error::Error;
 use crate::pointer::Pointer;
 use crate::send::message::{ExtendedMessage, message_setters};
-use crate::send::prepare::{Offloaded, Prepared};
+use crate::send::offload::StoredGuard;
+use crate::send::prepare::{Prepared, prepare};
+use crate::shared::Shared;
 
-/// How many payloads of one call are being stored at a time.
-const STORING: usize = 4;
+/// The number of payloads that one call stores concurrently.
+const CONCURRENT_PAYLOADS: usize = 4;
 
-/// A message about to be sent: await it.
+/// A request to send one message, sent when it is awaited.
 ///
-/// A payload that is text of the characters that SQS allows, and fits into the
-/// [threshold](crate::ExtendedClientBuilder::threshold) together with the attributes, travels in the message. Everything
-/// else travels as the [`Strategy`](crate::Strategy) says: what is larger, what is not text (SQS has no binary bodies), and
-/// the empty payload (SQS has no empty bodies). A payload of unknown length is read as far as it takes to decide.
+/// The payload travels in the message if it is text that SQS allows and fits into the
+/// [threshold](crate::ExtendedClientBuilder::threshold) together with the attributes. Any other payload travels as the
+/// [`Strategy`](crate::Strategy) says: a larger one, one that is not text (SQS has no binary bodies), and an empty one (SQS
+/// has no empty bodies). A payload of unknown length is read only as far as the decision requires.
 ///
 /// # Errors
 ///
-/// Nothing was sent, with one exception: if [`Error::may_have_been_sent`], the request for the message was on its way, and
-/// the message may be in the queue. Its payload is kept in that case, and deleted only after a definite refusal.
+/// Nothing was sent, with one exception: if [`Error::may_have_been_sent`], the message may be in the queue. Its payload
+/// stays in the store then. It is deleted only after a definite refusal.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future sends no message, unless its request is on its way already. An upload that was begun is aborted
-/// on the runtime that the future is dropped on; without one, or if the process ends, its parts stay until the bucket's
-/// lifecycle rule (`AbortIncompleteMultipartUpload`) clears them. A payload that was completely stored stays, as an
-/// object that no message points to.
+/// Dropping the future sends no message, unless its request is already in flight. An unfinished upload is aborted on the
+/// current runtime. Without a runtime, or if the process exits, its parts stay until the bucket's lifecycle rule
+/// (`AbortIncompleteMultipartUpload`) removes them. A payload that was completely stored becomes an orphaned object.
 ///
 /// # FIFO queues
 ///
-/// The body of an offloaded message is a fresh pointer every time, which would defeat content-based deduplication: so
-/// if the caller gives no deduplication id, an offloaded message takes the digest of its payload. A duplicate that SQS
-/// swallows for that reason leaves its payload in the store, as an object that no message points to.
+/// The body of an offloaded message is a new pointer each time, which would defeat content-based deduplication. So an
+/// offloaded message without a deduplication id gets the digest of its payload. If SQS drops a duplicate, the duplicate's
+/// payload becomes an orphaned object.
 ///
-/// A payload in segments that is sent again within five minutes is swallowed as a whole if its segments are the same. If
-/// only some of the first send's segments were sent, the rest of them completes it. A payload under the same deduplication
-/// id with other segments, because its bytes, the length of its attributes or the size of segments differ, is let
-/// through as a whole. A consumer that acknowledged the first one deletes it; another consumer delivers it. Segments of a
-/// send that broke off give way to it. An encrypted payload, whose bytes are others each time, is never split here: it
-/// travels in one message, or is offloaded, or is refused.
+/// If a split payload is sent again within 5 minutes, SQS drops all of it if its segments are the same. If only some
+/// segments of the first send were sent, the second send completes the payload. A payload with the same deduplication id
+/// but other segments is delivered as a whole: its bytes, the size of its attributes or the segment size differ. The
+/// consumer that acknowledged the first payload deletes it; another consumer delivers it. Segments of an interrupted send
+/// yield to it.
+///
+/// An encrypted payload is never split on a FIFO queue, because its bytes differ each time. It travels in one message, or is
+/// offloaded, or is refused.
 ///
 /// # Hooks
 ///
-/// Hooks of the queue's client ([`on_send`](sqs_client::ClientBuilder::on_send)) see each message once, before it is decided
-/// how its payload travels: with the caller's attributes, and without a body. What they add travels with the message,
-/// or with the first segment, and is planned for.
+/// [Send hooks](sqs_client::ClientBuilder::on_send) of the queue's client see each message once, before the strategy is
+/// decided: with the caller's attributes and without a body. Attributes that they add travel with the message, or with the
+/// first segment, and count towards its size.
 ///
 /// ```no_run
 /// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -70,29 +73,29 @@ const STORING: usize = 4;
 #[must_use = "nothing is sent before it is awaited"]
 #[derive(Debug)]
 pub struct SendRequest {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     queue_url: String,
     outgoing: ExtendedMessage,
 }
 
-/// What came of a send.
+/// The result of [`ExtendedClient::send`](crate::ExtendedClient::send).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SendOutput {
-    /// The id that SQS gave the message; of one in segments, the first segment's.
+    /// The id that SQS gave the message. For a split payload, it is the first segment's.
     pub message_id: String,
-    /// The message's place in a FIFO queue; of one in segments, the first segment's.
+    /// The message's sequence number in a FIFO queue. For a split payload, it is the first segment's.
     pub sequence_number: Option<String>,
-    /// Where the payload is stored; `None` if it travels in the queue.
+    /// The pointer to the stored payload, or `None` if the payload travels in the queue.
     pub pointer: Option<Pointer>,
-    /// How many messages carry the payload: 1 unless it was split.
+    /// The number of messages that carry the payload: 1, or more for a split one.
     pub segments: usize,
 }
 
 impl SendRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String, outgoing: ExtendedMessage) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String, outgoing: ExtendedMessage) -> Self {
         Self {
-            extended,
+            shared,
             queue_url,
             outgoing,
         }
@@ -101,13 +104,13 @@ impl SendRequest {
     message_setters!(this => this.outgoing);
 
     async fn send(self) -> Result<SendOutput, Error> {
-        let client = &self.extended.0.sender;
-        let Prepared { messages, offloaded } = self.extended.prepare(&self.queue_url, self.outgoing).await?;
+        let client = &self.shared.sender;
+        let Prepared { messages, stored } = prepare(&self.shared, &self.queue_url, self.outgoing).await?;
         let results = match messages.into_one() {
             Ok(message) => vec![client.send_message(self.queue_url, message).await],
             Err(segments) => client.send_messages(self.queue_url, segments).await,
         };
-        finish(results, offloaded).await
+        finish(results, stored).await
     }
 }
 
@@ -120,20 +123,20 @@ impl IntoFuture for SendRequest {
     }
 }
 
-/// Messages of any number about to be sent: await them for one result each, in their order.
+/// A request to send any number of messages, sent when it is awaited. It returns one result for each message, in order.
 ///
-/// On a FIFO queue nothing of a group is sent after one of its messages failed, be it that its payload could not be
-/// read or stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and what was
-/// stored for it is deleted. Other groups go on.
+/// Each message travels as with [`send`](crate::ExtendedClient::send). The messages share requests of up to 10 entries and
+/// 1 MiB, which are filled in order. So messages that fit individually are not offloaded because they exceed a request
+/// together. All payloads are stored before the first message is sent. Payloads that travel in the queue are in memory until
+/// then.
 ///
-/// Each travels as by [`send`](ExtendedClient::send). What travels in the queue shares requests, which are filled in
-/// order up to 10 entries and 1 MiB: so messages that fit each by itself are not offloaded because their sum does not
-/// fit into one request. All payloads are stored before the first message is sent, and held in memory as far as they
-/// travel in the queue.
+/// On a FIFO queue, nothing of a group is sent after one of its messages failed, even if only its payload could not be read
+/// or stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and its stored payloads
+/// are deleted. Other groups are unaffected.
 ///
 /// # Cancel safety
 ///
-/// As for [`SendRequest`]; payloads that were stored for messages that were not sent stay in the store.
+/// As for [`SendRequest`]. The stored payloads of messages that were not sent become orphaned objects.
 ///
 /// ```no_run
 /// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) {
@@ -149,15 +152,15 @@ impl IntoFuture for SendRequest {
 /// ```
 #[must_use = "nothing is sent before it is awaited"]
 pub struct SendMessagesRequest {
-    extended: ExtendedClient,
+    shared: Arc<Shared>,
     queue_url: String,
     outgoing: Vec<ExtendedMessage>,
 }
 
 impl SendMessagesRequest {
-    pub(crate) fn new(extended: ExtendedClient, queue_url: String, outgoing: Vec<ExtendedMessage>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue_url: String, outgoing: Vec<ExtendedMessage>) -> Self {
         Self {
-            extended,
+            shared,
             queue_url,
             outgoing,
         }
@@ -165,7 +168,7 @@ impl SendMessagesRequest {
 
     async fn send(self) -> Vec<Result<SendOutput, Error>> {
         let Self {
-            extended,
+            shared,
             queue_url,
             outgoing,
         } = self;
@@ -174,33 +177,28 @@ impl SendMessagesRequest {
             .map(|outgoing| outgoing.ordered_group(&queue_url))
             .collect();
         let prepared: Vec<Result<Prepared, Error>> = stream::iter(outgoing)
-            .map(|outgoing| extended.prepare(&queue_url, outgoing))
-            .buffered(STORING)
+            .map(|outgoing| prepare(&shared, &queue_url, outgoing))
+            .buffered(CONCURRENT_PAYLOADS)
             .collect()
             .await;
 
         let mut messages = Vec::new();
-        let mut unsent: Vec<Result<(usize, Option<Offloaded>), Error>> = Vec::with_capacity(prepared.len());
+        let mut unsent: Vec<Result<(usize, Option<StoredGuard>), Error>> = Vec::with_capacity(prepared.len());
         for prepared in hold_back(prepared, groups).await {
-            unsent.push(prepared.map(
-                |Prepared {
-                     messages: own,
-                     offloaded,
-                 }| {
-                    let count = own.len();
-                    messages.push(own);
-                    (count, offloaded)
-                },
-            ));
+            unsent.push(prepared.map(|Prepared { messages: own, stored }| {
+                let count = own.len();
+                messages.push(own);
+                (count, stored)
+            }));
         }
-        let sender = &extended.0.sender;
+        let sender = &shared.sender;
         let sent = sender.send_messages(queue_url, messages.into_iter().flatten());
         let mut sent = sent.await.into_iter();
 
         let mut results = Vec::with_capacity(unsent.len());
         for payload in unsent {
             results.push(match payload {
-                Ok((count, offloaded)) => finish(sent.by_ref().take(count).collect(), offloaded).await,
+                Ok((count, stored)) => finish(sent.by_ref().take(count).collect(), stored).await,
                 Err(error) => Err(error),
             });
         }
@@ -226,8 +224,8 @@ impl fmt::Debug for SendMessagesRequest {
     }
 }
 
-/// Fails what follows a failure in its group, each message having the group whose order it must keep. What was stored for it
-/// is deleted.
+/// Fails each message that follows a failure in its group, and deletes its stored payload. `groups` contains the group whose
+/// order each message must keep.
 async fn hold_back(
     prepared: Vec<Result<Prepared, Error>>,
     groups: Vec<Option<String>>,
@@ -237,8 +235,8 @@ async fn hold_back(
     for (prepared, group) in prepared.into_iter().zip(groups) {
         held_back.push(match (prepared, group) {
             (Ok(prepared), Some(group)) if failed.contains(&group) => {
-                if let Some(offloaded) = &prepared.offloaded {
-                    offloaded.discard().await;
+                if let Some(stored) = &prepared.stored {
+                    stored.discard().await;
                 }
                 Err(Error::held_back(None))
             }
@@ -252,10 +250,10 @@ async fn hold_back(
     held_back
 }
 
-/// What the results of a payload's messages come to. One that was surely not sent is enough for the payload not to be.
+/// Combines the results of a payload's messages. The payload counts as not sent if one message certainly was not.
 async fn finish(
     results: Vec<Result<SendMessageOutput, sqs_client::Error>>,
-    offloaded: Option<Offloaded>,
+    stored: Option<StoredGuard>,
 ) -> Result<SendOutput, Error> {
     let segments = results.len();
     let is_held_back = |error: &sqs_client::Error| error.kind() == sqs_client::ErrorKind::HeldBack;
@@ -273,18 +271,18 @@ async fn finish(
         (Some(first), None) => Ok(SendOutput {
             message_id: first.message_id,
             sequence_number: first.sequence_number,
-            pointer: offloaded.map(Offloaded::into_pointer),
+            pointer: stored.map(StoredGuard::into_pointer),
             segments,
         }),
         (_, failed) => {
             let sent = failed.as_ref().is_some_and(|error| error.may_have_been_sent());
-            if let Some(offloaded) = offloaded.filter(|_| !sent) {
-                offloaded.discard().await;
+            if let Some(stored) = stored.filter(|_| !sent) {
+                stored.discard().await;
             }
             Err(match failed {
                 Some(error) if held_back => Error::held_back(Some(error)),
-                Some(error) => Error::queue("the message could not be sent", error),
-                // There is a result for every message.
+                Some(error) => Error::queue("failed to send the message", error),
+                // Not reachable, because every message has a result.
                 None => Error::invalid("there was nothing to send"),
             })
         }
@@ -302,18 +300,18 @@ mod tests {
     const QUEUE: &str = "http://127.0.0.1:1/queue";
 
     #[tokio::test]
-    async fn a_message_that_was_surely_not_sent_leaves_no_payload() {
+    async fn a_message_that_was_certainly_not_sent_leaves_no_payload() {
         let store = TestStore::default();
         let error = extended(&store).send(QUEUE, "x".repeat(101)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Queue);
-        assert!(!error.may_have_been_sent(), "nobody listens there");
+        assert!(!error.may_have_been_sent(), "the connection was refused");
         assert_eq!(store.calls.puts.load(SeqCst), 1);
         assert_eq!(store.calls.deletes.load(SeqCst), 1);
         assert!(store.is_empty().await);
     }
 
     #[tokio::test]
-    async fn what_fits_never_calls_the_store() {
+    async fn a_payload_that_fits_never_calls_the_store() {
         let store = TestStore::default();
         let error = extended(&store).send(QUEUE, "x".repeat(100)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Queue);
@@ -321,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_body_is_offloaded_however_small() {
+    async fn a_small_payload_that_is_no_body_is_offloaded() {
         for payload in [&b""[..], b"\0", b"\xff"] {
             let store = TestStore::default();
             let payload = Payload::from(payload.to_vec());
@@ -331,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_arguments_never_call_the_store() {
+    async fn invalid_arguments_never_call_the_store() {
         let store = TestStore::default();
         let extended = extended(&store);
         let large = || Payload::from("x".repeat(1000));

@@ -1,26 +1,36 @@
-//! How a payload travels.
+//! The strategy for payloads that do not fit into a message.
 
-/// How payloads travel that do not fit into a message, and whether they may. What fits travels inline, as an ordinary
-/// message, whichever it is.
+/// The strategy for payloads that do not fit into a message. A payload that fits travels inline, as an ordinary message,
+/// with every strategy.
 ///
-/// | | text that fits | text that does not, and binary | needs |
+/// | | text that fits | longer text, and binary | requires |
 /// |---|---|---|---|
 /// | `Inline` | inline | an error | |
 /// | `Split` | inline | in segments, up to [`split_limit`](crate::ExtendedClientBuilder::split_limit) | a receiver of this crate |
-/// | `Offload` | inline | in the store, with a pointer in the queue | a store |
-/// | `Auto` | inline | in segments up to the split limit and as the queue allows it, else in the store | a receiver of this crate |
+/// | `Offload` | inline | in the payload store, with a pointer in the queue | a payload store |
+/// | `Auto` | inline | in segments up to the split limit and as far as the queue allows, otherwise in the payload store | a receiver of this crate |
 ///
-/// With encryption ([`Codec`](crate::codec::Codec)) nothing fits: whatever is small is a segment of its own, or offloaded.
+/// With [encryption](crate::codec::Codec) no payload travels inline: a small one is a single segment, or is offloaded.
+///
+/// ```no_run
+/// # fn example(client: sqs_client::Client) -> Result<(), sqs_extended::Error> {
+/// use sqs_extended::{ExtendedClient, Strategy};
+///
+/// let extended = ExtendedClient::builder(client).strategy(Strategy::Split).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// In the message, or not at all.
+    /// Sends the payload in the message or fails.
     Inline,
-    /// In several messages. On a FIFO queue in at most 10, as no consumer can hold more of a group; in one if encrypted, as
-    /// its bytes differ each time and SQS could not deduplicate several.
+    /// Splits the payload into several messages.
+    ///
+    /// On a FIFO queue there are up to 10, because no consumer can receive more of a group together. An encrypted payload on
+    /// a FIFO queue must fit into one: its bytes differ each time, so SQS could not deduplicate several.
     Split,
-    /// In the store.
+    /// Stores the payload in the payload store.
     Offload,
-    /// In several messages, or in the store where there is one.
+    /// Splits the payload, or stores it if it cannot be split.
     Auto,
 }

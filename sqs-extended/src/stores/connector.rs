@@ -1,4 +1,4 @@
-//! The connections of stores that are reached by HTTP.
+//! HTTP connections to object stores.
 
 use std::time::Duration;
 
@@ -10,36 +10,35 @@ use object_store::client::{
 };
 use object_store::{ClientConfigKey, ClientOptions};
 
-/// Longest that a store may take to accept a connection, unless set otherwise.
+/// The default maximum time to connect to a store.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest that a store may be silent, unless set otherwise.
+/// The default maximum time that a store may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The slowest link that a part still passes, in bytes a second: what a request sends may take its length by this longer
-/// to be answered.
+/// The slowest supported link, in bytes per second. The time limit of a request grows by its length divided by this rate.
 const MIN_UPLOAD_RATE: u64 = 16 * 1024;
 
-/// The most that is read of a refusal. Stores explain one in a few KiB; a gateway's page may have any length, and object_store
-/// keeps it in its error.
-const MAX_REFUSAL: usize = 16 * 1024;
+/// The maximum length that is read of an error response. Stores need a few KiB, but a gateway's page may have any length,
+/// and object_store keeps it in its error.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
 
-/// The most that is read of the response to a request that sends something. The longest, that to a deletion of many
-/// objects, takes a few KiB for each.
-const MAX_WRITTEN: usize = 16 * 1024 * 1024;
+/// The maximum length that is read of the response to a request with a body. The longest is that to a deletion of many
+/// objects, with a few KiB for each.
+const MAX_WRITE_RESPONSE: usize = 16 * 1024 * 1024;
 
-/// The least length of a value that is taken for a secret. A shorter one stands in ordinary words, and no service issues such
-/// tokens.
+/// The minimum length of a secret. A shorter value may occur in ordinary words, and no service issues such short tokens.
 const MIN_SECRET_BYTES: usize = 8;
 
-/// The headers that carry secrets. S3 quotes a session token that it refuses, and gateways may quote whole requests.
+/// The headers that contain secrets. S3 quotes a session token that it rejects, and gateways may quote whole requests.
 const SECRET_HEADERS: [&str; 2] = ["x-amz-security-token", "authorization"];
 
-/// Makes a store's HTTP connections with the TLS of `sqs-client`, so that a program has one TLS stack, and with time
-/// limits that let a payload of any size pass: object_store's own connections give up on a transfer of more than 30
-/// seconds.
+/// HTTP connections for an object store, with time limits that suit payloads of any size.
 ///
-/// Of the store's own `ClientOptions` it heeds whether plain HTTP is allowed, and no other.
+/// The connections use the TLS of `sqs-client`, so a program has one TLS stack. object_store's own connections abort
+/// every transfer of more than 30 seconds.
+///
+/// Of the store's own `ClientOptions`, only the permission of plain HTTP has an effect.
 ///
 /// ```
 /// use object_store::aws::AmazonS3Builder;
@@ -61,7 +60,7 @@ pub struct StoreConnector {
 }
 
 impl StoreConnector {
-    /// With a limit of 5 seconds to connect and of 30 seconds of silence.
+    /// Creates a connector with the default limits: 5 seconds to connect, and 30 seconds of silence.
     pub fn new() -> Self {
         Self {
             connect_timeout: CONNECT_TIMEOUT,
@@ -69,15 +68,16 @@ impl StoreConnector {
         }
     }
 
-    /// Bounds the time to connect.
+    /// Sets the maximum time to connect. Default: 5 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Bounds how long the store may be silent: before its answer, and within it. A request that sends something has
-    /// besides the time that a link of 16 KiB/s takes for it; on Linux, a connection whose bytes are not acknowledged
-    /// for this long is given up before.
+    /// Sets the maximum time that the store may be silent before and within a response. Default: 30 seconds.
+    ///
+    /// A request with a body also gets the time that a link of 16 KiB/s requires to send it. On Linux, a connection whose
+    /// bytes are not acknowledged within `timeout` fails earlier.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
@@ -99,7 +99,7 @@ impl HttpConnector for StoreConnector {
                 .https_only(allow_http.as_deref() != Some("true"))
                 .connect_timeout(self.connect_timeout)
                 .http1_only()
-                // Payloads arrive as they are stored, whatever features of the HTTP client are on.
+                // Payloads must arrive as they are stored, even if the HTTP client's features for decompression are on.
                 .no_gzip()
                 .no_brotli()
                 .no_zstd()
@@ -108,7 +108,7 @@ impl HttpConnector for StoreConnector {
             let builder = builder.tcp_user_timeout(self.read_timeout);
             Ok(builder)
         };
-        Ok(HttpClient::new(Patient {
+        Ok(HttpClient::new(TimeLimited {
             reading: builder()?.read_timeout(self.read_timeout).build().map_err(failed)?,
             writing: builder()?.build().map_err(failed)?,
             read_timeout: self.read_timeout,
@@ -116,64 +116,64 @@ impl HttpConnector for StoreConnector {
     }
 }
 
-/// Two clients, as the HTTP client's own limit on silence counts the time that a request's body takes to be sent, too.
+/// Two clients, because the HTTP client's own limit on silence includes the time to send a request's body.
 #[derive(Debug)]
-struct Patient<C> {
-    /// For requests without a body; limits silence by itself.
+struct TimeLimited<C> {
+    /// For requests without a body. It limits silence by itself.
     reading: C,
-    /// For requests with a body, whose answers are short.
+    /// For requests with a body. Their responses are short.
     writing: C,
     read_timeout: Duration,
 }
 
 #[async_trait]
-impl<C: HttpService> HttpService for Patient<C> {
+impl<C: HttpService> HttpService for TimeLimited<C> {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let secrets = secrets_of(&request);
         let length = request.body().content_length();
         if length == 0 {
             let response = self.reading.call(request).await?;
-            if is_refusal(&response) {
-                return Ok(self.refusal(response, &secrets).await);
+            if is_error(&response) {
+                return Ok(self.error_response(response, &secrets).await);
             }
             return Ok(response);
         }
         let sending = Duration::from_secs(u64::try_from(length).unwrap_or(u64::MAX) / MIN_UPLOAD_RATE);
         let response = self.writing.call(request);
         let response = within(self.read_timeout.saturating_add(sending), response).await??;
-        if is_refusal(&response) {
-            return Ok(self.refusal(response, &secrets).await);
+        if is_error(&response) {
+            return Ok(self.error_response(response, &secrets).await);
         }
         let (parts, body) = response.into_parts();
-        let mut written = BytesMut::new();
-        if !self.read(body, MAX_WRITTEN, &mut written).await? {
+        let mut complete = BytesMut::new();
+        if !self.read(body, MAX_WRITE_RESPONSE, &mut complete).await? {
             return Err(HttpError::new(HttpErrorKind::Decode, TooLong));
         }
-        Ok(HttpResponse::from_parts(parts, written.freeze().into()))
+        Ok(HttpResponse::from_parts(parts, complete.freeze().into()))
     }
 }
 
-impl<C> Patient<C> {
-    /// The response with as much of its body as may be kept in an error: text, so that object_store takes it.
-    async fn refusal(&self, response: HttpResponse, secrets: &[String]) -> HttpResponse {
+impl<C> TimeLimited<C> {
+    /// Returns the response with the beginning of its body as text, because object_store accepts only UTF-8.
+    async fn error_response(&self, response: HttpResponse, secrets: &[String]) -> HttpResponse {
         let (parts, body) = response.into_parts();
-        let mut explained = BytesMut::new();
-        // It is refused, and may have to be repeated, however much of the explanation comes.
-        let _ = self.read(body, MAX_REFUSAL, &mut explained).await;
-        let text = String::from_utf8_lossy(&explained).into_owned();
+        let mut body_start = BytesMut::new();
+        // Even with an incomplete body, the status decides whether the request is repeated.
+        let _ = self.read(body, MAX_ERROR_BYTES, &mut body_start).await;
+        let text = String::from_utf8_lossy(&body_start).into_owned();
         let text = secrets
             .iter()
             .fold(text, |text, secret| text.replace(secret, "[redacted]"));
         HttpResponse::from_parts(parts, text.into_bytes().into())
     }
 
-    /// Reads the body up to this length, and returns `true` if that is all of it.
-    async fn read(&self, body: HttpResponseBody, most: usize, into: &mut BytesMut) -> Result<bool, HttpError> {
-        // A store that takes its time to put parts together sends white space meanwhile.
+    /// Reads up to `max` bytes of the body and returns `true` if it is complete.
+    async fn read(&self, body: HttpResponseBody, max: usize, into: &mut BytesMut) -> Result<bool, HttpError> {
+        // A store that assembles parts slowly sends white space meanwhile.
         let mut chunks = body.bytes_stream();
         while let Some(chunk) = within(self.read_timeout, chunks.next()).await? {
             let chunk = chunk?;
-            let room = most - into.len();
+            let room = max - into.len();
             into.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
             if chunk.len() > room {
                 return Ok(false);
@@ -183,7 +183,7 @@ impl<C> Patient<C> {
     }
 }
 
-fn is_refusal(response: &HttpResponse) -> bool {
+fn is_error(response: &HttpResponse) -> bool {
     response.status().is_client_error() || response.status().is_server_error()
 }
 
@@ -191,15 +191,15 @@ fn secrets_of(request: &HttpRequest) -> Vec<String> {
     let values = SECRET_HEADERS
         .iter()
         .filter_map(|name| request.headers().get(*name)?.to_str().ok());
-    // Without the scheme: what quotes a token may leave it out.
+    // Without the scheme, because a quote of the token may leave it out.
     let values = values.map(|value| value.split_once(' ').map_or(value, |(_, secret)| secret));
     let values = values.filter(|value| value.len() >= MIN_SECRET_BYTES);
     values.map(str::to_owned).collect()
 }
 
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, HttpError> {
-    let silent = |_| HttpError::new(HttpErrorKind::Timeout, Silent(limit));
-    tokio::time::timeout(limit, future).await.map_err(silent)
+    let timed_out = |_| HttpError::new(HttpErrorKind::Timeout, Silent(limit));
+    tokio::time::timeout(limit, future).await.map_err(timed_out)
 }
 
 #[derive(Debug)]
@@ -218,7 +218,7 @@ struct TooLong;
 
 impl std::fmt::Display for TooLong {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the store's response is longer than {MAX_WRITTEN} bytes")
+        write!(f, "the store's response is longer than {MAX_WRITE_RESPONSE} bytes")
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers after this time.
+    /// Responds after this time.
     #[derive(Debug)]
     struct Slow(Duration);
 
@@ -250,19 +250,19 @@ mod tests {
     }
 
     async fn put(length: usize, takes: Duration) -> Result<Bytes, HttpError> {
-        let service = Patient {
+        let service = TimeLimited {
             reading: Slow(Duration::ZERO),
             writing: Slow(takes),
             read_timeout: Duration::from_secs(30),
         };
-        let answer = service
+        let response = service
             .call(HttpRequest::new(Bytes::from(vec![0; length]).into()))
             .await?;
-        answer.into_body().bytes().await
+        response.into_body().bytes().await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_link_has_time_for_a_part_and_silence_still_ends() {
+    async fn a_slow_link_can_send_a_part_and_silence_times_out() {
         let part = 8 * 1024 * 1024;
         assert_eq!(put(part, Duration::from_secs(300)).await.unwrap(), "done");
         assert_eq!(
@@ -290,7 +290,7 @@ mod tests {
 
     async fn refused(status: u16, body: impl Into<Bytes>, sent: usize) -> Result<Bytes, HttpError> {
         let service = Refusing(status, body.into());
-        let service = Patient {
+        let service = TimeLimited {
             reading: service.clone(),
             writing: service,
             read_timeout: READ_TIMEOUT,
@@ -303,12 +303,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_are_bounded_and_name_no_secret() {
+    async fn error_responses_are_bounded_and_contain_no_secret() {
         for sent in [0, 1] {
             let code = "<Error><Code>NoSuchKey</Code><Message>";
             let kept = refused(404, format!("{code}{}", "é".repeat(8 * 1024 * 1024)), sent);
             let kept = kept.await.unwrap();
-            assert!(kept.len() <= MAX_REFUSAL + 3, "{} bytes are kept", kept.len());
+            assert!(kept.len() <= MAX_ERROR_BYTES + 3, "{} bytes are kept", kept.len());
             assert!(std::str::from_utf8(&kept).unwrap().starts_with(code));
 
             let body = "<Error><Code>InvalidToken</Code><Token-0>IQoJb3JpZ2lu+/=</Token-0>ya29.secret</Error>";
@@ -317,12 +317,12 @@ mod tests {
             assert_eq!(kept, expected);
 
             let kept = refused(502, &b"\xff\xfe gateway"[..], sent).await.unwrap();
-            assert!(std::str::from_utf8(&kept).is_ok(), "it would not be read as a refusal");
+            assert!(std::str::from_utf8(&kept).is_ok(), "object_store would not accept it");
         }
     }
 
     #[test]
-    fn a_value_that_stands_in_ordinary_words_is_no_secret() {
+    fn a_short_value_is_no_secret() {
         let secrets = |value: &str| {
             let mut request = HttpRequest::new(Bytes::new().into());
             let value = value.try_into().unwrap();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_that_breaks_off_is_one() {
+    async fn an_incomplete_error_response_keeps_its_status() {
         use http_body_util::{BodyExt as _, Full};
 
         #[derive(Debug)]
@@ -361,7 +361,7 @@ mod tests {
 
         for is_silent in [false, true] {
             for sent in [0, 1] {
-                let service = Patient {
+                let service = TimeLimited {
                     reading: BreakingOff { is_silent },
                     writing: BreakingOff { is_silent },
                     read_timeout: READ_TIMEOUT,
@@ -375,9 +375,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_write_responds_is_bounded_and_what_a_read_responds_is_not() {
+    async fn only_responses_to_writes_are_bounded() {
         assert_eq!(refused(200, "x", 1).await.unwrap(), "x");
-        let long = Bytes::from(vec![b'x'; MAX_WRITTEN + 1]);
+        let long = Bytes::from(vec![b'x'; MAX_WRITE_RESPONSE + 1]);
         assert_eq!(
             refused(200, long.clone(), 1).await.unwrap_err().kind(),
             HttpErrorKind::Decode

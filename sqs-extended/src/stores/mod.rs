@@ -1,4 +1,4 @@
-//! Stores: by URL, what reaches those over HTTP, and one of our own.
+//! Object stores: opened by URL, their HTTP connections, and a store on DynamoDB.
 
 #[cfg(feature = "_http")]
 mod connector;

@@ -1,50 +1,50 @@
-//! Removes what no message can point to any more.
+//! Removal of orphaned objects, to which no message points.
 
 mod report;
+mod run;
 #[cfg(feature = "s3")]
 mod uploads;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutPayload};
-use uuid::Uuid;
+use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
 use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
 use crate::stores::SharedCredentials;
-use crate::transfer::delete::{BATCH, delete_all};
-use crate::transfer::response::find;
 
 pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUpload};
 
-/// How many objects are looked at again at a time before they are removed.
-const LOOKS: usize = 16;
-
-/// Finds and removes the payloads under a prefix that are older than any message: those of messages that expired, that
-/// were deleted by somebody else, or that were never sent because a process ended between upload and send.
+/// A sweep finds and removes orphaned payloads: objects under a prefix that are older than any message.
 ///
-/// An object's age is known by nothing but the store: when it was stored, and what time it is. The latter, too, is the
-/// store's word, so that a wrong clock here costs no payload: the sweep puts an object of one byte under the prefix, reads
-/// when that was stored, and removes it. Even a dry run must therefore be allowed to write.
+/// An orphan's message expired, was deleted by another program, or was never sent because a process ended between the
+/// upload and the send.
 ///
-/// The age must be more than any message of the queue lives, dead-letter queues counted:
-/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) where that is unknown. A message that is redriven from a
-/// dead-letter queue, or sent anew with the same pointer, starts another retention period. The age must in any case be
-/// longer than the longest upload plus the message's delay: S3 dates an object that was uploaded in parts from the
-/// beginning of the upload. With less, a sweep removes payloads whose message is about to be sent.
+/// # Age
 ///
-/// Each object is looked at again right before it is removed, and stays if another one was stored under its key since it
-/// was listed. These are two requests, so an object that is stored in the moment between them is removed.
+/// The age must exceed the lifetime of every message of the queue, including its time in dead-letter queues. Use
+/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) if that is unknown. A message starts another retention period if it
+/// is redriven from a dead-letter queue or sent again with the same pointer.
 ///
-/// On S3 a sweep needs `s3:ListBucket`, `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject`.
+/// The age must also exceed the longest upload plus the message's delay, because S3 dates a multipart object from the
+/// beginning of its upload. With a lower age, a sweep removes payloads whose messages are about to be sent.
 ///
-/// Whatever is under the prefix is taken for a payload: no more than one kind of thing may be kept there. Outside the
-/// prefix nothing is read or removed.
+/// The current time comes from the store, so a wrong clock on this machine costs no payload. The sweep stores an object of
+/// one byte under the prefix, reads its time, and removes it. So even a dry run requires the permission to write.
+///
+/// # Scope
+///
+/// The sweep treats every object under the prefix as a payload, so keep nothing but payloads there. It reads and removes
+/// nothing outside the prefix.
+///
+/// Right before an object is removed, the sweep looks it up again. The object stays if another one was stored under its
+/// key since the listing. An object stored between the lookup and the removal is removed.
+///
+/// On S3, a sweep requires `s3:ListBucket`, `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject`.
 ///
 /// ```
 /// use sqs_extended::sweep::{Sweep, SweepEvent};
@@ -77,27 +77,28 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// The age from which a payload cannot be needed where nothing is known of its queue: 14 days, the longest that SQS
-    /// retains a message, in the queue, and as long again in its dead-letter queue.
+    /// The age at which no message can point to a payload, whatever the queue's settings: 28 days. SQS retains a message
+    /// for up to 14 days in the queue and for up to 14 days in its dead-letter queue.
     pub const DEFAULT_AGE: Duration = Duration::from_secs(28 * 24 * 60 * 60);
 
-    /// A sweep of the objects in `store` whose keys begin with `prefix`, of all where that is empty.
+    /// Creates a sweep of the objects in `store` whose keys begin with `prefix`. An empty prefix covers all objects.
     ///
     /// # Errors
     ///
-    /// The prefix is none of plain keys.
+    /// Returns an error if the prefix starts with a slash or has empty or dot segments.
     pub fn new(store: impl ObjectStore, prefix: impl Into<String>, older_than: Duration) -> Result<Self, Error> {
-        Self::of(Arc::new(store), prefix.into(), older_than)
+        Self::with_store(Arc::new(store), prefix.into(), older_than)
     }
 
-    /// A sweep of the place that a store's URL names.
+    /// Creates a sweep of the bucket and the prefix that a store's URL names. See
+    /// [`PayloadStore::from_url`](crate::PayloadStore::from_url) for the URLs.
     ///
     /// # Errors
     ///
-    /// The URL names no store, or its options cannot work.
+    /// Returns an error if the URL names no store or its options cannot work.
     pub fn from_url(url: &str, older_than: Duration) -> Result<Self, Error> {
         let opened = OpenedStore::open(url)?;
-        let sweep = Self::of(opened.store, opened.prefix, older_than)?;
+        let sweep = Self::with_store(opened.store, opened.prefix, older_than)?;
         #[cfg(feature = "s3")]
         let sweep = Self {
             credentials: opened.credentials,
@@ -106,7 +107,7 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// Enables unfinished uploads if the store is an S3.
+    /// Enables the sweep of unfinished uploads if the store is S3.
     #[cfg(feature = "s3")]
     pub(crate) fn with_s3(self, s3: Option<(object_store::aws::AmazonS3, crate::stores::StoreConnector)>) -> Self {
         Self {
@@ -115,11 +116,11 @@ impl Sweep {
         }
     }
 
-    /// As [`new`](Self::new), and able to find [unfinished uploads](Self::unfinished_uploads).
+    /// Creates a sweep of an S3 store, which can also find [unfinished uploads](Self::unfinished_uploads).
     ///
     /// # Errors
     ///
-    /// As `new`.
+    /// Fails as [`new`](Self::new) does.
     #[cfg(feature = "s3")]
     pub fn s3(
         store: object_store::aws::AmazonS3,
@@ -130,7 +131,7 @@ impl Sweep {
         Ok(sweep.with_s3(Some((store, crate::stores::StoreConnector::new()))))
     }
 
-    /// Signs with this client's credentials, where the sweep was made by an `s3:` URL that names none. Default: those of
+    /// Uses this client's credentials if the sweep was created from an `s3:` URL without credentials. Default: those of
     /// [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
     #[cfg(feature = "s3")]
     pub fn credentials_from(self, client: &sqs_client::Client) -> Self {
@@ -140,7 +141,7 @@ impl Sweep {
         self
     }
 
-    fn of(store: Arc<dyn ObjectStore>, prefix: String, older_than: Duration) -> Result<Self, Error> {
+    fn with_store(store: Arc<dyn ObjectStore>, prefix: String, older_than: Duration) -> Result<Self, Error> {
         let sweep = Self {
             store,
             prefix,
@@ -156,230 +157,72 @@ impl Sweep {
         sweep.key("x").map(|_| sweep)
     }
 
-    /// Keeps what this is true of, however old.
+    /// Keeps the objects for which `keep` returns `true`, whatever their age. Default: keeps none.
     pub fn keep(mut self, keep: impl Fn(&ObjectMeta) -> bool + Send + Sync + 'static) -> Self {
         self.keep = Box::new(keep);
         self
     }
 
-    /// Finds and removes also uploads in parts that were begun so long ago, and neither completed nor aborted. One that is
-    /// still under way then fails, so the age must be longer than the longest upload. The keys that may list and abort
-    /// them need `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    /// Also finds and removes multipart uploads that reached the age and were neither completed nor aborted. Default:
+    /// `false`.
     ///
-    /// Only S3 is asked, and only where the sweep was made by [`from_url`](Self::from_url), by `Sweep::s3`, or by
-    /// [`PayloadStore::sweep`](crate::PayloadStore::sweep) of a store that was opened by URL: with another store, [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything. A
-    /// lifecycle rule of the bucket with `AbortIncompleteMultipartUpload` does the same without a sweep. MinIO lists
-    /// those uploads only that were begun at the node that is asked since it was started, and by itself removes what is
-    /// a day old.
+    /// An upload that is still in progress fails when it is removed, so the age must exceed the longest upload. The
+    /// credentials require `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    ///
+    /// Only S3 is supported. Create the sweep with [`from_url`](Self::from_url), with `Sweep::s3`, or with
+    /// [`PayloadStore::sweep`](crate::PayloadStore::sweep) of a store that was opened by URL. With any other store,
+    /// [`dry_run`](Self::dry_run) and [`remove`](Self::remove) fail before they do anything.
+    ///
+    /// A lifecycle rule of the bucket with `AbortIncompleteMultipartUpload` does the same without a sweep. A node of
+    /// MinIO lists only the uploads that were started on it since its own start, and removes uploads after a day.
     pub fn unfinished_uploads(mut self, unfinished_uploads: bool) -> Self {
         self.unfinished_uploads = unfinished_uploads;
         self
     }
 
-    /// Is told of everything as it happens, for progress bars and logs. It must not block.
+    /// Calls `on_event` for each event, for progress bars and logs. It must not block. Default: none.
     pub fn on_event(mut self, on_event: impl Fn(&SweepEvent<'_>) + Send + Sync + 'static) -> Self {
         self.on_event = Box::new(on_event);
         self
     }
 
-    /// Finds what [`remove`](Self::remove) would remove, and removes nothing.
+    /// Finds the objects that [`remove`](Self::remove) would remove, but removes nothing.
     ///
     /// # Errors
     ///
-    /// The store cannot be written to, or not be listed.
+    /// Returns an error if the store cannot be written to or listed, or if it does not support a setting.
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time. The object that asks for the store's time may be left for the next sweep.
+    /// Safe at any time. The one-byte object may remain for the next sweep.
     pub async fn dry_run(&self) -> Result<SweepReport, Error> {
         self.run(false).await
     }
 
-    /// Removes what is old. Objects that cannot be removed are counted, and do not end it.
+    /// Removes the old objects. An object that cannot be removed is counted and does not end the sweep.
     ///
     /// # Errors
     ///
-    /// The store cannot be written to, or not be listed; what was removed until then stays removed.
+    /// Returns an error if the store cannot be written to or listed, or if it does not support a setting. Objects removed
+    /// before the error stay removed.
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time: the next sweep goes on. The object that asks for the store's time may be left for it.
+    /// Safe at any time: the next sweep continues. The one-byte object may remain for it.
     pub async fn remove(&self) -> Result<SweepReport, Error> {
         self.run(true).await
     }
 
-    async fn run(&self, remove: bool) -> Result<SweepReport, Error> {
-        self.check_uploads()?;
-        let probe = self.key(&format!("sweep-{}", Uuid::new_v4()))?;
-        let limit = self.now(&probe).await?.checked_sub(self.older_than);
-        let is_old = |object: &ObjectMeta| limit.is_some_and(|limit| SystemTime::from(object.last_modified) <= limit);
-
-        let mut report = SweepReport::default();
-        let mut batch = Vec::new();
-        let mut objects = self.store.list(self.folder()?.as_ref());
-        let unlisted = |error| Error::store("the prefix could not be listed", error);
-        while let Some(object) = objects.try_next().await.map_err(unlisted)? {
-            if !object.location.as_ref().starts_with(&self.prefix) || object.location == probe {
-                continue;
-            }
-            report.seen.add(object.size);
-            (self.on_event)(&SweepEvent::Seen(&object));
-            if !is_old(&object) || (self.keep)(&object) {
-                continue;
-            }
-            report.old.add(object.size);
-            (self.on_event)(&SweepEvent::Old(&object));
-            if remove {
-                batch.push(object);
-            }
-            if batch.len() >= BATCH {
-                self.remove_batch(std::mem::take(&mut batch), &mut report).await;
-            }
-        }
-        self.remove_batch(batch, &mut report).await;
-        #[cfg(feature = "s3")]
-        if let (true, Some(uploads), Some(limit)) = (self.unfinished_uploads, &self.uploads, limit) {
-            report.uploads = self.sweep_uploads(uploads, limit, remove).await?;
-        }
-        Ok(report)
-    }
-
-    /// That unfinished uploads can be found, if they are to be.
-    fn check_uploads(&self) -> Result<(), Error> {
-        #[cfg(feature = "s3")]
-        if self.uploads.is_some() {
-            return Ok(());
-        }
-        if self.unfinished_uploads {
-            return Err(Error::invalid(
-                "unfinished uploads can be found in S3 only, by a sweep or a payload store that was made by URL or by `Sweep::s3`",
-            ));
-        }
-        Ok(())
-    }
-
-    #[cfg(feature = "s3")]
-    async fn sweep_uploads(
-        &self,
-        uploads: &uploads::S3Uploads,
-        limit: SystemTime,
-        remove: bool,
-    ) -> Result<SweepUploads, Error> {
-        let mut report = SweepUploads::default();
-        let mut after = Some(uploads::Marker::default());
-        while let Some(marker) = after {
-            let unlisted = |error| Error::store("unfinished uploads could not be listed", error);
-            let page = uploads.list(&self.prefix, &marker).await.map_err(unlisted)?;
-            after = page.next;
-            for upload in page
-                .uploads
-                .iter()
-                .filter(|upload| upload.key.starts_with(&self.prefix))
-            {
-                report.seen += 1;
-                if upload.initiated > limit {
-                    continue;
-                }
-                report.old += 1;
-                (self.on_event)(&SweepEvent::OldUpload(upload));
-                if !remove {
-                    continue;
-                }
-                match uploads.abort(upload).await {
-                    Ok(()) => {
-                        report.removed += 1;
-                        (self.on_event)(&SweepEvent::RemovedUpload(upload));
-                    }
-                    Err(error) => {
-                        report.failed += 1;
-                        (self.on_event)(&SweepEvent::Failed(&error));
-                    }
-                }
-            }
-        }
-        Ok(report)
-    }
-
-    /// Removes those objects of a listing that are still what their keys hold.
-    async fn remove_batch(&self, batch: Vec<ObjectMeta>, report: &mut SweepReport) {
-        let looks = stream::iter(batch).map(|listed| self.look_again(listed));
-        let looked: Vec<_> = looks.buffered(LOOKS).collect().await;
-        let mut old = Vec::with_capacity(looked.len());
-        for looked in looked {
-            match looked {
-                Ok(object) => old.extend(object),
-                Err(error) => self.failed(&error, report),
-            }
-        }
-        let keys: Vec<_> = old.iter().map(|object| object.location.clone()).collect();
-        for (object, removed) in old.iter().zip(delete_all(&self.store, &keys).await) {
-            match removed {
-                Ok(()) => {
-                    report.removed.add(object.size);
-                    (self.on_event)(&SweepEvent::Removed(&object.location, object.size));
-                }
-                Err(error) => self.failed(&error, report),
-            }
-        }
-    }
-
-    fn failed(&self, error: &object_store::Error, report: &mut SweepReport) {
-        report.failed += 1;
-        (self.on_event)(&SweepEvent::Failed(error));
-    }
-
-    /// Returns the object if its key still holds it; `None` if it is gone, or another one was stored.
-    async fn look_again(&self, listed: ObjectMeta) -> object_store::Result<Option<ObjectMeta>> {
-        let now = find(&*self.store, &listed.location).await?;
-        Ok(now.filter(|now| is_as_listed(&listed, now)).map(|_| listed))
-    }
-
-    /// The store's time.
-    async fn now(&self, probe: &Path) -> Result<SystemTime, Error> {
-        let failed = |error| Error::store("the store could not be asked for its time by an object", error);
-        // Some stores refuse empty objects.
-        self.store
-            .put(probe, PutPayload::from_static(b"."))
-            .await
-            .map_err(failed)?;
-        let stored = self.store.head(probe).await;
-        for removed in delete_all(&self.store, std::slice::from_ref(probe)).await {
-            if let Err(error) = removed {
-                tracing::warn!(key = %probe, %error, "the object that asked for the store's time is left");
-            }
-        }
-        Ok(stored.map_err(failed)?.last_modified.into())
-    }
-
-    /// A key under the prefix.
+    /// Returns a key under the prefix.
     fn key(&self, name: &str) -> Result<Path, Error> {
         let key = format!("{}{name}", self.prefix);
         match Path::parse(&key) {
             Ok(path) if path.as_ref() == key => Ok(path),
             _ => Err(Error::invalid(
-                "the prefix starts with a slash, or has empty or dot segments",
+                "the prefix starts with a slash or has empty or dot segments; write one such as payloads/",
             )),
         }
     }
-
-    /// The innermost folder that has all of the prefix's keys in it, which is how stores list.
-    fn folder(&self) -> Result<Option<Path>, Error> {
-        match self.prefix.rsplit_once('/') {
-            None => Ok(None),
-            Some((folder, _)) => Path::parse(folder)
-                .map(Some)
-                .map_err(|_| Error::invalid("the prefix is no path")),
-        }
-    }
-}
-
-/// Returns `true` if an object is the one that was listed. Listings tell fractions of seconds, which responses about an
-/// object do not, and leave quotes, or ETags, out.
-fn is_as_listed(listed: &ObjectMeta, now: &ObjectMeta) -> bool {
-    let bare = |tag: &str| tag.trim_start_matches("W/").trim_matches('"').to_owned();
-    let tags = listed.e_tag.as_deref().map(bare).zip(now.e_tag.as_deref().map(bare));
-    let seconds = listed.last_modified.timestamp().abs_diff(now.last_modified.timestamp());
-    tags.is_none_or(|(listed, now)| listed == now) && listed.size == now.size && seconds <= 1
 }
 
 impl fmt::Debug for Sweep {

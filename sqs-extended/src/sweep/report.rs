@@ -1,60 +1,64 @@
-//! What a sweep says.
+//! Reports and events of a sweep.
 
 use std::time::SystemTime;
 
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-/// The result of a sweep. Objects that were [`old`](Self::old) and are counted neither as removed nor as failed had been
-/// removed, or stored again under their keys, by somebody else in the meantime.
+/// The result of [`Sweep::remove`](crate::sweep::Sweep::remove) or [`Sweep::dry_run`](crate::sweep::Sweep::dry_run).
+///
+/// An object may be counted as [`old`](Self::old) but neither as removed nor as failed. Another program then removed or
+/// replaced it during the sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepReport {
-    /// What is under the prefix.
+    /// All objects under the prefix.
     pub seen: SweepCount,
-    /// What of it is old enough, and not kept by [`Sweep::keep`](crate::sweep::Sweep::keep).
+    /// The objects that reached the age and are not kept by [`Sweep::keep`](crate::sweep::Sweep::keep).
     pub old: SweepCount,
-    /// What was removed; nothing in a dry run.
+    /// The removed objects. None in a dry run.
     pub removed: SweepCount,
-    /// How many objects could not be removed.
+    /// The number of objects that could not be removed.
     pub failed: u64,
-    /// What became of [unfinished uploads](crate::sweep::Sweep::unfinished_uploads).
+    /// The [unfinished uploads](crate::sweep::Sweep::unfinished_uploads).
     pub uploads: SweepUploads,
 }
 
-/// Unfinished uploads, counted as objects are in a [`SweepReport`].
+/// The number of unfinished uploads in a [`SweepReport`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepUploads {
-    /// How many there are to keys under the prefix.
+    /// The number of uploads to keys under the prefix.
     pub seen: u64,
-    /// How many of them are old enough.
+    /// The number of them that reached the age.
     pub old: u64,
-    /// How many were removed; none in a dry run.
+    /// The number of removed uploads. None in a dry run.
     pub removed: u64,
-    /// How many could not be removed.
+    /// The number of uploads that could not be removed.
     pub failed: u64,
 }
 
-/// An upload that was begun, and neither completed nor aborted. Its parts are stored, and billed.
+/// A multipart upload that was neither completed nor aborted. Its parts are stored and billed.
+///
+/// [`SweepEvent::OldUpload`] reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnfinishedUpload {
-    /// The key that its object would have.
+    /// The key of the object that the upload would create.
     pub key: String,
-    /// What S3 calls it.
+    /// The id that S3 gave the upload.
     pub upload_id: String,
-    /// When it was begun, by the store's clock.
+    /// The time when the upload was started, by the store's clock.
     pub initiated: SystemTime,
 }
 
-/// Objects and their bytes.
+/// A number of objects and their bytes in a [`SweepReport`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepCount {
-    /// How many.
+    /// The number of objects.
     pub objects: u64,
-    /// What they take as they are stored.
+    /// The number of their stored bytes.
     pub bytes: u64,
 }
 
@@ -65,20 +69,32 @@ impl SweepCount {
     }
 }
 
-/// What a sweep just did.
+/// A step of a sweep, reported to [`Sweep::on_event`](crate::sweep::Sweep::on_event).
+///
+/// ```
+/// use sqs_extended::sweep::SweepEvent;
+///
+/// fn log(event: &SweepEvent<'_>) {
+///     match event {
+///         SweepEvent::Removed(key, size) => println!("removed {key}, {size} bytes"),
+///         SweepEvent::Failed(error) => eprintln!("not removed: {error}"),
+///         _ => {}
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SweepEvent<'a> {
-    /// There is an object under the prefix.
+    /// An object under the prefix was listed.
     Seen(&'a ObjectMeta),
-    /// It is old enough, and not kept: it is removed, or would be.
+    /// An object reached the age and is not kept. It is removed next, except in a dry run.
     Old(&'a ObjectMeta),
-    /// The object of this key and size was removed.
+    /// The object with this key and size was removed.
     Removed(&'a Path, u64),
-    /// There is an unfinished upload that is old enough: it is removed, or would be.
+    /// An unfinished upload reached the age. It is removed next, except in a dry run.
     OldUpload(&'a UnfinishedUpload),
-    /// It was removed.
+    /// An unfinished upload was removed.
     RemovedUpload(&'a UnfinishedUpload),
-    /// One or more objects, or an upload, could not be removed; the sweep goes on.
+    /// Objects or an upload could not be removed. The sweep continues.
     Failed(&'a object_store::Error),
 }

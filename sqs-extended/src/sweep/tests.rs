@@ -1,12 +1,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::SeqCst;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, TryStreamExt as _};
+use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
 
 use super::*;
 use crate::error::ErrorKind;
 use crate::testing::TestStore;
+use crate::transfer::delete::BATCH;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -28,13 +30,13 @@ fn count(objects: u64) -> SweepCount {
     }
 }
 
-/// A sweep of all that is stored before it begins.
+/// A sweep that treats every object stored before it as old.
 fn sweep(store: &InMemory, prefix: &str) -> Sweep {
     Sweep::new(store.clone(), prefix, Duration::ZERO).unwrap()
 }
 
 #[tokio::test]
-async fn nothing_but_what_begins_with_the_prefix_is_removed() {
+async fn only_keys_with_the_prefix_are_removed() {
     let all = ["a", "p", "p-/x", "p/x", "p/y/z", "pp", "q/p/x"];
     for (prefix, swept) in [
         ("", &all[..]),
@@ -66,7 +68,7 @@ async fn nothing_but_what_begins_with_the_prefix_is_removed() {
 }
 
 #[tokio::test]
-async fn what_is_young_stays_by_the_stores_clock() {
+async fn young_objects_stay_by_the_stores_clock() {
     let store = InMemory::new();
     put(&store, &["p/x"]).await;
     let report = Sweep::new(store.clone(), "p/", HOUR).unwrap().remove().await.unwrap();
@@ -74,7 +76,7 @@ async fn what_is_young_stays_by_the_stores_clock() {
         (report.seen, report.old, report.removed),
         (count(1), count(0), count(0))
     );
-    // Older than the epoch: nothing is.
+    // No object is older than the epoch.
     let report = Sweep::new(store.clone(), "p/", Duration::MAX)
         .unwrap()
         .remove()
@@ -84,9 +86,9 @@ async fn what_is_young_stays_by_the_stores_clock() {
     assert_eq!(keys(&store).await, ["p/x"]);
 }
 
-/// The listing is of an old object; its key holds another one by the time of the deletion.
+/// Another object is stored under the key between the listing and the removal.
 #[tokio::test]
-async fn what_was_stored_again_after_it_was_listed_stays() {
+async fn an_object_replaced_after_the_listing_stays() {
     let store = InMemory::new();
     put(&store, &["p/again", "p/gone", "p/old"]).await;
     let shared = store.clone();
@@ -106,7 +108,7 @@ async fn what_was_stored_again_after_it_was_listed_stays() {
 }
 
 #[tokio::test]
-async fn what_is_kept_stays() {
+async fn kept_objects_stay() {
     let store = InMemory::new();
     put(&store, &["p/x", "p/y"]).await;
     let sweep = sweep(&store, "p/").keep(|object| object.location.as_ref() == "p/y");
@@ -119,13 +121,13 @@ async fn what_is_kept_stays() {
 }
 
 #[tokio::test]
-async fn failed_deletes_are_counted_and_do_not_end_it() {
+async fn failed_deletions_are_counted_and_do_not_end_the_sweep() {
     let store = TestStore::default();
     let names: Vec<String> = (0..BATCH + 10).map(|number| format!("p/{number}")).collect();
     put(&store.objects, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     store.calls.fail_deletes.store(true, SeqCst);
-    let told = Arc::new(Mutex::new(0_u64));
-    let counter = told.clone();
+    let events = Arc::new(Mutex::new(0_u64));
+    let counter = events.clone();
     let sweep = Sweep::new(store.clone(), "p/", Duration::ZERO).unwrap();
     let sweep = sweep.on_event(move |event| {
         if matches!(event, SweepEvent::Failed(_)) {
@@ -138,23 +140,23 @@ async fn failed_deletes_are_counted_and_do_not_end_it() {
         (report.old, report.removed, report.failed),
         (count(number), count(0), number)
     );
-    assert!(*told.lock().unwrap() > 0);
+    assert!(*events.lock().unwrap() > 0);
 
     store.calls.fail_deletes.store(false, SeqCst);
     let report = sweep.remove().await.unwrap();
-    // One more: the object of the clock that could not be removed the first time.
+    // The one-byte object could not be removed the first time.
     assert_eq!((report.removed.objects, report.failed), (number + 1, 0));
     assert!(store.is_empty().await);
 }
 
 #[tokio::test]
-async fn events_tell_all() {
+async fn every_step_is_an_event() {
     let store = InMemory::new();
     put(&store, &["p/x"]).await;
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let teller = told.clone();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let recorder = events.clone();
     let sweep = sweep(&store, "p/").on_event(move |event| {
-        teller.lock().unwrap().push(match event {
+        recorder.lock().unwrap().push(match event {
             SweepEvent::Seen(object) => format!("seen {}", object.location),
             SweepEvent::Old(object) => format!("old {}", object.location),
             SweepEvent::Removed(key, size) => format!("removed {key} {size}"),
@@ -162,11 +164,11 @@ async fn events_tell_all() {
         });
     });
     sweep.remove().await.unwrap();
-    assert_eq!(*told.lock().unwrap(), ["seen p/x", "old p/x", "removed p/x 5"]);
+    assert_eq!(*events.lock().unwrap(), ["seen p/x", "old p/x", "removed p/x 5"]);
 }
 
 #[test]
-fn a_prefix_that_is_no_path_is_refused() {
+fn a_prefix_that_is_not_a_path_is_an_error() {
     for prefix in ["/", "p//", "../", "p/../"] {
         let error = Sweep::new(InMemory::new(), prefix, HOUR).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{prefix}");
@@ -174,7 +176,7 @@ fn a_prefix_that_is_no_path_is_refused() {
 }
 
 #[tokio::test]
-async fn unfinished_uploads_of_other_stores_are_refused_before_anything_is_done() {
+async fn unfinished_uploads_of_other_stores_fail_before_anything_is_removed() {
     let store = InMemory::new();
     put(&store, &["p/x"]).await;
     let error = sweep(&store, "p/").unfinished_uploads(true).remove().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Unfinished multipart uploads of S3, which object_store cannot list. The requests are signed by the store.
+//! Unfinished multipart uploads of S3, which object_store cannot list. The store signs the requests.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::error::refusal::xml_code;
 use crate::payload_store::location::any_path;
 use crate::stores::StoreConnector;
-use crate::sweep::UnfinishedUpload;
-use crate::transfer::response::xml_code;
+use crate::sweep::report::UnfinishedUpload;
 
-/// Longest answer that is read: one of 1,000 uploads with the longest keys, escaped, is shorter.
-const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// The maximum length of a response. A page of 1,000 uploads with the longest keys, escaped, is shorter.
+const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long a signature is valid.
+/// The lifetime of a signature.
 const SIGNED_FOR: Duration = Duration::from_secs(5 * 60);
 
 const ATTEMPTS: u32 = 4;
 
-/// How long to wait after the first attempt, and twice as long after each further one.
+/// The pause after the first attempt. It doubles after each further one.
 const BACKOFF: Duration = Duration::from_millis(200);
 
-/// The uploads of a bucket.
+/// The unfinished uploads of a bucket.
 #[derive(Debug)]
 pub(super) struct S3Uploads {
     store: AmazonS3,
@@ -40,14 +40,14 @@ pub(super) struct S3Uploads {
     http: OnceCell<HttpClient>,
 }
 
-/// Some of the uploads, and where the next are.
+/// A page of uploads, and the beginning of the next page.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Page {
     pub(super) uploads: Vec<UnfinishedUpload>,
     pub(super) next: Option<Marker>,
 }
 
-/// What a page begins after.
+/// The last upload before a page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Marker {
     key: String,
@@ -63,7 +63,7 @@ impl S3Uploads {
         }
     }
 
-    /// Uploads to keys that begin with this; on some servers, of others as well.
+    /// Lists uploads to keys that begin with `prefix`. Some servers also list others.
     pub(super) async fn list(&self, prefix: &str, after: &Marker) -> Result<Page> {
         let query = |prefix: &str| {
             let mut query = vec![("uploads", String::new()), ("prefix", prefix.to_owned())];
@@ -74,30 +74,32 @@ impl S3Uploads {
             query
         };
         let bucket = Path::default();
-        let mut answer = self.request(Method::GET, &bucket, query(prefix)).await?;
-        if answer.is_minio && !prefix.is_empty() {
-            // MinIO takes a prefix for a key, and finds uploads to no other; without one it lists all, on one page.
-            answer = self.request(Method::GET, &bucket, query("")).await?;
+        let mut response = self.request(Method::GET, &bucket, query(prefix)).await?;
+        if response.is_minio && !prefix.is_empty() {
+            // MinIO treats the prefix as a whole key. Without a prefix it lists all uploads on one page.
+            response = self.request(Method::GET, &bucket, query("")).await?;
         }
-        match answer.status {
-            StatusCode::OK => parse(&answer.body, after),
-            status => Err(refused("the unfinished uploads", status, &answer.body)),
+        match response.status {
+            StatusCode::OK => parse(&response.body, after),
+            status => Err(response_error("the unfinished uploads", status, &response.body)),
         }
     }
 
-    /// Removes the parts of an upload; that it is no more is success.
+    /// Aborts an upload, which removes its parts. An upload that no longer exists is a success.
     pub(super) async fn abort(&self, upload: &UnfinishedUpload) -> Result<()> {
-        let key = any_path(&upload.key).ok_or_else(|| failed("a key that cannot be named"))?;
+        let key = any_path(&upload.key).ok_or_else(|| {
+            failed("the upload's key cannot be used with object_store; abort the upload with another tool")
+        })?;
         let query = vec![("uploadId", upload.upload_id.clone())];
-        let answer = self.request(Method::DELETE, &key, query).await?;
-        match answer.status {
+        let response = self.request(Method::DELETE, &key, query).await?;
+        match response.status {
             StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
-            StatusCode::NOT_FOUND if xml_code(&answer.body) == Some("NoSuchUpload") => Ok(()),
-            status => Err(refused(&upload.key, status, &answer.body)),
+            StatusCode::NOT_FOUND if xml_code(&response.body) == Some("NoSuchUpload") => Ok(()),
+            status => Err(response_error(&upload.key, status, &response.body)),
         }
     }
 
-    async fn request(&self, method: Method, path: &Path, query: Vec<(&str, String)>) -> Result<Answer> {
+    async fn request(&self, method: Method, path: &Path, query: Vec<(&str, String)>) -> Result<Response> {
         let options = SignedUrlOptions::new().with_query(query);
         let mut wait = BACKOFF;
         let mut attempt = 1;
@@ -106,13 +108,13 @@ impl S3Uploads {
                 .store
                 .signed_url_opts(method.clone(), path, SIGNED_FOR, &options)
                 .await?;
-            let answer = self.exchange(method.clone(), &url).await;
-            let is_final = match &answer {
-                Ok(answer) => !answer.status.is_server_error() && answer.status != StatusCode::TOO_MANY_REQUESTS,
+            let response = self.exchange(method.clone(), &url).await;
+            let is_final = match &response {
+                Ok(response) => !response.status.is_server_error() && response.status != StatusCode::TOO_MANY_REQUESTS,
                 Err(_) => false,
             };
             if is_final || attempt == ATTEMPTS {
-                return answer;
+                return response;
             }
             tokio::time::sleep(wait).await;
             wait *= 2;
@@ -120,8 +122,8 @@ impl S3Uploads {
         }
     }
 
-    async fn exchange(&self, method: Method, url: &Url) -> Result<Answer> {
-        // The store's own connections are not to be had; plain HTTP is allowed where it is what the store itself uses.
+    async fn exchange(&self, method: Method, url: &Url) -> Result<Response> {
+        // The store's own connections are private. Plain HTTP is allowed if the store itself uses it.
         let connect = || async {
             let options = ClientOptions::new().with_allow_http(url.scheme() == "http");
             self.connector.connect(&options)
@@ -131,7 +133,7 @@ impl S3Uploads {
         let request = request.body(HttpRequestBody::empty()).map_err(failed)?;
         let (parts, body) = http.execute(request).await.map_err(failed)?.into_parts();
         let server = parts.headers.get(http::header::SERVER);
-        Ok(Answer {
+        Ok(Response {
             status: parts.status,
             is_minio: server.is_some_and(|server| server.as_bytes().starts_with(b"MinIO")),
             body: read(body).await?,
@@ -139,7 +141,7 @@ impl S3Uploads {
     }
 }
 
-struct Answer {
+struct Response {
     status: StatusCode,
     is_minio: bool,
     body: String,
@@ -150,8 +152,8 @@ async fn read(body: HttpResponseBody) -> Result<String> {
     let mut read = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(failed)?;
-        if read.len().saturating_add(chunk.len()) > MAX_ANSWER_BYTES {
-            return Err(failed("the answer is longer than 8 MiB"));
+        if read.len().saturating_add(chunk.len()) > MAX_RESPONSE_BYTES {
+            return Err(failed("the response is longer than 8 MiB"));
         }
         read.extend_from_slice(&chunk);
     }
@@ -195,18 +197,18 @@ fn parse(body: &str, after: &Marker) -> Result<Page> {
         upload_id: result.next_upload_id_marker,
     });
     match next {
-        Some(next) if next.key.is_empty() || next == *after => Err(failed("a list of uploads that does not end")),
+        Some(next) if next.key.is_empty() || next == *after => Err(failed("the store's list of uploads does not end")),
         next => Ok(Page { uploads, next }),
     }
 }
 
-/// What the store says; its code is enough.
-fn refused(what: &str, status: StatusCode, body: &str) -> Error {
+/// An error response, reduced to its status and code.
+fn response_error(path: &str, status: StatusCode, body: &str) -> Error {
     let code = xml_code(body).unwrap_or_default();
     let source = format!("{status} {code:.100}").into();
     match status {
         StatusCode::FORBIDDEN => Error::PermissionDenied {
-            path: what.to_owned(),
+            path: path.to_owned(),
             source,
         },
         _ => failed(source),
@@ -226,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    const ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+    const LIST: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
   <Bucket>b</Bucket><KeyMarker/><UploadIdMarker></UploadIdMarker>
   <NextKeyMarker>p/2</NextKeyMarker><NextUploadIdMarker>two</NextUploadIdMarker>
@@ -244,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_read() {
-        let page = parse(ANSWER, &Marker::default()).unwrap();
+    fn a_page_is_parsed() {
+        let page = parse(LIST, &Marker::default()).unwrap();
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_532_973);
         let [one, two] = &page.uploads[..] else {
             panic!("{page:?}")
@@ -256,32 +258,32 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_has_no_next_and_none_is_its_own() {
+    fn the_last_page_has_no_next_and_no_page_follows_itself() {
         let last = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
         assert_eq!(parse(last, &Marker::default()).unwrap(), Page::default());
-        assert!(parse(ANSWER, &marker("p/2", "two")).is_err());
+        assert!(parse(LIST, &marker("p/2", "two")).is_err());
         assert!(parse(&last.replace("false", "true"), &Marker::default()).is_err());
     }
 
     #[test]
-    fn what_is_no_list_is_an_error() {
+    fn an_invalid_list_is_an_error() {
         for body in [
             "",
             "<",
             "{}",
-            &ANSWER.replace("24T", "99T"),
-            &ANSWER.replace("<Key>p/2</Key>", ""),
+            &LIST.replace("24T", "99T"),
+            &LIST.replace("<Key>p/2</Key>", ""),
         ] {
             assert!(parse(body, &Marker::default()).is_err(), "{body}");
         }
     }
 
     #[test]
-    fn a_refusal_has_its_code() {
-        let error = refused("k", StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>");
+    fn an_error_response_keeps_its_code() {
+        let error = response_error("k", StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>");
         assert!(matches!(&error, Error::PermissionDenied { .. }) && error.to_string().contains("AccessDenied"));
         assert!(matches!(
-            refused("k", StatusCode::BAD_REQUEST, ""),
+            response_error("k", StatusCode::BAD_REQUEST, ""),
             Error::Generic { .. }
         ));
     }

@@ -1,17 +1,17 @@
-//! Work that would stall the network if it were done between two reads: hashing, writing to a file.
+//! A writer on the blocking pool, for hashing and file I/O that would stall the network between two reads.
 
 use std::io::{self, Write};
 
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-/// So many bytes are worth a trip to the blocking pool.
+/// The number of bytes that make a task on the blocking pool worthwhile.
 const BATCH: usize = 1024 * 1024;
 
-/// Feeds a writer on the blocking pool, in order, while the caller goes on fetching or sending.
+/// Feeds a writer on the blocking pool, in order, while the caller continues to fetch or send.
 ///
-/// One batch is being written while the next is gathered; a writer that is slower than the caller holds it back, so
-/// that at most two batches are held.
+/// One batch is written while the next one is gathered. A slow writer delays the caller, so at most two batches are in
+/// memory.
 pub(crate) struct BlockingWriter<W> {
     /// `None` after a failure.
     job: Option<JoinHandle<io::Result<W>>>,
@@ -28,11 +28,11 @@ impl<W: Write + Send + 'static> BlockingWriter<W> {
         }
     }
 
-    /// Takes the next chunks; waits only while the writer is a batch behind.
+    /// Accepts the next chunks. Waits only while the writer is a batch behind.
     ///
     /// # Errors
     ///
-    /// An earlier write failed; the writer is gone then.
+    /// Returns an error if an earlier write failed. The writer is lost then.
     pub(crate) async fn push(&mut self, chunks: impl IntoIterator<Item = Bytes>) -> io::Result<()> {
         for chunk in chunks {
             self.pending_bytes = self.pending_bytes.saturating_add(chunk.len());
@@ -46,11 +46,11 @@ impl<W: Write + Send + 'static> BlockingWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left, and gives the writer back.
+    /// Writes the remaining chunks and returns the writer.
     ///
     /// # Errors
     ///
-    /// A write failed, this one or an earlier.
+    /// Returns an error if this or an earlier write failed.
     pub(crate) async fn finish(mut self) -> io::Result<W> {
         let writer = self.idle_writer().await?;
         if self.pending.is_empty() {
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_and_stays() {
-        // A slice is a writer that is full in the end.
+    async fn a_failed_writer_stays_failed() {
+        // A write beyond the end of a slice fails.
         let full: &'static mut [u8] = Box::leak(Box::new([0; 10]));
         let mut writer = BlockingWriter::new(full);
         let batch = Bytes::from(vec![1; BATCH]);

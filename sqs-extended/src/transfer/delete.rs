@@ -1,4 +1,4 @@
-//! Payloads deleted, many with a request where the store can.
+//! Deletion of payloads, with one request for many where the store supports it.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -9,17 +9,17 @@ use futures::stream::{self, StreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, Result};
 
-use crate::transfer::response::is_missing_object;
+use crate::error::refusal::is_missing_object;
 
-/// Fewer than any store takes with a request (Azure's 256 are the least), so that an answer about all of a request is not
-/// taken for one about another.
+/// The number of objects in one call of the store. It is below the limit of every store for one request (Azure's 256 is
+/// the lowest), so an error of a whole request concerns the whole batch.
 pub(crate) const BATCH: usize = 250;
 
-/// Deletes these objects, and says of each what came of it, in their order. One that is gone already is as good as deleted.
+/// Deletes the objects and returns a result for each, in their order. An object that does not exist counts as deleted.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped, some may be deleted and others not.
+/// If the future is dropped, only some of the objects may be deleted.
 pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> Vec<Result<()>> {
     let mut results = Vec::with_capacity(keys.len());
     for batch in keys.chunks(BATCH) {
@@ -30,26 +30,26 @@ pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> V
                 .collect::<Vec<_>>()
                 .await
         };
-        // object_store panics on a response that names a key which was not in the request.
-        let Ok(answers) = AssertUnwindSafe(deleting).catch_unwind().await else {
+        // object_store panics on a response that names a key that was not in the request.
+        let Ok(outcomes) = AssertUnwindSafe(deleting).catch_unwind().await else {
             results.extend(batch.iter().map(|_| Err(panicked())));
             continue;
         };
         let mut deleted = HashSet::new();
         let mut errors = Vec::new();
-        for answer in answers {
-            match answer {
+        for outcome in outcomes {
+            match outcome {
                 Ok(key) => drop(deleted.insert(key)),
                 Err(error) => errors.push(error),
             }
         }
-        // Of those that failed, in their order; fewer where the request as a whole has failed.
+        // They are in the order of the failed keys. There are fewer if the whole request failed.
         let mut errors = errors.into_iter();
         results.extend(batch.iter().map(|key| {
             if deleted.contains(key) {
                 return Ok(());
             }
-            match errors.next().unwrap_or_else(unsaid) {
+            match errors.next().unwrap_or_else(same_request_failed) {
                 error if is_missing_object(&error) => Ok(()),
                 error => Err(error),
             }
@@ -58,18 +58,18 @@ pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> V
     results
 }
 
-fn unsaid() -> Error {
-    failed("the request that was to delete it failed, as another of its errors says")
+fn same_request_failed() -> Error {
+    failed("the request to delete it failed; see the error of another object in the same request")
 }
 
 fn panicked() -> Error {
-    failed("object_store panicked while it deleted; the server may have named a key that was not in the request")
+    failed("object_store panicked during the deletion; the server may have named a key that was not in the request")
 }
 
-fn failed(why: &str) -> Error {
+fn failed(message: &str) -> Error {
     Error::Generic {
         store: "the store",
-        source: why.into(),
+        source: message.into(),
     }
 }
 
@@ -84,9 +84,9 @@ mod tests {
     use crate::testing::TestStore;
 
     #[tokio::test]
-    async fn each_key_has_its_result_and_what_is_gone_is_deleted() {
+    async fn every_key_has_a_result_and_missing_objects_count_as_deleted() {
         let folder = tempfile::tempdir().unwrap();
-        // A store to which a missing object is an error.
+        // This store fails to delete a missing object.
         let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
         let keys: Vec<Path> = (0..BATCH + 3).map(|i| Path::from(format!("k{i}"))).collect();
         for key in keys.iter().step_by(2) {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_of_every_key() {
+    async fn a_failure_is_returned_for_every_key() {
         let store = TestStore::default();
         store.calls.fail_deletes.store(true, SeqCst);
         let shared: Arc<dyn ObjectStore> = Arc::new(store);

@@ -1,19 +1,19 @@
-//! How a payload is cut into parts.
+//! The division of a payload into parts.
 
 use crate::error::{Error, ErrorKind};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Most parts of a multipart upload: S3's limit.
+/// The maximum number of parts of a multipart upload, S3's limit.
 pub(crate) const MAX_PARTS: u64 = 10_000;
 
-/// S3's smallest part, other than the last.
+/// S3's minimum size of a part other than the last one.
 pub(crate) const MIN_PART_SIZE: u64 = 5 * MIB;
 
-/// S3's largest part.
+/// S3's maximum size of a part.
 pub(crate) const MAX_PART_SIZE: u64 = 5 * 1024 * MIB;
 
-/// Equal parts (some stores insist), and how many of them may be on their way at a time.
+/// The size of the parts, which are equal because some stores require that, and the number of concurrent ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartPlan {
     pub(crate) part_size: usize,
@@ -21,13 +21,14 @@ pub(crate) struct PartPlan {
 }
 
 impl PartPlan {
-    /// Parts of `part_size` as configured, or of as many whole MiB as it takes for a payload of `len` bytes to have no
-    /// more than [`MAX_PARTS`]. Of larger parts fewer are in flight, so that memory stays what was configured as long
-    /// as that holds a single one.
+    /// Plans parts of the configured `part_size`, or larger ones if a payload of `len` bytes would exceed [`MAX_PARTS`].
+    ///
+    /// Larger parts have a size of whole MiB. Fewer of them are in flight, so the memory stays as configured, as long as
+    /// it holds a single part.
     ///
     /// # Errors
     ///
-    /// The payload is longer than the largest parts can make up.
+    /// Returns an error if the payload exceeds [`MAX_PARTS`] of the maximum size.
     pub(crate) fn new(len: Option<u64>, part_size: u64, concurrency: usize) -> Result<Self, Error> {
         let needed = len.unwrap_or(0).div_ceil(MAX_PARTS);
         let planned = if needed <= part_size {
@@ -38,11 +39,13 @@ impl PartPlan {
         if planned > MAX_PART_SIZE {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
-                format!("the payload is longer than {MAX_PARTS} parts of {MAX_PART_SIZE} bytes, S3's limits"),
+                format!(
+                    "the payload exceeds S3's limit of {MAX_PARTS} parts of {MAX_PART_SIZE} bytes; send a smaller one"
+                ),
             ));
         }
         let in_flight = u64::try_from(concurrency).unwrap_or(u64::MAX).saturating_mul(part_size) / planned;
-        let too_large = |_| Error::invalid("the part size is more than this machine can address");
+        let too_large = |_| Error::invalid("the part size exceeds the memory that this machine can address");
         Ok(Self {
             part_size: usize::try_from(planned).map_err(too_large)?,
             in_flight: usize::try_from(in_flight).map_err(too_large)?.max(1),
@@ -59,7 +62,7 @@ mod tests {
     const GIB: u64 = 1024 * MIB;
 
     #[test]
-    fn what_fits_is_cut_as_configured() {
+    fn a_payload_within_the_limits_has_parts_of_the_configured_size() {
         let plan = PartPlan {
             part_size: 8 << 20,
             in_flight: 8,
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_takes_larger_parts_in_the_same_memory() {
+    fn a_larger_payload_has_larger_parts_in_the_same_memory() {
         let one_more = PartPlan::new(Some(MAX_PARTS * 8 * MIB + 1), 8 * MIB, 8).unwrap();
         assert_eq!((one_more.part_size, one_more.in_flight), (9 << 20, 7));
         let tib = PartPlan::new(Some(1024 * GIB), 8 * MIB, 8).unwrap();
@@ -79,7 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_are_enough_within_limits_and_whole(
+        fn parts_hold_the_payload_within_the_limits(
             len in prop_oneof![0..100 * GIB, any::<u64>()],
             configured in (MIN_PART_SIZE..=MAX_PART_SIZE),
             concurrency in 1_usize..64,
@@ -90,7 +93,7 @@ mod tests {
                     prop_assert!(part >= configured && part <= MAX_PART_SIZE);
                     prop_assert!(len.div_ceil(part) <= MAX_PARTS);
                     prop_assert!(part == configured || part.is_multiple_of(MIB));
-                    // Not a MiB more than needed.
+                    // Parts of one MiB less would not suffice.
                     prop_assert!(part == configured || len.div_ceil(part - MIB) > MAX_PARTS);
                     prop_assert!(plan.in_flight >= 1 && plan.in_flight <= concurrency);
                     let memory = part * plan.in_flight as u64;

@@ -1,4 +1,4 @@
-//! A payload cut into parts as it is read, without a copy between the source and the part.
+//! A payload that is read part by part, without a copy between the source and the part.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::source::{self, Payload};
-use crate::transfer::download::Chunks;
+use crate::payload::stream::Chunks;
 
-/// Stream chunks below this are gathered in blocks: one by one, each would cost more to keep than it holds.
+/// Stream chunks below this size are gathered in blocks, because the overhead of each would exceed its content.
 const SMALL_CHUNK: usize = 4 * 1024;
 
-/// Reads a payload part by part, and sees to it that it is as long as was declared.
+/// Reads a payload part by part and checks its declared length.
 pub(crate) struct PartSource {
     source: Source,
-    /// What was read ahead, or of the last chunk did not fit into the last part.
+    /// Bytes that were read ahead, or the rest of a chunk that did not fit into the last part.
     front: Bytes,
     declared: Option<u64>,
     read: u64,
     ended: bool,
-    /// Buffers of uploaded parts, for the next ones: fresh memory costs as much as the reading itself.
+    /// Buffers of uploaded parts, to be reused because fresh memory costs as much as the reading itself.
     spare: Vec<BytesMut>,
 }
 
-/// Where [`PartSource::front`] is followed by more.
+/// The source of the bytes after [`PartSource::front`].
 enum Source {
     Nothing,
     File(Arc<std::fs::File>),
@@ -55,7 +55,7 @@ impl From<Payload> for PartSource {
 }
 
 impl PartSource {
-    /// These chunks, which may end in any error.
+    /// Creates a source from chunks, whose errors it returns unchanged.
     pub(crate) fn from_chunks(chunks: Chunks, declared: Option<u64>) -> Self {
         Self {
             source: Source::Stream(chunks),
@@ -67,22 +67,22 @@ impl PartSource {
         }
     }
 
-    /// The payload's length, as far as it was declared.
+    /// Returns the payload's length if it was declared.
     pub(crate) fn declared(&self) -> Option<u64> {
         self.declared
     }
 
-    /// How many bytes were given out.
+    /// Returns the number of bytes in the parts so far.
     pub(crate) fn read(&self) -> u64 {
         self.read
     }
 
-    /// The whole payload if it is no longer than `limit`. Otherwise `None`, and nothing is lost: what had to be read to
-    /// find out is given out again.
+    /// Returns the whole payload if it has up to `limit` bytes, else `None`. The next part then begins at the payload's
+    /// beginning.
     ///
     /// # Errors
     ///
-    /// As for [`next_part`](Self::next_part).
+    /// Fails as [`next_part`](Self::next_part) does.
     pub(crate) async fn whole_up_to(&mut self, limit: usize) -> Result<Option<Bytes>, Error> {
         if self.declared.is_some_and(|len| !fits(len, limit)) {
             return Ok(None);
@@ -92,7 +92,7 @@ impl PartSource {
         if start.len() <= limit {
             return Ok(Some(start));
         }
-        // Only a source of undeclared length comes here.
+        // The length is undeclared, else it would have been compared above.
         self.read = 0;
         let after = std::mem::replace(&mut self.front, start);
         if let Source::Stream(stream) = &mut self.source
@@ -104,12 +104,12 @@ impl PartSource {
         Ok(None)
     }
 
-    /// The next part: `size` bytes, less only if it is the last one; `None` when there are no more.
+    /// Returns the next part, or `None` at the end. It has `size` bytes, or fewer if it is the last one.
     ///
     /// # Errors
     ///
-    /// The source failed, or is shorter or longer than declared. The last part of a source that is too long is never
-    /// given out, so that no upload can be completed by mistake.
+    /// Returns an error if the source fails, or if it is shorter or longer than declared. The last part of a source that
+    /// is too long is never returned, so that no upload can be completed by mistake.
     pub(crate) async fn next_part(&mut self, size: usize) -> Result<Option<PutPayload>, Error> {
         if self.ended {
             return Ok(None);
@@ -125,9 +125,9 @@ impl PartSource {
         }
     }
 
-    /// Takes back a part that is no longer needed.
+    /// Reuses the buffer of an uploaded part.
     pub(crate) fn recycle(&mut self, part: PutPayload, size: usize) {
-        // Never a user's bytes: those are only lent.
+        // The bytes of the other sources belong to the user.
         if let Source::File(_) | Source::Reader(_) = self.source
             && let Ok(buffer) = Bytes::from(part).try_into_mut()
             && buffer.len() == size
@@ -148,11 +148,14 @@ impl PartSource {
     }
 
     async fn fill_buffer(&mut self, size: usize) -> io::Result<PutPayload> {
-        // One byte more than is due, to see whether the source ends there.
-        let due = self
+        // One byte more than declared, to detect a source that does not end there.
+        let remaining = self
             .declared
             .map(|declared| declared.saturating_sub(self.read).saturating_add(1));
-        let wanted = due.and_then(|due| usize::try_from(due).ok()).unwrap_or(size).min(size);
+        let wanted = remaining
+            .and_then(|remaining| usize::try_from(remaining).ok())
+            .unwrap_or(size)
+            .min(size);
         let mut buffer = self.spare.pop().unwrap_or_else(|| BytesMut::zeroed(wanted));
         let ready = take_front(&mut self.front, &mut buffer);
         match &mut self.source {
@@ -173,7 +176,7 @@ impl PartSource {
     }
 }
 
-/// Reads until the buffer is full or the reader ends, and says how much was read.
+/// Reads until the buffer is full or the reader ends, and returns the number of bytes read.
 async fn read_to_fill(reader: &mut (dyn AsyncRead + Send + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -185,7 +188,7 @@ async fn read_to_fill(reader: &mut (dyn AsyncRead + Send + Unpin), buffer: &mut 
     Ok(filled)
 }
 
-/// The same of a file, blocking.
+/// Does the same for a file, blocking.
 fn read_file_to_fill(mut file: &std::fs::File, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -199,7 +202,7 @@ fn read_file_to_fill(mut file: &std::fs::File, buffer: &mut [u8]) -> io::Result<
     Ok(filled)
 }
 
-/// Chunks of the stream as they are, up to `size` bytes; what is left of the last one goes to `front`.
+/// Gathers up to `size` bytes of the stream. The rest of the last chunk goes to `front`.
 async fn gather(stream: &mut Chunks, front: &mut Bytes, size: usize) -> Result<PutPayload, Error> {
     let mut part = PutPayloadMut::new().with_block_size(8 * SMALL_CHUNK);
     loop {
@@ -222,8 +225,8 @@ async fn gather(stream: &mut Chunks, front: &mut Bytes, size: usize) -> Result<P
 
 fn take_front(front: &mut Bytes, buffer: &mut BytesMut) -> usize {
     let start = front.split_to(front.len().min(buffer.len()));
-    if let Some(place) = buffer.get_mut(..start.len()) {
-        place.copy_from_slice(&start);
+    if let Some(target) = buffer.get_mut(..start.len()) {
+        target.copy_from_slice(&start);
     }
     start.len()
 }
@@ -244,6 +247,6 @@ fn fits(len: u64, limit: usize) -> bool {
 fn length_error(how: &str, declared: u64) -> Error {
     Error::plain(
         ErrorKind::PayloadSource,
-        format!("the payload to send is {how} than the {declared} bytes that were declared"),
+        format!("the payload to send is {how} than the declared {declared} bytes"),
     )
 }

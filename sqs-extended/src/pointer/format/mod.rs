@@ -1,6 +1,8 @@
-//! The pointer as AWS's Java library 1.1 and 2.x writes it, with our extras as further members of its object.
+//! The text of a pointer: that of AWS's Java library 1.1 and 2.x, with more members in its object.
 //!
 //! `["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"B","s3Key":"K"}]`
+//!
+//! See <https://github.com/awslabs/payload-offloading-java-common-lib-for-aws>.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,24 +13,24 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec::Encoding;
 use crate::payload::digest::Digest;
-use crate::pointer::mac::Mac;
+use crate::pointer::mac::code::Mac;
 
-/// The class name that is written: Java library 1.1 and 2.x.
+/// The class name of Java library 1.1 and 2.x, which this crate writes.
 const CLASS: &str = "software.amazon.payloadoffloading.PayloadS3Pointer";
 
-/// The class name that Java library 1.0 wrote; its object is the same.
+/// The class name of Java library 1.0, with the same object.
 const CLASS_OF_JAVA_1_0: &str = "com.amazon.sqs.javamessaging.MessageS3Pointer";
 
-/// A longer body is no pointer: bucket, key and extras are far shorter, even with every character escaped.
+/// The maximum length of a pointer. Bucket, key and extras are far shorter, even with every character escaped.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The version of the extras where the stored bytes are the payload's.
+/// The version of pointers to payloads that are stored as they are.
 const VERSION: u32 = 1;
 
-/// The version where they are not, so that readers who do not know of encodings say so.
+/// The version of pointers to encoded payloads. Readers that do not support encodings refuse it.
 const ENCODED_VERSION: u32 = 2;
 
-/// The names of the object's members.
+// The names of the object's members.
 const BUCKET: &str = "s3BucketName";
 const KEY: &str = "s3Key";
 const PAYLOAD_VERSION: &str = "payloadVersion";
@@ -49,10 +51,10 @@ const MEMBERS: [&str; 8] = [
     MAC,
 ];
 
-/// Where a payload is stored, and what its sender says of it.
+/// The location and the properties of a stored payload, as its sender states them.
 ///
-/// `Display` writes the text that travels as the message's body. `FromStr` strictly reads that of every peer: of AWS's
-/// libraries, and the bare object that is written in .NET, whose members' names are in another case.
+/// `Display` writes the message's body. `FromStr` strictly reads the body of every supported library: the format of AWS's
+/// libraries, and the bare object of the .NET libraries, whose member names differ in case.
 ///
 /// ```
 /// let pointer: sqs_extended::pointer::Pointer =
@@ -68,20 +70,20 @@ pub struct Pointer {
     pub bucket: String,
     /// The object's key within the bucket.
     pub key: String,
-    /// Bytes of the stored object; only our own senders say so here.
+    /// The length of the stored object in bytes. Only this crate's senders state it here.
     pub length: Option<u64>,
-    /// Digest of the stored object; only our own senders give one.
+    /// The digest of the stored object. Only this crate's senders state it.
     pub digest: Option<Digest>,
-    /// How the stored object differs from the payload.
+    /// The compression and the encryption of the stored object.
     pub encoding: Encoding,
-    /// The payload's media type, such as `application/json`; only our own senders say so here, if they are told.
+    /// The payload's media type, such as `application/json`. Only this crate's senders state it, if it is configured.
     pub content_type: Option<String>,
-    /// Says that a holder of the key wrote all this; see [`PointerKeys`](crate::pointer::PointerKeys).
+    /// The authentication code: see [`PointerKeys`](crate::pointer::PointerKeys).
     pub(crate) mac: Option<Mac>,
 }
 
 impl Pointer {
-    /// A pointer without extras, as AWS's libraries write it.
+    /// Creates a pointer without extras, as AWS's libraries write it.
     pub(crate) fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self {
             bucket: bucket.into(),
@@ -94,7 +96,7 @@ impl Pointer {
         }
     }
 
-    /// The version to write, if there is anything to write it for.
+    /// Returns the version to write, or `None` for a pointer without extras.
     fn version(&self) -> Option<u32> {
         if !self.encoding.is_plain() {
             return Some(ENCODED_VERSION);
@@ -107,35 +109,46 @@ impl Pointer {
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(&(CLASS, Written(self))).map_err(|_| fmt::Error)?)
+        f.write_str(&serde_json::to_string(&(CLASS, PointerObject(self))).map_err(|_| fmt::Error)?)
     }
 }
 
-/// The pointer's object on the wire, to write.
-struct Written<'a>(&'a Pointer);
+/// Writes the pointer's object.
+struct PointerObject<'a>(&'a Pointer);
 
-impl Serialize for Written<'_> {
+impl Serialize for PointerObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let pointer = self.0;
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry(BUCKET, &pointer.bucket)?;
         object.serialize_entry(KEY, &pointer.key)?;
-        put(&mut object, PAYLOAD_VERSION, pointer.version())?;
-        put(&mut object, LENGTH, pointer.length)?;
-        put(&mut object, DIGEST, pointer.digest.as_ref())?;
+        write_member(&mut object, PAYLOAD_VERSION, pointer.version())?;
+        write_member(&mut object, LENGTH, pointer.length)?;
+        write_member(&mut object, DIGEST, pointer.digest.as_ref())?;
         let encoding = Some(&pointer.encoding).filter(|encoding| !encoding.is_plain());
-        put(&mut object, ENCODING, encoding)?;
-        put(&mut object, CONTENT_TYPE, pointer.content_type.as_ref())?;
-        put(&mut object, MAC, pointer.mac.as_ref())?;
+        write_member(&mut object, ENCODING, encoding)?;
+        write_member(&mut object, CONTENT_TYPE, pointer.content_type.as_ref())?;
+        write_member(&mut object, MAC, pointer.mac.as_ref())?;
         object.end()
     }
 }
 
-fn put<M: SerializeMap>(object: &mut M, name: &'static str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+fn write_member<M: SerializeMap>(
+    object: &mut M,
+    name: &'static str,
+    value: Option<impl Serialize>,
+) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| object.serialize_entry(name, &value))
 }
 
-/// The text is not a pointer, or not one that this version can read.
+/// The error of a text that is not a pointer, or is one of an unknown version.
+///
+/// ```
+/// use sqs_extended::pointer::{InvalidPointer, Pointer};
+///
+/// let invalid: InvalidPointer = "hello".parse::<Pointer>().unwrap_err();
+/// assert!(!invalid.to_string().contains("hello"), "the error does not quote the text");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidPointer(&'static str);
 
@@ -152,89 +165,95 @@ impl FromStr for Pointer {
 
     fn from_str(text: &str) -> Result<Self, InvalidPointer> {
         if text.len() > MAX_BYTES {
-            return Err(InvalidPointer("the message is too long to be a pointer"));
+            return Err(InvalidPointer(
+                "the message's body is longer than 16,384 bytes, the maximum for a pointer",
+            ));
         }
-        let read = if text.trim_start().starts_with('{') {
+        let parsed = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map(|object| (CLASS.to_owned(), object))
         } else {
             serde_json::from_str(text)
         };
-        // serde_json's own message would quote the stranger's text.
-        let (class, Read { version, pointer }): (String, Read) =
-            read.map_err(|_| InvalidPointer("the message says that it is a pointer, but is not one in a known form"))?;
+        // serde_json's own error would quote the untrusted sender's text.
+        let (class, ParsedObject { version, pointer }): (String, ParsedObject) =
+            parsed.map_err(|_| InvalidPointer("the message is marked as a pointer, but its body is malformed"))?;
         if class != CLASS && class != CLASS_OF_JAVA_1_0 {
-            return Err(InvalidPointer("the pointer is of an unknown class"));
+            return Err(InvalidPointer("the pointer's class name is unknown"));
         }
         match version {
             Some(ENCODED_VERSION) => Ok(pointer),
             None | Some(VERSION) if pointer.encoding.is_plain() => Ok(pointer),
-            // Readers of that version would have skipped the encoding.
+            // Other readers of this version would ignore the encoding.
             None | Some(VERSION) => Err(InvalidPointer(
-                "the pointer has an encoding, which its version does not know of",
+                "the pointer has an encoding, which its version does not support",
             )),
             Some(_) => Err(InvalidPointer(
-                "the pointer is of a newer version than this reader knows",
+                "the pointer's version is unknown; receive it with a newer version of sqs-extended",
             )),
         }
     }
 }
 
-/// The pointer's object as it was read. Unknown members are skipped without being built.
-struct Read {
+/// The pointer's object as parsed. Unknown members are skipped without being stored.
+struct ParsedObject {
     version: Option<u32>,
     pointer: Pointer,
 }
 
-impl<'de> Deserialize<'de> for Read {
+impl<'de> Deserialize<'de> for ParsedObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
-struct Members;
+struct ObjectVisitor;
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Read;
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = ParsedObject;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a pointer's object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Read, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<ParsedObject, A::Error> {
         let (mut bucket, mut key, mut encoding) = (None, None, None);
         let mut version = None;
         let mut pointer = Pointer::new("", "");
         while let Some(name) = object.next_key::<String>()? {
             let known = MEMBERS.into_iter().find(|known| known.eq_ignore_ascii_case(&name));
             match known {
-                Some(BUCKET) => take(&mut bucket, &mut object)?,
-                Some(KEY) => take(&mut key, &mut object)?,
-                Some(PAYLOAD_VERSION) => take(&mut version, &mut object)?,
-                // What a newer version says may have another form.
+                Some(BUCKET) => read_member(&mut bucket, &mut object)?,
+                Some(KEY) => read_member(&mut key, &mut object)?,
+                Some(PAYLOAD_VERSION) => read_member(&mut version, &mut object)?,
+                // In a newer version the members can have other types.
                 Some(_) if version > Some(ENCODED_VERSION) => skip(&mut object)?,
-                Some(LENGTH) => take(&mut pointer.length, &mut object)?,
-                Some(DIGEST) => take(&mut pointer.digest, &mut object)?,
-                Some(ENCODING) => take(&mut encoding, &mut object)?,
-                Some(CONTENT_TYPE) => take(&mut pointer.content_type, &mut object)?,
-                Some(MAC) => take(&mut pointer.mac, &mut object)?,
+                Some(LENGTH) => read_member(&mut pointer.length, &mut object)?,
+                Some(DIGEST) => read_member(&mut pointer.digest, &mut object)?,
+                Some(ENCODING) => read_member(&mut encoding, &mut object)?,
+                Some(CONTENT_TYPE) => read_member(&mut pointer.content_type, &mut object)?,
+                Some(MAC) => read_member(&mut pointer.mac, &mut object)?,
                 Some(_) | None => skip(&mut object)?,
             }
         }
         pointer.bucket = bucket.ok_or_else(|| de::Error::missing_field(BUCKET))?;
         pointer.key = key.ok_or_else(|| de::Error::missing_field(KEY))?;
         pointer.encoding = encoding.unwrap_or_default();
-        Ok(Read { version, pointer })
+        Ok(ParsedObject { version, pointer })
     }
 }
 
-/// Two members of one name are refused, as two readers might believe two different ones. `null` counts as absent.
-fn take<'de, T: Deserialize<'de>, A: MapAccess<'de>>(slot: &mut Option<T>, object: &mut A) -> Result<(), A::Error> {
+/// Reads a member. `null` counts as absent. Refuses two members of one name, because readers disagree on which one
+/// counts: <https://www.rfc-editor.org/rfc/rfc8259#section-4>.
+fn read_member<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+    slot: &mut Option<T>,
+    object: &mut A,
+) -> Result<(), A::Error> {
     let Some(value) = object.next_value()? else {
         return Ok(());
     };
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(de::Error::custom("a member is there twice")),
+        Some(_) => Err(de::Error::custom("a member appears twice")),
     }
 }
 

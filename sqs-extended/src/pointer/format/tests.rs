@@ -9,19 +9,19 @@ fn with(members: &str) -> String {
     format!(r#"["{CLASS}",{{{members}}}]"#)
 }
 
-/// With members after the two.
+/// Adds members to bucket and key.
 fn with_extras(members: &str) -> String {
     with(&format!(r#""s3BucketName":"B","s3Key":"K",{members}"#))
 }
 
 #[test]
-fn written_exactly_as_java_writes_it() {
+fn a_plain_pointer_is_written_as_javas_library_does() {
     assert_eq!(Pointer::new("B", "K").to_string(), PLAIN);
     assert_eq!(PLAIN.parse(), Ok(Pointer::new("B", "K")));
 }
 
 #[test]
-fn extras_follow_the_two_members() {
+fn extras_follow_bucket_and_key() {
     let hex = "0".repeat(64);
     let mut pointer = Pointer::new("B", "K");
     pointer.length = Some(5);
@@ -59,7 +59,7 @@ fn null_means_absent() {
 }
 
 #[test]
-fn other_peers_forms_are_read() {
+fn the_formats_of_other_libraries_are_read() {
     let java_1_0 = PLAIN.replace(CLASS, CLASS_OF_JAVA_1_0);
     let spaced =
         r#" [ "software.amazon.payloadoffloading.PayloadS3Pointer" , { "s3Key" : "K", "s3BucketName" : "B" } ] "#;
@@ -73,18 +73,18 @@ fn other_peers_forms_are_read() {
 }
 
 #[test]
-fn a_newer_version_is_named_as_such_whatever_it_says() {
+fn a_newer_version_is_reported_whatever_it_contains() {
     for text in [
         with_extras(r#""payloadVersion":3"#),
-        with_extras(r#""payloadVersion":3,"payloadEncoding":"another form","payloadLength":{}"#),
+        with_extras(r#""payloadVersion":3,"payloadEncoding":"another type","payloadLength":{}"#),
     ] {
         let error = text.parse::<Pointer>().unwrap_err();
-        assert!(error.to_string().contains("newer version"), "{error}");
+        assert!(error.to_string().contains("version is unknown"), "{error}");
     }
 }
 
 #[test]
-fn an_encoding_takes_the_version_that_knows_of_it() {
+fn an_encoding_requires_version_2() {
     let encoding = r#""payloadEncoding":{"compression":"zstd"}"#;
     for version in ["", r#""payloadVersion":1,"#] {
         assert!(with_extras(&format!("{version}{encoding}")).parse::<Pointer>().is_err());
@@ -96,7 +96,7 @@ fn an_encoding_takes_the_version_that_knows_of_it() {
 }
 
 #[test]
-fn everything_else_is_refused() {
+fn other_texts_are_refused() {
     let nested = format!(r#"["{CLASS}",{PLAIN}]"#);
     let deep = "[".repeat(MAX_BYTES);
     let deep_object = r#"{"a":"#.repeat(MAX_BYTES / 5);
@@ -141,18 +141,18 @@ fn everything_else_is_refused() {
         &trailing,
     ] {
         let error = text.parse::<Pointer>().unwrap_err();
-        assert!(!error.to_string().contains('K'), "it quotes the text: {error}");
+        assert!(!error.to_string().contains('K'), "the error quotes the text: {error}");
     }
 }
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(pointer in pointers()) {
+    fn every_pointer_survives_a_round_trip(pointer in pointers()) {
         prop_assert_eq!(pointer.to_string().parse(), Ok(pointer));
     }
 
     #[test]
-    fn a_bare_object_in_any_case_is_the_same(bucket in any::<String>(), key in any::<String>(), case in any::<[bool; 17]>()) {
+    fn a_bare_object_with_names_in_any_case_is_read(bucket in any::<String>(), key in any::<String>(), case in any::<[bool; 17]>()) {
         let pointer = Pointer::new(bucket, key);
         let mut cases = case.into_iter();
         let mut recase = |name: &str| -> String {
@@ -167,12 +167,12 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_parser_panic(text in any::<String>()) {
+    fn the_parser_never_panics(text in any::<String>()) {
         let _ = text.parse::<Pointer>();
     }
 
     #[test]
-    fn no_damage_makes_the_parser_panic(pointer in pointers(), at in any::<prop::sample::Index>(), with in any::<char>()) {
+    fn the_parser_never_panics_on_a_damaged_pointer(pointer in pointers(), at in any::<prop::sample::Index>(), with in any::<char>()) {
         let mut chars: Vec<char> = pointer.to_string().chars().collect();
         *at.get_mut(&mut chars) = with;
         let _ = chars.into_iter().collect::<String>().parse::<Pointer>();

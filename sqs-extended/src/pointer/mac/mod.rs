@@ -1,36 +1,44 @@
-//! Pointers that only a holder of a key can have written.
+//! The authentication of pointers.
 //!
-//! The code is BLAKE3, keyed with what its key derivation makes of the user's key and [`CONTEXT`], over the fields in
-//! the order of [`PointerKey::code`]. A field that is there is a byte 1, its length in 8 bytes (little-endian) and its
-//! bytes; one that is not is a byte 0. So no two pointers have the same bytes to authenticate.
+//! The code is a keyed [BLAKE3](https://github.com/BLAKE3-team/BLAKE3-specs/blob/master/blake3.pdf) hash of the fields
+//! in the order of [`PointerKey::code`]. Its key derives from the user's key and [`CONTEXT`].
+//!
+//! A present field is hashed as a byte 1, its length in 8 bytes (little-endian) and its bytes. An absent field is
+//! hashed as a byte 0. So two different pointers never hash the same bytes.
+
+pub(super) mod code;
 
 use std::fmt;
-use std::str::FromStr;
 
 use blake3::Hasher;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::codec::{Encoding, EncryptionHeader};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::Digest;
-use crate::pointer::{Envelope, Pointer};
+use crate::pointer::envelope::Envelope;
+use crate::pointer::format::Pointer;
+use crate::pointer::mac::code::{Mac, is_key_id};
 
-/// Keeps the key that is used here apart from whatever else the user's key is used for.
+/// Separates the derived key from keys that the user derives for other purposes.
 const CONTEXT: &str = "sqs-extended pointer authentication v1";
 
-/// A key's id travels in every pointer.
-const MAX_KEY_ID_BYTES: usize = 32;
-
-/// Keys that authenticate pointers: with them, only pointers that a holder of a key wrote, for this very queue, are
-/// fetched or deleted.
+/// Keys that authenticate pointers. With them, payloads are fetched or deleted only if a holder of a key wrote their
+/// pointers, for the queue that they were received from.
 ///
-/// Without them, whoever may send to the queue can name any object under the prefix. A message authentication code
-/// (keyed BLAKE3) in the pointer covers all that it says, the payload's size, and the queue's name, so that none of it
-/// can be changed, and a pointer cannot be moved to another queue. It does not keep a message from being sent again as
-/// it is. AWS's libraries skip the code when reading, but do not write it: with keys, their pointers are refused.
+/// Without keys, every sender to the queue can name any object under the prefix.
 ///
-/// To rotate a key: first have every reader [accept](Self::accept_key) the new one, then sign with it and accept the
-/// old one, and drop that when the messages that it signed are gone.
+/// A message authentication code (keyed [BLAKE3](https://github.com/BLAKE3-team/BLAKE3)) covers the whole pointer, the
+/// payload's size and the queue's name. So nobody can change a pointer or move it to another queue. The code does not
+/// prevent a replay: a copy of the message is as valid as the original.
+///
+/// AWS's libraries ignore the code when they read a pointer, and do not write it. A client with keys refuses their
+/// pointers.
+///
+/// # Rotating a key
+///
+/// 1. Let every reader [accept](Self::accept_key) the new key.
+/// 2. Sign with the new key, and accept the old one.
+/// 3. Remove the old key once all messages that it signed are gone.
 ///
 /// ```
 /// use sqs_extended::pointer::PointerKeys;
@@ -49,12 +57,13 @@ pub struct PointerKeys {
 }
 
 impl PointerKeys {
-    /// Signs with this key of 32 random bytes, and accepts what it signed. The id says in pointers which key it is: 1 to
-    /// 32 ASCII letters, digits, `-`, `_` or `.`.
+    /// Signs pointers with this key, and accepts pointers that it signed.
+    ///
+    /// The key is 32 random bytes. Pointers contain its id: 1 to 32 ASCII letters, digits, `-`, `_` or `.`.
     ///
     /// # Errors
     ///
-    /// The id is none.
+    /// Returns an error of kind [`InvalidInput`](ErrorKind::InvalidInput) if the id is malformed.
     pub fn new(id: impl Into<String>, key: &[u8; 32]) -> Result<Self, Error> {
         Ok(Self {
             signing: PointerKey::new(id.into(), key)?,
@@ -63,29 +72,36 @@ impl PointerKeys {
         })
     }
 
-    /// Accepts what this key signed, too.
+    /// Also accepts pointers that this key signed. Default: only the signing key.
     ///
     /// # Errors
     ///
-    /// The id is none, or another key's.
+    /// Returns an error of kind [`InvalidInput`](ErrorKind::InvalidInput) if the id is malformed or in use by another
+    /// key.
     pub fn accept_key(mut self, id: impl Into<String>, key: &[u8; 32]) -> Result<Self, Error> {
         let key = PointerKey::new(id.into(), key)?;
         if self.find(&key.id).is_some() {
-            return Err(Error::invalid("two keys for pointers have the same id"));
+            return Err(Error::invalid(format!(
+                "two pointer keys have the id {}; give each key its own id",
+                key.id
+            )));
         }
         self.accepted.push(key);
         Ok(self)
     }
 
-    /// Accepts pointers that were signed for this queue, whichever queue they are received from: a dead-letter queue
-    /// holds its sources' messages. The queue's name, URL or ARN; only the name counts.
+    /// Also accepts pointers that were signed for this queue, from whichever queue they are received. Default: only
+    /// pointers for the queue that they are received from.
+    ///
+    /// A dead-letter queue needs this setting, because it contains the messages of its source queues. Pass the queue's
+    /// name, URL or ARN. Only the name counts.
     #[must_use]
     pub fn accept_queue(mut self, queue: impl AsRef<str>) -> Self {
         self.queues.push(queue_name(queue.as_ref()).to_owned());
         self
     }
 
-    /// Signs the pointer to a payload of `size` bytes, for a message to this queue: its name, URL or ARN.
+    /// Signs the pointer to a payload of `size` bytes, for a message to this queue. Pass the queue's name, URL or ARN.
     pub fn sign(&self, pointer: &mut Pointer, size: u64, queue: &str) {
         pointer.mac = Some(Mac {
             key_id: self.signing.id.clone(),
@@ -93,29 +109,31 @@ impl PointerKeys {
         });
     }
 
-    /// Whether a holder of a key wrote this, for the queue that it was received from or another that is accepted. The
-    /// queue's name, URL or ARN; only the name counts.
+    /// Verifies that a holder of a key wrote the pointer, for this queue or for another accepted queue. Pass the name,
+    /// URL or ARN of the queue that the message was received from. Only the name counts.
     ///
     /// # Errors
     ///
-    /// Of kind [`RefusedPointer`](ErrorKind::RefusedPointer): nobody did, or it was changed since.
+    /// Returns an error of kind [`RefusedPointer`](ErrorKind::RefusedPointer) if the pointer is not signed by an
+    /// accepted key for an accepted queue, or if it was changed afterwards.
     pub fn verify(&self, envelope: &Envelope, queue: &str) -> Result<(), Error> {
         let refused = |why| Error::plain(ErrorKind::RefusedPointer, why);
         let Envelope { pointer, size } = envelope;
         let mac = pointer
             .mac
             .as_ref()
-            .ok_or_else(|| refused("the pointer is not authenticated, which is required"))?;
+            .ok_or_else(|| refused("the pointer is not authenticated, but this client requires it"))?;
         let key = self
             .find(&mac.key_id)
-            .ok_or_else(|| refused("the pointer is authenticated by a key that this client does not have"))?;
-        // Codes are compared in constant time: blake3's.
-        let right = |queue: &str| key.code(pointer, *size, queue) == mac.code;
-        if right(queue_name(queue)) || self.queues.iter().any(|queue| right(queue)) {
+            .ok_or_else(|| refused("the pointer is authenticated by an unknown key; accept the key by `accept_key`"))?;
+        // blake3 compares hashes in constant time:
+        // https://docs.rs/blake3/latest/blake3/struct.Hash.html
+        let is_right = |queue: &str| key.code(pointer, *size, queue) == mac.code;
+        if is_right(queue_name(queue)) || self.queues.iter().any(|queue| is_right(queue)) {
             Ok(())
         } else {
             Err(refused(
-                "the pointer's authentication code is wrong: it was changed, or written for another queue",
+                "the pointer's authentication code is wrong: the pointer was changed, or written for another queue",
             ))
         }
     }
@@ -127,9 +145,9 @@ impl PointerKeys {
     }
 }
 
+/// Shows the ids and the queues' names, but no key.
 impl fmt::Debug for PointerKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Ids and names, but no key.
         let accepted: Vec<_> = self.accepted.iter().map(|key| &key.id).collect();
         f.debug_struct("PointerKeys")
             .field("signing", &self.signing.id)
@@ -149,7 +167,7 @@ impl PointerKey {
     fn new(id: String, key: &[u8; 32]) -> Result<Self, Error> {
         if !is_key_id(&id) {
             return Err(Error::invalid(
-                "the id of a key for pointers is not 1 to 32 ASCII letters, digits, '-', '_' or '.'",
+                "the id of a pointer key is not 1 to 32 ASCII letters, digits, '-', '_' or '.'",
             ));
         }
         Ok(Self {
@@ -159,7 +177,7 @@ impl PointerKey {
     }
 
     fn code(&self, pointer: &Pointer, size: Option<u64>, queue: &str) -> blake3::Hash {
-        // Taken apart, so that a new field is not forgotten here.
+        // Without `..`, so that a new field cannot be forgotten here.
         let Pointer {
             bucket,
             key,
@@ -195,7 +213,7 @@ impl PointerKey {
     }
 }
 
-/// What is authenticated, one field after another.
+/// Hashes the authenticated fields, one after another.
 struct Fields(Hasher);
 
 impl Fields {
@@ -210,56 +228,10 @@ impl Fields {
     }
 }
 
-fn is_key_id(id: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    (1..=MAX_KEY_ID_BYTES).contains(&id.len()) && id.bytes().all(allowed)
-}
-
-/// The queue's name, which is the end of its URL and of its ARN. The rest differs between servers and accounts.
+/// Returns the queue's name, the end of its URL and of its ARN. The rest differs between servers and accounts.
 fn queue_name(queue: &str) -> &str {
     let queue = queue.trim_end_matches('/');
     queue.rsplit(['/', ':']).next().unwrap_or(queue)
-}
-
-/// The code in a pointer: `<key id>:<64 hex digits>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mac {
-    key_id: String,
-    code: blake3::Hash,
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.key_id, self.code)
-    }
-}
-
-impl FromStr for Mac {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let (id, hex) = text.split_once(':').ok_or("no authentication code")?;
-        let code = blake3::Hash::from_hex(hex).map_err(|_| "no authentication code")?;
-        if !is_key_id(id) {
-            return Err("no key id");
-        }
-        Ok(Self {
-            key_id: id.to_owned(),
-            code,
-        })
-    }
-}
-
-impl Serialize for Mac {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Mac {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }
 
 #[cfg(test)]

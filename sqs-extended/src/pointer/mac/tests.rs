@@ -29,7 +29,7 @@ fn refusal(verified: Result<(), Error>) -> String {
 }
 
 #[test]
-fn what_is_signed_is_accepted_wherever_the_queue_is() {
+fn only_the_name_of_the_queue_counts() {
     let envelope = signed(&keys(), plain(), QUEUE);
     for queue in [
         QUEUE,
@@ -43,7 +43,7 @@ fn what_is_signed_is_accepted_wherever_the_queue_is() {
 }
 
 #[test]
-fn the_code_is_what_the_format_says() {
+fn the_code_follows_the_documented_format() {
     let mut pointer = plain();
     pointer.length = Some(12);
     pointer.encoding.compression = Some("zstd".to_owned());
@@ -64,7 +64,7 @@ fn the_code_is_what_the_format_says() {
 }
 
 #[test]
-fn strangers_are_refused() {
+fn pointers_of_untrusted_senders_are_refused() {
     let unsigned = Envelope {
         pointer: plain(),
         size: Some(SIZE),
@@ -73,11 +73,11 @@ fn strangers_are_refused() {
     let same_id = PointerKeys::new("new", &[2; 32]).unwrap();
     assert!(refusal(keys().verify(&signed(&same_id, plain(), QUEUE), QUEUE)).contains("wrong"));
     let same_key = PointerKeys::new("other", &[1; 32]).unwrap();
-    assert!(refusal(keys().verify(&signed(&same_key, plain(), QUEUE), QUEUE)).contains("does not have"));
+    assert!(refusal(keys().verify(&signed(&same_key, plain(), QUEUE), QUEUE)).contains("unknown key"));
 }
 
 #[test]
-fn a_pointer_is_good_for_its_queue_and_for_those_that_accept_it() {
+fn a_pointer_is_valid_for_its_queue_and_where_that_is_accepted() {
     let envelope = signed(&keys(), plain(), QUEUE);
     assert!(refusal(keys().verify(&envelope, "orders-dlq")).contains("another queue"));
     let keys = keys().accept_queue("invoices").accept_queue(QUEUE);
@@ -88,7 +88,7 @@ fn a_pointer_is_good_for_its_queue_and_for_those_that_accept_it() {
 }
 
 #[test]
-fn keys_rotate() {
+fn a_key_can_be_rotated() {
     let old = PointerKeys::new("old", &[2; 32]).unwrap();
     let envelope = signed(&old, plain(), QUEUE);
     let rotated = keys().accept_key("old", &[2; 32]).unwrap();
@@ -98,7 +98,7 @@ fn keys_rotate() {
 }
 
 #[test]
-fn ids_tell_keys_apart_and_fit_into_pointers() {
+fn key_ids_are_well_formed_and_unique() {
     for id in ["", "a:b", "a b", "é", "\n", &"a".repeat(33)] {
         let error = PointerKeys::new(id, &[1; 32]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{id}");
@@ -119,7 +119,7 @@ fn debug_shows_no_key() {
 }
 
 #[test]
-fn what_is_no_code_is_refused() {
+fn a_malformed_code_is_refused() {
     let hex = "0".repeat(64);
     for text in [
         String::new(),
@@ -135,7 +135,7 @@ fn what_is_no_code_is_refused() {
     }
 }
 
-/// One change to what is authenticated.
+/// A change to an authenticated field.
 type Change = fn(&mut Envelope);
 
 const CHANGES: [Change; 13] = [
@@ -172,7 +172,7 @@ const CHANGES: [Change; 13] = [
         }
     },
     |e| match &mut e.pointer.encoding.encryption {
-        // As the same bytes in other fields.
+        // The same bytes in other fields.
         Some(header) if !header.key_id.is_empty() => {
             let moved = header.key_id.remove(0);
             header.scheme.push(moved);
@@ -190,8 +190,8 @@ const CHANGES: [Change; 13] = [
 
 proptest! {
     #[test]
-    fn any_change_breaks_the_code(mut pointer in pointers(), queue in "[a-zA-Z0-9_-]{1,80}", change in prop::sample::select(&CHANGES[..])) {
-        // So that every change is one.
+    fn any_change_invalidates_the_code(mut pointer in pointers(), queue in "[a-zA-Z0-9_-]{1,80}", change in prop::sample::select(&CHANGES[..])) {
+        // Ensures that every change has an effect.
         pointer.bucket.insert(0, 'b');
         pointer.key.insert(0, 'k');
         let envelope = signed(&keys(), pointer, &queue);
@@ -204,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn any_other_code_is_wrong(pointer in pointers(), bit in 0..256_usize) {
+    fn a_code_with_any_bit_flipped_is_refused(pointer in pointers(), bit in 0..256_usize) {
         let mut envelope = signed(&keys(), pointer, QUEUE);
         let mac = envelope.pointer.mac.as_mut().unwrap();
         let mut code = *mac.code.as_bytes();
@@ -214,7 +214,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_signed_is_accepted_after_its_journey(pointer in pointers()) {
+    fn a_signed_pointer_is_accepted_after_a_round_trip(pointer in pointers()) {
         let sent = signed(&keys(), pointer, QUEUE);
         let pointer = sent.pointer.to_string().parse().unwrap();
         let received = Envelope { pointer, ..sent };

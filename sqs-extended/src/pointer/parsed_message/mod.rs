@@ -1,4 +1,4 @@
-//! What a message holds, for programs that did not receive it through this library's client.
+//! Messages that a program received in another way than by this crate's client.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,48 +7,64 @@ use sqs_client::Message;
 use sqs_client::types::MessageAttributeValue;
 
 use crate::error::Error;
-use crate::pointer::{Envelope, open_parts, sns, take_reserved};
+use crate::pointer::attribute::take_reserved;
+use crate::pointer::envelope::{Envelope, open_parts};
+use crate::pointer::sns;
 
-/// What a message holds, by its body and its attributes alone: for messages that came by another way than
-/// [`ExtendedClient::receive`](crate::ExtendedClient::receive), such as AWS Lambda ([`LambdaRecord`](crate::pointer::LambdaRecord)),
-/// SNS or another client. Nothing is fetched.
+/// The content of a message, read from its body and its attributes alone. Nothing is fetched.
+///
+/// Use it for messages that did not arrive by [`ExtendedClient::receive`](crate::ExtendedClient::receive): those of AWS
+/// Lambda ([`LambdaRecord`](crate::pointer::LambdaRecord)), SNS or another client. Fetch an offloaded payload by
+/// [`PayloadStore::open`](crate::PayloadStore::open).
 ///
 /// ```
 /// use std::collections::BTreeMap;
 /// use sqs_extended::pointer::{ParsedMessage, PayloadLocation};
 ///
 /// let body = r#"{"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:orders", "Message": "hello"}"#;
-/// let incoming = ParsedMessage::new(body, BTreeMap::new())?.unwrap_sns()?;
-/// assert_eq!(incoming.contents, PayloadLocation::Inline("hello".to_owned()));
+/// let parsed = ParsedMessage::new(body, BTreeMap::new())?.unwrap_sns()?;
+/// assert_eq!(parsed.contents, PayloadLocation::Inline("hello".to_owned()));
 /// # Ok::<(), sqs_extended::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParsedMessage {
-    /// The payload, or where it is.
+    /// The payload or its location.
     pub contents: PayloadLocation,
-    /// The sender's attributes, without those that mark a pointer.
+    /// The sender's attributes, without the reserved ones.
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
 }
 
 /// The payload of a [`ParsedMessage`], or its location.
+///
+/// ```
+/// use sqs_extended::pointer::{ParsedMessage, PayloadLocation};
+///
+/// # fn example(message: sqs_client::Message) -> Result<(), sqs_extended::Error> {
+/// match ParsedMessage::from_message(&message)?.contents {
+///     PayloadLocation::Inline(payload) => println!("{payload}"),
+///     PayloadLocation::Offloaded(envelope) => println!("the object {}", envelope.pointer.key),
+///     _ => {}
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PayloadLocation {
     /// The message's body is the payload.
     Inline(String),
-    /// The payload is in an object store. This is the sender's word: neither that it is a place to fetch from nor that
-    /// it is authentic was asked yet.
+    /// The payload is in an object store. The sender claims so: neither its location nor its authenticity is verified
+    /// yet.
     Offloaded(Box<Envelope>),
 }
 
 impl ParsedMessage {
-    /// Of a message's body and its attributes, among them the reserved ones: a message is a pointer because of them.
+    /// Parses a message from its body and all of its attributes. Only a reserved attribute makes a message a pointer.
     ///
     /// # Errors
     ///
-    /// Of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer): the message claims to be a pointer but is not a
-    /// sound one.
+    /// Returns an error of kind [`RefusedPointer`](crate::ErrorKind::RefusedPointer) if the message claims to be a
+    /// pointer, but is malformed.
     pub fn new(
         body: impl Into<String>,
         mut message_attributes: BTreeMap<String, MessageAttributeValue>,
@@ -65,26 +81,30 @@ impl ParsedMessage {
         })
     }
 
-    /// Of a received message.
+    /// Parses a received message. Receive it with all of its attributes.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new), with the message's receipt handle.
+    /// Returns the same errors as [`new`](Self::new), with the message's receipt handle.
     pub fn from_message(message: &Message) -> Result<Self, Error> {
         Self::new(message.body.as_str(), message.message_attributes.clone())
             .map_err(|error| error.with_receipt_handle(&message.receipt_handle))
     }
 
-    /// What was published to SNS, if the payload is the notification of it that SNS sends to a queue whose subscription
-    /// does not ask for raw delivery; anything else stays as it is. The publisher's attributes take the place of the
-    /// message's, which SNS gives none.
+    /// Unwraps the message in an SNS notification, with the publisher's attributes. Returns any other message
+    /// unchanged.
     ///
-    /// Call it only for queues that are subscribed to a topic: elsewhere a sender's ordinary text that looks like a
-    /// notification is just that.
+    /// SNS sends such notifications to queues that are subscribed without [raw message
+    /// delivery](https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html). They have no
+    /// attributes of their own.
+    ///
+    /// Call it only for queues that are subscribed to a topic. In other queues a text that looks like a notification is
+    /// an ordinary payload.
     ///
     /// # Errors
     ///
-    /// As for [`new`](Self::new), of what was published. Of the same kind if the payload is a notification, but malformed.
+    /// Returns the same errors as [`new`](Self::new) for the published message, and an error of the same kind if the
+    /// notification is malformed.
     pub fn unwrap_sns(self) -> Result<Self, Error> {
         let PayloadLocation::Inline(body) = &self.contents else {
             return Ok(self);
@@ -99,7 +119,7 @@ impl ParsedMessage {
 impl fmt::Debug for PayloadLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Not the body.
+            // The body may be confidential.
             Self::Inline(body) => f
                 .debug_tuple("Inline")
                 .field(&format_args!("{} bytes", body.len()))

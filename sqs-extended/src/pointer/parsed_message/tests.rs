@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::pointer::{LambdaRecord, Pointer};
+use crate::pointer::format::Pointer;
+use crate::pointer::lambda::LambdaRecord;
 
 const POINTER: &str = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",{"s3BucketName":"B","s3Key":"K"}]"#;
 
@@ -32,7 +33,7 @@ fn notification(message: &str, attributes: Value) -> Value {
     })
 }
 
-fn of_sns(body: impl ToString) -> Result<ParsedMessage, Error> {
+fn unwrapped(body: impl ToString) -> Result<ParsedMessage, Error> {
     ParsedMessage::new(body.to_string(), BTreeMap::new())?.unwrap_sns()
 }
 
@@ -52,7 +53,7 @@ fn record(body: &str, attributes: Value) -> Value {
 }
 
 #[test]
-fn a_message_is_what_its_attributes_say() {
+fn a_reserved_attribute_makes_a_message_a_pointer() {
     let size = [("ExtendedPayloadSize".to_owned(), MessageAttributeValue::number(3))];
     let mine = [("mine".to_owned(), "x".into())];
     let plain = ParsedMessage::new(POINTER, BTreeMap::from(mine.clone())).unwrap();
@@ -63,7 +64,7 @@ fn a_message_is_what_its_attributes_say() {
 }
 
 #[test]
-fn a_size_of_type_string_is_a_size() {
+fn the_size_may_be_of_type_string() {
     for size in [
         MessageAttributeValue::string("3"),
         MessageAttributeValue::string("3").with_label("long"),
@@ -104,13 +105,13 @@ fn a_notification_of_a_pointer_is_unwrapped() {
         "list": {"Type": "String.Array", "Value": "[1]"},
         "bytes": {"Type": "Binary", "Value": "AQI="},
     });
-    let incoming = of_sns(notification(POINTER, attributes)).unwrap();
-    assert_eq!(incoming.contents, offloaded(Some(3)));
+    let parsed = unwrapped(notification(POINTER, attributes)).unwrap();
+    assert_eq!(parsed.contents, offloaded(Some(3)));
     let list = MessageAttributeValue::string("[1]").with_label("Array");
     let bytes = MessageAttributeValue::binary(vec![1, 2]);
     let expected = [("text", "t".into()), ("list", list), ("bytes", bytes)];
     let expected = expected.map(|(name, value)| (name.to_owned(), value));
-    assert_eq!(incoming.message_attributes, BTreeMap::from(expected));
+    assert_eq!(parsed.message_attributes, BTreeMap::from(expected));
 }
 
 #[test]
@@ -118,20 +119,20 @@ fn a_notification_of_an_ordinary_message_is_unwrapped_once() {
     let inner = notification("inner", json!({})).to_string();
     let mut outer = notification(&inner, json!({}));
     outer.as_object_mut().unwrap().remove("MessageAttributes");
-    assert_eq!(of_sns(&outer).unwrap().contents, inline(&inner));
+    assert_eq!(unwrapped(&outer).unwrap().contents, inline(&inner));
     let pretty = serde_json::to_string_pretty(&outer).unwrap();
-    assert_eq!(of_sns(pretty).unwrap().contents, inline(&inner));
+    assert_eq!(unwrapped(pretty).unwrap().contents, inline(&inner));
 }
 
 #[test]
-fn raw_delivery_is_an_ordinary_message() {
+fn a_message_of_raw_delivery_is_returned_unchanged() {
     let size = BTreeMap::from([("ExtendedPayloadSize".to_owned(), MessageAttributeValue::number(3))]);
-    let incoming = ParsedMessage::new(POINTER, size).unwrap().unwrap_sns().unwrap();
-    assert_eq!(incoming.contents, offloaded(Some(3)));
+    let parsed = ParsedMessage::new(POINTER, size).unwrap().unwrap_sns().unwrap();
+    assert_eq!(parsed.contents, offloaded(Some(3)));
 }
 
 #[test]
-fn what_only_looks_like_a_notification_stays_as_it_is() {
+fn other_messages_are_returned_unchanged() {
     let with = |change: fn(&mut Value)| {
         let mut body = notification(POINTER, json!({}));
         change(&mut body);
@@ -153,20 +154,20 @@ fn what_only_looks_like_a_notification_stays_as_it_is() {
         format!("{ok}x"),
         with(|body| body["Message"] = json!("x".repeat(limits()))),
     ] {
-        let incoming = of_sns(&body).unwrap();
-        assert!(incoming.contents == inline(&body), "{body:.200}");
+        let parsed = unwrapped(&body).unwrap();
+        assert!(parsed.contents == inline(&body), "{body:.200}");
     }
 }
 
 #[test]
-fn a_malformed_notification_is_refused_and_names_the_member() {
+fn a_malformed_notification_is_refused_naming_the_member() {
     let with = |change: fn(&mut Value)| {
         let mut body = notification("secret", json!({}));
         change(&mut body);
         body.to_string()
     };
     let twice = with(|_| ()).replacen('{', r#"{"Message":"secret","#, 1);
-    for (body, names) in [
+    for (body, member) in [
         (with(|body| body["Message"] = json!({"s3Key": "K"})), "Message"),
         (with(|body| body["Message"] = json!(5)), "Message"),
         (with(|body| body["Message"] = Value::Null), "Message"),
@@ -185,14 +186,14 @@ fn a_malformed_notification_is_refused_and_names_the_member() {
             "MessageAttributes",
         ),
     ] {
-        let error = of_sns(&body).unwrap_err();
+        let error = unwrapped(&body).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RefusedPointer, "{body}");
-        assert!(error.to_string().contains(&format!("{names} ")), "{error}: {body}");
+        assert!(error.to_string().contains(&format!("{member} ")), "{error}: {body}");
         assert!(!format!("{error} {error:?}").contains("secret"));
     }
 }
 
-/// Publishers other than AWS's write a number's value as one, and `null` for what is not there.
+/// Publishers other than AWS write JSON numbers for numeric values, and `null` for absent members.
 #[test]
 fn numbers_and_null_are_read_in_notifications_and_records() {
     let attributes = json!({
@@ -200,12 +201,12 @@ fn numbers_and_null_are_read_in_notifications_and_records() {
         "bool": {"Type": "String", "Value": true},
         "none": null,
     });
-    let incoming = of_sns(notification(POINTER, attributes)).unwrap();
-    assert_eq!(incoming.contents, offloaded(Some(3)));
+    let parsed = unwrapped(notification(POINTER, attributes)).unwrap();
+    assert_eq!(parsed.contents, offloaded(Some(3)));
     let expected = BTreeMap::from([("bool".to_owned(), "true".into())]);
-    assert_eq!(incoming.message_attributes, expected);
+    assert_eq!(parsed.message_attributes, expected);
     assert_eq!(
-        of_sns(notification("hello", Value::Null)).unwrap().contents,
+        unwrapped(notification("hello", Value::Null)).unwrap().contents,
         inline("hello")
     );
 
@@ -235,20 +236,20 @@ fn limits() -> usize {
 }
 
 #[test]
-fn a_notification_whose_claim_does_not_hold_is_refused() {
+fn a_notification_of_a_malformed_pointer_is_refused() {
     for (message, size) in [
         ("secret", json!({"Type": "Number", "Value": "3"})),
         (POINTER, json!({"Type": "Number", "Value": "three"})),
         (POINTER, json!({"Type": "Binary", "Value": "AQI="})),
     ] {
-        let error = of_sns(notification(message, json!({"ExtendedPayloadSize": size}))).unwrap_err();
+        let error = unwrapped(notification(message, json!({"ExtendedPayloadSize": size}))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RefusedPointer);
         assert!(!format!("{error} {error:?}").contains("secret"));
     }
 }
 
 #[test]
-fn a_record_of_lambda_is_a_message() {
+fn a_lambda_record_is_a_message() {
     let attributes = json!({
         "ExtendedPayloadSize": {"stringValue": "3", "stringListValues": [], "binaryListValues": [], "dataType": "Number"},
         "bytes": {"binaryValue": "AQI=", "dataType": "Binary.two"},
@@ -259,15 +260,15 @@ fn a_record_of_lambda_is_a_message() {
     assert_eq!(record.message.receipt_handle, "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a");
     assert_eq!(record.message.message_id, "059f36b4-87a3-44ab-83d2-661975830a7d");
     assert_eq!(record.message.attributes.approximate_receive_count(), Some(2));
-    let incoming = ParsedMessage::from_message(&record.message).unwrap();
-    assert_eq!(incoming.contents, offloaded(Some(3)));
+    let parsed = ParsedMessage::from_message(&record.message).unwrap();
+    assert_eq!(parsed.contents, offloaded(Some(3)));
     let bytes = MessageAttributeValue::binary(vec![1, 2]).with_label("two");
     let expected = [("text", "t".into()), ("bytes", bytes)].map(|(name, value)| (name.to_owned(), value));
-    assert_eq!(incoming.message_attributes, BTreeMap::from(expected));
+    assert_eq!(parsed.message_attributes, BTreeMap::from(expected));
 }
 
 #[test]
-fn a_record_of_nodes_library_and_one_of_sns_are_understood() {
+fn lambda_records_of_the_node_library_and_of_sns_are_read() {
     let node = json!({"S3MessageBodyKey": {"stringValue": "(B)K", "dataType": "String"}});
     let size = json!({"ExtendedPayloadSize": {"Type": "Number", "Value": "3"}});
     let sns = notification(POINTER, size).to_string();
@@ -277,16 +278,16 @@ fn a_record_of_nodes_library_and_one_of_sns_are_understood() {
         (record("hello", json!({})), inline("hello")),
     ] {
         let record: LambdaRecord = serde_json::from_str(&record.to_string()).unwrap();
-        let incoming = ParsedMessage::from_message(&record.message)
+        let parsed = ParsedMessage::from_message(&record.message)
             .unwrap()
             .unwrap_sns()
             .unwrap();
-        assert_eq!(incoming.contents, expected);
+        assert_eq!(parsed.contents, expected);
     }
 }
 
 #[test]
-fn what_is_no_record_is_refused() {
+fn a_malformed_record_is_refused() {
     let with = |change: fn(&mut Value)| {
         let mut record = record("body", json!({}));
         change(&mut record);
@@ -310,26 +311,26 @@ fn what_is_no_record_is_refused() {
 
 #[test]
 fn debug_shows_no_body() {
-    let incoming = ParsedMessage::new("secret", BTreeMap::new()).unwrap();
-    let text = format!("{incoming:?}");
+    let parsed = ParsedMessage::new("secret", BTreeMap::new()).unwrap();
+    let text = format!("{parsed:?}");
     assert!(text.contains("6 bytes") && !text.contains("secret"), "{text}");
 }
 
 proptest! {
     #[test]
-    fn what_is_published_is_what_comes_out(message in any::<String>(), value in any::<String>()) {
+    fn every_published_message_survives_a_round_trip(message in any::<String>(), value in any::<String>()) {
         let body = notification(&message, json!({"a": {"Type": "String", "Value": value}}));
-        let incoming = of_sns(body).unwrap();
-        prop_assert_eq!(incoming.contents, PayloadLocation::Inline(message));
-        prop_assert_eq!(&incoming.message_attributes["a"], &MessageAttributeValue::string(value));
+        let parsed = unwrapped(body).unwrap();
+        prop_assert_eq!(parsed.contents, PayloadLocation::Inline(message));
+        prop_assert_eq!(&parsed.message_attributes["a"], &MessageAttributeValue::string(value));
     }
 
     #[test]
-    fn no_damage_makes_a_reader_panic(at in any::<prop::sample::Index>(), with in any::<char>()) {
+    fn the_parsers_never_panic_on_damaged_json(at in any::<prop::sample::Index>(), with in any::<char>()) {
         let size = json!({"ExtendedPayloadSize": {"Type": "Number", "Value": "3"}});
         let mut chars: Vec<char> = notification(POINTER, size).to_string().chars().collect();
         *at.get_mut(&mut chars) = with;
-        let _ = of_sns(chars.into_iter().collect::<String>());
+        let _ = unwrapped(chars.into_iter().collect::<String>());
         let mut chars: Vec<char> = record(POINTER, json!({})).to_string().chars().collect();
         *at.get_mut(&mut chars) = with;
         let _ = serde_json::from_str::<LambdaRecord>(&chars.into_iter().collect::<String>());

@@ -1,4 +1,4 @@
-//! A payload to a file, whole or not at all.
+//! Downloads a payload to a file, as a whole or not at all.
 
 mod part_file;
 
@@ -13,23 +13,23 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::stream::PayloadStream;
 use crate::transfer::blocking_writer::BlockingWriter;
 
-/// How many downloads to one path at a time have names that a later download finds.
+/// The number of concurrent downloads to one path whose temporary files a later download finds.
 const PART_NAMES: usize = 8;
 
-/// Writes the payload to a temporary file beside `path`, which takes its name once it is known to be right. The
-/// temporary file belongs to whichever job is writing it, and is deleted with that.
+/// Writes the payload to a temporary file beside `path`, which replaces `path` once the payload is verified. If the
+/// download ends early, the temporary file is deleted. Returns the payload's length.
 ///
 /// # Errors
 ///
-/// The payload's own, or those of the file.
-pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
+/// The payload could not be read, or the file could not be written.
+pub(crate) async fn write_file(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
     let (file, path) = blocking(move || Ok((create_beside(&path)?, path)))
         .await
         .map_err(failed)?;
     let mut writer = BlockingWriter::new(file);
     let copied = copy(&mut payload, &mut writer).await;
     let file = writer.finish().await;
-    // The temporary file is deleted here if it comes to nothing: on the blocking pool, as that takes its time.
+    // After a failure this deletes the temporary file, which may block.
     blocking(move || match copied {
         Ok(size) => Ok(file
             .and_then(|file| publish(file, &path))
@@ -41,7 +41,7 @@ pub(crate) async fn save(mut payload: PayloadStream, path: PathBuf) -> Result<u6
     .map_err(failed)?
 }
 
-/// Says how much it was.
+/// Copies the payload, and returns its length.
 async fn copy(payload: &mut PayloadStream, writer: &mut BlockingWriter<NamedTempFile>) -> Result<u64, Error> {
     let mut size: u64 = 0;
     while let Some(chunk) = payload.try_next().await? {
@@ -52,34 +52,34 @@ async fn copy(payload: &mut PayloadStream, writer: &mut BlockingWriter<NamedTemp
 }
 
 fn failed(error: io::Error) -> Error {
-    Error::io(ErrorKind::File, "the payload's file could not be written", error)
+    Error::io(ErrorKind::File, "failed to write the payload's file", error)
 }
 
-/// Creates the file that a download is written to, after it removed those that killed downloads left.
+/// Creates the temporary file of a download. Before that, removes the files of killed downloads.
 fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     check_replaceable(path)?;
     let parts = (0..PART_NAMES).map(|number| part_name(path, number));
     let parts = parts.collect::<io::Result<Vec<_>>>()?;
     for part in &parts {
-        if let Err(error) = part_file::remove_if_left(part) {
+        if let Err(error) = part_file::remove_if_abandoned(part) {
             let error = &error as &dyn std::error::Error;
-            tracing::debug!(path = %part.display(), error, "the file of an earlier download could not be removed");
+            tracing::debug!(path = %part.display(), error, "failed to remove the temporary file of an earlier download");
         }
     }
     for part in &parts {
         match part_file::create(part) {
             Ok(Some(file)) => return Ok(file),
             Ok(None) => {}
-            // The target's own name leaves no room for more.
+            // The target's name is too long for a suffix.
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => break,
             Err(error) => return Err(error),
         }
     }
-    // All names are in use, too long, or left where files cannot be locked.
+    // All names are in use or too long, or exist on a file system without locks.
     part_file::create_with_a_random_name(folder(path))
 }
 
-/// Names that downloads to one path share, so that a later one finds what a killed one left.
+/// Returns a name that downloads to one path share, so that a later one finds the file of a killed one.
 fn part_name(path: &Path, number: usize) -> io::Result<PathBuf> {
     let mut name = OsString::from(".");
     name.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
@@ -90,11 +90,11 @@ fn part_name(path: &Path, number: usize) -> io::Result<PathBuf> {
     Ok(folder(path).join(name))
 }
 
-/// A file that takes the name of a device, a pipe or a socket would destroy it, and not be written to it.
+/// Refuses to replace a device, a pipe or a socket, which the new file would destroy.
 fn check_replaceable(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
         Ok(there) if !there.is_file() => {
-            let why = "what is there is not a regular file; read the payload by its reader, and write it there";
+            let why = "the path is not a regular file; write to it from the payload's reader";
             Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -102,8 +102,8 @@ fn check_replaceable(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Syncs the file before it is renamed, and its folder after, so that neither a crash nor a power cut leaves a file
-/// that is there but not whole, or loses one that was reported whole.
+/// Syncs the file before it is renamed, and its directory after. Otherwise a crash or a power cut could leave an incomplete
+/// file, or lose one that was reported as complete.
 fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -142,70 +142,70 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_right_payload_takes_the_name_and_replaces_what_was_there() {
+    async fn a_verified_payload_replaces_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "before").unwrap();
         let chunks = vec![Ok(Bytes::from_static(b"hello")), Ok(Bytes::from_static(b"world"))];
-        let size = save(payload(chunks), path.clone()).await.unwrap();
+        let size = write_file(payload(chunks), path.clone()).await.unwrap();
         assert_eq!(size, 10);
         assert_eq!(std::fs::read(&path).unwrap(), b"helloworld");
         assert_eq!(names(folder.path()), ["file"]);
     }
 
     #[tokio::test]
-    async fn a_wrong_payload_leaves_all_as_it_was() {
+    async fn a_corrupt_payload_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let wrong = || {
             let end = Error::plain(ErrorKind::Corrupt, "not what was sent");
             payload(vec![Ok(Bytes::from(vec![0; 3_000_000])), Err(end)])
         };
-        let error = save(wrong(), path.clone()).await.unwrap_err();
+        let error = write_file(wrong(), path.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(names(folder.path()).is_empty());
         std::fs::write(&path, "before").unwrap();
-        save(wrong(), path.clone()).await.unwrap_err();
+        write_file(wrong(), path.clone()).await.unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), b"before");
     }
 
     #[tokio::test]
-    async fn a_path_that_cannot_be_is_an_error_of_the_file() {
+    async fn an_impossible_path_is_an_error_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().join("no/such/folder"), folder.path().join("..")] {
-            let error = save(payload(Vec::new()), path).await.unwrap_err();
+            let error = write_file(payload(Vec::new()), path).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::File);
         }
         assert!(names(folder.path()).is_empty());
     }
 
     #[tokio::test]
-    async fn the_longest_name_that_a_file_can_have_is_no_problem() {
+    async fn the_longest_file_name_works() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("n".repeat(255));
         let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
-        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(write_file(done, path.clone()).await.unwrap(), 5);
         assert_eq!(std::fs::read(&path).unwrap(), b"hello");
         assert_eq!(names(folder.path()).len(), 1);
     }
 
-    /// A download that never ends, once its file is there.
+    /// Starts a download that never ends, and waits for its file.
     async fn under_way(path: &Path) -> tokio::task::JoinHandle<Result<u64, Error>> {
         let (begin, begun) = tokio::sync::oneshot::channel();
         let endless = stream::once(async {
             begin.send(()).unwrap();
             std::future::pending().await
         });
-        let job = tokio::spawn(save(PayloadStream::new(endless.boxed(), None), path.to_owned()));
+        let job = tokio::spawn(write_file(PayloadStream::new(endless.boxed(), None), path.to_owned()));
         begun.await.unwrap();
         job
     }
 
     #[tokio::test]
-    async fn parts_of_killed_downloads_go_with_the_next_one_and_no_others() {
+    async fn the_next_download_removes_files_of_killed_ones_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        // What a killed process leaves: the name that a download of now has, with nobody behind it.
+        // A killed process leaves a file with the name of a current download, which nobody has locked.
         let job = under_way(&path).await;
         let part = names(folder.path()).remove(0);
         job.abort();
@@ -217,10 +217,14 @@ mod tests {
         std::fs::write(&of_another, "of another file").unwrap();
 
         let live = [under_way(&path).await, under_way(&path).await];
-        assert_eq!(names(folder.path()).len(), 3, "the part that was left is taken over");
+        assert_eq!(
+            names(folder.path()).len(),
+            3,
+            "the file of the killed download is replaced"
+        );
         let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
-        assert_eq!(save(done, path.clone()).await.unwrap(), 5);
-        assert_eq!(names(folder.path()).len(), 4, "live downloads keep theirs");
+        assert_eq!(write_file(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(names(folder.path()).len(), 4, "live downloads keep their files");
         for job in live {
             job.abort();
         }
@@ -233,18 +237,18 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn what_is_no_file_is_not_replaced() {
+    async fn a_socket_is_not_replaced() {
         use std::os::unix::fs::FileTypeExt;
 
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let payload = PayloadStream::inline(bytes::Bytes::from_static(b"x"));
-        let error = save(payload, socket.clone()).await.unwrap_err();
+        let error = write_file(payload, socket.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::File);
         assert!(
             std::fs::metadata(&socket).unwrap().file_type().is_socket(),
-            "it was replaced"
+            "the socket was replaced"
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

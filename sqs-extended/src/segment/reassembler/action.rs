@@ -1,92 +1,101 @@
-//! What a reassembler is told to keep to, and what it tells to do.
+//! The limits of a reassembler, and the actions that it returns.
 
 use std::time::Duration;
 
-use crate::segment::Whole;
+use crate::segment::header::Whole;
 
-/// What is held at most, and for how long.
+/// The limits of what a reassembler buffers and remembers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Bytes of messages, those of payloads that are delivered and not yet settled among them, and of those about which
-    /// the user still decides. A kibibyte is added for each message.
-    pub(crate) bytes: u64,
-    /// Payloads, delivered ones among them.
-    pub(crate) sets: usize,
-    /// How long a payload's segments are held until the last has come.
-    pub(crate) age: Duration,
-    /// Where several consumers compete for the segments: how long those of a payload are held whose first segment has not
-    /// come. They are given back then, so that they gather at the consumer that holds it.
-    pub(crate) gather: Option<Duration>,
-    /// The least and the longest time after which a message comes back that was given back for lack of room or for another
-    /// consumer. Between them chance decides.
-    pub(crate) back_after: (Duration, Duration),
-    /// How many finished payloads are remembered, so that what comes late of them is deleted.
-    pub(crate) remembered: usize,
-    /// And for how long.
-    pub(crate) remembered_for: Duration,
+    /// The maximum number of bytes of messages, plus one kibibyte for each message. Includes delivered payloads until
+    /// they are acknowledged or returned, and messages about which the user's hook still decides.
+    pub(crate) max_bytes: u64,
+    /// The maximum number of payloads, including delivered ones.
+    pub(crate) max_payloads: usize,
+    /// The time that a payload has to become complete.
+    pub(crate) timeout: Duration,
+    /// The time that a payload waits for its first segment, if consumers compete for the segments. Afterwards its
+    /// segments are returned, so that they reach the consumer that has the first one.
+    pub(crate) first_segment_timeout: Option<Duration>,
+    /// The minimum and the maximum delay of a message that is returned for lack of room or for a competing consumer. A
+    /// random number selects between them.
+    pub(crate) return_delay: (Duration, Duration),
+    /// The number of finished payloads that are remembered, so that their late segments are deleted.
+    pub(crate) max_finished: usize,
+    /// The time for which finished payloads are remembered.
+    pub(crate) finished_for: Duration,
 }
 
-/// The size of a received segment.
+/// The size of a received segment in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Size {
-    /// Bytes of the payload.
+pub(crate) struct SegmentSize {
+    /// The part of the payload.
     pub(crate) len: u64,
-    /// Bytes that all of the message takes: the payload's, attributes, header and ids.
-    pub(crate) held: u64,
+    /// The memory of the whole message: the part of the payload, attributes, header and ids.
+    pub(crate) memory: u64,
 }
 
-/// What is to be done. Every token that was offered comes back in one of these, or as lost.
+/// An action for the caller to perform. Each token that was offered is returned in exactly one action, or as lost.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Action<S> {
-    /// The payload is complete; its bytes are still to be verified. Whatever becomes of it is to be said by
-    /// [`Reassembler::acked`](crate::segment::reassembler::Reassembler::acked) or [`Reassembler::released`](crate::segment::reassembler::Reassembler::released).
+pub(crate) enum Action<T> {
+    /// Deliver the payload. Its segments are verified, but the digest of the whole is not.
+    ///
+    /// Report the outcome by [`Reassembler::acked`](crate::segment::reassembler::Reassembler::acked) or
+    /// [`Reassembler::returned`](crate::segment::reassembler::Reassembler::returned).
     Deliver {
         whole: Whole,
-        /// In their order.
-        segments: Vec<S>,
-        /// Further messages of the same segments, to be settled with them.
-        duplicates: Vec<S>,
+        /// The segments in the payload's order.
+        segments: Vec<T>,
+        /// More messages of the same segments, to be acknowledged or returned with them.
+        duplicates: Vec<T>,
     },
-    /// The message is to be given back to the queue.
-    Release { token: S, after: Duration, why: Released },
-    /// The message is of a payload that was acknowledged.
-    Delete { token: S },
-    /// The payload cannot be completed as things are. The messages are to be given back, unless the user decides otherwise.
+    /// Return the message to the queue, where it stays hidden for this time.
+    Return {
+        token: T,
+        after: Duration,
+        why: ReturnReason,
+    },
+    /// Delete the message, because its payload was acknowledged.
+    Delete { token: T },
+    /// Report a payload that cannot become complete now, and return its messages unless the user's hook decides
+    /// otherwise.
     Incomplete {
         whole: Whole,
-        /// How many of its segments these messages are.
+        /// The number of distinct segments among the messages.
         have: u32,
-        why: Incomplete,
-        tokens: Vec<S>,
+        why: IncompleteCause,
+        tokens: Vec<T>,
         after: Duration,
-        /// To be passed to [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the
-        /// messages are settled.
+        /// The bytes that stay reserved. Pass them to
+        /// [`Reassembler::decided`](crate::segment::reassembler::Reassembler::decided) once the messages are dealt
+        /// with.
         cost: u64,
     },
 }
 
-/// Why a message is given back.
+/// The reason to return a message to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Released {
-    /// There is no room for it; what was begun earlier goes before.
+pub(crate) enum ReturnReason {
+    /// There is no room. Payloads that began earlier take precedence.
     Overflow,
-    /// It is one duplicate too many. It may be the same message as a newer token's, under a receipt that is over.
+    /// The segment has too many messages. This one may be the same message as a newer token's, with an outdated
+    /// receipt.
     Duplicate,
-    /// Another consumer has the first segment, perhaps.
-    Gather,
-    /// The payload that it is a part or a duplicate of was returned, and this comes again with it.
-    ItsPayload,
-    /// The consumer is shut down.
+    /// A competing consumer may have the payload's first segment.
+    FirstSegmentMissing,
+    /// The payload was returned, and this message is to arrive again with it.
+    PayloadReturned,
+    /// The consumer is shutting down.
     Shutdown,
 }
 
-/// Why a payload cannot be completed.
+/// The cause that prevents a payload from becoming complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Incomplete {
-    /// Not all segments have come in time.
+pub(crate) enum IncompleteCause {
+    /// Some segments did not arrive in time.
     Expired,
-    /// The segment contradicts what is held of the payload, or itself. What is held stays.
+    /// The segment contradicts itself or the buffered segments, which stay buffered.
     Conflict,
-    /// The payload is larger than all that may be held.
+    /// The payload is larger than the limit of all buffered bytes.
     TooLarge,
 }

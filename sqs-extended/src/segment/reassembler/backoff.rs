@@ -1,42 +1,57 @@
-//! When segments come again that had no room, were not complete in time, or go with nothing.
+//! Growing delays for segments that are returned again and again.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::segment::expiring_map::Memory;
+use crate::segment::expiring_map::ExpiringMap;
 
-/// The number of payloads of which it is known until when they are put off.
-const MAX_REMEMBERED: usize = 10_000;
+/// The number of keys whose delays are remembered.
+const MAX_KEYS: usize = 10_000;
 
-/// How often the pause doubles: 31 seconds are the longest, beside chance.
+/// The number of times that a delay doubles, up to 31 seconds plus the random part.
 const MAX_DOUBLINGS: u32 = 5;
 
-/// What is put off, by key. Each is put off as a whole, and for longer each time: else what has no room would come
-/// again and again before what is missing of the payloads that have, where many are in the queue side by side.
+/// The delays by key, usually a payload's id.
+///
+/// All segments of a payload share one delay, and each delay is longer than the one before. With many payloads in the
+/// queue side by side, the segments without room would otherwise be received over and over, ahead of those that
+/// buffered payloads lack.
 #[derive(Debug)]
-pub(super) struct PutOff(Memory<(u32, Instant)>);
+pub(super) struct Backoff(ExpiringMap<Delay>);
 
-impl PutOff {
-    /// Forgets what was not put off for as long as that.
+#[derive(Clone, Copy, Debug)]
+struct Delay {
+    /// The number of delays so far.
+    count: u32,
+    until: Instant,
+}
+
+impl Backoff {
+    /// Forgets a key that was not delayed for `lifetime`.
     pub(super) fn new(lifetime: Duration) -> Self {
-        Self(Memory::new(MAX_REMEMBERED, lifetime))
+        Self(ExpiringMap::new(MAX_KEYS, lifetime))
     }
 
-    /// After how long a segment of the payload is to come back. If it is put off anew, `chance` is added to that.
-    pub(super) fn after(&mut self, id: &str, now: Instant, chance: Duration) -> Duration {
-        let (times, until) = self.0.get(id, now).copied().unwrap_or((0, now));
+    /// Returns the rest of the current delay, or begins a new one, which is `random` longer.
+    pub(super) fn delay(&mut self, key: &str, now: Instant, random: Duration) -> Duration {
+        let none = Delay { count: 0, until: now };
+        let Delay { count, until } = self.0.get(key, now).copied().unwrap_or(none);
         if until > now {
             return until - now;
         }
-        let pause = Duration::from_secs((1 << times.min(MAX_DOUBLINGS)) - 1) + chance;
-        self.0.remember(id, (times.saturating_add(1), now + pause), now);
-        pause
+        let delay = Duration::from_secs((1 << count.min(MAX_DOUBLINGS)) - 1) + random;
+        let begun = Delay {
+            count: count.saturating_add(1),
+            until: now + delay,
+        };
+        self.0.insert(key, begun, now);
+        delay
     }
 
-    /// The payload is complete.
-    pub(super) fn forget(&mut self, id: &str) {
-        self.0.forget(id);
+    /// Starts over with the shortest delay.
+    pub(super) fn reset(&mut self, key: &str) {
+        self.0.remove(key);
     }
 }
 
@@ -47,15 +62,15 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_payload_is_put_off_as_a_whole_and_for_longer_each_time() {
-        let (mut put_off, mut now) = (PutOff::new(600 * SECOND), Instant::now());
-        for pause in [2, 3, 5, 9, 17, 33, 33] {
-            assert_eq!(put_off.after("p", now, 2 * SECOND), pause * SECOND);
-            assert_eq!(put_off.after("p", now + SECOND, 9 * SECOND), (pause - 1) * SECOND);
-            now += pause * SECOND;
+    fn segments_of_a_payload_share_a_delay_and_delays_grow() {
+        let (mut backoff, mut now) = (Backoff::new(600 * SECOND), Instant::now());
+        for delay in [2, 3, 5, 9, 17, 33, 33] {
+            assert_eq!(backoff.delay("p", now, 2 * SECOND), delay * SECOND);
+            assert_eq!(backoff.delay("p", now + SECOND, 9 * SECOND), (delay - 1) * SECOND);
+            now += delay * SECOND;
         }
-        assert_eq!(put_off.after("other", now, 2 * SECOND), 2 * SECOND);
-        put_off.forget("p");
-        assert_eq!(put_off.after("p", now, 2 * SECOND), 2 * SECOND);
+        assert_eq!(backoff.delay("other", now, 2 * SECOND), 2 * SECOND);
+        backoff.reset("p");
+        assert_eq!(backoff.delay("p", now, 2 * SECOND), 2 * SECOND);
     }
 }

@@ -1,13 +1,13 @@
-//! Makes payloads of the segments that a standard queue brings, in whatever order, number and company it brings them.
+//! Reassembles the payloads of a standard queue, whose segments arrive in any order and possibly more than once.
 //!
-//! It decides only: segments and time go in, and what is to be done with the messages comes out. A message is known to it
-//! by a token of the caller's, in which whatever holds the message can stay, its bytes with it.
+//! Only decides: segments and the time go in, and actions on the messages come out. A token of the caller's stands for
+//! each message, and can contain the message itself.
 
 mod action;
 mod backoff;
-mod decision;
+mod eviction;
+mod incomplete;
 mod partial_payload;
-mod room;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,131 +16,141 @@ use std::time::Duration;
 use sqs_client::limits::MAX_VISIBILITY_TIMEOUT;
 use tokio::time::Instant;
 
-pub(crate) use self::action::{Action, Incomplete, Limits, Released, Size};
-use self::backoff::PutOff;
-use self::partial_payload::{Held, Set, cost, cost_of_all};
-use crate::segment::expiring_map::Memory;
-use crate::segment::{Header, Whole};
+use self::backoff::Backoff;
+use self::partial_payload::{Buffered, PartialPayload, cost, min_total_cost};
+use crate::segment::expiring_map::ExpiringMap;
+use crate::segment::header::{Header, Whole};
 
-/// The number of payloads that have expired or were returned, of which that is remembered.
+pub(crate) use self::action::{Action, IncompleteCause, Limits, ReturnReason, SegmentSize};
+
+/// The number of expired payloads, and of returned ones, that are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Of how many payloads that gather elsewhere it is known since when.
-const MAX_WANDERING: usize = 1_024;
+/// The number of payloads without a first segment that are remembered.
+const MAX_WITHOUT_FIRST: usize = 1_024;
 
-/// See the [module](self).
-pub(crate) struct Reassembler<S> {
+/// Collects segments until a payload is complete. `T` is the caller's token of a message. See the [module](self).
+pub(crate) struct Reassembler<T> {
     limits: Limits,
-    gathering: BTreeMap<String, Set<S>>,
-    delivered: BTreeMap<String, Delivered<S>>,
-    finished: Memory<()>,
-    /// Since when payloads have been met here without their first segment.
-    wandering: Memory<Instant>,
-    /// Those that had no room, or have expired.
-    put_off: PutOff,
-    /// Segments that go with nothing.
-    refused: PutOff,
-    /// Those that were not complete in time: they give way to all others.
-    expired: Memory<()>,
-    /// Those that were returned, and until when nothing of them is to come again.
-    returned: Memory<Instant>,
+    /// Payloads that are not complete yet, by id.
+    partial: BTreeMap<String, PartialPayload<T>>,
+    /// Payloads that are being handled, by id.
+    delivered: BTreeMap<String, Delivered<T>>,
+    /// Payloads that were acknowledged.
+    finished: ExpiringMap<()>,
+    /// The times at which payloads first arrived here without their first segment, by id.
+    without_first: ExpiringMap<Instant>,
+    /// The delays of payloads that had no room or have expired.
+    overflow_backoff: Backoff,
+    /// The delays of segments that fit no payload.
+    refused_backoff: Backoff,
+    /// Payloads that have expired before. All others take precedence.
+    expired: ExpiringMap<()>,
+    /// The times until which returned payloads are to stay hidden.
+    returned: ExpiringMap<Instant>,
+    /// The cost of partial and delivered payloads.
     bytes: u64,
-    /// What the messages count for about which the user decides.
-    deciding: u64,
-    opened: u64,
-    /// A number from 0 to 1.
-    chance: Box<dyn FnMut() -> f64 + Send>,
+    /// The cost of messages about which the user's hook decides.
+    undecided_bytes: u64,
+    /// The rank number of the next payload.
+    next_number: u64,
+    /// Returns a random number from 0 to 1.
+    random: Box<dyn FnMut() -> f64 + Send>,
 }
 
 /// A payload that is being handled.
 #[derive(Debug)]
-struct Delivered<S> {
+struct Delivered<T> {
     whole: Whole,
     bytes: u64,
-    /// Duplicates that came since.
-    late: Vec<S>,
+    /// Duplicates that arrived after the delivery.
+    late: Vec<T>,
 }
 
-impl<S> Reassembler<S> {
-    pub(crate) fn new(limits: Limits, chance: impl FnMut() -> f64 + Send + 'static) -> Self {
-        // Longer than a payload's time, which begins anew after each pause.
-        let patience = limits.age.saturating_mul(2).max(limits.remembered_for);
+impl<T> Reassembler<T> {
+    pub(crate) fn new(limits: Limits, random: impl FnMut() -> f64 + Send + 'static) -> Self {
+        // Longer than a payload's timeout, which starts again after each delay.
+        let lifetime = limits.timeout.saturating_mul(2).max(limits.finished_for);
         Self {
             limits,
-            gathering: BTreeMap::new(),
+            partial: BTreeMap::new(),
             delivered: BTreeMap::new(),
-            finished: Memory::new(limits.remembered, limits.remembered_for),
-            wandering: Memory::new(MAX_WANDERING, limits.age),
-            put_off: PutOff::new(patience),
-            refused: PutOff::new(patience),
-            expired: Memory::new(MAX_REMEMBERED, patience),
-            returned: Memory::new(MAX_REMEMBERED, MAX_VISIBILITY_TIMEOUT),
+            finished: ExpiringMap::new(limits.max_finished, limits.finished_for),
+            without_first: ExpiringMap::new(MAX_WITHOUT_FIRST, limits.timeout),
+            overflow_backoff: Backoff::new(lifetime),
+            refused_backoff: Backoff::new(lifetime),
+            expired: ExpiringMap::new(MAX_REMEMBERED, lifetime),
+            returned: ExpiringMap::new(MAX_REMEMBERED, MAX_VISIBILITY_TIMEOUT),
             bytes: 0,
-            deciding: 0,
-            opened: 0,
-            chance: Box::new(chance),
+            undecided_bytes: 0,
+            next_number: 0,
+            random: Box::new(random),
         }
     }
 
-    /// Takes in a received segment.
-    pub(crate) fn offer(&mut self, header: &Header, size: Size, token: S, now: Instant) -> Vec<Action<S>> {
+    /// Accepts a received segment, and returns the actions that follow from it.
+    pub(crate) fn offer(&mut self, header: &Header, size: SegmentSize, token: T, now: Instant) -> Vec<Action<T>> {
         let (whole, key) = (&header.whole, key_of(&header.whole));
-        let (len, cost) = (size.len, cost(size.held));
+        let (len, cost) = (size.len, cost(size.memory));
         if self.finished.get(&key, now).is_some() {
             return vec![Action::Delete { token }];
         }
         if let Some(until) = self.returned.get(&key, now).filter(|until| **until > now) {
-            let (after, why) = (*until - now, Released::ItsPayload);
-            return vec![Action::Release { token, after, why }];
+            let (after, why) = (*until - now, ReturnReason::PayloadReturned);
+            return vec![Action::Return { token, after, why }];
         }
-        let message = Held { token, cost };
+        let message = Buffered { token, cost };
         if let Some(delivered) = self.delivered.get(&whole.id) {
             return if delivered.whole == *whole {
-                self.hold_late(whole, message)
+                self.add_late(whole, message)
             } else {
-                self.refuse(header, message, Incomplete::Conflict, now)
+                self.refuse(header, message, IncompleteCause::Conflict, now)
             };
         }
-        let agrees = |set: &Set<S>| set.agrees(header, len);
-        if !header.takes(len) || !self.gathering.get(&whole.id).is_none_or(agrees) {
-            return self.refuse(header, message, Incomplete::Conflict, now);
+        let agrees = |partial: &PartialPayload<T>| partial.agrees(header, len);
+        if !header.allows_len(len) || !self.partial.get(&whole.id).is_none_or(agrees) {
+            return self.refuse(header, message, IncompleteCause::Conflict, now);
         }
-        if cost_of_all(whole) > self.limits.bytes || cost > self.limits.bytes {
-            return self.refuse(header, message, Incomplete::TooLarge, now);
+        if min_total_cost(whole) > self.limits.max_bytes || cost > self.limits.max_bytes {
+            return self.refuse(header, message, IncompleteCause::TooLarge, now);
         }
-        self.gather(header, len, message, now)
+        self.add(header, len, message, now)
     }
 
-    fn gather(&mut self, header: &Header, len: u64, message: Held<S>, now: Instant) -> Vec<Action<S>> {
+    fn add(&mut self, header: &Header, len: u64, message: Buffered<T>, now: Instant) -> Vec<Action<T>> {
         let (id, cost) = (&header.whole.id, message.cost);
         let mut actions = Vec::new();
-        let (rank, replaceable, own) = match self.gathering.get(id) {
-            Some(set) => (set.rank, set.replaceable(header.index), set.least_cost()),
-            None => (self.rank_of(id, now), None, 0),
+        let (rank, replaceable, own_cost) = match self.partial.get(id) {
+            Some(partial) => (partial.rank, partial.replaceable_cost(header.index), partial.min_cost()),
+            None => (self.new_rank(id, now), None, 0),
         };
-        // Nobody makes room for a duplicate: it takes the place of the one before.
-        let fits = match replaceable {
+        // A duplicate evicts nothing. It replaces an older message of its segment.
+        let has_room = match replaceable {
             Some(replaceable) if cost > self.free().saturating_add(replaceable) => {
-                return vec![self.release(message.token, Released::Duplicate)];
+                return vec![self.return_message(message.token, ReturnReason::Duplicate)];
             }
             Some(_) => cost <= self.free(),
-            None if own.saturating_add(cost) > self.limits.bytes => return self.too_large(header, len, message, now),
-            None => self.make_place(id, rank, now, &mut actions) && self.make_room(cost, rank, now, &mut actions),
+            None if own_cost.saturating_add(cost) > self.limits.max_bytes => {
+                return self.refuse_too_large(header, len, message, now);
+            }
+            None => {
+                self.free_payload_slot(id, rank, now, &mut actions) && self.free_bytes(cost, rank, now, &mut actions)
+            }
         };
-        if !fits && replaceable.is_none() {
-            actions.push(self.put_off(id, message.token, now));
+        if !has_room && replaceable.is_none() {
+            actions.push(self.return_overflow(id, message.token, now));
             return actions;
         }
-        let set = self.gathering.entry(id.clone()).or_insert_with(|| {
-            self.opened += 1;
-            Set::new(header.whole.clone(), rank, now)
+        let partial = self.partial.entry(id.clone()).or_insert_with(|| {
+            self.next_number += 1;
+            PartialPayload::new(header.whole.clone(), rank, now)
         });
-        let surplus = set.hold(header, len, message, fits);
-        let is_complete = set.is_complete();
+        let surplus = partial.add(header, len, message, has_room);
+        let is_complete = partial.is_complete();
         self.bytes += cost;
         if let Some(surplus) = surplus {
             self.bytes -= surplus.cost;
-            actions.push(self.release(surplus.token, Released::Duplicate));
+            actions.push(self.return_message(surplus.token, ReturnReason::Duplicate));
         }
         if is_complete {
             actions.extend(self.deliver(id));
@@ -148,13 +158,13 @@ impl<S> Reassembler<S> {
         actions
     }
 
-    fn deliver(&mut self, id: &str) -> Option<Action<S>> {
-        let set = self.gathering.remove(id)?;
-        let bytes = set.cost();
-        self.wandering.forget(id);
-        self.put_off.forget(id);
-        self.expired.forget(id);
-        let (whole, segments, duplicates) = set.into_tokens();
+    fn deliver(&mut self, id: &str) -> Option<Action<T>> {
+        let partial = self.partial.remove(id)?;
+        let bytes = partial.cost();
+        self.without_first.remove(id);
+        self.overflow_backoff.reset(id);
+        self.expired.remove(id);
+        let (whole, segments, duplicates) = partial.into_tokens();
         let delivered = Delivered {
             whole: whole.clone(),
             bytes,
@@ -168,27 +178,27 @@ impl<S> Reassembler<S> {
         })
     }
 
-    /// Holds a duplicate of a payload that is being handled, as long as there are no more of them than segments.
-    fn hold_late(&mut self, whole: &Whole, message: Held<S>) -> Vec<Action<S>> {
+    /// Buffers a duplicate of a payload that is being handled, up to one for each segment.
+    fn add_late(&mut self, whole: &Whole, message: Buffered<T>) -> Vec<Action<T>> {
         let (cost, free) = (message.cost, self.free());
-        let most = usize::try_from(whole.count).unwrap_or(usize::MAX);
+        let max_late = usize::try_from(whole.count).unwrap_or(usize::MAX);
         match self.delivered.get_mut(&whole.id) {
-            Some(delivered) if delivered.late.len() < most && cost <= free => {
+            Some(delivered) if delivered.late.len() < max_late && cost <= free => {
                 delivered.late.push(message.token);
                 delivered.bytes += cost;
                 self.bytes += cost;
                 Vec::new()
             }
-            _ => vec![self.release(message.token, Released::Duplicate)],
+            _ => vec![self.return_message(message.token, ReturnReason::Duplicate)],
         }
     }
 
-    /// The payload was acknowledged: what comes of it from now on is deleted.
-    pub(crate) fn acked(&mut self, id: &str, now: Instant) -> Vec<Action<S>> {
-        let Some(delivered) = self.settle(id) else {
+    /// Records that the payload was acknowledged. Its segments that arrive from now on are deleted.
+    pub(crate) fn acked(&mut self, id: &str, now: Instant) -> Vec<Action<T>> {
+        let Some(delivered) = self.remove_delivered(id) else {
             return Vec::new();
         };
-        self.finished.remember(&key_of(&delivered.whole), (), now);
+        self.finished.insert(&key_of(&delivered.whole), (), now);
         delivered
             .late
             .into_iter()
@@ -196,173 +206,177 @@ impl<S> Reassembler<S> {
             .collect()
     }
 
-    /// The payload was returned to the queue, and is to come again as a whole at this time.
-    pub(crate) fn released(&mut self, id: &str, until: Instant, now: Instant) -> Vec<Action<S>> {
-        let Some(delivered) = self.settle(id) else {
+    /// Records that the payload was returned to the queue, where it stays hidden until this time.
+    pub(crate) fn returned(&mut self, id: &str, until: Instant, now: Instant) -> Vec<Action<T>> {
+        let Some(delivered) = self.remove_delivered(id) else {
             return Vec::new();
         };
-        let after = self.returned_until(&delivered.whole, until, now);
-        release_after(delivered.late, Released::ItsPayload, after).collect()
+        let after = self.hide_until(&delivered.whole, until, now);
+        return_after(delivered.late, ReturnReason::PayloadReturned, after).collect()
     }
 
-    /// Returns to the queue all that is held of a payload that gathers, and for this time whatever else comes of it.
-    pub(crate) fn give_back(&mut self, id: &str, after: Duration, now: Instant) -> Vec<Action<S>> {
+    /// Returns a partial payload to the queue, and with it all of its segments that arrive within this time.
+    pub(crate) fn return_partial(&mut self, id: &str, after: Duration, now: Instant) -> Vec<Action<T>> {
         let mut actions = Vec::new();
-        if let Some(set) = self.close(id) {
+        if let Some(partial) = self.remove_partial(id) {
             let until = now.checked_add(after).unwrap_or(now);
-            let after = self.returned_until(&set.whole, until, now);
-            release_all(set, Released::ItsPayload, after, &mut actions);
+            let after = self.hide_until(&partial.whole, until, now);
+            return_all(partial, ReturnReason::PayloadReturned, after, &mut actions);
         }
         actions
     }
 
-    fn returned_until(&mut self, whole: &Whole, until: Instant, now: Instant) -> Duration {
+    fn hide_until(&mut self, whole: &Whole, until: Instant, now: Instant) -> Duration {
         if until > now {
-            self.returned.remember(&key_of(whole), until, now);
+            self.returned.insert(&key_of(whole), until, now);
         }
         until.saturating_duration_since(now)
     }
 
-    fn settle(&mut self, id: &str) -> Option<Delivered<S>> {
+    fn remove_delivered(&mut self, id: &str) -> Option<Delivered<T>> {
         let delivered = self.delivered.remove(id)?;
         self.bytes -= delivered.bytes;
         Some(delivered)
     }
 
-    /// Takes out and returns every message that is no longer held, as `is_lost` says. It will come again, if it is still
-    /// in the queue; the others of its payload stay.
-    pub(crate) fn lose(&mut self, mut is_lost: impl FnMut(&S) -> bool, now: Instant) -> Vec<S> {
+    /// Removes and returns the messages whose leases are lost, as `is_lost` says. They arrive again if they are still
+    /// in the queue. The other messages of their payloads stay.
+    pub(crate) fn remove_lost(&mut self, mut is_lost: impl FnMut(&T) -> bool, now: Instant) -> Vec<T> {
         let mut lost = Vec::new();
-        self.gathering.retain(|_, set| {
-            let before = set.cost();
-            lost.extend(set.lose(&mut is_lost, now));
-            self.bytes -= before - set.cost();
-            set.have() > 0
+        self.partial.retain(|_, partial| {
+            let before = partial.cost();
+            lost.extend(partial.remove_lost(&mut is_lost, now));
+            self.bytes -= before - partial.cost();
+            partial.have() > 0
         });
-        // What these count for is given back with their payload.
+        // The bytes of late duplicates are freed with their payload.
         for delivered in self.delivered.values_mut() {
             lost.extend(delivered.late.extract_if(.., |token| is_lost(token)));
         }
         lost
     }
 
-    /// What time demands. To be called by [`next_deadline`](Self::next_deadline).
-    pub(crate) fn tick(&mut self, now: Instant) -> Vec<Action<S>> {
-        let is_due = |set: &&Set<S>| self.deadline(set).is_some_and(|deadline| deadline <= now);
+    /// Returns the actions that are due. Call it at the [`next_deadline`](Self::next_deadline).
+    pub(crate) fn tick(&mut self, now: Instant) -> Vec<Action<T>> {
+        let is_due = |partial: &&PartialPayload<T>| self.deadline(partial).is_some_and(|deadline| deadline <= now);
         let due: Vec<String> = self
-            .gathering
+            .partial
             .values()
             .filter(is_due)
-            .map(|set| set.whole.id.clone())
+            .map(|partial| partial.whole.id.clone())
             .collect();
         let mut actions = Vec::new();
-        for set in due.iter().filter_map(|id| self.close(id)).collect::<Vec<_>>() {
-            if !self.is_expired(&set, now) {
-                let after = self.back_after();
-                release_all(set, Released::Gather, after, &mut actions);
+        for partial in due.iter().filter_map(|id| self.remove_partial(id)).collect::<Vec<_>>() {
+            if !self.is_expired(&partial, now) {
+                let after = self.random_delay();
+                return_all(partial, ReturnReason::FirstSegmentMissing, after, &mut actions);
                 continue;
             }
-            let after = self.put_off_for(&set.whole.id, now);
-            self.expired.remember(&set.whole.id, (), now);
-            actions.push(self.undecided(set, Incomplete::Expired, after));
+            let after = self.overflow_delay(&partial.whole.id, now);
+            self.expired.insert(&partial.whole.id, (), now);
+            actions.push(self.report(partial, IncompleteCause::Expired, after));
         }
         actions
     }
 
-    /// Whether the payload has had its time. That it was given back to gather elsewhere does not give it a new one: else
-    /// one whose first segment is gone would be passed around for good, and nobody would hear of it.
-    fn is_expired(&mut self, set: &Set<S>, now: Instant) -> bool {
-        let id = &set.whole.id;
+    /// Returns `true` if the payload has used up its timeout.
+    ///
+    /// Returning it for a competing consumer does not restart the timeout. Otherwise consumers would pass a payload
+    /// without a first segment around forever, and nobody would report it.
+    fn is_expired(&mut self, partial: &PartialPayload<T>, now: Instant) -> bool {
+        let id = &partial.whole.id;
         let since = self
-            .wandering
+            .without_first
             .get(id, now)
             .copied()
-            .unwrap_or(set.opened)
-            .min(set.opened);
-        let is_expired = now.saturating_duration_since(since) >= self.limits.age;
+            .unwrap_or(partial.began)
+            .min(partial.began);
+        let is_expired = now.saturating_duration_since(since) >= self.limits.timeout;
         if is_expired {
-            self.wandering.forget(id);
+            self.without_first.remove(id);
         } else {
-            self.wandering.remember(id, since, now);
+            self.without_first.insert(id, since, now);
         }
         is_expired
     }
 
-    /// When [`tick`](Self::tick) has something to do, if nothing else happens.
+    /// Returns the next time at which [`tick`](Self::tick) has actions, if nothing else happens before.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.gathering.values().filter_map(|set| self.deadline(set)).min()
+        self.partial.values().filter_map(|partial| self.deadline(partial)).min()
     }
 
-    /// `None` where it is beyond what a clock can say.
-    fn deadline(&self, set: &Set<S>) -> Option<Instant> {
-        let age = set.opened.checked_add(self.limits.age);
-        let gather = self.limits.gather.filter(|_| !set.has_first());
-        let gather = gather.and_then(|gather| set.without_first.checked_add(gather));
-        age.into_iter().chain(gather).min()
+    /// Returns `None` if the deadline is beyond the range of the clock.
+    fn deadline(&self, partial: &PartialPayload<T>) -> Option<Instant> {
+        let timeout = partial.began.checked_add(self.limits.timeout);
+        let without_first = self.limits.first_segment_timeout.filter(|_| !partial.has_first());
+        let first_segment = without_first.and_then(|timeout| partial.without_first_since.checked_add(timeout));
+        timeout.into_iter().chain(first_segment).min()
     }
 
-    /// Gives back all that is held, to shut down. Payloads that are being handled are still to be settled.
-    pub(crate) fn drain(&mut self) -> Vec<Action<S>> {
-        let sets = std::mem::take(&mut self.gathering).into_values();
+    /// Returns all buffered messages to the queue, for a shutdown. Payloads that are being handled stay.
+    pub(crate) fn drain(&mut self) -> Vec<Action<T>> {
         let mut tokens = Vec::new();
-        for set in sets {
-            self.bytes -= set.cost();
-            let (_, newest, older) = set.into_tokens();
+        for partial in std::mem::take(&mut self.partial).into_values() {
+            self.bytes -= partial.cost();
+            let (_, newest, older) = partial.into_tokens();
             tokens.extend(newest.into_iter().chain(older));
         }
         for delivered in self.delivered.values_mut() {
             tokens.append(&mut delivered.late);
         }
-        release_after(tokens, Released::Shutdown, Duration::ZERO).collect()
+        return_after(tokens, ReturnReason::Shutdown, Duration::ZERO).collect()
     }
 
-    /// Every message that is held here, to be kept from coming back.
-    pub(crate) fn held(&self) -> impl Iterator<Item = &S> {
-        let gathering = self.gathering.values().flat_map(Set::tokens);
-        gathering.chain(self.delivered.values().flat_map(|delivered| &delivered.late))
+    /// Returns the buffered messages, whose leases have to be extended.
+    pub(crate) fn buffered(&self) -> impl Iterator<Item = &T> {
+        let partial = self.partial.values().flat_map(PartialPayload::tokens);
+        partial.chain(self.delivered.values().flat_map(|delivered| &delivered.late))
     }
 
-    /// The messages that are held of a payload that gathers.
-    pub(crate) fn gathered_mut(&mut self, id: &str) -> impl Iterator<Item = &mut S> {
-        self.gathering.get_mut(id).into_iter().flat_map(Set::tokens_mut)
+    /// Returns the buffered messages of a partial payload.
+    pub(crate) fn partial_mut(&mut self, id: &str) -> impl Iterator<Item = &mut T> {
+        self.partial
+            .get_mut(id)
+            .into_iter()
+            .flat_map(PartialPayload::tokens_mut)
     }
 
-    /// Takes the set out.
-    fn close(&mut self, id: &str) -> Option<Set<S>> {
-        let set = self.gathering.remove(id)?;
-        self.bytes -= set.cost();
-        Some(set)
+    fn remove_partial(&mut self, id: &str) -> Option<PartialPayload<T>> {
+        let partial = self.partial.remove(id)?;
+        self.bytes -= partial.cost();
+        Some(partial)
     }
 }
 
-/// What a payload is remembered by: an id alone could be used again, and nothing of another payload may be deleted.
+/// Returns the key of a payload. It contains the digest, because a sender may use an id again, and no segment of
+/// another payload may be deleted.
 fn key_of(whole: &Whole) -> String {
     format!("{} {}", whole.id, whole.digest)
 }
 
-/// All come back at the same time, so that one receive can bring many of them to the consumer that gathers them: then
-/// chance has to find it for a few receives, and not for each segment.
-fn release_all<S>(set: Set<S>, why: Released, after: Duration, actions: &mut Vec<Action<S>>) {
-    let (_, newest, older) = set.into_tokens();
-    actions.extend(release_after(newest.into_iter().chain(older), why, after));
+/// Returns all messages with the same delay, so that one receive can return many of them to the consumer that gathers
+/// the payload. It then needs luck in a few receives, not for each segment.
+fn return_all<T>(partial: PartialPayload<T>, why: ReturnReason, after: Duration, actions: &mut Vec<Action<T>>) {
+    let (_, newest, older) = partial.into_tokens();
+    actions.extend(return_after(newest.into_iter().chain(older), why, after));
 }
 
-fn release_after<S>(
-    tokens: impl IntoIterator<Item = S>,
-    why: Released,
+fn return_after<T>(
+    tokens: impl IntoIterator<Item = T>,
+    why: ReturnReason,
     after: Duration,
-) -> impl Iterator<Item = Action<S>> {
+) -> impl Iterator<Item = Action<T>> {
     tokens
         .into_iter()
-        .map(move |token| Action::Release { token, after, why })
+        .map(move |token| Action::Return { token, after, why })
 }
 
-/// Without the tokens, which hold messages.
-impl<S> fmt::Debug for Reassembler<S> {
+/// Omits the tokens, which contain messages.
+impl<T> fmt::Debug for Reassembler<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reassembler")
             .field("limits", &self.limits)
-            .field("gathering", &self.gathering.len())
+            .field("partial", &self.partial.len())
             .field("delivered", &self.delivered.len())
             .field("bytes", &self.bytes)
             .finish_non_exhaustive()

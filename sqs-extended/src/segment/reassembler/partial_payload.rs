@@ -1,70 +1,71 @@
-//! The segments of one payload while they gather.
+//! The segments of one payload that have arrived so far.
 
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
 use crate::payload::digest::Digest;
-use crate::segment::{Header, Whole};
+use crate::segment::header::{Header, Whole};
 
-/// What a held message takes of memory beside its own bytes: what keeps track of them.
+/// The bookkeeping of one buffered message, in addition to the message itself.
 const OVERHEAD: u64 = 1024;
 
-/// How many older messages of a segment are held, to be deleted with the payload.
+/// The number of older messages that are buffered for each segment, to be deleted with the payload.
 const MAX_OLDER: usize = 2;
 
-/// What holding a message of so many bytes counts for.
-pub(super) fn cost(held: u64) -> u64 {
-    held.saturating_add(OVERHEAD)
+/// Returns the cost of buffering a message that occupies this much memory.
+pub(super) fn cost(memory: u64) -> u64 {
+    memory.saturating_add(OVERHEAD)
 }
 
-/// What holding all segments of a payload counts for at the least.
-pub(super) fn cost_of_all(whole: &Whole) -> u64 {
+/// Returns a lower bound for the cost of all segments of a payload.
+pub(super) fn min_total_cost(whole: &Whole) -> u64 {
     whole.total.saturating_add(u64::from(whole.count) * OVERHEAD)
 }
 
-/// Which payload gives way to which: one that has expired before to any that has not, and else the later to the earlier.
+/// The precedence of a payload when room is short. The payload of the highest rank is returned first: one that has
+/// expired before, and else the one that began last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) has_expired: bool,
-    /// Sets that were opened later have higher numbers.
+    /// Grows with each payload that begins.
     pub(super) number: u64,
 }
 
+/// A payload of which some segments are buffered. `T` is the caller's token of a message.
 #[derive(Debug)]
-pub(super) struct Set<S> {
+pub(super) struct PartialPayload<T> {
     pub(super) whole: Whole,
-    /// The lower goes before.
     pub(super) rank: Rank,
-    pub(super) opened: Instant,
-    /// Since when the first segment has been missing.
-    pub(super) without_first: Instant,
-    segments: BTreeMap<u32, Segment<S>>,
+    pub(super) began: Instant,
+    /// The time since which the first segment has been missing.
+    pub(super) without_first_since: Instant,
+    segments: BTreeMap<u32, Segment<T>>,
 }
 
 #[derive(Debug)]
-struct Segment<S> {
+struct Segment<T> {
     offset: u64,
     len: u64,
     checksum: Digest,
-    newest: Held<S>,
-    older: Vec<Held<S>>,
+    newest: Buffered<T>,
+    older: Vec<Buffered<T>>,
 }
 
-/// A message, and what holding it counts for.
+/// A message and the cost of buffering it.
 #[derive(Debug)]
-pub(super) struct Held<S> {
-    pub(super) token: S,
+pub(super) struct Buffered<T> {
+    pub(super) token: T,
     pub(super) cost: u64,
 }
 
-impl<S> Segment<S> {
-    fn messages(&self) -> impl Iterator<Item = &Held<S>> {
+impl<T> Segment<T> {
+    fn messages(&self) -> impl Iterator<Item = &Buffered<T>> {
         std::iter::once(&self.newest).chain(&self.older)
     }
 
     fn cost(&self) -> u64 {
-        self.messages().map(|held| held.cost).sum()
+        self.messages().map(|message| message.cost).sum()
     }
 
     fn end(&self) -> u64 {
@@ -72,13 +73,13 @@ impl<S> Segment<S> {
     }
 }
 
-impl<S> Set<S> {
+impl<T> PartialPayload<T> {
     pub(super) fn new(whole: Whole, rank: Rank, now: Instant) -> Self {
         Self {
             whole,
             rank,
-            opened: now,
-            without_first: now,
+            began: now,
+            without_first_since: now,
             segments: BTreeMap::new(),
         }
     }
@@ -87,12 +88,12 @@ impl<S> Set<S> {
         self.segments.values().map(Segment::cost).sum()
     }
 
-    /// What it counts for once its duplicates are shed.
-    pub(super) fn least_cost(&self) -> u64 {
+    /// The cost without duplicates.
+    pub(super) fn min_cost(&self) -> u64 {
         self.segments.values().map(|segment| segment.newest.cost).sum()
     }
 
-    /// How many of the segments are here.
+    /// The number of distinct segments.
     pub(super) fn have(&self) -> u32 {
         u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
     }
@@ -105,35 +106,46 @@ impl<S> Set<S> {
         self.segments.contains_key(&0)
     }
 
-    /// What a duplicate of this segment can take the place of, where the segment is here.
-    pub(super) fn replaceable(&self, index: u32) -> Option<u64> {
+    /// Returns the cost that a duplicate of this segment frees by replacing the oldest message. `None` if the segment
+    /// has not arrived.
+    pub(super) fn replaceable_cost(&self, index: u32) -> Option<u64> {
         let segment = self.segments.get(&index)?;
         Some(segment.older.first().unwrap_or(&segment.newest).cost)
     }
 
-    /// Whether the segment is one of this payload: it says the same of the whole, does not overlap with its neighbours,
-    /// touches those that are next to it, and is the same as the one that is here already.
+    /// Returns `true` if the segment belongs to this payload. It must describe the same whole, neither overlap its
+    /// neighbors nor leave a gap to adjacent ones, and equal the buffered segment of the same index.
     pub(super) fn agrees(&self, header: &Header, len: u64) -> bool {
         let (index, offset, end) = (header.index, header.offset, header.offset.saturating_add(len));
-        // Whatever is missing in between has a byte at least.
-        let fits = |(before, ends): (u32, u64), (after, begins): (u32, u64)| {
-            let between = u64::from(after.saturating_sub(before).saturating_sub(1));
-            let gap = begins.checked_sub(ends);
-            gap.is_some_and(|gap| if between == 0 { gap == 0 } else { gap >= between })
+        // Each missing segment between two others has at least one byte.
+        let fits = |(before, before_end): (u32, u64), (after, after_start): (u32, u64)| {
+            let missing = u64::from(after.saturating_sub(before).saturating_sub(1));
+            let gap = after_start.checked_sub(before_end);
+            gap.is_some_and(|gap| if missing == 0 { gap == 0 } else { gap >= missing })
         };
         let before = self.segments.range(..index).next_back();
         let after = self.segments.range(index.saturating_add(1)..).next();
-        let same = |held: &Segment<S>| held.offset == offset && held.len == len && held.checksum == header.checksum;
+        let is_same = |segment: &Segment<T>| {
+            segment.offset == offset && segment.len == len && segment.checksum == header.checksum
+        };
         self.whole == header.whole
-            && before.is_none_or(|(at, held)| fits((*at, held.end()), (index, offset)))
-            && after.is_none_or(|(at, held)| fits((index, end), (*at, held.offset)))
-            && self.segments.get(&index).is_none_or(same)
+            && before.is_none_or(|(at, before)| fits((*at, before.end()), (index, offset)))
+            && after.is_none_or(|(at, after)| fits((index, end), (*at, after.offset)))
+            && self.segments.get(&index).is_none_or(is_same)
     }
 
-    /// Holds a segment that [agrees](Self::agrees). An older message of it is held on, and returned once there are too
-    /// many, or as `may_add` says that there is no room for one more.
-    pub(super) fn hold(&mut self, header: &Header, len: u64, message: Held<S>, may_add: bool) -> Option<Held<S>> {
-        let Some(held) = self.segments.get_mut(&header.index) else {
+    /// Adds a segment that [agrees](Self::agrees).
+    ///
+    /// Keeps an older message of the same segment. Returns the oldest one if there are too many, or if `has_room` is
+    /// `false`.
+    pub(super) fn add(
+        &mut self,
+        header: &Header,
+        len: u64,
+        message: Buffered<T>,
+        has_room: bool,
+    ) -> Option<Buffered<T>> {
+        let Some(segment) = self.segments.get_mut(&header.index) else {
             let segment = Segment {
                 offset: header.offset,
                 len,
@@ -144,16 +156,16 @@ impl<S> Set<S> {
             self.segments.insert(header.index, segment);
             return None;
         };
-        held.older.push(std::mem::replace(&mut held.newest, message));
-        (!may_add || held.older.len() > MAX_OLDER).then(|| held.older.remove(0))
+        segment.older.push(std::mem::replace(&mut segment.newest, message));
+        (!has_room || segment.older.len() > MAX_OLDER).then(|| segment.older.remove(0))
     }
 
-    /// Takes out whatever is lost; the next older message of a segment takes the place of the newest.
-    pub(super) fn lose(&mut self, is_lost: &mut impl FnMut(&S) -> bool, now: Instant) -> Vec<S> {
+    /// Removes and returns the lost messages. An older message of the same segment takes the place of the newest.
+    pub(super) fn remove_lost(&mut self, is_lost: &mut impl FnMut(&T) -> bool, now: Instant) -> Vec<T> {
         let had_first = self.has_first();
         let mut lost = Vec::new();
         for (index, mut segment) in std::mem::take(&mut self.segments) {
-            lost.extend(segment.older.extract_if(.., |held| is_lost(&held.token)));
+            lost.extend(segment.older.extract_if(.., |message| is_lost(&message.token)));
             if is_lost(&segment.newest.token) {
                 let Some(next) = segment.older.pop() else {
                     lost.push(segment.newest);
@@ -164,39 +176,39 @@ impl<S> Set<S> {
             self.segments.insert(index, segment);
         }
         if had_first && !self.has_first() {
-            self.without_first = now;
+            self.without_first_since = now;
         }
-        lost.into_iter().map(|held| held.token).collect()
+        lost.into_iter().map(|message| message.token).collect()
     }
 
-    /// Takes out all but the newest message of each segment.
-    pub(super) fn shed(&mut self) -> impl Iterator<Item = S> {
+    /// Removes and returns all but the newest message of each segment.
+    pub(super) fn remove_duplicates(&mut self) -> impl Iterator<Item = T> {
         let older = self
             .segments
             .values_mut()
             .flat_map(|segment| std::mem::take(&mut segment.older));
-        older.map(|held| held.token)
+        older.map(|message| message.token)
     }
 
-    pub(super) fn tokens(&self) -> impl Iterator<Item = &S> {
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &T> {
         self.segments
             .values()
             .flat_map(Segment::messages)
-            .map(|held| &held.token)
+            .map(|message| &message.token)
     }
 
-    pub(super) fn tokens_mut(&mut self) -> impl Iterator<Item = &mut S> {
+    pub(super) fn tokens_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.segments
             .values_mut()
             .flat_map(|segment| std::iter::once(&mut segment.newest).chain(&mut segment.older))
-            .map(|held| &mut held.token)
+            .map(|message| &mut message.token)
     }
 
-    /// The newest message of each segment in their order, and all others.
-    pub(super) fn into_tokens(self) -> (Whole, Vec<S>, Vec<S>) {
+    /// Returns the newest message of each segment in the payload's order, and the older messages.
+    pub(super) fn into_tokens(self) -> (Whole, Vec<T>, Vec<T>) {
         let mut older = Vec::new();
         let newest = self.segments.into_values().map(|segment| {
-            older.extend(segment.older.into_iter().map(|held| held.token));
+            older.extend(segment.older.into_iter().map(|message| message.token));
             segment.newest.token
         });
         (self.whole, newest.collect(), older)

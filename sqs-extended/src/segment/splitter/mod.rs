@@ -1,4 +1,4 @@
-//! Cuts a payload into the messages that carry it.
+//! Splits a payload into the messages that carry it.
 
 use std::iter::{Enumerate, Zip};
 use std::ops::Range;
@@ -10,40 +10,40 @@ use sqs_client::{OutgoingMessage, limits};
 use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm};
-use crate::segment::layout::fit;
-use crate::segment::{BYTES_ATTRIBUTE, Form, HEADER_ATTRIBUTE, Header, Whole};
-use crate::send::policy;
+use crate::segment::header::{HEADER_ATTRIBUTE, Header, Whole};
+use crate::segment::layout::{BYTES_ATTRIBUTE, Layout, fit, is_body};
 
-/// A payload to cut, and what its messages are to be like.
+/// A payload to split, with the properties of its messages.
 #[derive(Debug)]
 pub(crate) struct Split {
-    /// The payload as it is to be stored: compressed and encrypted if it is to be.
+    /// The bytes to send, after compression and encryption.
     pub(crate) stored: Bytes,
-    /// What the segments are given digests by.
+    /// The algorithm of the segments' checksums.
     pub(crate) digest: DigestAlgorithm,
-    /// How the stored bytes differ from the payload, and of how many bytes that is; `None` if they do not.
+    /// The encoding of the stored bytes and the payload's own length. `None` if the bytes are the payload.
     pub(crate) encoding: Option<(Encoding, u64)>,
-    /// Tells the payload from all others, and of a deduplicated one is the same whenever it is sent: see [`payload_id`].
+    /// The payload's id. It is unique, or derived from the deduplication id by [`payload_id`].
     pub(crate) id: String,
-    /// What the caller wants of the message. Its attributes are the first segment's; its group and its delay all have, and
-    /// their deduplication ids derive from its. Its body is not looked at.
+    /// The caller's message. Its attributes go to the first segment, its group and its delay to all. The segments'
+    /// deduplication ids derive from its own. Its body is ignored.
     pub(crate) message: OutgoingMessage,
-    /// Most bytes of a message, as SQS counts them.
+    /// The maximum size of a message in bytes, as SQS counts them.
     pub(crate) limit: usize,
-    /// Most messages.
+    /// The maximum number of messages.
     pub(crate) max_segments: u32,
 }
 
-/// The id of a payload that is deduplicated by `base`: of any text an id of 64 plain characters.
-pub(crate) fn payload_id(base: &str) -> String {
-    blake3::hash(base.as_bytes()).to_hex().to_string()
+/// Derives the id of a payload from its deduplication id: 64 hexadecimal digits.
+pub(crate) fn payload_id(deduplication_id: &str) -> String {
+    blake3::hash(deduplication_id.as_bytes()).to_hex().to_string()
 }
 
-/// The beginning of the deduplication ids of a payload's segments. No id of the caller's can be mistaken for one of them.
+/// Returns the prefix of the segments' deduplication ids, which no deduplication id of a caller equals.
 ///
-/// It derives from the payload's id, and from the bytes and the cuts. So SQS swallows all of a payload that is sent again as
-/// it was, and lets through all of one that differs, where segments of the two would otherwise swallow one another. A
-/// single segment needs no such care: it is deduplicated by the payload's id alone.
+/// It derives from everything that the segments' headers share: the payload's id, length, digest and number of
+/// segments. So SQS drops every segment of a payload that is sent again unchanged, and no segment of a payload that
+/// differs. Otherwise it would drop some segments of the second payload, which could never be complete. A single
+/// segment does not have this problem, so the payload's id suffices.
 fn deduplication_prefix(whole: &Whole) -> String {
     match whole.count {
         1 => whole.id.clone(),
@@ -52,23 +52,25 @@ fn deduplication_prefix(whole: &Whole) -> String {
 }
 
 impl Split {
-    /// The messages, each within the limit: made when they are asked for, so that only those under way take memory.
+    /// Returns the messages, each within the limit. The iterator builds a message when it is polled for it, so only
+    /// messages in flight use memory.
     ///
     /// # Errors
     ///
-    /// The payload needs more segments than it may have, or the first has no room beside the caller's attributes.
+    /// The payload requires more segments than the maximum, the caller's attributes leave no room in the first segment,
+    /// or they use a reserved name.
     pub(crate) async fn into_segments(self) -> Result<Segments, Error> {
         check_attributes(&self.message)?;
-        let is_text = self.encoding.is_none() && policy::is_body(&self.stored);
+        let is_text = self.encoding.is_none() && is_body(&self.stored);
         let (encoding, original_length) = self.encoding.unzip();
-        // As wide as any.
+        // A placeholder: all digests of an algorithm have the same length.
         let digest = Digest::compute(self.digest, b"");
         let mut header = Header {
-            // The widest numbers that there can be, while it is planned what is beside the header.
+            // The longest header possible, because the plan must leave room for any.
             index: self.max_segments,
             offset: bytes_u64(&self.stored),
             checksum: digest.clone(),
-            form: if is_text { Form::Text } else { Form::Base64 },
+            layout: if is_text { Layout::Text } else { Layout::Base64 },
             whole: Whole {
                 id: self.id,
                 count: self.max_segments,
@@ -103,19 +105,19 @@ impl Split {
 
 /// # Errors
 ///
-/// The caller's attributes leave none for the header, or have the name of one of ours.
+/// The caller's attributes leave no attribute for the header, or one of them has a reserved name.
 fn check_attributes(message: &OutgoingMessage) -> Result<(), Error> {
     let attributes = &message.message_attributes;
     let reserved = [HEADER_ATTRIBUTE, BYTES_ATTRIBUTE];
     if let Some(name) = reserved.into_iter().find(|name| attributes.contains_key(*name)) {
         return Err(Error::invalid(format!(
-            "the message attribute {name} is reserved for segments"
+            "message attribute {name} is reserved for segments; rename it"
         )));
     }
-    let most = limits::MAX_MESSAGE_ATTRIBUTES - 1;
-    if attributes.len() > most {
+    let max = limits::MAX_MESSAGE_ATTRIBUTES - 1;
+    if attributes.len() > max {
         return Err(Error::invalid(format!(
-            "{} message attributes; a message in segments takes at most {most}, as its header takes one",
+            "the message has {} attributes; a message that is split can have at most {max}",
             attributes.len()
         )));
     }
@@ -126,27 +128,27 @@ fn bytes_u64(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// What the limit leaves for a segment's bytes beside its header and the caller's attributes.
+/// Returns the quota that remains for a segment's bytes, after its header and the caller's attributes.
 fn room(limit: usize, header: &Header, message: Option<&OutgoingMessage>) -> usize {
     let attributes = message.map_or(0, |message| message.size() - message.body.len());
     let header = OutgoingMessage::new("").message_attribute(HEADER_ATTRIBUTE, header.to_string());
     limit.saturating_sub(header.size()).saturating_sub(attributes)
 }
 
-/// Where to cut.
+/// Decides where to cut.
 struct Plan<'a> {
     stored: &'a [u8],
-    /// Bytes of quota for what the first segment holds.
+    /// The quota for the bytes of the first segment.
     first: usize,
-    /// And for what each later one does.
+    /// The quota for the bytes of each later segment.
     later: usize,
-    /// Whether the first segment can take a Binary attribute.
+    /// `true` if the first segment has an attribute to spare for its bytes.
     attribute_is_free: bool,
     is_text: bool,
     max_segments: u32,
 }
 
-type Cut = (Range<usize>, Form);
+type Cut = (Range<usize>, Layout);
 
 impl Plan<'_> {
     fn cuts(&self) -> Result<Vec<Cut>, Error> {
@@ -157,21 +159,21 @@ impl Plan<'_> {
                 return Err(self.too_large());
             }
             let rest = self.stored.get(start..).unwrap_or_default();
-            let (len, form) = self.cut(rest, cuts.is_empty());
+            let (len, layout) = self.cut(rest, cuts.is_empty());
             if len == 0 && !rest.is_empty() {
                 return Err(no_room(cuts.is_empty()));
             }
-            cuts.push((start..start + len, form));
+            cuts.push((start..start + len, layout));
             start += len;
         }
         Ok(cuts)
     }
 
-    /// How many of these bytes the next segment holds.
-    fn cut(&self, rest: &[u8], is_first: bool) -> (usize, Form) {
+    /// Returns the number of these bytes in the next segment, and their layout.
+    fn cut(&self, rest: &[u8], is_first: bool) -> (usize, Layout) {
         let room = if is_first { self.first } else { self.later };
         if self.is_text {
-            (whole_characters(rest, room), Form::Text)
+            (whole_characters(rest, room), Layout::Text)
         } else {
             fit(room, rest.len(), !is_first || self.attribute_is_free)
         }
@@ -179,7 +181,7 @@ impl Plan<'_> {
 
     fn too_large(&self) -> Error {
         let message = format!(
-            "the payload of {} bytes needs more than {} segments of {} bytes",
+            "the payload of {} bytes does not fit into {} segments of {} bytes; configure a payload store or larger segments",
             self.stored.len(),
             self.max_segments,
             self.later
@@ -190,21 +192,21 @@ impl Plan<'_> {
 
 fn no_room(is_first: bool) -> Error {
     Error::invalid(if is_first {
-        "the message attributes leave no room for the payload in its first segment"
+        "the message attributes leave no room for the payload in the first segment; shorten them"
     } else {
-        "the limit of a message leaves no room beside a segment's header"
+        "the message size limit leaves no room beside a segment's header; raise it"
     })
 }
 
-/// The length of the characters of this UTF-8 that fit into `room` bytes.
+/// Returns the length of the longest prefix of this UTF-8 that has at most `room` bytes and splits no character.
 fn whole_characters(text: &[u8], room: usize) -> usize {
     let is_boundary = |at: &usize| text.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80);
-    let most = room.min(text.len());
-    (0..=most).rev().find(is_boundary).unwrap_or(0)
+    let max = room.min(text.len());
+    (0..=max).rev().find(is_boundary).unwrap_or(0)
 }
 
-/// The checksums of what is cut. Hashing on other threads gained nothing; of many segments, the runtime gets a chance
-/// between two.
+/// Computes the checksums of the segments. Hashing on other threads was not faster. Yields to the runtime after each
+/// segment, because a payload can have many.
 async fn checksums(stored: &[u8], cuts: &[Cut], algorithm: DigestAlgorithm) -> Vec<Digest> {
     let mut checksums = Vec::with_capacity(cuts.len());
     for (range, _) in cuts {
@@ -217,11 +219,11 @@ async fn checksums(stored: &[u8], cuts: &[Cut], algorithm: DigestAlgorithm) -> V
     checksums
 }
 
-/// A payload's messages, in order.
+/// An iterator over a payload's messages, in order.
 #[derive(Debug)]
 pub(crate) struct Segments {
     stored: Bytes,
-    /// The header of all of them, but for what differs.
+    /// The header of the next message, once its index, offset, layout and checksum are set.
     header: Header,
     deduplication_prefix: Option<String>,
     message: OutgoingMessage,
@@ -232,10 +234,10 @@ impl Iterator for Segments {
     type Item = OutgoingMessage;
 
     fn next(&mut self) -> Option<OutgoingMessage> {
-        let (index, ((range, form), checksum)) = self.cuts.next()?;
+        let (index, ((range, layout), checksum)) = self.cuts.next()?;
         self.header.index = u32::try_from(index).unwrap_or(u32::MAX);
         self.header.offset = u64::try_from(range.start).unwrap_or(u64::MAX);
-        self.header.form = form;
+        self.header.layout = layout;
         self.header.checksum = checksum;
 
         let mut message = self.header.seal(self.stored.slice(range));

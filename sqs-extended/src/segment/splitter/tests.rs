@@ -7,7 +7,8 @@ use sqs_client::types::MessageAttributeValue;
 use super::*;
 use crate::codec::EncryptionHeader;
 use crate::payload::digest::DigestAlgorithm;
-use crate::segment::{MAX_FIFO_SEGMENTS, MAX_SEGMENTS};
+use crate::segment::fifo_planner::MAX_FIFO_SEGMENTS;
+use crate::segment::header::MAX_SEGMENTS;
 
 fn split(stored: impl Into<Bytes>, limit: usize) -> Split {
     Split {
@@ -28,9 +29,9 @@ fn segments(split: Split) -> Result<Segments, Error> {
 
 fn messages(split: Split) -> Vec<OutgoingMessage> {
     let segments = segments(split).unwrap();
-    let promised = segments.len();
+    let announced = segments.len();
     let messages: Vec<_> = segments.collect();
-    assert_eq!(messages.len(), promised);
+    assert_eq!(messages.len(), announced);
     messages
 }
 
@@ -41,7 +42,7 @@ fn with_attributes(mut split: Split, count: usize) -> Split {
     split
 }
 
-/// As SQS gives it to a receiver.
+/// The message as SQS delivers it.
 fn received(sent: &OutgoingMessage) -> Message {
     let attributes = serde_json::to_value(&sent.message_attributes).unwrap();
     serde_json::from_value(serde_json::json!({
@@ -50,11 +51,11 @@ fn received(sent: &OutgoingMessage) -> Message {
     .unwrap()
 }
 
-/// Reads the messages as a receiver would, holding each against the rules.
+/// Reads the messages as a receiver does, and checks each against the limits.
 fn joined(messages: &[OutgoingMessage], limit: usize) -> Vec<u8> {
     let (mut joined, mut checksums) = (Vec::new(), Vec::new());
     for (index, sent) in messages.iter().enumerate() {
-        assert!(sent.size() <= limit, "{} bytes are over {limit}", sent.size());
+        assert!(sent.size() <= limit, "{} bytes exceed {limit}", sent.size());
         assert!(!sent.body.is_empty());
         assert!(sent.message_attributes.len() <= limits::MAX_MESSAGE_ATTRIBUTES);
         let message = received(sent);
@@ -62,7 +63,7 @@ fn joined(messages: &[OutgoingMessage], limit: usize) -> Vec<u8> {
         assert_eq!(header.index as usize, index);
         assert_eq!(header.whole.count as usize, messages.len());
         assert_eq!(header.offset, joined.len() as u64);
-        let bytes = header.form.read(&message).unwrap();
+        let bytes = header.layout.read(&message).unwrap();
         header.verify(&bytes).unwrap();
         joined.extend_from_slice(&bytes);
         checksums.push(header.checksum);
@@ -77,29 +78,29 @@ fn joined(messages: &[OutgoingMessage], limit: usize) -> Vec<u8> {
     joined
 }
 
-fn forms(messages: &[OutgoingMessage]) -> Vec<Form> {
+fn layouts(messages: &[OutgoingMessage]) -> Vec<Layout> {
     let header = |sent: &OutgoingMessage| Header::find(&sent.message_attributes).unwrap().unwrap();
-    messages.iter().map(|sent| header(sent).form).collect()
+    messages.iter().map(|sent| header(sent).layout).collect()
 }
 
 #[test]
-fn text_travels_in_bodies() {
+fn text_is_sent_as_the_body() {
     let text = "é".repeat(1000);
     let messages = messages(split(text.clone(), 1024));
     assert_eq!(joined(&messages, 1024), text.as_bytes());
-    assert!(forms(&messages).iter().all(|form| *form == Form::Text));
+    assert!(layouts(&messages).iter().all(|layout| *layout == Layout::Text));
     let bodies: String = messages.iter().map(|sent| sent.body.as_str()).collect();
     assert_eq!(bodies, text);
 }
 
 #[test]
-fn what_sqs_takes_for_no_text_travels_as_bytes() {
+fn what_sqs_refuses_as_text_is_sent_as_bytes() {
     for stored in [&b"\xff\xfe\xff\xfe"[..], b"\0 is a character", "\u{FFFF}".as_bytes()] {
         let sent = messages(split(stored, 1024));
         assert_eq!(joined(&sent, 1024), stored);
-        assert_ne!(forms(&sent), [Form::Text]);
+        assert_ne!(layouts(&sent), [Layout::Text]);
     }
-    let mut encoded = split("text that happens to be one", 1024);
+    let mut encoded = split("text by coincidence", 1024);
     let encoding = Encoding {
         compression: Some("none".to_owned()),
         ..Encoding::default()
@@ -107,7 +108,7 @@ fn what_sqs_takes_for_no_text_travels_as_bytes() {
     encoded.encoding = Some((encoding.clone(), 5));
     let sent = messages(encoded);
     let header = Header::find(&sent[0].message_attributes).unwrap().unwrap();
-    assert_ne!(header.form, Form::Text);
+    assert_ne!(header.layout, Layout::Text);
     assert_eq!(
         (header.whole.encoding, header.whole.original_length),
         (encoding, Some(5))
@@ -124,16 +125,16 @@ fn an_empty_payload_is_one_segment() {
 }
 
 #[test]
-fn a_full_segment_is_full() {
+fn segments_use_their_whole_quota() {
     let sent = messages(split(vec![0xff; 10_000], 2000));
     for message in &sent[..sent.len() - 1] {
-        // Numbers that are shorter than the widest leave their digits.
+        // Numbers shorter than the longest possible leave a few bytes unused.
         assert!(message.size() > 2000 - 20, "{}", message.size());
     }
 }
 
 #[test]
-fn only_the_first_has_the_callers_attributes() {
+fn only_the_first_segment_has_the_callers_attributes() {
     let mut split = with_attributes(split("x".repeat(3000), 1024), 9);
     split.message = split.message.trace_header("Root=1").delay(Duration::from_secs(7));
     let sent = messages(split);
@@ -152,10 +153,14 @@ fn only_the_first_has_the_callers_attributes() {
 }
 
 #[test]
-fn nine_attributes_leave_none_for_bytes() {
+fn with_nine_attributes_the_first_segment_is_base64() {
     let sent = messages(with_attributes(split(vec![0xff; 3000], 1024), 9));
-    assert_eq!(forms(&sent)[0], Form::Base64);
-    assert!(forms(&sent)[1..sent.len() - 1].iter().all(|form| *form == Form::Binary));
+    assert_eq!(layouts(&sent)[0], Layout::Base64);
+    assert!(
+        layouts(&sent)[1..sent.len() - 1]
+            .iter()
+            .all(|layout| *layout == Layout::Binary)
+    );
     assert_eq!(joined(&sent, 1024), vec![0xff; 3000]);
 }
 
@@ -175,19 +180,19 @@ fn attributes_that_leave_no_room_are_refused() {
 }
 
 #[test]
-fn ten_segments_pass_on_fifo_and_eleven_do_not() {
+fn a_fifo_payload_has_at_most_ten_segments() {
     let fifo = |len| {
         let mut split = split("x".repeat(len), 1024);
         split.max_segments = MAX_FIFO_SEGMENTS;
         segments(split)
     };
-    let most = (1..10_000).rev().find(|len| fifo(*len).is_ok()).unwrap();
-    assert_eq!(fifo(most).unwrap().len(), 10);
-    assert_eq!(fifo(most + 1).unwrap_err().kind(), ErrorKind::TooLarge);
+    let longest = (1..10_000).rev().find(|len| fifo(*len).is_ok()).unwrap();
+    assert_eq!(fifo(longest).unwrap().len(), 10);
+    assert_eq!(fifo(longest + 1).unwrap_err().kind(), ErrorKind::TooLarge);
 }
 
 #[test]
-fn deduplication_ids_are_those_of_the_whole_and_short() {
+fn deduplication_ids_are_short_and_derive_from_the_whole() {
     let ids = |base: &str, payload: String, limit: usize, note: &str| -> Vec<String> {
         let mut split = split(payload, limit);
         split.id = payload_id(base);
@@ -214,14 +219,14 @@ fn deduplication_ids_are_those_of_the_whole_and_short() {
         ] {
             assert!(
                 other.iter().all(|id| !first.contains(id)),
-                "no segment swallows another's"
+                "SQS drops no segment as a duplicate of another payload's"
             );
         }
         let single = ids(base, "x".to_owned(), 1024, "a");
         assert_eq!(
             single,
             ids(base, "yy".to_owned(), 1024, "longer"),
-            "by the caller's id alone"
+            "derives from the caller's id alone"
         );
         assert_eq!(single.len(), 1);
     }
@@ -254,7 +259,7 @@ fn encryption() -> impl Strategy<Value = Option<(Encoding, u64)>> {
 
 proptest! {
     #[test]
-    fn the_segments_are_the_payload(
+    fn the_segments_joined_are_the_payload(
         stored in payloads(),
         encoding in encryption(),
         limit in 700..3000_usize,
@@ -262,19 +267,19 @@ proptest! {
     ) {
         let mut split = with_attributes(split(stored.clone(), limit), attributes);
         split.encoding = encoding;
-        let is_text = split.encoding.is_none() && policy::is_body(&stored);
+        let is_text = split.encoding.is_none() && is_body(&stored);
         let sent = messages(split);
         prop_assert_eq!(joined(&sent, limit), stored.to_vec());
         if is_text {
-            prop_assert!(forms(&sent).iter().all(|form| *form == Form::Text), "a text is never made bytes");
+            prop_assert!(layouts(&sent).iter().all(|layout| *layout == Layout::Text), "text is always sent as text");
         }
     }
 
     #[test]
-    fn characters_stay_whole(text in "[aé€𝄞]{1,50}", room in 0..60_usize) {
+    fn characters_are_never_split(text in "[aé€𝄞]{1,50}", room in 0..60_usize) {
         let len = whole_characters(text.as_bytes(), room);
         prop_assert!(text.is_char_boundary(len) && len <= room);
         let next = text[len..].chars().next().map_or(0, char::len_utf8);
-        prop_assert!(len == text.len() || len + next > room, "no character more fits");
+        prop_assert!(len == text.len() || len + next > room, "one more character would fit");
     }
 }

@@ -1,3 +1,5 @@
+//! The credentials of an S3 store.
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -8,10 +10,10 @@ use sqs_client::Client;
 use sqs_client::credentials::{CredentialsCache, DefaultCredentials};
 use tokio::sync::OnceCell;
 
-use crate::stores::credentials::{Bounded, failed};
+use crate::stores::credentials::bounded::{Bounded, failed};
 
-/// The queue client's credentials once a client is known, and those of `sqs-client`'s default chain before. Clones share
-/// the client.
+/// The queue client's credentials once a client is known, and before that those of `sqs-client`'s default chain. Clones
+/// share the client.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedCredentials {
     client: Arc<OnceLock<CredentialsCache>>,
@@ -26,14 +28,14 @@ impl SharedCredentials {
         }
     }
 
-    /// Signs with this client's credentials from now on. The first client stays.
+    /// Uses this client's credentials from now on. Further clients are ignored.
     pub(crate) fn use_client(&self, client: &Client) {
         let _ = self.client.set(client.credentials().clone());
     }
 }
 
-/// The shared credentials in S3's form. Where the default chain finds none, object_store's own sources are asked: web
-/// identities, containers and instances need no feature there.
+/// The shared credentials in S3's form. If the default chain finds none, object_store's own sources are next: they
+/// support web identities, containers and instances without a feature.
 pub(in crate::stores) struct S3Credentials {
     shared: SharedCredentials,
     builder: AmazonS3Builder,
@@ -41,7 +43,7 @@ pub(in crate::stores) struct S3Credentials {
 }
 
 impl S3Credentials {
-    /// `builder` names the bucket, and no provider of credentials.
+    /// Creates the provider. `builder` must name the bucket but no provider of credentials.
     pub(in crate::stores) fn new(shared: SharedCredentials, builder: AmazonS3Builder) -> Self {
         Self {
             shared,
@@ -75,7 +77,7 @@ impl CredentialProvider for S3Credentials {
             None => match self.shared.default.get().await {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::debug!(%error, "the default chain has no credentials; asking object_store's sources");
+                    tracing::debug!(%error, "the default chain has no credentials; trying object_store's sources");
                     return self.own().await?.get_credential().await;
                 }
             },

@@ -1,4 +1,4 @@
-//! The items that a payload's bytes are in.
+//! The items with a payload's bytes.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,36 +10,37 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{Error, PutPayload, Result};
 
-use crate::stores::dynamodb::head::{EXPIRES, Head, Item, MODIFIED, seconds};
-use crate::stores::dynamodb::{DynamoDbStore, STORE, failed, primary_key};
+use crate::stores::dynamodb::errors::{STORE, failed};
+use crate::stores::dynamodb::head::{EXPIRES, Head, Item, MODIFIED, primary_key, seconds};
+use crate::stores::dynamodb::store::DynamoDbStore;
 
-/// How many bytes of a payload are in an item: less than DynamoDB's 400 KB by the room that the names and the object's
-/// key take.
+/// The maximum number of a payload's bytes in one item. DynamoDB's limit of 400 KB includes the attributes' names and the
+/// object's key.
 pub(super) const CHUNK: u64 = 384 * 1024;
 
-/// How many chunks of a part are written at the same time.
+/// The number of chunks of a part that are written concurrently.
 const WRITE_CONCURRENCY: usize = 4;
 
-/// How many chunks are read at the same time, and so held in memory.
+/// The number of chunks that are read concurrently and buffered.
 const READ_AHEAD: usize = 4;
 
-/// How many items DynamoDB deletes by one request.
+/// The maximum number of items that DynamoDB deletes with one request.
 pub(super) const DELETE_BATCH: usize = 25;
 
-/// How often what DynamoDB left of a batch is tried again.
+/// The maximum number of attempts to delete a batch.
 const DELETE_ATTEMPTS: u32 = 8;
 
-/// How long to wait after the first attempt, and twice as long after each further one.
+/// The pause after the first attempt. It doubles after each further one.
 const DELETE_BACKOFF: Duration = Duration::from_millis(50);
 
-/// How much longer chunks live than their object: DynamoDB removes what expired within some days, in no order.
+/// The time that chunks outlive their object. DynamoDB removes expired items within some days, in no order.
 const GRACE: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 
-/// What the ids of chunks begin with; the object's ETag and the part's index follow.
+/// The beginning of the id of a chunk. The object's ETag and the part's index follow.
 pub(super) const CHUNKS: &str = "c/";
 
 pub(super) const DATA: &str = "data";
-/// The key of the object that a chunk is for.
+/// The key of the object to which a chunk belongs.
 pub(super) const KEY: &str = "key";
 
 /// A part of a chunk.
@@ -47,11 +48,11 @@ pub(super) const KEY: &str = "key";
 struct Piece {
     part: usize,
     chunk: u64,
-    /// Which of its bytes.
+    /// The wanted bytes of the chunk.
     bytes: Range<u64>,
 }
 
-/// Where these bytes of an object are whose parts have these sizes.
+/// Returns the pieces that make up the bytes `wanted` of an object with parts of these sizes.
 fn pieces(sizes: Vec<u64>, wanted: Range<u64>) -> impl Iterator<Item = Piece> + Send + 'static {
     let mut begin = 0_u64;
     sizes.into_iter().enumerate().flat_map(move |(part, size)| {
@@ -79,7 +80,7 @@ fn id(etag: &str, part: usize) -> String {
 }
 
 impl DynamoDbStore {
-    /// Writes a part of an object that is not there yet.
+    /// Writes the chunks of a part before its object exists.
     pub(super) async fn put_chunks(&self, key: &Path, etag: &str, part: usize, payload: PutPayload) -> Result<()> {
         let now = self.now();
         let expires = self
@@ -110,7 +111,7 @@ impl DynamoDbStore {
             .await
     }
 
-    /// These bytes of an object.
+    /// Reads the bytes `wanted` of an object.
     pub(super) fn read_chunks(
         self,
         head: Head,
@@ -132,15 +133,15 @@ impl DynamoDbStore {
     }
 
     async fn chunk(&self, id: String, chunk: u64) -> Result<Bytes> {
-        // A chunk never changes. So a read that may be of the past costs half, and finds it or nothing.
+        // A chunk never changes. So an eventually consistent read, at half the cost, returns it or nothing.
         for consistent in [false, true] {
             let request = self
                 .client
                 .get_item()
                 .table_name(&*self.table)
                 .consistent_read(consistent);
-            let answer = request.set_key(Some(primary_key(id.clone(), chunk))).send().await;
-            let item = answer.map_err(|error| failed(&id, &error))?.item;
+            let response = request.set_key(Some(primary_key(id.clone(), chunk))).send().await;
+            let item = response.map_err(|error| failed(&id, &error))?.item;
             if let Some(AttributeValue::B(data)) = item.and_then(|mut item| item.remove(DATA)) {
                 return Ok(data.into_inner().into());
             }
@@ -148,7 +149,7 @@ impl DynamoDbStore {
         Err(lost())
     }
 
-    /// Removes all chunks of an object that is no more. What cannot be removed is left to [`time_to_live`] and to
+    /// Removes all chunks of a deleted object. Chunks that cannot be removed remain for [`time_to_live`] and
     /// [`remove_orphans`].
     ///
     /// [`time_to_live`]: DynamoDbStore::time_to_live
@@ -158,7 +159,7 @@ impl DynamoDbStore {
         let mut batches = stream::iter(all).chunks(DELETE_BATCH);
         while let Some(batch) = batches.next().await {
             if let Err(error) = self.delete_items(batch).await {
-                tracing::warn!(store = %self, etag, %error, "chunks of a removed object are left");
+                tracing::warn!(store = %self, etag, %error, "chunks of a deleted object could not be removed; use a time to live or `remove_orphans`");
                 return;
             }
         }
@@ -166,27 +167,27 @@ impl DynamoDbStore {
 
     /// Deletes the items of up to 25 primary keys.
     pub(super) async fn delete_items(&self, keys: Vec<Item>) -> Result<()> {
-        let mut left = Vec::with_capacity(keys.len());
+        let mut remaining = Vec::with_capacity(keys.len());
         for key in keys {
             let request = DeleteRequest::builder().set_key(Some(key)).build();
             let request = request.map_err(|error| Error::Generic {
                 store: STORE,
                 source: error.into(),
             })?;
-            left.push(WriteRequest::builder().delete_request(request).build());
+            remaining.push(WriteRequest::builder().delete_request(request).build());
         }
         let mut wait = DELETE_BACKOFF;
         for _ in 0..DELETE_ATTEMPTS {
-            let request = self.client.batch_write_item().request_items(&*self.table, left);
-            let answer = request.send().await.map_err(|error| failed("", &error))?;
-            // The answer calls the table by its name or by its ARN.
-            left = answer
+            let request = self.client.batch_write_item().request_items(&*self.table, remaining);
+            let response = request.send().await.map_err(|error| failed("", &error))?;
+            // The response names the table by its name or its ARN.
+            remaining = response
                 .unprocessed_items
                 .into_iter()
                 .flatten()
-                .flat_map(|(_, left)| left)
+                .flat_map(|(_, requests)| requests)
                 .collect();
-            if left.is_empty() {
+            if remaining.is_empty() {
                 return Ok(());
             }
             tokio::time::sleep(wait).await;
@@ -194,12 +195,12 @@ impl DynamoDbStore {
         }
         Err(Error::Generic {
             store: STORE,
-            source: "the table is too busy to delete items".into(),
+            source: "the table is too busy to delete items; increase its write capacity or try again later".into(),
         })
     }
 }
 
-/// That the object went while it was read: asked anew, the store says what became of it.
+/// An object that vanished while it was read. The error is retryable, and a new request returns the current state.
 fn lost() -> Error {
     Error::Generic {
         store: STORE,
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_has_room_for_the_rest() {
+    fn a_chunk_fits_into_an_item() {
         const ITEM: u64 = 400 * 1024;
         const LONGEST_KEY: u64 = 1024;
         let rest =
@@ -228,7 +229,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_pieces_of_a_range_are_its_bytes_in_order(
+        fn pieces_cover_a_range_in_order(
             sizes in prop::collection::vec(prop_oneof![0..10_u64, CHUNK - 1..=CHUNK + 1, 0..5 * CHUNK], 0..6),
             from in 0.0..1.0_f64,
             to in 0.0..1.0_f64,

@@ -1,4 +1,4 @@
-//! The item that makes chunks an object.
+//! The head: the item that turns chunks into an object.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,34 +7,34 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use object_store::path::Path;
 use object_store::{ObjectMeta, Result};
 
-use crate::stores::dynamodb::{malformed, primary_key};
+use crate::stores::dynamodb::errors::malformed;
 
 /// The partition key.
 pub(super) const ID: &str = "id";
-/// The sort key: 0 for a head, a chunk's place in its part.
+/// The sort key: 0 for a head, else the index of a chunk in its part.
 pub(super) const PART: &str = "part";
 pub(super) const ETAG: &str = "etag";
-/// How many bytes each part has.
+/// The number of bytes of each part.
 pub(super) const SIZES: &str = "sizes";
 /// Milliseconds since 1970.
 pub(super) const MODIFIED: &str = "modified";
-/// Seconds since 1970: the table's time-to-live attribute.
+/// The table's time-to-live attribute, in seconds since 1970.
 pub(super) const EXPIRES: &str = "expires";
 
-/// What the ids of heads begin with; the object's key follows.
+/// The beginning of the id of a head. The object's key follows.
 const OBJECT: &str = "o/";
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Head {
-    /// Also the name of its chunks.
+    /// The ETag, which is also the name of the chunks.
     pub(super) etag: String,
     pub(super) sizes: Vec<u64>,
     pub(super) modified: SystemTime,
 }
 
-/// The end of the times that are read, counted from 1970: conversions of later ones can panic.
+/// The end of the valid times, counted from 1970. The conversion of a later time can panic.
 const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 
 impl Head {
@@ -76,12 +76,12 @@ impl Head {
     }
 }
 
-/// The primary key of an object's head.
+/// Returns the primary key of an object's head.
 pub(super) fn key(key: &Path) -> Item {
     primary_key(format!("{OBJECT}{key}"), 0)
 }
 
-/// What the ids of all heads in this folder begin with.
+/// Returns the beginning of the ids of all heads in this folder.
 pub(super) fn id_prefix(folder: Option<&Path>) -> String {
     match folder {
         Some(folder) if !folder.as_ref().is_empty() => format!("{OBJECT}{folder}/"),
@@ -89,7 +89,7 @@ pub(super) fn id_prefix(folder: Option<&Path>) -> String {
     }
 }
 
-/// The key of the object whose head this is.
+/// Returns the key of the object to which the head belongs.
 pub(super) fn path(head: &Item) -> Result<Path> {
     let key = text(head, ID)?.strip_prefix(OBJECT).ok_or_else(|| malformed(ID))?;
     Ok(Path::parse(key)?)
@@ -100,11 +100,19 @@ pub(super) fn text<'a>(item: &'a Item, name: &str) -> Result<&'a str> {
     text.map(String::as_str).ok_or_else(|| malformed(name))
 }
 
+/// Returns the primary key of an item.
+pub(super) fn primary_key(id: String, part: u64) -> Item {
+    Item::from([
+        (ID.to_owned(), AttributeValue::S(id)),
+        (PART.to_owned(), AttributeValue::N(part.to_string())),
+    ])
+}
+
 pub(super) fn number(value: &AttributeValue) -> Option<u64> {
     value.as_n().ok()?.parse().ok()
 }
 
-/// Seconds since 1970.
+/// Converts a time to seconds since 1970.
 pub(super) fn seconds(time: SystemTime) -> AttributeValue {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     AttributeValue::N(since.as_secs().to_string())
@@ -115,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_as_it_was_written() {
+    fn a_head_is_parsed_as_it_was_written() {
         let head = Head {
             etag: "e".to_owned(),
             sizes: vec![3, 0, u64::MAX],
@@ -131,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_others_are_errors() {
+    fn foreign_items_are_errors() {
         let item = Head {
             etag: "e".to_owned(),
             sizes: vec![1],

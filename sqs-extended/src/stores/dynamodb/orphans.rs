@@ -1,4 +1,4 @@
-//! What is found by reading the whole table.
+//! Orphaned chunks, and other scans of the whole table.
 
 use std::time::Duration;
 
@@ -8,22 +8,27 @@ use object_store::path::Path;
 use object_store::{Error, Result};
 
 use crate::stores::dynamodb::chunks::{CHUNKS, DELETE_BATCH, KEY};
+use crate::stores::dynamodb::errors::{failed, malformed};
 use crate::stores::dynamodb::head::{ID, Item, MODIFIED, PART, number, seconds, text};
-use crate::stores::dynamodb::{DynamoDbStore, failed, malformed};
+use crate::stores::dynamodb::store::DynamoDbStore;
 
 impl DynamoDbStore {
-    /// Removes chunks that belong to no object and are older than this by the writers' clocks, and says how many: what
-    /// processes left that were killed while they wrote or deleted. Must be longer than any upload takes.
+    /// Removes orphaned chunks, which belong to no object, and returns their number.
     ///
-    /// Reads the whole table, and DynamoDB bills that: with a [`time_to_live`](Self::time_to_live) there is no need.
+    /// They come from processes that were killed while they wrote or deleted. Only chunks older than `older_than` by the
+    /// writers' clocks are removed, so it must exceed the duration of the longest upload.
+    ///
+    /// This reads the whole table, and DynamoDB bills that. With a [`time_to_live`](Self::time_to_live) it is
+    /// unnecessary.
     ///
     /// # Errors
     ///
-    /// The table cannot be read, or chunks not be deleted; what was removed until then stays removed.
+    /// Returns an error if the table cannot be read or chunks cannot be deleted. Chunks removed before the error stay
+    /// removed.
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time: the next call goes on.
+    /// Safe at any time: the next call continues.
     pub async fn remove_orphans(&self, older_than: Duration) -> Result<u64> {
         let Some(limit) = self.now().checked_sub(older_than) else {
             return Ok(0);
@@ -31,7 +36,7 @@ impl DynamoDbStore {
         let limit = number(&seconds(limit)).unwrap_or_default();
         let mut chunks = std::pin::pin!(self.scan(CHUNKS.to_owned(), &[ID, PART, KEY, MODIFIED]));
         let (mut orphans, mut removed) = (Vec::new(), 0);
-        // Chunks of a part come one after the other.
+        // The chunks of a part are adjacent.
         let mut judged = (String::new(), false);
         while let Some(mut chunk) = chunks.try_next().await? {
             let (key, modified) = (chunk.remove(KEY), chunk.remove(MODIFIED));
@@ -60,7 +65,7 @@ impl DynamoDbStore {
         Ok(removed)
     }
 
-    /// Whether the object of this key has no chunks of this id.
+    /// Returns `true` if the object with this key has no chunks with this id.
     async fn is_orphan(&self, id: &str, key: Option<&AttributeValue>) -> Result<bool> {
         let key = key.and_then(|key| key.as_s().ok()).ok_or_else(|| malformed(KEY))?;
         let etag = id.strip_prefix(CHUNKS).and_then(|rest| rest.split('/').next());
@@ -71,7 +76,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// These attributes of all items whose ids begin with this.
+    /// Reads these attributes of all items whose ids begin with `id_prefix`.
     pub(super) fn scan(
         &self,
         id_prefix: String,
@@ -100,8 +105,8 @@ impl DynamoDbStore {
                 let Some(from) = from else {
                     return Ok::<_, Error>(None);
                 };
-                let answer = request.set_exclusive_start_key(from).send().await;
-                let page = answer.map_err(|error| failed("", &error))?;
+                let response = request.set_exclusive_start_key(from).send().await;
+                let page = response.map_err(|error| failed("", &error))?;
                 let items = stream::iter(page.items.into_iter().flatten().map(Ok));
                 Ok(Some((items, page.last_evaluated_key.map(Some))))
             }

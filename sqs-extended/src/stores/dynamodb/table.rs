@@ -1,4 +1,4 @@
-//! A table for payloads.
+//! Creation of the table.
 
 use std::time::Duration;
 
@@ -8,24 +8,27 @@ use aws_sdk_dynamodb::types::{
 };
 use object_store::{Error, Result};
 
+use crate::stores::dynamodb::errors::{STORE, failed};
 use crate::stores::dynamodb::head::{EXPIRES, ID, PART};
-use crate::stores::dynamodb::{DynamoDbStore, STORE, failed};
+use crate::stores::dynamodb::store::DynamoDbStore;
 
-/// How often it is asked whether a table is ready, a second apart.
+/// The maximum number of checks that a table is ready, one second apart.
 const POLLS: u32 = 60;
 
 impl DynamoDbStore {
-    /// Creates the table, billed by request, where it does not exist, and waits for it; with a
-    /// [`time_to_live`](Self::time_to_live) its attribute is set, too. For tests and first steps: real tables are better
-    /// made by what makes the rest of the infrastructure.
+    /// Creates the table if it does not exist, billed by request, and waits until it is ready.
+    ///
+    /// With a [`time_to_live`](Self::time_to_live), the new table's time-to-live attribute is set too. An existing table
+    /// is not changed. The method is meant for tests and first steps. In production, create the table with the rest of
+    /// your infrastructure.
     ///
     /// # Errors
     ///
-    /// DynamoDB refuses, or the table is not ready within a minute.
+    /// Returns an error if DynamoDB refuses or if the table is not ready within a minute.
     ///
     /// # Cancel safety
     ///
-    /// Safe: called again, it goes on. The time to live of a table that existed is left as it is.
+    /// Safe: another call continues. But the table then exists, so its time to live is no longer set.
     pub async fn create_table(&self) -> Result<()> {
         let key = |name: &str, key_type| {
             KeySchemaElement::builder()
@@ -69,15 +72,15 @@ impl DynamoDbStore {
     async fn wait_until_active(&self) -> Result<()> {
         for _ in 0..POLLS {
             let request = self.client.describe_table().table_name(&*self.table);
-            let answer = request.send().await.map_err(|error| failed("", &error))?;
-            if answer.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
+            let response = request.send().await.map_err(|error| failed("", &error))?;
+            if response.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         Err(Error::Generic {
             store: STORE,
-            source: "the table is not ready within a minute".into(),
+            source: "the table is not ready after a minute; call create_table again to wait longer".into(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! An object that is written in parts.
+//! Multipart uploads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,20 +8,21 @@ use async_trait::async_trait;
 use object_store::path::Path;
 use object_store::{Error, MultipartUpload, PutMode, PutPayload, PutResult, Result, UploadPart};
 
-use crate::stores::dynamodb::{DynamoDbStore, STORE, length};
+use crate::stores::dynamodb::errors::STORE;
+use crate::stores::dynamodb::store::DynamoDbStore;
 
-/// As many as S3 has; their sizes are in one item.
+/// The maximum number of parts, as in S3. One item contains the sizes of all parts.
 const MAX_PARTS: usize = 10_000;
 
 pub(super) struct Upload {
     store: DynamoDbStore,
     key: Path,
     etag: String,
-    /// Of the parts that were begun.
+    /// The sizes of the parts that were started.
     sizes: Vec<u64>,
-    /// How many parts are written.
+    /// The number of parts that are written.
     written: Arc<AtomicUsize>,
-    /// The head item's write was begun, so that the chunks may be an object's.
+    /// The write of the head was started, so the chunks may belong to an object.
     may_be_published: bool,
 }
 
@@ -43,7 +44,9 @@ impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let part = self.sizes.len();
         if part >= MAX_PARTS {
-            return Box::pin(std::future::ready(Err(wrong("the object has more than 10,000 parts"))));
+            return Box::pin(std::future::ready(Err(failed(
+                "the object exceeds 10,000 parts; write larger parts",
+            ))));
         }
         self.sizes.push(length(&data));
         let (store, key, etag) = (self.store.clone(), self.key.clone(), self.etag.clone());
@@ -57,16 +60,16 @@ impl MultipartUpload for Upload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         if self.written.load(Ordering::Relaxed) != self.sizes.len() {
-            return Err(wrong("not all parts of the object are written"));
+            return Err(failed("not all parts of the object are written"));
         }
         let (etag, sizes) = (self.etag.clone(), self.sizes.clone());
-        // Before the request, as this future may be dropped.
+        // This is set before the request because the future may be dropped.
         self.may_be_published = true;
         self.store.publish(&self.key, etag, sizes, PutMode::Overwrite).await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        // What is then no object's is left to `remove_orphans` and the time to live.
+        // Chunks that belong to no object remain for `remove_orphans` and the time to live.
         if !self.may_be_published {
             self.store.remove_chunks(&self.etag, &self.sizes).await;
         }
@@ -85,9 +88,13 @@ impl fmt::Debug for Upload {
     }
 }
 
-fn wrong(why: &'static str) -> Error {
+pub(super) fn length(payload: &PutPayload) -> u64 {
+    u64::try_from(payload.content_length()).unwrap_or(u64::MAX)
+}
+
+fn failed(message: &'static str) -> Error {
     Error::Generic {
         store: STORE,
-        source: why.into(),
+        source: message.into(),
     }
 }

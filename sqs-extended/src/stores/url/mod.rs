@@ -1,4 +1,4 @@
-//! Stores by URL.
+//! Object stores opened by URL.
 
 use std::collections::BTreeMap;
 #[cfg(feature = "_http")]
@@ -15,39 +15,41 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Error;
-#[cfg(feature = "s3")]
-use crate::stores::SharedCredentials;
 #[cfg(feature = "_http")]
-use crate::stores::StoreConnector;
+use crate::stores::connector::StoreConnector;
 #[cfg(any(feature = "gcs", feature = "azure"))]
 use crate::stores::credentials::Bounded;
 #[cfg(feature = "s3")]
-use crate::stores::credentials::S3Credentials;
+use crate::stores::credentials::{S3Credentials, SharedCredentials};
 
-/// A store, and the place in it that its URL names; see [`PayloadStore::from_url`](crate::PayloadStore::from_url).
+/// A store, bucket and prefix named by a URL; see [`PayloadStore::from_url`](crate::PayloadStore::from_url).
 pub(crate) struct OpenedStore {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) bucket: String,
     /// Empty, or ends in a slash.
     pub(crate) prefix: String,
-    /// The store once more, for what only S3 can do.
+    /// The store again, for requests that only S3 supports.
     #[cfg(feature = "s3")]
     pub(crate) s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
-    /// Where the URL itself names no credentials.
+    /// `None` if the URL itself contains credentials.
     #[cfg(feature = "s3")]
     pub(crate) credentials: Option<SharedCredentials>,
 }
 
 impl OpenedStore {
-    /// Calls no server.
+    /// Opens the store that `url` names, without a request to a server.
     ///
     /// # Errors
     ///
-    /// The URL is not one of the above, its feature is off, it has an option that the store does not know, or the
-    /// settings cannot work. No message repeats an option's value.
+    /// Returns an error if the URL's scheme is unknown or its feature is off. Also if the store does not know an option
+    /// of the URL, or if the settings cannot work together. No error repeats an option's value.
     pub(crate) fn open(url: &str) -> Result<Self, Error> {
-        let url = Url::parse(url).map_err(|error| Error::invalid(format!("the store's URL is not a URL: {error}")))?;
-        let options = Options::of(&url)?;
+        let url = Url::parse(url).map_err(|error| {
+            Error::invalid(format!(
+                "the store's URL is not a URL: {error}; write one such as s3://bucket/prefix"
+            ))
+        })?;
+        let options = Options::from_url(&url)?;
         match url.scheme() {
             "s3" => s3(&url, options),
             "gs" => gcs(&url, options),
@@ -55,7 +57,7 @@ impl OpenedStore {
             "file" => file(&url, options),
             "memory" => memory(&url, options),
             scheme => Err(Error::invalid(format!(
-                "there is no store for {scheme}: URLs; there are s3:, gs:, az:, abfs:, abfss:, file: and memory:"
+                "there is no store for {scheme}: URLs; use s3:, gs:, az:, abfs:, abfss:, file: or memory:"
             ))),
         }
     }
@@ -74,7 +76,7 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     })?;
     let endpoint = settings.iter().rev().find(|(key, _)| *key == Key::Endpoint).cloned();
     if let Some((_, endpoint)) = endpoint {
-        // One that the environment has for S3 would win over it.
+        // The environment's endpoint for S3 would have precedence.
         settings.push((Key::S3Endpoint, endpoint));
     }
     let plain = |(key, value): &(Key, String)| *key == Key::S3Endpoint && value.starts_with("http://");
@@ -146,7 +148,7 @@ fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     let builder = settings
         .into_iter()
         .fold(builder, |builder, (key, value)| builder.with_config(key, value));
-    // `container@account.dfs.core.windows.net`, or just the container.
+    // `container@account.dfs.core.windows.net`, or only the container.
     let (container, builder) = match url.username() {
         "" => {
             let container = host(url)?;
@@ -154,8 +156,8 @@ fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         }
         container => {
             let host = host(url)?;
-            let place = format!("abfss://{container}@{host}/");
-            (container.to_owned(), builder.with_url(place))
+            let account = format!("abfss://{container}@{host}/");
+            (container.to_owned(), builder.with_url(account))
         }
     };
     let unusable = |error| options.unusable(error);
@@ -172,10 +174,13 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     let bucket = options.bucket("file")?;
     let folder = url
         .to_file_path()
-        .map_err(|()| Error::invalid("the URL names no local folder: file:///path/of/the/folder"))?;
-    // It is not made where it is missing: a file system that is not mounted would not be noticed.
-    let store = object_store::local::LocalFileSystem::new_with_prefix(folder)
-        .map_err(|error| Error::invalid(format!("the URL's folder cannot be used: {error}")))?;
+        .map_err(|()| Error::invalid("the store's URL names no local folder; write file:///path/to/folder"))?;
+    // A missing folder is not created, because that would hide a file system that is not mounted.
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder).map_err(|error| {
+        Error::invalid(format!(
+            "the folder cannot be used: {error}; create it or correct the store's URL"
+        ))
+    })?;
     Ok(OpenedStore {
         store: Arc::new(store),
         bucket,
@@ -189,19 +194,19 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
 
 fn memory(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     if url.has_host() && url.host_str() != Some("") {
-        return Err(Error::invalid("the memory has no host: memory:///prefix"));
+        return Err(Error::invalid("a store in memory has no host; write memory:///prefix"));
     }
     let bucket = options.bucket("memory")?;
     OpenedStore::new(InMemory::new(), bucket, url)
 }
 
-/// The stores whose features are off.
+/// Opens the stores whose features are off, which fails.
 macro_rules! without {
     ($($feature:literal $open:ident)*) => {$(
         #[cfg(not(feature = $feature))]
         fn $open(url: &Url, _: Options) -> Result<OpenedStore, Error> {
             Err(Error::invalid(format!(
-                concat!("{}: URLs need the feature `", $feature, "` of sqs-extended, which is off"),
+                concat!("{}: URLs require the feature `", $feature, "` of sqs-extended; enable it"),
                 url.scheme()
             )))
         }
@@ -230,34 +235,34 @@ impl OpenedStore {
     }
 }
 
-/// The bucket's name, which is the host.
+/// Returns the bucket's name, which is the URL's host.
 #[cfg(feature = "_http")]
 fn host(url: &Url) -> Result<String, Error> {
     match url.host_str() {
         Some(host) if !host.is_empty() => Ok(host.to_owned()),
         _ => Err(Error::invalid(format!(
-            "the store's URL names no bucket: {}://bucket/prefix",
+            "the store's URL names no bucket; write {}://bucket/prefix",
             url.scheme()
         ))),
     }
 }
 
-/// What becomes of an option.
+/// The treatment of an option.
 #[cfg(feature = "_http")]
 enum Use {
     Taken,
-    /// The URL itself says it.
+    /// Another part of the URL names it.
     NamedByUrl,
-    /// The connections are [`StoreConnector`]'s, which has no such setting.
-    NotHeeded,
+    /// [`StoreConnector`] has no such setting.
+    Ineffective,
 }
 
-/// What becomes of an option of object_store's own connections.
+/// The treatment of an option of object_store's own connections.
 #[cfg(feature = "_http")]
 fn client_use(key: &ClientConfigKey) -> Use {
     match key {
         ClientConfigKey::AllowHttp | ClientConfigKey::DefaultContentType => Use::Taken,
-        _ => Use::NotHeeded,
+        _ => Use::Ineffective,
     }
 }
 
@@ -265,32 +270,34 @@ fn client_use(key: &ClientConfigKey) -> Use {
 struct Options(BTreeMap<String, String>);
 
 impl Options {
-    fn of(url: &Url) -> Result<Self, Error> {
+    fn from_url(url: &Url) -> Result<Self, Error> {
         let names_container = matches!(url.scheme(), "az" | "abfs" | "abfss");
         if url.password().is_some() || !(names_container || url.username().is_empty()) {
             return Err(Error::invalid(
-                "the store's URL has a user or a password in it: credentials belong in the environment",
+                "the store's URL contains a user or a password; set credentials in the environment",
             ));
         }
         if url.port().is_some() || url.fragment().is_some() {
             return Err(Error::invalid(
-                "the store's URL has a port or a fragment; another server's address goes into `?endpoint=`",
+                "the store's URL has a port or a fragment; set another server's address with `?endpoint=`",
             ));
         }
         let mut options = BTreeMap::new();
         for (name, value) in url.query_pairs() {
             let name = name.to_ascii_lowercase();
             if options.contains_key(&name) {
-                return Err(Error::invalid(format!("the store's option `{name}` is given twice")));
+                return Err(Error::invalid(format!(
+                    "the store's URL contains the option `{name}` twice; remove one"
+                )));
             }
             options.insert(name, value.into_owned());
         }
         Ok(Self(options))
     }
 
-    /// The name of a store that has no buckets; there are no other options then.
-    fn bucket(&mut self, otherwise: &str) -> Result<String, Error> {
-        let bucket = self.0.remove("bucket").unwrap_or_else(|| otherwise.to_owned());
+    /// Returns the option `bucket` for a store without buckets, which has no other options.
+    fn bucket(&mut self, default: &str) -> Result<String, Error> {
+        let bucket = self.0.remove("bucket").unwrap_or_else(|| default.to_owned());
         match self.0.keys().next() {
             Some(name) => Err(unknown(name)),
             None => Ok(bucket),
@@ -316,41 +323,47 @@ impl Options {
             return Ok(None);
         };
         let parsed = humantime::parse_duration(&value);
-        parsed
-            .map(Some)
-            .map_err(|_| Error::invalid(format!("the store's option `{name}` is not a time such as 30s")))
+        parsed.map(Some).map_err(|_| {
+            Error::invalid(format!(
+                "the store's option `{name}` is not a time; write one such as 30s"
+            ))
+        })
     }
 
-    /// The options as the builder's configuration keys.
+    /// Parses the options as configuration keys of the store's builder.
     fn parsed<K: FromStr>(&self, used: impl Fn(&K) -> Use) -> Result<Vec<(K, String)>, Error> {
         let parse = |(name, value): (&String, &String)| {
             let key = name.parse().map_err(|_| unknown(name))?;
             match used(&key) {
                 Use::Taken => Ok((key, value.clone())),
                 Use::NamedByUrl => Err(Error::invalid(format!(
-                    "the store's option `{name}` is said by the URL itself"
+                    "the store's URL already names the value of the option `{name}`; remove the option"
                 ))),
-                Use::NotHeeded => Err(Error::invalid(format!(
-                    "the store's option `{name}` has no effect on connections by StoreConnector"
+                Use::Ineffective => Err(Error::invalid(format!(
+                    "the store's option `{name}` has no effect with StoreConnector; remove it"
                 ))),
             }
         };
         self.0.iter().map(parse).collect()
     }
 
-    /// That the builder refused. Where a secret was among the options, what it says may be of the secret.
+    /// The error of the builder. Its text is left out if an option is a secret, because the text may quote it.
     fn unusable(&self, error: object_store::Error) -> Error {
         const SECRET: [&str; 4] = ["key", "secret", "token", "sas"];
         let is_secret = |name: &String| SECRET.iter().any(|word| name.contains(word));
         if self.0.keys().any(is_secret) {
-            return Error::invalid("the store's settings cannot work together, or one of them is malformed");
+            return Error::invalid(
+                "the store's settings cannot work together or one of them is malformed; check the options of its URL",
+            );
         }
         Error::invalid(format!("the store's settings cannot work: {error}"))
     }
 }
 
 fn unknown(name: &str) -> Error {
-    Error::invalid(format!("the store has no option `{name:.40}`"))
+    Error::invalid(format!(
+        "the store has no option `{name:.40}`; check the options of its URL"
+    ))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 use super::*;
 use crate::error::ErrorKind;
 
-fn place(url: &str) -> (String, String) {
-    let opened = OpenedStore::open(url).unwrap();
-    (opened.bucket, opened.prefix)
+fn opened(url: &str) -> (String, String) {
+    let store = OpenedStore::open(url).unwrap();
+    (store.bucket, store.prefix)
 }
 
-/// The error of a URL that is refused.
-fn refused(url: &str) -> String {
+/// The error of an invalid URL.
+fn error_of(url: &str) -> String {
     let Err(error) = OpenedStore::open(url) else {
         panic!("{url} was opened");
     };
@@ -16,20 +16,20 @@ fn refused(url: &str) -> String {
     error.to_string()
 }
 
-fn is(bucket: &str, prefix: &str) -> (String, String) {
+fn named(bucket: &str, prefix: &str) -> (String, String) {
     (bucket.to_owned(), prefix.to_owned())
 }
 
 #[test]
 fn a_prefix_ends_in_a_slash_whether_or_not_the_url_does() {
-    assert_eq!(place("memory:///"), is("memory", ""));
-    assert_eq!(place("memory:///p"), is("memory", "p/"));
-    assert_eq!(place("memory:///p/q/"), is("memory", "p/q/"));
-    assert_eq!(place("memory:///a%20b?bucket=mine"), is("mine", "a b/"));
+    assert_eq!(opened("memory:///"), named("memory", ""));
+    assert_eq!(opened("memory:///p"), named("memory", "p/"));
+    assert_eq!(opened("memory:///p/q/"), named("memory", "p/q/"));
+    assert_eq!(opened("memory:///a%20b?bucket=mine"), named("mine", "a b/"));
 }
 
 #[test]
-fn what_is_no_store_is_refused() {
+fn an_invalid_url_is_an_error() {
     for (url, why) in [
         ("", "not a URL"),
         ("bucket/prefix", "not a URL"),
@@ -41,28 +41,28 @@ fn what_is_no_store_is_refused() {
         ("memory:///p?region=here", "no option `region`"),
         ("memory:///p?bucket=a&bucket=b", "twice"),
     ] {
-        let said = refused(url);
-        assert!(said.contains(why), "{url}: {said}");
+        let error = error_of(url);
+        assert!(error.contains(why), "{url}: {error}");
     }
 }
 
 #[cfg(feature = "fs")]
 #[test]
-fn a_folder_is_used_where_it_exists() {
+fn a_folder_must_exist() {
     let folder = tempfile::tempdir().unwrap();
     let url = Url::from_file_path(folder.path()).unwrap();
-    assert_eq!(place(url.as_str()), is("file", ""));
-    assert_eq!(place(&format!("{url}?bucket=mine")), is("mine", ""));
-    assert!(refused(&format!("{url}/missing")).contains("folder cannot be used"));
+    assert_eq!(opened(url.as_str()), named("file", ""));
+    assert_eq!(opened(&format!("{url}?bucket=mine")), named("mine", ""));
+    assert!(error_of(&format!("{url}/missing")).contains("folder cannot be used"));
     assert!(!folder.path().join("missing").exists());
-    assert!(refused("file://host/folder").contains("file:///"));
-    assert!(refused(&format!("{url}?region=here")).contains("no option"));
+    assert!(error_of("file://host/folder").contains("file:///"));
+    assert!(error_of(&format!("{url}?region=here")).contains("no option"));
 }
 
 #[cfg(not(feature = "gcs"))]
 #[test]
 fn a_scheme_whose_feature_is_off_names_the_feature() {
-    assert!(refused("gs://bucket/p").contains("the feature `gcs`"));
+    assert!(error_of("gs://bucket/p").contains("the feature `gcs`"));
 }
 
 #[cfg(feature = "s3")]
@@ -70,7 +70,7 @@ mod s3 {
     use super::*;
 
     #[test]
-    fn every_option_of_the_builder_is_taken() {
+    fn every_option_of_the_builder_is_accepted() {
         for options in [
             "",
             "?region=eu-west-1",
@@ -82,28 +82,28 @@ mod s3 {
             "?connect_timeout=1s&read_timeout=2%20minutes&default_content_type=text/plain&allow_http=true",
         ] {
             assert_eq!(
-                place(&format!("s3://bucket/p{options}")),
-                is("bucket", "p/"),
+                opened(&format!("s3://bucket/p{options}")),
+                named("bucket", "p/"),
                 "{options}"
             );
         }
     }
 
     #[test]
-    fn wrong_options_are_refused() {
+    fn wrong_options_are_errors() {
         for (url, why) in [
             ("s3:///p", "names no bucket"),
             ("s3://bucket:9000/p", "?endpoint="),
             ("s3://bucket?colour=red", "no option `colour`"),
-            ("s3://bucket?bucket=other", "said by the URL"),
+            ("s3://bucket?bucket=other", "already names"),
             ("s3://bucket?timeout=5s", "no effect"),
             ("s3://bucket?proxy_url=http://proxy", "no effect"),
             ("s3://bucket?read_timeout=soon", "not a time"),
             ("s3://bucket?unsigned_payload=perhaps", "perhaps"),
             ("s3://bucket?access_key_id=a", "cannot work"),
         ] {
-            let said = refused(url);
-            assert!(said.contains(why), "{url}: {said}");
+            let error = error_of(url);
+            assert!(error.contains(why), "{url}: {error}");
         }
     }
 
@@ -119,8 +119,8 @@ mod s3 {
             "s3://bucket/?read_timeout=hush",
             "s3://bucket/?access_key_id=a&secret_access_key=hush&unsigned_payload=hush",
         ] {
-            let said = refused(url);
-            assert!(!said.contains("hush"), "{url}: {said}");
+            let error = error_of(url);
+            assert!(!error.contains("hush"), "{url}: {error}");
         }
     }
 }
@@ -131,11 +131,11 @@ fn google_cloud_storage_is_opened() {
     let key = r#"{"private_key":"private_key","private_key_id":"id","client_email":"e","disable_oauth":true}"#;
     let key = percent_encoding::utf8_percent_encode(key, percent_encoding::NON_ALPHANUMERIC);
     let url = format!("gs://bucket/p?google_service_account_key={key}");
-    assert_eq!(place(&url), is("bucket", "p/"));
-    assert_eq!(place("gs://bucket?skip_signature=true"), is("bucket", ""));
-    let said = refused("gs://bucket?service_account_key=%22hush%22");
-    assert!(!said.contains("hush"), "{said}");
-    assert!(refused("gs://bucket?region=here").contains("no option"));
+    assert_eq!(opened(&url), named("bucket", "p/"));
+    assert_eq!(opened("gs://bucket?skip_signature=true"), named("bucket", ""));
+    let error = error_of("gs://bucket?service_account_key=%22hush%22");
+    assert!(!error.contains("hush"), "{error}");
+    assert!(error_of("gs://bucket?region=here").contains("no option"));
 }
 
 #[cfg(feature = "azure")]
@@ -148,14 +148,14 @@ fn azure_blob_storage_is_opened() {
         format!("az://container/p?{options}&endpoint=http://127.0.0.1:10000/me"),
         "abfss://container@me.dfs.core.windows.net/p?account_key=a2V5".to_owned(),
     ] {
-        assert_eq!(place(&url), is("container", "p/"), "{url}");
+        assert_eq!(opened(&url), named("container", "p/"), "{url}");
     }
     for url in [
         "az://container/p?account_name=me&account_key=hush!",
         "az://container:hush@me.dfs.core.windows.net/p",
     ] {
-        let said = refused(url);
-        assert!(!said.contains("hush"), "{url}: {said}");
+        let error = error_of(url);
+        assert!(!error.contains("hush"), "{url}: {error}");
     }
-    assert!(refused("az://container?container_name=other").contains("said by the URL"));
+    assert!(error_of("az://container?container_name=other").contains("already names"));
 }

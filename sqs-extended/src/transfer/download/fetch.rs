@@ -1,4 +1,4 @@
-//! One object's bytes, in order, through as many requests as it takes.
+//! One object's bytes in order, fetched with as many requests as necessary.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -10,23 +10,26 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 
 use crate::error::{Error, ErrorKind};
-use crate::transfer::download::{Chunks, wrong_length};
-use crate::transfer::response::is_same_version;
+use crate::payload::stream::Chunks;
+use crate::transfer::lookup::is_same_version;
 
-/// How often a download is resumed in vain before it fails. The store's own retries come on top of each.
+/// The number of bytes in a piece: hashed in a fraction of a millisecond, and worth a task on the blocking pool to read.
+pub(super) const PIECE: usize = 1024 * 1024;
+
+/// The maximum number of resumptions without progress. Each may include the store's own retries.
 const MAX_IN_VAIN: u32 = 6;
 
-/// Bounds the pause before the first resumption; those before further ones in vain are doubles of it.
+/// The maximum pause before the first resumption. It doubles with every further resumption without progress.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Bounds all pauses.
+/// The maximum of all pauses.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// An object, as it was when it was first seen.
+/// An object in the version that was seen first.
 pub(super) struct Object {
     store: Arc<dyn ObjectStore>,
     meta: ObjectMeta,
-    /// Whether a digest tells in the end if all bytes were of one object.
+    /// A digest shows at the end whether all bytes came from one object.
     with_digest: bool,
 }
 
@@ -43,22 +46,22 @@ impl Object {
         self.meta.size
     }
 
-    /// Returns `true` if the bytes of two requests can be told to be of the same version.
+    /// Returns `true` if bytes of different versions are detected.
     pub(super) fn resumable(&self) -> bool {
         self.with_digest || self.strong_tag().is_some()
     }
 
-    /// The ETag, if it tells every two versions apart.
+    /// Returns the ETag if it differs for every version.
     fn strong_tag(&self) -> Option<&String> {
         self.meta.e_tag.as_ref().filter(|tag| !tag.starts_with("W/"))
     }
 
-    /// Sees whether the object is still the version that was fetched, where nothing else tells: object_store resumes
-    /// downloads by itself, and then compares ETags only, weak ones included.
+    /// Checks that the object is still the fetched version if nothing else shows it. object_store resumes downloads by
+    /// itself and compares only ETags, even weak ones.
     ///
     /// # Errors
     ///
-    /// It was replaced, or the store fails.
+    /// Returns an error if the object was replaced or the store fails.
     async fn check_version(&self) -> Result<(), Error> {
         if self.resumable() || self.meta.e_tag.is_none() {
             return Ok(());
@@ -78,23 +81,23 @@ impl Object {
             if_match: self.strong_tag().cloned(),
             ..GetOptions::default()
         };
-        let answer = match self.store.get_opts(&self.meta.location, options).await {
-            Ok(answer) => answer,
+        let response = match self.store.get_opts(&self.meta.location, options).await {
+            Ok(response) => response,
             Err(object_store::Error::Precondition { .. }) => return Err(replaced()),
             Err(error) => return Err(Error::fetch(error)),
         };
-        if !is_same_version(&answer.meta, &self.meta) {
+        if !is_same_version(&response.meta, &self.meta) {
             return Err(replaced());
         }
-        if answer.range != range {
-            let why = "the store answered with another part of the payload than was asked for";
-            return Err(Error::plain(ErrorKind::Corrupt, why));
+        if response.range != range {
+            let message = "the store returned another part of the payload than was requested";
+            return Err(Error::plain(ErrorKind::Corrupt, message));
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// A random part of a bound that doubles each time, so that downloads that broke off together do not come back
-    /// together. It is drawn from what is fetched, so that a simulation on one seed needs no more of it.
+    /// Returns a random share of a bound that doubles each time, so that downloads which broke off together do not resume
+    /// together. The random number depends on the key and the position only, so that a simulation is deterministic.
     fn pause(&self, at: u64, in_vain: u32) -> Duration {
         let mut hasher = DefaultHasher::new();
         (self.meta.location.as_ref(), at, in_vain).hash(&mut hasher);
@@ -104,18 +107,18 @@ impl Object {
     }
 }
 
-/// The fetching of a range of an object.
+/// The download of a range of an object.
 pub(super) struct Fetch {
     object: Arc<Object>,
     missing: Range<u64>,
-    /// `None` where a request is to be made.
+    /// `None` if the next request is due.
     chunks: Option<Chunks>,
-    /// Resumptions since something arrived.
+    /// The number of resumptions since the last progress.
     in_vain: u32,
 }
 
 impl Fetch {
-    pub(super) fn of(object: Arc<Object>, range: Range<u64>) -> Self {
+    pub(super) fn new(object: Arc<Object>, range: Range<u64>) -> Self {
         Self {
             object,
             missing: range,
@@ -124,16 +127,16 @@ impl Fetch {
         }
     }
 
-    /// All of the object, of which this is the beginning.
-    pub(super) fn begun(object: Arc<Object>, answer: GetResult) -> Self {
+    /// Continues the response to a request for the whole object.
+    pub(super) fn from_response(object: Arc<Object>, response: GetResult) -> Self {
         let all = 0..object.len();
         Self {
-            chunks: Some(chunks(answer)),
-            ..Self::of(object, all)
+            chunks: Some(chunks(response)),
+            ..Self::new(object, all)
         }
     }
 
-    /// The bytes: neither less nor more than the range, unless it ends with an error.
+    /// Returns exactly the bytes of the range, or ends with an error.
     pub(super) fn into_stream(self) -> Chunks {
         stream::try_unfold(self, |mut fetch| async {
             Ok(fetch.next().await?.map(|chunk| (chunk, fetch)))
@@ -155,7 +158,7 @@ impl Fetch {
                     }
                     return Ok(Some(chunk));
                 }
-                // However the answer ends: all of it is there.
+                // All bytes have arrived, even if the response ends with an error.
                 _ if self.missing.is_empty() => return self.object.check_version().await.map(|()| None),
                 Ok(None) => self.broke_off(wrong_length()).await?,
                 Err(error) if error.is_retryable() => self.broke_off(error).await?,
@@ -174,7 +177,7 @@ impl Fetch {
         }
     }
 
-    /// Waits for a moment before it goes on where it broke off.
+    /// Pauses before the download is resumed, or returns the error if it cannot be.
     async fn broke_off(&mut self, error: Error) -> Result<(), Error> {
         self.chunks = None;
         if self.in_vain == MAX_IN_VAIN || !self.object.resumable() {
@@ -183,7 +186,7 @@ impl Fetch {
         tracing::debug!(
             at = self.missing.start,
             error = &error as &dyn std::error::Error,
-            "a download broke off, and is resumed"
+            "a download broke off and is resumed"
         );
         tokio::time::sleep(self.object.pause(self.missing.start, self.in_vain)).await;
         self.in_vain += 1;
@@ -191,23 +194,28 @@ impl Fetch {
     }
 }
 
+pub(super) fn wrong_length() -> Error {
+    let message = "the stored payload's length differs from the one in the message";
+    Error::plain(ErrorKind::Corrupt, message)
+}
+
 fn replaced() -> Error {
-    let why = "the stored payload was replaced while it was fetched";
-    Error::plain(ErrorKind::Corrupt, why)
+    let message = "the stored payload was replaced while it was fetched";
+    Error::plain(ErrorKind::Corrupt, message)
 }
 
 #[cfg(not(feature = "fs"))]
-fn chunks(answer: GetResult) -> Chunks {
-    answer.into_stream().map_err(Error::fetch).boxed()
+fn chunks(response: GetResult) -> Chunks {
+    response.into_stream().map_err(Error::fetch).boxed()
 }
 
 #[cfg(feature = "fs")]
-fn chunks(answer: GetResult) -> Chunks {
+fn chunks(response: GetResult) -> Chunks {
     use object_store::GetResultPayload;
 
-    match answer.payload {
+    match response.payload {
         GetResultPayload::Stream(chunks) => chunks.map_err(Error::fetch).boxed(),
-        GetResultPayload::File(file, _) => stream::try_unfold((file, answer.range), |(file, range)| async {
+        GetResultPayload::File(file, _) => stream::try_unfold((file, response.range), |(file, range)| async {
             let read = tokio::task::spawn_blocking(|| read_piece(file, range)).await;
             read.map_err(std::io::Error::from)
                 .flatten()
@@ -217,7 +225,7 @@ fn chunks(answer: GetResult) -> Chunks {
     }
 }
 
-/// The next piece of a file, with the file and what is left of the range; `None` at its end.
+/// Reads the next piece of a file and returns it with the file and the rest of the range, or `None` at its end.
 #[cfg(feature = "fs")]
 #[allow(clippy::type_complexity)]
 fn read_piece(
@@ -226,8 +234,8 @@ fn read_piece(
 ) -> std::io::Result<Option<(Bytes, (std::fs::File, Range<u64>))>> {
     use std::io::{Read, Seek, SeekFrom};
 
-    let len = (range.end - range.start).min(crate::transfer::download::PIECE as u64);
-    let mut piece = Vec::with_capacity(usize::try_from(len).unwrap_or(crate::transfer::download::PIECE));
+    let len = (range.end - range.start).min(PIECE as u64);
+    let mut piece = Vec::with_capacity(usize::try_from(len).unwrap_or(PIECE));
     file.seek(SeekFrom::Start(range.start))?;
     let read = (&file).take(len).read_to_end(&mut piece)? as u64;
     Ok((read > 0).then(|| (piece.into(), (file, range.start + read..range.end))))

@@ -1,32 +1,27 @@
-//! Payloads out of the store, verified as they pass.
+//! Downloads of payloads, verified while they stream.
 
 mod fetch;
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::error::refusal::NotFound;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, Hasher};
-use crate::transfer::response::NotFound;
-use fetch::{Fetch, Object};
+pub(crate) use crate::payload::stream::Chunks;
+use fetch::{Fetch, Object, PIECE, wrong_length};
 
-/// So much is hashed in a fraction of a millisecond, and worth a trip to the blocking pool to read it.
-const PIECE: usize = 1024 * 1024;
-
-/// Chunks of a payload on their way.
-pub(crate) type Chunks = BoxStream<'static, Result<Bytes, Error>>;
-
-/// How payloads are fetched.
+/// The settings of downloads.
 #[derive(Clone, Debug)]
 pub(crate) struct DownloadSettings {
-    /// How many requests for one payload are under way at a time; with 1, all of it is fetched by one.
+    /// The number of concurrent requests for one payload. With 1, one request fetches the whole payload.
     pub(crate) concurrency: usize,
-    /// What each of several requests asks for. (`concurrency` + 1) of it are held in memory.
+    /// The number of bytes of each of several requests. (`concurrency` + 1) parts are in memory.
     pub(crate) part_size: u64,
 }
 
@@ -40,12 +35,12 @@ impl Default for DownloadSettings {
     }
 }
 
-/// What is known of a payload before it is fetched.
+/// The properties of a payload that are known before it is fetched.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expected {
     pub(crate) len: Option<u64>,
     pub(crate) digest: Option<Digest>,
-    /// The longest that is accepted; no more is read of anything longer.
+    /// The maximum length that is accepted. A longer payload is not read.
     pub(crate) max: Option<u64>,
 }
 
@@ -57,7 +52,7 @@ impl Expected {
         if self.max.is_some_and(|max| len > max) {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
-                "the payload is longer than is accepted",
+                "the payload is longer than the configured maximum",
             ));
         }
         Ok(())
@@ -66,25 +61,25 @@ impl Expected {
 
 /// A payload that is being fetched.
 pub(crate) struct Download {
-    /// The object's length as the store says it.
+    /// The object's length according to the store.
     pub(crate) len: u64,
-    /// Ends without an error only after all that was expected was found to be so.
+    /// Ends without an error only after all expected properties were verified.
     pub(crate) chunks: Chunks,
 }
 
-/// Begins to fetch the object. What breaks off is fetched again from where it broke off, as long as it is the same
-/// object, and not forever in vain.
+/// Starts to fetch the object. A download that breaks off is resumed a bounded number of times, if the object is still
+/// the same.
 ///
 /// # Errors
 ///
-/// The store fails or does not have the object, or has one of another length or one that is too long.
+/// Returns an error if the store fails or does not have the object, or if the object's length is wrong or too large.
 pub(crate) async fn download(
     store: &Arc<dyn ObjectStore>,
     key: &Path,
     expected: Expected,
     settings: &DownloadSettings,
 ) -> Result<Download, Error> {
-    // What is too long by its sender's word is not asked for.
+    // A payload that is too long according to its sender is not requested.
     expected.len.map_or(Ok(()), |len| expected.check(len))?;
     let with_digest = expected.digest.is_some();
     let in_parts = |len| settings.concurrency > 1 && len > settings.part_size;
@@ -95,8 +90,8 @@ pub(crate) async fn download(
             match store.head(key).await {
                 Ok(meta) => Some(Object::new(store, meta, with_digest))
                     .filter(|object| in_parts(object.len()) && object.resumable()),
-                // A HEAD's 404 has no body that says what is not found: the GET below has.
-                Err(error) if NotFound::of(&error) == Some(NotFound::Unclear) => None,
+                // A 404 to a HEAD request has no body that says what does not exist. The GET below has one.
+                Err(error) if NotFound::from_error(&error) == Some(NotFound::Unclear) => None,
                 Err(error) => return Err(Error::fetch(error)),
             }
         }
@@ -107,10 +102,13 @@ pub(crate) async fn download(
             (object.len(), parts_of(object.into(), settings))
         }
         None => {
-            let answer = store.get(key).await.map_err(Error::fetch)?;
-            let object = Object::new(store, answer.meta.clone(), with_digest);
+            let response = store.get(key).await.map_err(Error::fetch)?;
+            let object = Object::new(store, response.meta.clone(), with_digest);
             expected.check(object.len())?;
-            (object.len(), Fetch::begun(object.into(), answer).into_stream())
+            (
+                object.len(),
+                Fetch::from_response(object.into(), response).into_stream(),
+            )
         }
     };
     let chunks = match expected.digest {
@@ -120,7 +118,7 @@ pub(crate) async fn download(
     Ok(Download { len, chunks })
 }
 
-/// The object by several requests at a time, each in a task of its own.
+/// Fetches the object with several concurrent requests, each in its own task.
 fn parts_of(object: Arc<Object>, settings: &DownloadSettings) -> Chunks {
     let (len, part_size) = (object.len(), settings.part_size.max(1));
     let starts = std::iter::successors(Some(0_u64), move |start| {
@@ -130,21 +128,21 @@ fn parts_of(object: Arc<Object>, settings: &DownloadSettings) -> Chunks {
         .map(move |start| {
             let range = start..start.saturating_add(part_size).min(len);
             let part_len = range.end - range.start;
-            let part = Fetch::of(Arc::clone(&object), range).into_stream();
+            let part = Fetch::new(Arc::clone(&object), range).into_stream();
             AbortOnDropHandle::new(tokio::spawn(gathered(part, part_len)))
         })
         .buffered(settings.concurrency)
         .map(|part| {
-            let failed = "a part of the payload could not be fetched";
-            let chunks = part.map_err(|error| Error::io(ErrorKind::Store, failed, error.into()))??;
+            let message = "a part of the payload could not be fetched";
+            let chunks = part.map_err(|error| Error::io(ErrorKind::Store, message, error.into()))??;
             Ok::<_, Error>(stream::iter(chunks).map(Ok))
         })
         .try_flatten()
         .boxed()
 }
 
-/// A part in blocks of its own: a chunk from the network keeps the whole buffer alive that it was read into, which can be
-/// several times as long.
+/// Copies a part into its own blocks. A network chunk keeps the whole buffer alive that it was read into, which can be
+/// several times as large.
 async fn gathered(mut chunks: Chunks, len: u64) -> Result<Vec<Bytes>, Error> {
     let mut missing = usize::try_from(len).unwrap_or(usize::MAX);
     let mut blocks = Vec::with_capacity(missing.div_ceil(PIECE));
@@ -167,7 +165,7 @@ async fn gathered(mut chunks: Chunks, len: u64) -> Result<Vec<Bytes>, Error> {
     Ok(blocks)
 }
 
-/// The chunks, which end with an error if they are not what the digest is of.
+/// Ends the chunks with an error if their digest is not the expected one.
 pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
     let hasher = Hasher::new(expected.algorithm());
     stream::try_unfold((chunks, hasher, expected), |(mut chunks, mut hasher, expected)| async {
@@ -180,21 +178,14 @@ pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
         }
         Err(Error::plain(
             ErrorKind::Corrupt,
-            "the stored payload's digest is not the one that the message gives",
+            "the stored payload's digest differs from the one in the message",
         ))
     })
     .boxed()
 }
 
-fn wrong_length() -> Error {
-    Error::plain(
-        ErrorKind::Corrupt,
-        "the stored payload is not as long as the message says",
-    )
-}
-
-/// Hashes where the chunk just arrived, hot in the cache: a trip to another thread costs more than it gains, as chunks
-/// from the network are small. Of a large one, the runtime gets a chance between two pieces.
+/// Hashes on the thread that received the chunk, while it is in the cache. Network chunks are small, so another thread
+/// would cost more than it gains. A large chunk yields to the runtime between two pieces.
 async fn hash(hasher: &mut Hasher, chunk: &[u8]) {
     let mut pieces = chunk.chunks(PIECE);
     if let Some(first) = pieces.next() {

@@ -20,7 +20,7 @@ fn digest(algorithm: DigestAlgorithm, content: &[u8]) -> Option<Digest> {
     Some(hasher.finish())
 }
 
-async fn holding(content: &[u8]) -> TestStore {
+async fn store_with(content: &[u8]) -> TestStore {
     let store = TestStore::default();
     store.put(&key(), content.to_vec().into()).await.unwrap();
     store
@@ -44,7 +44,7 @@ async fn fetch_with(
     Ok(content)
 }
 
-/// Parts far below what is worth a request, so that many are little data.
+/// Parts far smaller than in practice, so that many parts are little data.
 fn in_parts(concurrency: usize) -> DownloadSettings {
     DownloadSettings {
         concurrency,
@@ -53,9 +53,9 @@ fn in_parts(concurrency: usize) -> DownloadSettings {
 }
 
 #[tokio::test]
-async fn what_is_right_arrives_in_any_chunks() {
+async fn a_verified_payload_arrives_in_any_chunks() {
     let content = bytes(3_000_000);
-    let store = Arc::new(holding(&content).await);
+    let store = Arc::new(store_with(&content).await);
     for chunk in [7000, 1_000_000, 4_000_000] {
         for algorithm in [DigestAlgorithm::Blake3, DigestAlgorithm::Sha256] {
             let store = ChunkedStore::new(store.clone(), chunk);
@@ -66,7 +66,7 @@ async fn what_is_right_arrives_in_any_chunks() {
 }
 
 #[tokio::test]
-async fn a_local_file_arrives_too() {
+async fn a_local_file_is_downloaded() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(LocalFileSystem::new_with_prefix(folder.path()).unwrap());
     let content = bytes(2 * PIECE + 1);
@@ -92,22 +92,22 @@ async fn a_local_file_arrives_too() {
 }
 
 #[tokio::test]
-async fn nothing_is_expected_of_a_peer_that_says_nothing() {
-    let store = holding(b"hello").await;
+async fn a_payload_without_expectations_is_downloaded() {
+    let store = store_with(b"hello").await;
     assert_eq!(fetch(store.clone(), None, None).await.unwrap(), b"hello");
 }
 
 #[tokio::test]
-async fn another_digest_is_corrupt() {
-    let store = holding(b"hello").await;
+async fn a_wrong_digest_is_corrupt() {
+    let store = store_with(b"hello").await;
     let other = digest(DigestAlgorithm::Blake3, b"hellO");
     let error = fetch(store.clone(), Some(5), other).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]
-async fn another_length_is_corrupt_before_a_byte_is_read() {
-    let store = holding(b"hello").await;
+async fn a_wrong_length_is_corrupt_before_a_byte_is_read() {
+    let store = store_with(b"hello").await;
     for len in [0, 4, 6, 2 << 30] {
         let error = fetch(store.clone(), Some(len), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
@@ -116,7 +116,7 @@ async fn another_length_is_corrupt_before_a_byte_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_early_is_corrupt() {
-    let store = holding(b"hello").await;
+    let store = store_with(b"hello").await;
     store.calls.cut.store(1, SeqCst);
     for len in [Some(5), None] {
         let error = fetch(store.clone(), len, None).await.unwrap_err();
@@ -125,7 +125,7 @@ async fn a_stream_that_ends_early_is_corrupt() {
 }
 
 #[tokio::test]
-async fn a_missing_object_is_said_to_be_missing() {
+async fn a_missing_object_is_a_missing_payload() {
     for settings in [DownloadSettings::default(), in_parts(2)] {
         let fetched = fetch_with(TestStore::default(), Expected::default(), &settings).await;
         assert!(fetched.unwrap_err().is_missing_payload());
@@ -133,8 +133,8 @@ async fn a_missing_object_is_said_to_be_missing() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_is_not_read() {
-    let store = holding(&bytes(5000)).await;
+async fn a_too_long_payload_is_not_read() {
+    let store = store_with(&bytes(5000)).await;
     let expected = |len, max| Expected {
         len,
         digest: None,
@@ -155,11 +155,11 @@ async fn what_is_too_long_is_not_read() {
 }
 
 #[tokio::test]
-async fn parts_arrive_in_order_so_many_at_a_time() {
+async fn parts_arrive_in_order() {
     for len in [0, 1, 1000, 1001, 2000, 12_345] {
         let content = bytes(len);
         for known in [None, Some(len as u64)] {
-            let store = holding(&content).await;
+            let store = store_with(&content).await;
             let expected = Expected {
                 len: known,
                 digest: digest(DigestAlgorithm::Blake3, &content),
@@ -177,8 +177,8 @@ async fn parts_arrive_in_order_so_many_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parts_hold_no_buffers_that_are_mostly_empty() {
-    let store = holding(&bytes(20_000)).await;
+async fn parts_keep_no_oversized_buffers_alive() {
+    let store = store_with(&bytes(20_000)).await;
     store.calls.quarters.store(true, SeqCst);
     let shared: Arc<dyn ObjectStore> = Arc::new(store.clone());
     let download = download(&shared, &key(), Expected::default(), &in_parts(3)).await;
@@ -186,7 +186,7 @@ async fn parts_hold_no_buffers_that_are_mostly_empty() {
     let mut content = Vec::new();
     while let Some(chunk) = chunks.try_next().await.unwrap() {
         content.extend_from_slice(&chunk);
-        // All parts that may be under way arrive.
+        // All concurrent parts arrive.
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     assert_eq!(content, bytes(20_000));
@@ -195,9 +195,9 @@ async fn parts_hold_no_buffers_that_are_mostly_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_download_whose_every_answer_breaks_off_ends_whole() {
+async fn a_download_completes_although_every_response_breaks_off() {
     for settings in [DownloadSettings::default(), in_parts(3)] {
-        let store = holding(&bytes(5000)).await;
+        let store = store_with(&bytes(5000)).await;
         store.calls.break_all_after.store(101, SeqCst);
         let fetched = fetch_with(store.clone(), Expected::default(), &settings).await;
         assert_eq!(fetched.unwrap(), bytes(5000));
@@ -206,8 +206,8 @@ async fn a_download_whose_every_answer_breaks_off_ends_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_download_does_not_go_on_in_vain_forever() {
-    let store = holding(&bytes(5000)).await;
+async fn a_download_without_progress_fails() {
+    let store = store_with(&bytes(5000)).await;
     store
         .calls
         .breaks
@@ -222,9 +222,9 @@ async fn a_download_does_not_go_on_in_vain_forever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_replaced_or_deleted_is_not_resumed() {
+async fn a_replaced_or_deleted_object_is_not_resumed() {
     for settings in [DownloadSettings::default(), in_parts(1)] {
-        let store = holding(&bytes(5000)).await;
+        let store = store_with(&bytes(5000)).await;
         let shared: Arc<dyn ObjectStore> = Arc::new(store.clone());
         store.calls.break_all_after.store(100, SeqCst);
         let mut download = download(&shared, &key(), Expected::default(), &settings).await.unwrap();
@@ -233,7 +233,7 @@ async fn what_was_replaced_or_deleted_is_not_resumed() {
         let error = download.chunks.try_next().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
     }
-    let store = holding(&bytes(5000)).await;
+    let store = store_with(&bytes(5000)).await;
     let shared: Arc<dyn ObjectStore> = Arc::new(store.clone());
     store.calls.break_all_after.store(100, SeqCst);
     let mut download = download(&shared, &key(), Expected::default(), &in_parts(1))
@@ -245,9 +245,9 @@ async fn what_was_replaced_or_deleted_is_not_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_etag_only_a_digest_allows_to_resume() {
+async fn a_download_without_an_etag_resumes_only_with_a_digest() {
     let content = bytes(5000);
-    let store = holding(&content).await;
+    let store = store_with(&content).await;
     store.calls.without_etags.store(true, SeqCst);
     store.calls.break_all_after.store(1000, SeqCst);
     assert!(fetch(store.clone(), None, None).await.unwrap_err().is_retryable());
@@ -262,11 +262,11 @@ async fn without_an_etag_only_a_digest_allows_to_resume() {
     }
 }
 
-/// Every version has the same weak ETag and the same length.
+/// All versions have the same weak ETag and the same length.
 #[tokio::test(start_paused = true)]
-async fn a_weak_etag_alone_mixes_no_two_versions() {
+async fn a_weak_etag_never_mixes_two_versions() {
     for settings in [DownloadSettings::default(), in_parts(1), in_parts(3)] {
-        let store = holding(&bytes(5000)).await;
+        let store = store_with(&bytes(5000)).await;
         store.calls.weak_etags.store(true, SeqCst);
         let shared: Arc<dyn ObjectStore> = Arc::new(store.clone());
         store.calls.breaks.lock().unwrap().push_back(Break::Failing(100));
@@ -280,9 +280,9 @@ async fn a_weak_etag_alone_mixes_no_two_versions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_replaced_at_another_time_is_not_resumed() {
+async fn an_object_with_another_time_is_not_resumed() {
     let content = bytes(5000);
-    let store = holding(&content).await;
+    let store = store_with(&content).await;
     store.calls.weak_etags.store(true, SeqCst);
     store.calls.later.store(3600, SeqCst);
     store.calls.breaks.lock().unwrap().push_back(Break::Failing(100));
@@ -299,7 +299,7 @@ async fn what_is_replaced_at_another_time_is_not_resumed() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn wherever_it_breaks_off_it_arrives_whole(
+    fn a_download_completes_wherever_it_breaks_off(
         len in 0_usize..6000,
         concurrency in 1_usize..4,
         with_digest: bool,
@@ -310,13 +310,13 @@ proptest! {
             .into_iter()
             .map(|(at, fails)| if fails { Break::Failing(at) } else { Break::Ending(at) })
             .collect();
-        for place in in_vain {
-            breaks.insert(place.index(breaks.len() + 1), Break::Failing(0));
+        for position in in_vain {
+            breaks.insert(position.index(breaks.len() + 1), Break::Failing(0));
         }
         let content = bytes(len);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let store = holding(&content).await;
+            let store = store_with(&content).await;
             store.calls.breaks.lock().unwrap().extend(breaks);
             let expected = Expected {
                 len: Some(len as u64),

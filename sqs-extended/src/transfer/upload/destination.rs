@@ -1,13 +1,20 @@
-//! Where an upload in parts goes, and whether it arrived there.
+//! The target of an upload, and the check that a multipart upload arrived there.
 
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
-use crate::transfer::response::{find, is_same_version};
-use crate::transfer::upload::Target;
+use crate::transfer::lookup::{find, is_same_version};
 
-/// A key, and what was stored under it before the upload.
+/// The key for a payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) key: Path,
+    /// No object was ever stored under the key.
+    pub(crate) is_fresh: bool,
+}
+
+/// A key with the object that was stored under it before the upload.
 pub(super) struct Destination<'a> {
     store: &'a dyn ObjectStore,
     key: &'a Path,
@@ -17,7 +24,7 @@ pub(super) struct Destination<'a> {
 enum Before {
     Nothing,
     Object(ObjectMeta),
-    /// The store did not say. That fails no upload, as its keys may allow to write only.
+    /// The lookup failed. That fails no upload, because its credentials may allow writing only.
     Unknown,
 }
 
@@ -33,7 +40,7 @@ impl Before {
         }
     }
 
-    /// Returns `true` if this object is known to have been stored since.
+    /// Returns `true` if `object` was certainly stored later.
     fn is_older_than(&self, object: &ObjectMeta) -> bool {
         match self {
             Self::Nothing => true,
@@ -52,25 +59,30 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// Sees whether a completion took effect after which the store no longer has the upload: its response was lost, and
-    /// the store repeats the request.
+    /// Checks that a completion took effect although the store no longer has the upload. That happens if the response was
+    /// lost and object_store repeated the request.
     ///
-    /// That the object has the right length is enough where nothing was stored under the key before. Where the caller
-    /// chose the key, it must also be another version than the one from before the upload. What this cannot tell apart
-    /// is another sender's payload of this length under the same key at the same time, which `payload_key` rules out.
+    /// The right length suffices if nothing was stored under the key before. Otherwise, where the caller chose the key,
+    /// the object must also be another version than before the upload. The check cannot detect another sender's payload
+    /// of the same length under the same key at the same time, which `payload_key` rules out.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the object is missing or is not the payload, or if the lookup fails.
     pub(super) async fn confirm(&self, len: u64, error: object_store::Error) -> Result<(), Error> {
         let found = find(self.store, self.key).await.map_err(|error| {
-            let failed = "the store no longer has the upload of the payload, and does not say whether it was completed";
+            let failed =
+                "the store no longer has the upload of the payload, and it is unknown whether the upload was completed";
             Error::store(failed, error)
         })?;
         match found {
             Some(object) if object.size == len && self.before.is_older_than(&object) => {
-                tracing::debug!(key = %self.key, "the response to an upload's completion was lost; the object is stored");
+                tracing::debug!(key = %self.key, "the response to the completion of an upload was lost, but the object is stored");
                 Ok(())
             }
             _ => Err(Error::store(
-                "the store no longer has the upload of the payload, nor the payload: the upload was aborted, such as by \
-                 a sweep or a lifecycle rule whose age is less than the upload takes",
+                "the store no longer has the upload of the payload and does not have the payload; a sweep or a lifecycle \
+                 rule may have aborted the upload, so give it an age above the longest upload",
                 error,
             )),
         }

@@ -1,62 +1,54 @@
-//! Payloads into the store: one put for what fits into a part, else parts, a bounded number of them at a time.
+//! Uploads of payloads: one request for a payload of one part, else a bounded number of concurrent parts.
 
 mod destination;
 
-use object_store::path::Path;
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
+use crate::error::refusal::is_missing_upload;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::transfer::blocking_writer::BlockingWriter;
 use crate::transfer::part_plan::{MAX_PARTS, PartPlan};
 use crate::transfer::part_source::PartSource;
-use crate::transfer::response::is_missing_upload;
 use destination::Destination;
+pub(crate) use destination::Target;
 
-/// How payloads are uploaded.
+/// The settings of uploads.
 #[derive(Clone, Debug)]
 pub(crate) struct UploadSettings {
     pub(crate) part_size: u64,
     pub(crate) concurrency: usize,
     pub(crate) digest: DigestAlgorithm,
-    /// Content type, metadata and so on, of every object.
+    /// The attributes of every object, such as content type and metadata.
     pub(crate) attributes: Attributes,
-    /// Tags of every object. Stores without tags drop them, and say nothing.
+    /// The tags of every object. Stores without tags ignore them silently.
     pub(crate) tags: TagSet,
 }
 
-/// What was stored.
+/// The length and digest of stored bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Stored {
+pub(crate) struct Measured {
     pub(crate) len: u64,
     pub(crate) digest: Digest,
 }
 
-/// Where a payload is to be stored.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) key: Path,
-    /// Nothing was ever stored under the key.
-    pub(crate) is_fresh: bool,
-}
-
-/// Stores the payload at the target, whole or not at all. On an error, and if the future is dropped, an upload that was
-/// begun is aborted, by one of the `aborts`.
+/// Stores the complete payload at the target, or nothing. On an error, or if the future is dropped, a task of `aborts`
+/// aborts the multipart upload.
 ///
 /// # Errors
 ///
-/// The source fails, is not as long as was declared, or is too long for the store's number of parts; the store fails, or
-/// takes no attributes.
+/// Returns an error if the source fails, has another length than declared, or exceeds the store's number of parts. Also if
+/// the store fails or does not support attributes.
 pub(crate) async fn upload(
     store: &dyn ObjectStore,
     target: &Target,
     mut source: PartSource,
     settings: &UploadSettings,
     aborts: &TaskTracker,
-) -> Result<Stored, Error> {
+) -> Result<Measured, Error> {
     let plan = PartPlan::new(source.declared(), settings.part_size, settings.concurrency)?;
     let mut digest = BlockingWriter::new(Hasher::new(settings.digest));
 
@@ -72,7 +64,7 @@ pub(crate) async fn upload(
             store
                 .put_opts(&target.key, first, options)
                 .await
-                .map_err(|error| refused(settings, "the payload could not be stored", error))?;
+                .map_err(|error| store_error(settings, "the payload could not be stored", error))?;
         }
         Some(second) => {
             hash(&mut digest, &second).await?;
@@ -85,19 +77,19 @@ pub(crate) async fn upload(
     }
 
     let hasher = digest.finish().await.map_err(hashing_failed)?;
-    Ok(Stored {
+    Ok(Measured {
         len: source.read(),
         digest: hasher.finish(),
     })
 }
 
-/// Stores that have no attributes say that the operation is not implemented.
-fn refused(settings: &UploadSettings, failed: &'static str, error: object_store::Error) -> Error {
+/// Stores without attributes fail with `NotImplemented`.
+fn store_error(settings: &UploadSettings, message: &'static str, error: object_store::Error) -> Error {
     match error {
         object_store::Error::NotImplemented { .. } if !settings.attributes.is_empty() => Error::invalid(
-            "the store takes no attributes of objects, such as content type and metadata: leave the setting `attributes` out",
+            "the store does not support attributes of objects, such as content type and metadata; omit the setting `attributes`",
         ),
-        error => Error::store(failed, error),
+        error => Error::store(message, error),
     }
 }
 
@@ -113,12 +105,12 @@ fn hashing_failed(error: std::io::Error) -> Error {
     )
 }
 
-/// A multipart upload. Unless it was completed, dropping it asks the store to abort it.
+/// A multipart upload. Dropping it before its completion aborts it.
 struct Parts<'a> {
     destination: Destination<'a>,
-    /// `None` once it is completed, or being aborted.
+    /// `None` once it is completed or being aborted.
     upload: Option<Box<dyn MultipartUpload>>,
-    /// Tasks of their own, so that parts travel while the next one is read.
+    /// Each part has a task, so that it is sent while the next one is read.
     in_flight: JoinSet<object_store::Result<PutPayload>>,
     plan: PartPlan,
     sent: u64,
@@ -142,7 +134,7 @@ impl<'a> Parts<'a> {
         let upload = store
             .put_multipart_opts(&target.key, options)
             .await
-            .map_err(|error| refused(settings, "the upload of the payload could not be begun", error))?;
+            .map_err(|error| store_error(settings, "the upload of the payload could not be started", error))?;
         Ok(Self {
             destination,
             upload: Some(upload),
@@ -153,7 +145,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// Sends the parts that were read already (and hashed), then the rest of the source, and completes the upload.
+    /// Sends the parts that were read and hashed already, then the rest of the source. Completes the upload.
     async fn send_all(
         &mut self,
         read_ahead: [PutPayload; 2],
@@ -170,13 +162,13 @@ impl<'a> Parts<'a> {
         self.complete(source.read()).await
     }
 
-    /// Starts to send a part, once there is room for another one in flight.
+    /// Starts to send a part as soon as the limit on concurrent parts permits.
     async fn send(&mut self, part: PutPayload, source: &mut PartSource) -> Result<(), Error> {
         if self.sent == MAX_PARTS {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
                 format!(
-                    "the payload is longer than {MAX_PARTS} parts of {} bytes; declare its length, or set larger parts",
+                    "the payload exceeds {MAX_PARTS} parts of {} bytes; declare its length or set a larger part size",
                     self.plan.part_size
                 ),
             ));
@@ -184,7 +176,7 @@ impl<'a> Parts<'a> {
         while self.in_flight.len() >= self.plan.in_flight
             && let Some(done) = self.in_flight.join_next().await
         {
-            source.recycle(arrived(done)?, self.plan.part_size);
+            source.recycle(sent_part(done)?, self.plan.part_size);
         }
         let Some(upload) = &mut self.upload else {
             return Ok(());
@@ -200,7 +192,7 @@ impl<'a> Parts<'a> {
 
     async fn complete(&mut self, len: u64) -> Result<(), Error> {
         while let Some(done) = self.in_flight.join_next().await {
-            arrived(done)?;
+            sent_part(done)?;
         }
         let completed = match &mut self.upload {
             Some(upload) => upload.complete().await.map(drop),
@@ -219,29 +211,29 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Aborts the upload, and waits until the store has answered.
+    /// Aborts the upload and waits for the response.
     async fn abort(mut self) {
         if let Some(aborting) = self.start_abort() {
-            // A failure is logged by the task.
+            // The task logs a failure.
             let _ = aborting.await;
         }
     }
 
-    /// Aborts the upload in a task of its own, which goes on if we are dropped. Without a runtime nothing can be asked
-    /// of the store; the bucket's lifecycle rule is for that.
+    /// Aborts the upload in a task, which continues if this value is dropped. Without a runtime, only the bucket's
+    /// lifecycle rule can remove the upload.
     fn start_abort(&mut self) -> Option<JoinHandle<()>> {
         let mut upload = self.upload.take()?;
         let mut in_flight = std::mem::take(&mut self.in_flight);
         let runtime = Handle::try_current().ok()?;
         let abort = async move {
-            // A part that arrives after the abort would stay, and be paid for.
+            // A part that arrives after the abort would stay in the bucket and be billed.
             in_flight.shutdown().await;
             if let Err(error) = upload.abort().await
                 && !is_missing_upload(&error)
             {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "an unfinished upload could not be aborted; the bucket's lifecycle rule has to clear it"
+                    "an unfinished upload could not be aborted; the bucket's lifecycle rule must remove it"
                 );
             }
         };
@@ -255,11 +247,11 @@ impl Drop for Parts<'_> {
     }
 }
 
-fn arrived(done: Result<object_store::Result<PutPayload>, JoinError>) -> Result<PutPayload, Error> {
-    let failed = "a part of the payload could not be stored";
+fn sent_part(done: Result<object_store::Result<PutPayload>, JoinError>) -> Result<PutPayload, Error> {
+    let message = "a part of the payload could not be stored";
     match done {
-        Ok(part) => part.map_err(|error| Error::store(failed, error)),
-        Err(error) => Err(Error::io(ErrorKind::Store, failed, error.into())),
+        Ok(part) => part.map_err(|error| Error::store(message, error)),
+        Err(error) => Err(Error::io(ErrorKind::Store, message, error.into())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
+use object_store::path::Path;
 use object_store::{Attribute, ObjectStoreExt};
 use proptest::prelude::*;
 
@@ -11,7 +12,7 @@ use super::*;
 use crate::payload::source::Payload;
 use crate::testing::{TestStore, bytes};
 
-/// Far below what a builder accepts, so that many parts are little data.
+/// Far below the minimum of the builder, so that many parts are little data.
 const PART: u64 = 1000;
 
 fn settings() -> UploadSettings {
@@ -35,13 +36,13 @@ fn target() -> Target {
     }
 }
 
-async fn store(payload: Payload) -> (TestStore, Result<Stored, Error>) {
+async fn store(payload: Payload) -> (TestStore, Result<Measured, Error>) {
     let store = TestStore::default();
     let stored = upload(&store, &target(), payload.into(), &settings(), &TaskTracker::new()).await;
     (store, stored)
 }
 
-/// The same bytes by every kind of source, cut in chunks of these lengths, with and without a declared length.
+/// The same bytes from every kind of source, in chunks of these lengths, with and without a declared length.
 fn payloads(content: &Bytes, chunks: &[usize]) -> Vec<(&'static str, Payload)> {
     let len = content.len() as u64;
     let mut rest = content.clone();
@@ -73,7 +74,7 @@ fn digest(content: &[u8]) -> Digest {
 }
 
 #[tokio::test]
-async fn every_source_and_length_arrives_whole() {
+async fn payloads_of_every_source_and_length_are_stored_whole() {
     for len in [0, 1, 999, 1000, 1001, 1999, 2000, 2001, 12_345] {
         let content = bytes(len);
         for (name, payload) in payloads(&content, &[1, 0, 700, 5000]) {
@@ -111,7 +112,7 @@ async fn parts_in_flight_are_bounded() {
 }
 
 #[tokio::test]
-async fn what_was_read_ahead_is_uploaded_too() {
+async fn bytes_that_were_read_ahead_are_uploaded() {
     let content = bytes(5000);
     for limit in [0, 1, 10, 1500, 4999] {
         for (name, payload) in payloads(&content, &[3, 2000]) {
@@ -132,7 +133,7 @@ async fn what_was_read_ahead_is_uploaded_too() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_not_kept_stores_nothing() {
+async fn a_wrong_declared_length_stores_nothing() {
     for (declared, given) in [
         (10, 9),
         (10, 11),
@@ -157,7 +158,7 @@ async fn a_length_that_is_not_kept_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_source_that_fails_stores_nothing() {
+async fn a_failing_source_stores_nothing() {
     let chunks = [Ok(bytes(4000)), Err(io::Error::other("disk"))];
     let (store, stored) = store(Payload::from_stream(stream::iter(chunks), None)).await;
     assert_eq!(stored.unwrap_err().kind(), ErrorKind::PayloadSource);
@@ -167,7 +168,7 @@ async fn a_source_that_fails_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_part_that_fails_aborts() {
+async fn a_failing_part_aborts_the_upload() {
     for part in [1, 4, 10] {
         let store = TestStore::default();
         store.calls.fail_from_part.store(part, SeqCst);
@@ -187,13 +188,13 @@ async fn a_part_that_fails_aborts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_it_half_way_aborts() {
+async fn a_dropped_upload_is_aborted() {
     let store = TestStore::default();
     store.calls.stall.store(true, SeqCst);
     let (target, settings, aborts) = (target(), settings(), TaskTracker::new());
     let sending = upload(&store, &target, Payload::from(bytes(10_000)).into(), &settings, &aborts);
     tokio::time::timeout(Duration::from_secs(1), sending).await.unwrap_err();
-    // The abort runs in a task of its own.
+    // A task aborts the upload.
     aborts.close();
     aborts.wait().await;
     assert_eq!(store.calls.aborted.load(SeqCst), 1);
@@ -202,7 +203,7 @@ async fn dropping_it_half_way_aborts() {
 }
 
 #[tokio::test]
-async fn too_many_parts_of_unknown_length_abort() {
+async fn too_many_parts_abort_the_upload() {
     let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[7; 1000])));
     let (store, stored) = store(Payload::from_stream(endless, None)).await;
     let error = stored.unwrap_err();
@@ -215,7 +216,7 @@ async fn too_many_parts_of_unknown_length_abort() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_chunking_arrives_whole(
+    fn payloads_in_any_chunks_are_stored_whole(
         len in 0_usize..8000,
         chunks in prop::collection::vec(0_usize..6000, 0..12),
         limit in prop::option::of(0_usize..3000),
@@ -243,7 +244,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn attributes_and_tags_go_along_with_every_kind_of_upload() {
+async fn every_kind_of_upload_sets_attributes_and_tags() {
     let mut settings = settings();
     settings.attributes.insert(Attribute::ContentType, "text/csv".into());
     settings.tags.push("team", "orders");
@@ -261,7 +262,7 @@ async fn attributes_and_tags_go_along_with_every_kind_of_upload() {
 }
 
 #[tokio::test]
-async fn a_store_without_attributes_says_which_setting_is_wrong() {
+async fn a_store_without_attributes_names_the_wrong_setting() {
     let folder = tempfile::tempdir().unwrap();
     let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
     for len in [10, 5000] {
