@@ -10,7 +10,9 @@ pub use actions::Batch;
 #[cfg(feature = "batcher")]
 pub(crate) use actions::keeps_order;
 pub use batches::Batches;
+#[cfg(feature = "batcher")]
 pub(crate) use order::FailedGroups;
 #[cfg(feature = "batcher")]
 pub(crate) use plan::Fill;
+#[cfg(feature = "batcher")]
 pub(crate) use run::Destination;

@@ -196,26 +196,26 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
 
     use super::*;
     use crate::client::RetryPolicy;
     use crate::error::ErrorCode;
 
     /// Starts a server that refuses one request, and returns its URL.
-    async fn server_without_queues() -> String {
+    fn server_without_queues() -> String {
         let body =
             r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            let (mut connection, _) = listener.accept().await.unwrap();
+        std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
             let mut request = [0; 8192];
-            let _ = connection.read(&mut request).await;
+            let _ = connection.read(&mut request);
             let length = body.len();
             let response = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {length}\r\n\r\n{body}");
-            connection.write_all(response.as_bytes()).await.unwrap();
+            connection.write_all(response.as_bytes()).unwrap();
         });
         url
     }
@@ -227,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_queue_is_named_with_or_without_its_url() {
-        let url = server_without_queues().await;
+        let url = server_without_queues();
         let error = client_of(&url).get_queue_url("orders").await.unwrap_err();
         assert_eq!(error.code(), Some(&ErrorCode::QueueDoesNotExist));
         let text = format!(
@@ -236,7 +236,7 @@ mod tests {
         );
         assert_eq!(error.to_string(), format!("GetQueueUrl: {text}"));
 
-        let url = server_without_queues().await;
+        let url = server_without_queues();
         let queue = format!("{url}/000000000000/orders");
         let error = client_of(&url).purge_queue(queue).await.unwrap_err();
         let text = format!("queue \"orders\" does not exist at {url} ");

@@ -284,11 +284,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_broken_connection_names_the_server_and_the_root_cause() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move { drop(listener.accept().await) });
+        let server = std::thread::spawn(move || drop(listener.accept()));
         let error = post(&format!("http://{address}/")).await;
-        server.await.unwrap();
+        server.join().unwrap();
         let text = error.to_string();
         assert!(
             error.kind() == ErrorKind::Transport && error.may_have_been_sent(),
