@@ -4,11 +4,13 @@
 //! [`names`](crate::protocol::names) tells which elements are lists and maps. The conversion avoids a second deserializer
 //! for each shape.
 
+mod error;
 mod to_json;
 mod tree;
 
 use std::borrow::Cow;
 
+pub(crate) use error::Error;
 pub(super) use tree::Node;
 
 /// Converts the output of an action, which is the content of `<ActionResult>` in `<ActionResponse>`.
@@ -62,15 +64,3 @@ fn text(body: &[u8]) -> Result<Cow<'_, str>, Error> {
     }
     Ok(Cow::Owned(text))
 }
-
-/// The reason why an XML response could not be read.
-#[derive(Debug)]
-pub(crate) struct Error(String);
-
-impl std::fmt::Display for Error {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}

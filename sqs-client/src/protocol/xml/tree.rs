@@ -8,7 +8,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::protocol::bounds;
 use crate::protocol::bounds::MAX_VALUES;
-use crate::protocol::xml::Error;
+use crate::protocol::xml::error::Error;
 
 /// The maximum nesting of elements. SQS's own responses have 6 levels.
 const MAX_DEPTH: usize = 16;
