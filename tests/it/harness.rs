@@ -38,8 +38,6 @@ pub enum Quirk {
     DeletingTwiceFails,
     /// An old receipt handle can hide a message that is visible again.
     HidesVisibleMessages,
-    /// The server accepts control characters.
-    AcceptsAnyCharacter,
     /// FIFO messages have no sequence number unless the receive requests it.
     NoSequenceNumbers,
     /// The response to a repeated FIFO message contains a new id.
@@ -95,7 +93,6 @@ impl Backend {
             ],
             Self::Moto => &[
                 Quirk::HidesVisibleMessages,
-                Quirk::AcceptsAnyCharacter,
                 Quirk::NoSequenceNumbers,
                 Quirk::NewIdForDuplicates,
                 Quirk::NoPages,

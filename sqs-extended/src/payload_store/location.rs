@@ -16,6 +16,9 @@ const ID_BYTES: usize = 64;
 /// The maximum length of a bucket's name, which is more than any store allows.
 const MAX_BUCKET_BYTES: usize = 255;
 
+/// The part of an untrusted bucket name that errors show: S3's limit for a name.
+const MAX_SHOWN_BUCKET_CHARS: usize = 63;
+
 /// A bucket, and the prefix of all payload keys in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Location {
@@ -105,6 +108,16 @@ impl Location {
             .ok_or_else(|| Error::invalid("the payload's key is not a plain path, or is longer than 1,024 bytes"))
     }
 
+    /// Names both buckets. The sender's is escaped and truncated, because it is untrusted.
+    fn another_bucket(&self, named: &str) -> Error {
+        let named: String = named.chars().take(MAX_SHOWN_BUCKET_CHARS).collect();
+        let why = format!(
+            "the pointer names bucket {named:?}, but the payload store's bucket is {:?}",
+            self.bucket
+        );
+        Error::plain(ErrorKind::RefusedPointer, why)
+    }
+
     /// Resolves an untrusted sender's pointer to a key under the prefix. The keys of other libraries may contain characters
     /// and empty segments that ours never do.
     ///
@@ -112,10 +125,10 @@ impl Location {
     ///
     /// The pointer names another bucket, a key outside the prefix, or a key that some store could take for another one.
     pub(crate) fn resolve(&self, pointer: &Pointer) -> Result<Path, Error> {
-        let refused = |why| Err(Error::plain(ErrorKind::RefusedPointer, why));
         if pointer.bucket != self.bucket {
-            return refused("the pointer names a bucket that is not the configured one");
+            return Err(self.another_bucket(&pointer.bucket));
         }
+        let refused = |why| Err(Error::plain(ErrorKind::RefusedPointer, why));
         let key = &*pointer.key;
         match any_path(key) {
             None => refused(
@@ -242,6 +255,17 @@ mod tests {
             let error = location().resolve(&Pointer::new(bucket, key)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::RefusedPointer, "{bucket} {key}");
         }
+    }
+
+    #[test]
+    fn a_pointer_to_another_bucket_is_refused_with_both_names() {
+        let pointer = Pointer::new("other\n", "payloads/k");
+        let error = location().resolve(&pointer).unwrap_err();
+        let text = r#"the pointer names bucket "other\n", but the payload store's bucket is "bucket""#;
+        assert_eq!(error.to_string(), text);
+        let pointer = Pointer::new("b".repeat(9_999), "payloads/k");
+        let error = location().resolve(&pointer).unwrap_err();
+        assert!(error.to_string().len() < 200, "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests servers that limit a batch to fewer bytes than AWS. The client halves the batch and remembers the limit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::ensure;
 use futures::future;
@@ -85,7 +86,8 @@ async fn a_refused_batch_is_halved_and_its_limit_remembered() -> Outcome {
 
     // Another queue may have another limit.
     let other = client.create_queue("other").await?.queue_url;
-    let batcher = client.batcher(&other).build();
+    // Long enough for all ten, which a debug build checks slowly.
+    let batcher = client.batcher(&other).linger(Duration::from_secs(1)).build();
     future::try_join_all(heavy(10).map(|body| batcher.send(body))).await?;
     assert_eq!(batches(&server)[0], 10);
     assert_eq!(server.queue("other").map(|queue| queue.len()), Some(10));

@@ -66,7 +66,7 @@ async fn json_arrives_unchanged(context: Context) -> Outcome {
         message.json::<(String, [u8; 2], Option<u8>)>()?,
         (value.0.to_owned(), value.1, value.2)
     );
-    assert_eq!(message.json::<bool>().unwrap_err().kind(), ErrorKind::Response);
+    assert_eq!(message.json::<bool>().unwrap_err().kind(), ErrorKind::Body);
     Ok(())
 }
 

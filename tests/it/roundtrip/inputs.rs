@@ -17,6 +17,13 @@ pub fn text(length: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = St
     vec(any::<char>(), length).prop_map(|characters| characters.into_iter().collect())
 }
 
+/// Returns text of the characters that SQS accepts in a message.
+fn content(length: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
+    let is_accepted = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
+    let character = any::<char>().prop_filter("SQS refuses the character", is_accepted);
+    vec(character, length).prop_map(|characters| characters.into_iter().collect())
+}
+
 /// Returns the URL of a standard queue. For FIFO queues the client adds an attempt id to receives.
 pub fn queue() -> impl Strategy<Value = String> {
     "https?://[a-z]{1,10}(:[1-9][0-9]{1,3})?/[0-9]{12}/[A-Za-z0-9_-]{1,80}"
@@ -59,7 +66,7 @@ pub fn system_attribute_name() -> impl Strategy<Value = MessageSystemAttributeNa
 
 fn attribute_value() -> impl Strategy<Value = MessageAttributeValue> {
     let value = prop_oneof![
-        text(0..=20).prop_map(MessageAttributeValue::string),
+        content(0..=20).prop_map(MessageAttributeValue::string),
         any::<f64>().prop_map(MessageAttributeValue::number),
         vec(any::<u8>(), 0..=20).prop_map(MessageAttributeValue::binary),
     ];
@@ -72,7 +79,7 @@ fn attribute_value() -> impl Strategy<Value = MessageAttributeValue> {
 pub fn message() -> impl Strategy<Value = OutgoingMessage> {
     let values = || btree_map(text(0..=10), attribute_value(), 0..=3);
     let ids = (option::of(text(1..=128)), option::of(text(1..=128)));
-    (text(1..=200), option::of(seconds(0..=900)), values(), values(), ids).prop_map(
+    (content(1..=200), option::of(seconds(0..=900)), values(), values(), ids).prop_map(
         |(body, delay, attributes, system, (deduplication, group))| {
             let mut message = OutgoingMessage::new(body);
             message.delay = delay;
