@@ -55,7 +55,7 @@ impl<B: Batch> Drop for Lane<B> {
     }
 }
 
-/// While it lives, the driver does not linger.
+/// A guard that keeps the driver from lingering while it exists.
 struct Hurry<B: Batch>(Mailbox<B>);
 
 impl<B: Batch> Hurry<B> {

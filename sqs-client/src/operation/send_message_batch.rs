@@ -98,7 +98,8 @@ impl Client {
     /// `unconfirmed`.
     ///
     /// An entry in `failed` may still have been sent by an earlier attempt whose response was lost.
-    /// [`send_messages`](Self::send_messages) shows the difference, and accepts any number of messages.
+    /// [`send_messages`](Self::send_messages) accepts any number of messages. Its errors say whether a message [may
+    /// have been sent](crate::Error::may_have_been_sent).
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
