@@ -1,7 +1,8 @@
 //! A running operation without its type.
 //!
-//! Only writing the input and reading the output depend on the type. The rest of a request's life is the same for every
-//! action. So it is compiled once, in this crate, and not once for each action in the programs that use it.
+//! Only the encoding of the input and the decoding of the output depend on the type. The rest of a request's execution
+//! is the same for every action. It is therefore compiled once, in this crate, and not once for each action in the
+//! programs that use it.
 
 use std::time::Duration;
 

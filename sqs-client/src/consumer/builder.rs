@@ -168,7 +168,7 @@ impl Consumer {
 
     /// Sets the time for which a poll waits for a message. Default: 20 seconds. Range: 0–20 seconds, in whole seconds.
     ///
-    /// A poll waits for at most 70 % of the visibility timeout, because a lease counts from before the poll was sent.
+    /// A poll waits for at most 70 % of a lease, because the lease counts from before the poll was sent.
     pub fn wait_time(mut self, time: Duration) -> Self {
         self.settings.wait_time = time;
         self

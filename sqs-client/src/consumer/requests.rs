@@ -12,7 +12,8 @@ use crate::consumer::lease;
 use crate::consumer::settings::{ACK_LINGER, Settings};
 use crate::error::{Error, ErrorCode};
 
-/// The part of a lease that an extension may take. It is sent at half of the lease or before, and is useless after its end.
+/// The part of a lease within which an extension must be confirmed. It is sent at half of the lease or before, and is
+/// useless after its end.
 const EXTENSION_PART: u32 = 2;
 /// The part of a lease after which an extension without a response is sent once more.
 const HEDGE_PART: u32 = 6;

@@ -16,7 +16,7 @@ use crate::types::{Message, bounded_id};
 #[derive(Debug, Default)]
 struct BlockedGroups {
     groups: HashSet<String>,
-    /// Set by a message of an unknown group, which may be any group.
+    /// `true` after a message of an unknown group, which may be any group.
     all: bool,
 }
 
@@ -76,8 +76,9 @@ pub(super) fn triage(
 
 /// Returns the messages, and the time from which their leases count.
 ///
-/// After a receive that took long because it was retried, messages may be visible already. Each of them is then kept only if
-/// the server confirms that it is still hidden. If order is kept, later messages of a dropped one's group are returned.
+/// After a receive that was slow because it was retried, messages may be visible already. Each of them is then kept
+/// only if the server confirms that it is still hidden. If order is kept, later messages of a dropped one's group are
+/// returned.
 pub(super) async fn confirm_late(shared: &Shared, sent_at: Instant, arrivals: Vec<Arrival>) -> (Instant, Vec<Arrival>) {
     let visibility = shared.settings.visibility_timeout;
     if arrivals.is_empty() || sent_at.elapsed() < lease::usable(visibility).mul_f64(0.9) {

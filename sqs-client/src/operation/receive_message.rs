@@ -119,7 +119,7 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
         validate::id("receive request attempt id", self.receive_request_attempt_id.as_deref())
     }
 
-    /// Without a wait time in the request, the queue's own applies, which may be the maximum.
+    /// Returns the request's wait time. If it has none, the queue's own applies, which may be the maximum.
     fn server_wait(&self) -> Duration {
         self.wait_time.unwrap_or(limits::MAX_WAIT_TIME)
     }

@@ -1,4 +1,5 @@
-//! Retries: the standard mode that the page "Retry behavior" of the AWS SDKs and Tools Reference Guide describes.
+//! Retries in the standard mode of AWS's SDKs, as the page "Retry behavior" of the AWS SDKs and Tools Reference Guide
+//! describes it.
 //!
 //! The numbers are the defaults of AWS's SDKs from November 2026 on.
 

@@ -27,9 +27,9 @@ struct Group<T> {
     claims: usize,
     /// The step after the last item of the claim.
     next: NextStep,
-    /// Set while the item with the claim waits for its retry.
+    /// `true` while the item with the claim waits for its retry.
     awaiting_retry: bool,
-    /// Set if the item behind the awaited one was returned as well.
+    /// `true` if the item behind the awaited one was also returned.
     probed: bool,
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Returned {
     pub(super) visible_by: Instant,
     /// The time at which its group was returned as well, because it had not come again.
     pub(super) group_returned: Option<Instant>,
-    /// Set if a poll was empty while the message was visible.
+    /// `true` if a poll was empty while the message was visible.
     pub(super) withheld: bool,
 }
 

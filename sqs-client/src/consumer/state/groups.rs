@@ -1,8 +1,8 @@
 //! The consequences of a message's end for its FIFO group and for the message itself.
 //!
-//! A failed message is retried in place a few times, and then returned to the queue alone. The messages behind it stay in
-//! flight, so that their receive counts do not grow. SQS returns the messages of a group up to its first one in flight. The
-//! returned message therefore comes again by itself, until a redrive policy takes it away.
+//! A failed message is retried in place a few times, and then returned to the queue alone. The messages behind it stay
+//! in flight, so that their receive counts do not grow. SQS returns the messages of a group up to its first one in
+//! flight. A later receive therefore returns only that message, until a redrive policy moves it away.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The messages in flight, and the free room. No I/O.
+//! The messages in flight, and the free slots. Does no I/O.
 
 mod end;
 mod groups;
@@ -36,11 +36,11 @@ enum Phase {
     Successor,
     /// Yielded to be handled.
     Handling,
-    /// Yielded, and waiting for other messages. It takes no handler's slot, and no room from polls.
+    /// Yielded, and waiting for other messages. It uses no handler's slot, and does not count toward the room of polls.
     Parked,
     /// Handled. Its acknowledgement is in progress.
     Settling,
-    /// Being returned to the queue.
+    /// A return to the queue is in progress.
     Returning,
     /// Its return failed. It counts as in flight until it reappears by itself.
     Abandoned,
@@ -66,7 +66,7 @@ struct Slot {
     since: Instant,
     /// The time of its retry, if it awaits one.
     retry_at: Instant,
-    /// Set if it shares its group's claim, so that no other message of the group is handled.
+    /// `true` if it shares its group's claim, so that no other message of the group is handled.
     shares_claim: bool,
 }
 
@@ -89,7 +89,7 @@ pub(super) struct State {
     prefetch: usize,
     visibility: Duration,
     ordered: bool,
-    /// Set if the queue is a FIFO queue, whose messages have groups.
+    /// `true` for a FIFO queue, whose messages have groups.
     fifo: bool,
     retries_in_place: u32,
     backlog: Backlog<Arc<TrackedMessage>>,
@@ -116,9 +116,9 @@ pub(super) struct State {
     abandoned: usize,
     /// The average time for which messages are handled.
     average_handling: Option<Duration>,
-    /// Set if the heartbeat must check the messages before its next regular round.
+    /// `true` if the heartbeat must check the messages before its next regular round.
     heartbeat_due: bool,
-    /// Set if the poller found no room, or the stream no message. They are woken once there is.
+    /// `true` if the poller waits for free slots, or the stream for a message. A change wakes them.
     poller_waits: bool,
     stream_waits: bool,
     pub(super) polling: bool,
@@ -278,7 +278,7 @@ impl State {
         self.stopping || (!self.polling && self.backlog.len() == 0)
     }
 
-    /// Notes that the acknowledgement of a message begins, so that it no longer takes a handler's slot.
+    /// Notes that the acknowledgement of a message begins, so that it no longer uses a handler's slot.
     pub(super) fn begin_settling(&mut self, tracked: &TrackedMessage, now: Instant) {
         self.enter(tracked.id, Phase::Settling, now);
     }

@@ -200,7 +200,7 @@ impl Run {
     }
 }
 
-/// Shared, because building a client for every case would take most of the time.
+/// The settings of every case. They are shared, because building a client for each case would dominate the run time.
 static SETTINGS: LazyLock<Settings> = LazyLock::new(|| fifo_client().consumer("q.fifo").concurrency(4).settings);
 
 proptest! {
