@@ -1,4 +1,4 @@
-//! The task of a lane: it gathers calls, and decides when a batch goes out.
+//! The task of a lane, which gathers calls and decides when to send a batch.
 
 use std::future::poll_fn;
 use std::sync::Arc;

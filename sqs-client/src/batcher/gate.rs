@@ -85,7 +85,7 @@ struct State<B: Batch> {
     /// The driver's mailbox, once there is a driver.
     mailbox: Option<Mailbox<B>>,
     free: usize,
-    /// The calls that were handed over and wait for capacity, by number.
+    /// The calls that wait for capacity, by number.
     waiting: BTreeMap<u64, Call<B>>,
     next_number: u64,
     rounds: Rounds,
@@ -289,7 +289,7 @@ impl<B: Batch> Gate<B> {
 
     fn tell(&self, event: Event<B>) {
         if let Some(mailbox) = &self.state().mailbox {
-            // A driver that has ended has nothing queued.
+            // A driver that has ended has no queued calls.
             let _ = mailbox.send(event);
         }
     }

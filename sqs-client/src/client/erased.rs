@@ -23,7 +23,7 @@ pub(crate) trait Task: Send {
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
     /// Reads a response, and keeps the output.
     fn read(&mut self, wire: Wire, response: &Response, verify: bool) -> Result<(), Error>;
-    /// Notes whether an attempt before the successful one may have taken effect, too.
+    /// Notes whether an attempt before the successful one may also have taken effect.
     fn note_earlier_attempts(&mut self, may_have_been_sent: bool);
     /// Returns the number of messages that were sent, received or settled: 0 before the operation has succeeded.
     fn messages(&self) -> usize;
@@ -39,7 +39,7 @@ pub(crate) struct Typed<'a, Op: Operation> {
 /// A request that succeeded.
 pub(crate) struct Success<Output> {
     pub(crate) output: Output,
-    /// `true` if an attempt before the successful one may have taken effect, too.
+    /// `true` if an attempt before the successful one may also have taken effect.
     pub(crate) earlier_may_have_been_sent: bool,
 }
 

@@ -49,7 +49,7 @@ impl ConsumerExt for Consumer {
     }
 }
 
-/// Control over deliveries whose messages belong together.
+/// Controls for deliveries whose messages belong together.
 pub trait DeliveryExt: sealed::Sealed {
     /// Moves the message out of the delivery, which keeps neither its body nor its message attributes. Copies the
     /// message only if another clone of the delivery still has it. Saves memory for deliveries that outlive their
@@ -61,8 +61,8 @@ pub trait DeliveryExt: sealed::Sealed {
     /// Removes and returns, in order, the buffered messages that follow this one in its FIFO group and pass the filter.
     /// They share its turn: the rest of the group waits until all of them are settled.
     ///
-    /// All messages that a receive returned of a group are buffered when its first one is handled. Returns nothing for a
-    /// settled message, or if order is not kept.
+    /// When the first message of a group is handled, all others that the receive returned are buffered. Returns nothing
+    /// for a settled message, or if order is not kept.
     fn take_later_messages_of_group(&self, filter: impl FnMut(&Message) -> bool) -> Vec<Delivery>;
 
     /// Returns the buffered messages that follow this one in its FIFO group to the queue, so that a receive can fetch the

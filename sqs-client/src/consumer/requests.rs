@@ -23,7 +23,7 @@ pub(super) struct Requests {
     client: Client,
     queue_url: String,
     settle_batcher: Batcher,
-    /// Separate, because extensions have a time limit of their own.
+    /// The batcher of extensions. It is separate, because extensions have their own time limit.
     extension_batcher: Batcher,
     extension_time: Duration,
     hedge_after: Duration,

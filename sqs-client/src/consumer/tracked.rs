@@ -28,7 +28,8 @@ pub(super) struct TrackedMessage {
     retries: AtomicU32,
     content_taken: AtomicBool,
     lease: Mutex<Lease>,
-    /// Locked during a change of the visibility timeout. SQS applies the last change to arrive, so only one may be open.
+    /// A lock that each change of the visibility timeout holds. SQS applies the last change to arrive, so only one may
+    /// be open.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// `true` once a failing extension was logged as a warning.
     warned: AtomicBool,

@@ -38,7 +38,7 @@ impl BlockedGroups {
 /// which it is hidden, from its receive count.
 ///
 /// A rejected message keeps its position in its group. If that is impossible, all messages that may have to wait for it
-/// are returned, too.
+/// are also returned.
 pub(super) fn triage(
     received: ReceiveMessageOutput,
     ordered: bool,

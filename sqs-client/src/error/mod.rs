@@ -43,7 +43,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    /// Shared by the clones for each entry of a batch.
+    /// The explanation. The clones for the entries of a batch share it.
     message: Arc<str>,
     operation: Option<&'static str>,
     queue: Option<QueueContext>,
@@ -179,7 +179,7 @@ impl Error {
         }
     }
 
-    /// Returns `true` if the server certainly does not understand the protocol, and so did nothing.
+    /// Returns `true` if the server certainly does not understand the protocol. The request then had no effect.
     pub(crate) fn refuses_protocol(&self) -> bool {
         let Some(code) = &self.0.code else { return false };
         let refused = match self.0.status {

@@ -63,7 +63,7 @@ impl NextStep {
 pub(super) struct Overdue<T> {
     /// The next item of each group, to be returned as well. It has the group's claim.
     pub(super) probes: Vec<T>,
-    /// All items of groups whose next item did not come again either.
+    /// All items of the groups whose next item was not received again either.
     pub(super) rest: Vec<T>,
     /// The groups of `rest`.
     pub(super) groups: Vec<String>,

@@ -28,19 +28,20 @@ pub(super) use end::End;
 /// The phase of a message in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Waiting in the backlog.
+    /// The message waits in the backlog.
     Buffered,
-    /// Waiting for its retry in place, with its group's claim.
+    /// The message waits for its retry in place, with its group's claim.
     AwaitingRetry,
-    /// Waiting for the end of an older receipt of the same message.
+    /// The receipt waits for the end of an older receipt of the same message.
     Successor,
-    /// Yielded to be handled.
+    /// The message was yielded to be handled.
     Handling,
-    /// Yielded, and waiting for other messages. It uses no handler's slot, and does not count toward the room of polls.
+    /// The yielded message waits for other messages. It uses no handler's slot, and does not count toward the room of
+    /// polls.
     Parked,
-    /// Handled. Its acknowledgement is in progress.
+    /// The handling has ended, and the acknowledgement is in progress.
     Settling,
-    /// A return to the queue is in progress.
+    /// The return to the queue is in progress.
     Returning,
     /// Its return failed. It counts as in flight until it reappears by itself.
     Abandoned,
@@ -96,7 +97,7 @@ pub(super) struct State {
     tracked: HashMap<u64, Slot>,
     returns: Vec<(Arc<TrackedMessage>, Duration)>,
     deletions: Vec<Arc<TrackedMessage>>,
-    /// Newer receipts of messages in flight, by the ID of the older one.
+    /// The newer receipts of messages in flight, by the id of the older one.
     successors: HashMap<u64, Arc<TrackedMessage>>,
     /// Messages that were handled, but perhaps not deleted.
     finished: Recent<()>,
@@ -205,8 +206,9 @@ impl State {
         (!self.stopping).then_some(room)
     }
 
-    /// Returns the number of messages that a poll may request without room. Only a poll can receive a message again that
-    /// was returned alone. There is one such poll at a time, with a limit of its own, because it may receive other messages.
+    /// Returns the number of messages that a poll may request without room. Only a poll can receive a message again
+    /// that was returned alone. There is one such poll at a time, with a separate limit, because it may receive other
+    /// messages.
     fn room_for_returned(&self, bound: usize) -> Option<usize> {
         let bound = bound
             .saturating_add(self.max_stalled())

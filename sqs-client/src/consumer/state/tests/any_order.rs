@@ -73,7 +73,7 @@ struct Run {
     state: State,
     now: Instant,
     receives: HashMap<(u8, u8), u32>,
-    /// Yielded and not settled.
+    /// The messages that were yielded and not settled.
     yielded: Vec<Arc<TrackedMessage>>,
     shared_turns: bool,
 }
