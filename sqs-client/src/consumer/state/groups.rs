@@ -52,7 +52,7 @@ impl State {
         Some((returned.position, returned.retries))
     }
 
-    /// Also yields the messages behind this one in its group that pass the filter. They share its claim.
+    /// Yields, together with this message, the later ones of its group that pass the filter. They share its claim.
     pub(in crate::consumer) fn take_later(
         &mut self,
         head: &TrackedMessage,
