@@ -32,9 +32,9 @@ use crate::types::OutgoingMessage;
 /// Messages to a FIFO queue are sent in one request at a time and keep their order. After a message fails, the call
 /// sends no later message of its group. Those fail with an error of kind [`HeldBack`](crate::ErrorKind::HeldBack),
 /// whose source is the failure. The call still sends the messages of other groups. An input that every server would
-/// refuse also ends its group. There is one exception. SQS handles the entries of a request one by one, so it may
-/// accept later messages of the group in the same request as the failed one. A failed entry is not retried, because
-/// that would change the order.
+/// refuse also ends its group. There is one exception. SQS handles the entries of a request one by one. It may accept
+/// later messages of the group in the request of the failed one. A failed entry is not retried, because that would
+/// change the order.
 ///
 /// # Lower limits
 ///

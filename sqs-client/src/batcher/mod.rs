@@ -34,9 +34,8 @@ pub use builder::BatcherBuilder;
 ///
 /// The batcher sends a batch when it is full, or once its first entry has waited for the
 /// [`linger`](BatcherBuilder::linger) time. While [`concurrency`](BatcherBuilder::concurrency) requests are in
-/// progress, a batch waits and fills further. A batch that is not full also waits for the response to an earlier batch
-/// that was not full, for up to ten times the linger time. Batches are therefore full under load, and single calls stay
-/// fast.
+/// progress, a batch waits and fills further. A partly filled batch also waits for the response to an earlier partly
+/// filled one, for up to ten times the linger time. Batches are therefore full under load, and single calls stay fast.
 ///
 /// After faults of the network or the server, the client's [`RetryPolicy`](crate::client::RetryPolicy) applies to whole
 /// requests and to single failed entries. Single entries of a FIFO queue are not retried, because that would change
@@ -66,9 +65,9 @@ pub use builder::BatcherBuilder;
 ///
 /// After a message fails, the batcher does not send the calls of its group that were already polled. They fail with an
 /// error of kind [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. A call that is made after its
-/// caller received the failure is sent. There are two exceptions. SQS handles the entries of a request one by one, so
-/// it may accept later messages of the group in the same request as the failed one. A message that every server refuses
-/// fails at once, and the later messages of its group are sent.
+/// caller received the failure is sent. There are two exceptions. SQS handles the entries of a request one by one. It
+/// may accept later messages of the group in the request of the failed one. A message that every server refuses fails
+/// at once, and the later messages of its group are sent.
 ///
 /// # Memory
 ///

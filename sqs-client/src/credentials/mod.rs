@@ -138,8 +138,8 @@ pub trait ProvideCredentials: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error. Its text must not contain a secret, because the client quotes it in an error of kind
-    /// [`Credentials`](crate::ErrorKind::Credentials), with its causes, and returns it as the source.
+    /// Any error. Its text must not contain a secret. The client quotes it, with its causes, in an error of kind
+    /// [`Credentials`](crate::ErrorKind::Credentials), whose source it becomes.
     fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>>;
 }
 

@@ -140,8 +140,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if neither region nor endpoint is set, if one of them, the
-    /// proxy or a certificate is malformed, or if TLS cannot be set up.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if neither region nor endpoint is set, or if TLS cannot be
+    /// set up. The same applies if one of the URLs or certificates is malformed.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = Endpoint::resolve(self.endpoint)?;
         let http = match self.http_client {

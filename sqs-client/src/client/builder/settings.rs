@@ -174,8 +174,8 @@ impl ClientBuilder {
     /// Enables the comparison of the server's MD5s of bodies and attributes. Default: `true`. Disable it for a server
     /// whose MD5s differ from those of SQS.
     ///
-    /// The MD5 of received message attributes is compared only if all of them were requested (`All`), because some
-    /// servers send the MD5 of all attributes even if only some were requested.
+    /// The client compares the MD5 of received message attributes only if the receive requested all of them (`All`).
+    /// Some servers send the MD5 of all attributes even if only some were requested.
     pub fn verify_checksums(mut self, verify: bool) -> Self {
         self.verify_checksums = verify;
         self
