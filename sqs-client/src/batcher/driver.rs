@@ -207,7 +207,7 @@ impl<B: Batch> Drop for InFlight<B> {
             self.calls.clear();
         }
         if let Some(sent) = self.sent.take() {
-            // If the driver has ended, nobody needs the event.
+            // If the driver has ended, the event has no receiver.
             let _ = self.mailbox.send(Event::Ended(sent));
         }
     }

@@ -21,9 +21,9 @@ use crate::error::Error;
 /// An event for a driver. The capacity limits the number of calls, and the tasks that send them limit the rest.
 pub(super) enum Event<B: Batch> {
     Call(Call<B>),
-    /// Somebody waits for all queued calls.
+    /// A caller waits for all queued calls.
     Hurry,
-    /// Somebody no longer waits.
+    /// A caller no longer waits.
     Calm,
     /// Entries of these groups failed, so the calls queued behind them are not sent.
     Failed(FailedGroups),

@@ -178,7 +178,7 @@ impl Inner {
         Ok((pause, error))
     }
 
-    /// Returns `true` if the server refused the credentials, and the provider has others by now.
+    /// Returns `true` if the server refused the credentials, and the provider now returns different ones.
     async fn replaces_credentials(&self, failure: &Failure, call: &Call<'_>) -> bool {
         let Some(used) = failure
             .credentials

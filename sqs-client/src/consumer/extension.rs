@@ -65,9 +65,9 @@ pub trait DeliveryExt: sealed::Sealed {
     /// for a settled message, or if order is not kept.
     fn take_later_messages_of_group(&self, filter: impl FnMut(&Message) -> bool) -> Vec<Delivery>;
 
-    /// Returns the buffered messages that follow this one in its FIFO group to the queue, so that a receive can fetch the
-    /// messages after them. For a message that cannot be handled without a later one. The receive count of each returned
-    /// message grows by one.
+    /// Returns the buffered messages that follow this one in its FIFO group to the queue, so that a receive can fetch
+    /// the messages after them. Use it for a message that cannot be handled without a later one. The receive count of
+    /// each returned message grows by one.
     fn return_later_messages_of_group(&self);
 
     /// Keeps the message in flight while it waits for other messages. It uses no handler's slot and does not count
@@ -80,9 +80,9 @@ pub trait DeliveryExt: sealed::Sealed {
     /// Counts a [parked](Self::park) message as being handled again, even if all handler slots are in use.
     fn resume(&self);
 
-    /// Stops tracking the message without contacting SQS. It is neither returned nor extended, and reappears when its
-    /// visibility timeout expires. For a message that is in flight by a newer receipt, too, whose visibility a request
-    /// would change.
+    /// Stops tracking the message without contacting SQS. The message is neither returned nor extended, and reappears
+    /// when its visibility timeout expires. Use it for a message that is also in flight by a newer receipt, whose
+    /// visibility a request would change.
     ///
     /// Does nothing if the message is being settled.
     fn stop_tracking(&self);
@@ -93,7 +93,7 @@ pub trait DeliveryExt: sealed::Sealed {
     ///
     /// # Cancel safety
     ///
-    /// May be dropped and called again at any time.
+    /// The future may be dropped, and the method called again, at any time.
     fn consumer_stopped(&self) -> BoxFuture<'static, ()>;
 }
 

@@ -34,8 +34,8 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new(client: &Client, queue_url: &str, settings: &Settings) -> Self {
         let extension_time = lease::usable(settings.visibility_timeout) / EXTENSION_PART;
-        // A call is only a receipt handle, and the consumer bounds the messages in flight. Another capacity here would
-        // make extensions of buffered messages wait in ones and twos.
+        // A call is only a receipt handle, and the consumer bounds the messages in flight. A limited capacity would
+        // split the extensions of buffered messages into small batches.
         let batcher = client.batcher(queue_url).capacity(usize::MAX);
         Self {
             client: client.clone(),
@@ -148,7 +148,7 @@ fn is_unknown(error: &Error) -> bool {
     }
 }
 
-/// Returns `true` if the server says that the receipt handle no longer keeps a message in flight, or never did.
+/// Returns `true` if the server says that no message is in flight by this receipt handle.
 pub(super) fn is_stale(error: &Error) -> bool {
     matches!(
         error.code(),

@@ -58,7 +58,7 @@ pub(super) fn triage(
         let is_returnable = !message.receipt_handle.is_empty();
         let has_position = is_returnable && message.attributes.message_group_id().is_some();
         let treatment = match treatment {
-            // The message before it hides it for as long as that one is hidden.
+            // The earlier message blocks it for as long as the earlier one is hidden.
             treatment if ordered && blocked.contain(&message) => Treatment::ReturnAtOnce(treatment.delay()),
             Treatment::Return(delay) if !ordered || !has_position => {
                 blocked.add(&message);
@@ -88,7 +88,7 @@ pub(super) async fn confirm_late(shared: &Shared, sent_at: Instant, arrivals: Ve
     let extended = join_all(arrivals.into_iter().map(|arrival| async move {
         let handle = &arrival.message.receipt_handle;
         let (extended, other_attempt) = shared.requests.extend(handle, visibility).await;
-        // Awaited, because it would hide a message again that was returned in the meantime.
+        // The other attempt is awaited, because it could hide a message again that was returned in the meantime.
         other_attempt.await;
         let confirmed = extended.map(drop).inspect_err(|error| {
             let message_id = bounded_id(&arrival.message.message_id);

@@ -1,4 +1,4 @@
-//! The servers that requests go to, and the region that they are signed for.
+//! The servers that receive requests, and the region in their signatures.
 
 use std::sync::Arc;
 

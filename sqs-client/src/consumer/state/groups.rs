@@ -168,7 +168,7 @@ impl State {
         !self.stopping && self.locks_groups.is_none() && self.backlog.may_wait(group, self.max_stalled())
     }
 
-    /// Returns the maximum number of messages that wait for failed ones without taking room from polls.
+    /// Returns the maximum number of messages that wait for failed ones without counting toward the room of polls.
     pub(super) fn max_stalled(&self) -> usize {
         self.concurrency.saturating_add(self.max_prefetch)
     }
@@ -197,8 +197,8 @@ impl State {
         self.last_empty = self.last_empty.max(Some(sent_at));
     }
 
-    /// Returns messages behind a returned one that did not come again. Does nothing while no poll is open, because no message
-    /// could come.
+    /// Returns the messages behind a returned one that was not received again. Does nothing while no poll is open,
+    /// because no message can arrive then.
     pub(super) fn return_overdue(&mut self, now: Instant) {
         if self.reserved == 0 {
             return;
