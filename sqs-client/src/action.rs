@@ -1,4 +1,4 @@
-//! The trait of the service's actions: what a request's life needs to know of its action.
+//! The trait of the service's actions. The execution of a request depends on its action only through this trait.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::types::OutgoingMessage;
 
 /// An action of the service. The type that implements it is the action's input.
 ///
-/// The trait is sealed: only this crate's actions implement it.
+/// The trait is sealed. Only this crate's actions implement it.
 pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     /// The action's name, such as `SendMessage`.
     const NAME: &'static str;
@@ -47,7 +47,7 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
         let _ = context;
     }
 
-    /// Refuses, before any I/O, an input that every server would refuse.
+    /// Rejects, before any I/O, an input that every server would refuse.
     #[doc(hidden)]
     fn validate(&self) -> Result<(), Error> {
         Ok(())

@@ -123,7 +123,7 @@ mod tests {
             clock.correct(wrong);
             assert_eq!(epoch_seconds(clock.now()), corrected, "{wrong}");
         }
-        // The machine's clock has been set right in the meantime.
+        // The machine's clock was corrected in the meantime.
         clock.correct("Thu, 01 Jan 1970 00:01:40 GMT");
         assert_eq!(epoch_seconds(clock.now()), 100);
     }

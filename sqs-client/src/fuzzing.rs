@@ -19,7 +19,7 @@ use crate::{checksum, error};
 /// The maximum memory use for a response of up to 1 MiB.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The maximum length of a response for a round trip, which takes additional memory.
+/// The maximum length of a response for a round trip, which needs additional memory.
 const MAX_REPEATED: usize = 16 * 1024;
 
 /// The maximum length of the client's own error texts, which must not quote a response.

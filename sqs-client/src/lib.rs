@@ -17,21 +17,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `Client::consumer` does all that for programs that only consume. `Client::batcher` fills batches with the calls of many
-//! tasks. Each is a feature.
+//! The feature `consumer` adds `Client::consumer`, which receives, handles and deletes messages in one call. The
+//! feature `batcher` adds `Client::batcher`, which fills batches with the calls of many tasks.
 //!
-//! * The client signs requests with AWS Signature Version 4, and retries them as [`RetryPolicy`](client::RetryPolicy) says.
-//! * It speaks both wire protocols, AWS JSON 1.0 and AWS Query, with the same types: [`Protocol`].
+//! * The client signs requests with AWS Signature Version 4, and retries them by its
+//!   [`RetryPolicy`](client::RetryPolicy).
+//! * It speaks both wire protocols, AWS JSON 1.0 and AWS Query, with the same types. See [`Protocol`].
 //! * It verifies the MD5s of bodies and attributes.
-//! * The one [`Error`] tells what went wrong, and whether the request may have taken effect.
-//! * Attempts, time and the length of a response have limits: see [`ClientBuilder`].
+//! * Its single [`Error`] type says what went wrong, and whether the request may have taken effect.
+//! * It limits the number and time of attempts and the length of a response. See [`ClientBuilder`].
 //!
 //! # Features
 //!
-//! * `ring` (default): TLS by rustls with ring.
-//! * `aws-lc-rs`: TLS by rustls with aws-lc-rs instead.
-//! * `rustls`: TLS by rustls with a crypto provider that the program installs.
-//! * `native-tls`: TLS by the platform's own library instead.
+//! * `ring` (default): TLS by rustls with ring as the crypto provider.
+//! * `aws-lc-rs`: TLS by rustls with aws-lc-rs as the crypto provider. It wins over `ring` if both are enabled.
+//! * `rustls`: TLS by rustls with the crypto provider that the program installs, unless one of the two above is
+//!   enabled.
+//! * `native-tls`: TLS by the platform's own library. It wins over rustls if both are enabled.
 //! * `aws-config`: credentials from SSO, roles, web identities, containers and instances, and from any provider of AWS's
 //!   SDK.
 //! * `batcher`: `Batcher`, which gathers the single calls of many tasks into full batches.

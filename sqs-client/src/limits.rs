@@ -1,8 +1,9 @@
 //! The quotas of Amazon SQS.
 //!
-//! Sources: [Amazon SQS message quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html)
-//! and the service model's documentation. A queue or a compatible server may have lower limits, and then refuses a request
-//! that is valid here.
+//! Sources: [Amazon SQS message
+//! quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html) and the
+//! service model's documentation. A queue or a compatible server may have lower limits. It then refuses requests that
+//! this crate considers valid.
 //!
 //! ```
 //! use sqs_client::{OutgoingMessage, limits};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Reads a file of the optional test data from the folder `SQS_TEST_VECTORS`, or else from beside the workspace. Without
-/// it, prints a note and returns `None`.
+/// Reads a file of the optional test data from the folder `SQS_TEST_VECTORS`, or by default from a folder beside the
+/// workspace. Without it, prints a note and returns `None`.
 pub(crate) fn vector(file: &str) -> Option<Vec<u8>> {
     let folder = std::env::var("SQS_TEST_VECTORS").unwrap_or_else(|_| "../../shared/vectors".to_owned());
     let read = std::fs::read(Path::new(&folder).join(file));

@@ -12,13 +12,13 @@ use crate::error::Error;
 use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch};
 use crate::types::OutgoingMessage;
 
-/// Any number of inputs for a batch action. `.await` sends them, and returns one result for each, in the order of the
+/// A batch action with any number of inputs. `.await` sends them, and returns one result for each, in the order of the
 /// inputs.
 ///
-/// The inputs are split, in their order, into batches of up to 10 entries and 1 MiB as SQS counts it. Several requests run
-/// concurrently. An entry that failed through the server's fault is retried as the client's
-/// [`RetryPolicy`](crate::client::RetryPolicy) says, together with others of its batch. An input that every server would
-/// refuse fails alone, before any I/O.
+/// The call splits its inputs, in their order, into batches of up to 10 entries and 1 MiB as SQS counts it. Several
+/// requests run concurrently. The client's [`RetryPolicy`](crate::client::RetryPolicy) also applies to entries that
+/// failed by the server's fault. They are retried together with other failed entries of their batch. An input that
+/// every server would refuse fails alone, before any I/O.
 ///
 /// ```no_run
 /// # async fn f(client: sqs_client::Client, queue: &str) {
@@ -29,11 +29,12 @@ use crate::types::OutgoingMessage;
 ///
 /// # FIFO queues
 ///
-/// Messages to a FIFO queue go out in one request at a time and keep their order. After a message failed, nothing more of
-/// its message group is sent in this call. The rest of the group fails with an error of kind
-/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. Other groups go on. An input that every server
-/// would refuse ends its group, too. The exception is a failed entry's own request: SQS handles its entries one by one, and
-/// may accept later messages of the group in it. A failed entry is not retried, because that would change the order.
+/// Messages to a FIFO queue are sent in one request at a time and keep their order. After a message fails, the call
+/// sends no later message of its group. Those fail with an error of kind [`HeldBack`](crate::ErrorKind::HeldBack),
+/// whose source is the failure. The call still sends the messages of other groups. An input that every server would
+/// refuse also ends its group. There is one exception. SQS handles the entries of a request one by one. It may accept
+/// later messages of the group in the request of the failed one. A failed entry is not retried, because that would
+/// change the order.
 ///
 /// # Lower limits
 ///
@@ -43,12 +44,12 @@ use crate::types::OutgoingMessage;
 ///
 /// # Errors
 ///
-/// Each result has its own error. [`may_have_been_sent`](crate::Error::may_have_been_sent) returns `true` if any request
-/// with the entry may have been carried out, even if the server later reported the entry as failed.
+/// Each result has its own error. [`may_have_been_sent`](crate::Error::may_have_been_sent) returns `true` if any
+/// request with the entry may have taken effect, even if the server later reported the entry as failed.
 ///
 /// # Cancel safety
 ///
-/// If you drop the future, the batches in flight may be carried out or not, and no further batch begins.
+/// If the future is dropped, requests in progress may or may not take effect, and no further request begins.
 #[must_use = "batches are sent by `.await`"]
 pub struct Batches<B: Batch> {
     client: Client,
@@ -74,7 +75,7 @@ impl<B: Batch> Batches<B> {
     /// Sets the number of concurrent requests. Default:
     /// [`DEFAULT_BATCH_CONCURRENCY`](Client::DEFAULT_BATCH_CONCURRENCY). Range: at least 1.
     ///
-    /// Messages to a FIFO queue always go out in one request at a time.
+    /// Messages to a FIFO queue are always sent in one request at a time.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
@@ -128,7 +129,7 @@ impl Client {
     /// The default number of concurrent requests of one [`Batches`] call.
     pub const DEFAULT_BATCH_CONCURRENCY: usize = 4;
 
-    /// Sends any number of messages, in as few requests as possible: see [`Batches`].
+    /// Sends any number of messages, in as few requests as possible. See [`Batches`].
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) {
@@ -156,7 +157,7 @@ impl Client {
         Batches::new(self, queue_url, messages.into_iter().map(hooked))
     }
 
-    /// Deletes any number of received messages by their receipt handles, in as few requests as possible: see
+    /// Deletes any number of received messages by their receipt handles, in as few requests as possible. See
     /// [`Batches`].
     ///
     /// ```no_run
@@ -173,11 +174,11 @@ impl Client {
         Batches::new(self, queue_url, receipt_handles.into_iter().map(Into::into))
     }
 
-    /// Hides any number of received messages, each for its own time from now, in as few requests as possible: see
+    /// Hides any number of received messages, each for its own time from now, in as few requests as possible. See
     /// [`Batches`].
     ///
-    /// Each item is a receipt handle with the time. Range: 0 seconds–12 hours. With zero, the message returns to the queue at
-    /// once.
+    /// Each item is a receipt handle and a time. Range: 0 seconds–12 hours. With zero, the message returns to the queue
+    /// at once.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {

@@ -1,4 +1,4 @@
-//! Batches of any length: they are split as SQS counts, and each input gets a result.
+//! Batches of any length. They are split by the sizes that SQS counts, and each input gets a result.
 
 mod actions;
 mod batches;

@@ -1,4 +1,4 @@
-//! The order of a FIFO queue's groups. After a failure, nothing more of the group is sent.
+//! The order of a FIFO queue's groups. After a failure, no later message of the group is sent.
 
 use std::collections::HashMap;
 

@@ -6,8 +6,8 @@ use crate::batch::actions::Batch;
 use crate::client::batch_limit::BatchLimit;
 use crate::limits;
 
-/// The fill of a batch, as SQS counts. The first entry always fits, so that a message that is longer than the limit
-/// travels alone.
+/// The size of a batch so far, as SQS counts it. The first entry always fits, so a message above the limit gets a batch
+/// of its own.
 #[derive(Debug)]
 pub(crate) struct Fill {
     limit: usize,

@@ -33,8 +33,8 @@ impl Destination {
 
     /// Sends these items, and returns one result for each.
     ///
-    /// If the queue keeps order, nothing of a group is sent after one of its messages failed. Otherwise, entries that
-    /// failed through the server's fault are retried.
+    /// If the queue keeps order, no later message of a group is sent after one of its messages failed. Otherwise,
+    /// entries that failed by the server's fault are retried.
     pub(crate) async fn send<B: Batch>(
         &self,
         items: Vec<B::Item>,
@@ -56,7 +56,7 @@ impl Destination {
         ledger.into_results()
     }
 
-    /// Takes the entries that fit into one request.
+    /// Removes and returns the entries that fit into one request.
     fn next_batch<B: Batch>(
         &self,
         ledger: &mut Ledger<'_, B>,
@@ -86,7 +86,7 @@ impl Destination {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Sends the entries, and retries those that failed through the server's fault if `retry`. Returns the entries that
+    /// Sends the entries. With `retry`, it retries those that failed by the server's fault. Returns the entries that
     /// must be sent in smaller batches.
     async fn rounds<B: Batch>(
         &self,
@@ -141,7 +141,7 @@ struct Slot<B: Batch> {
     group: Option<String>,
     /// The reason why every server would refuse it, if there is one.
     refusal: Option<Error>,
-    /// `true` if any request with the entry may have been carried out without a response that says so.
+    /// `true` if any request with the entry may have taken effect without a response that says so.
     may_have_been_sent: bool,
     result: Option<Result<B::Result, Error>>,
 }

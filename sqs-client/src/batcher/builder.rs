@@ -35,16 +35,16 @@ impl BatcherBuilder {
     /// The default of [`capacity`](Self::capacity): 1,000 calls of each kind.
     pub const DEFAULT_CAPACITY: usize = 1000;
 
-    /// The number of message bytes that one unit of the [`capacity`](Self::capacity) stands for: 32 KiB.
+    /// The number of message bytes for each unit of the [`capacity`](Self::capacity): 32 KiB.
     ///
-    /// The default capacity therefore accepts up to 32 MiB of messages.
+    /// The default capacity of 1,000 therefore accepts up to about 31 MiB of messages.
     pub const SLOT_BYTES: usize = SLOT_BYTES;
 
-    /// Sets the time for which a call waits for others to fill its batch. Default:
+    /// Sets the time for which a call waits for other calls to fill its batch. Default:
     /// [`DEFAULT_LINGER`](Self::DEFAULT_LINGER).
     ///
-    /// The time is ten times as long while another batch that was not full is in flight. With zero, a batch contains
-    /// the calls that are queued when a request can be made.
+    /// The time is ten times as long while a request with another batch that was not full is in progress. With zero, a
+    /// batch contains the calls that are queued when a request can be made.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.settings.linger = linger;
         self
@@ -57,10 +57,10 @@ impl BatcherBuilder {
         self
     }
 
-    /// Sets the number of calls of each kind that the batcher accepts at a time, queued or in flight. Default:
+    /// Sets the maximum number of calls of each kind that are queued or in progress. Default:
     /// [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY). Range: at least 1.
     ///
-    /// A message counts once more for each [`SLOT_BYTES`](Self::SLOT_BYTES) of its size.
+    /// A message uses one unit, and one more for each [`SLOT_BYTES`](Self::SLOT_BYTES) of its size.
     pub fn capacity(mut self, calls: usize) -> Self {
         self.settings.capacity = calls.max(1);
         self

@@ -57,7 +57,7 @@ impl<B: Batch> Drop for UnpolledCall<B> {
     }
 }
 
-/// A call that was handed over. If it is dropped while it waits for capacity, it is taken back.
+/// A call in the lane. Dropping it removes it from the calls that wait for capacity.
 struct PendingCall<B: Batch> {
     gate: Arc<Gate<B>>,
     response: oneshot::Receiver<Result<B::Result, Error>>,

@@ -1,4 +1,4 @@
-//! The task of a lane: it gathers calls, and decides when a batch goes out.
+//! The task of a lane, which gathers calls and decides when to send a batch.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,9 +18,10 @@ use crate::error::Error;
 
 /// The factor on the linger time of a batch that is not full while another such batch is in flight.
 ///
-/// Under load, callers make their next calls when a batch has its response. If each small batch went out after its linger
-/// time, few of these calls would stay together: 64 callers of a server that responds within 40 ms would fill 8 of 10
-/// entries. So the next batch waits for the response to the former, after which more calls come.
+/// Under load, callers make their next calls when a batch has its response. If each small batch were sent after its
+/// linger time, few of these calls would share a batch. For example, 64 callers of a server that responds within 40 ms
+/// would fill 8 of 10 entries. The next batch therefore waits for the response to the earlier one, after which more
+/// calls come.
 const PATIENCE: u32 = 10;
 
 pub(super) struct Driver<B: Batch> {
@@ -206,7 +207,7 @@ impl<B: Batch> Drop for InFlight<B> {
             self.calls.clear();
         }
         if let Some(sent) = self.sent.take() {
-            // If the driver has ended, nobody needs the event.
+            // If the driver has ended, the event has no receiver.
             let _ = self.mailbox.send(Event::Ended(sent));
         }
     }

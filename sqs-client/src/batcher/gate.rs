@@ -1,7 +1,7 @@
 //! The entrance of a lane. It queues a limited number of calls, and the rest wait in their order.
 //!
-//! A call is handed over when it is first polled. After that nothing depends on its caller's polling. So a future that is
-//! kept without being polled blocks neither other calls nor a flush or shutdown.
+//! A call enters the lane when it is first polled. After that, its progress does not depend on its caller. A future
+//! that is not polled again therefore blocks neither other calls nor a flush or shutdown.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -21,9 +21,9 @@ use crate::error::Error;
 /// An event for a driver. The capacity limits the number of calls, and the tasks that send them limit the rest.
 pub(super) enum Event<B: Batch> {
     Call(Call<B>),
-    /// Somebody waits for all queued calls.
+    /// A caller waits for all queued calls.
     Hurry,
-    /// Somebody no longer waits.
+    /// A caller no longer waits.
     Calm,
     /// Entries of these groups failed, so the calls queued behind them are not sent.
     Failed(FailedGroups),
@@ -35,14 +35,14 @@ pub(super) enum Event<B: Batch> {
 
 pub(super) type Mailbox<B> = UnboundedSender<Event<B>>;
 
-/// The facts about a batch in flight that its driver needs at its end.
+/// The facts about a batch in progress that its driver needs at its end.
 pub(super) struct Sent {
     /// The groups that no other batch may send meanwhile.
     pub(super) groups: Vec<String>,
     pub(super) full: bool,
 }
 
-/// A call, with the item to send and the way to its caller.
+/// A call, with the item to send and the channel to its caller.
 pub(super) struct Call<B: Batch> {
     pub(super) item: B::Item,
     pub(super) size: usize,
@@ -50,7 +50,7 @@ pub(super) struct Call<B: Batch> {
     pub(super) reply: Reply<B>,
 }
 
-/// The way to the caller. It frees the call's capacity once the caller has its result, or can never have one.
+/// The channel to the caller. It frees the call's capacity once the caller has its result, or can never have one.
 pub(super) struct Reply<B: Batch> {
     pub(super) result: oneshot::Sender<Result<B::Result, Error>>,
     pub(super) permit: Permit<B>,
@@ -75,7 +75,7 @@ pub(super) struct Gate<B: Batch> {
     start_driver: StartDriver<B>,
     /// The number of calls whose futures exist and were not polled.
     unpolled: AtomicUsize,
-    /// `true` if only calls that were made before are accepted.
+    /// `true` if only calls that were made before the shutdown are accepted.
     shut: AtomicBool,
     state: Mutex<State<B>>,
     changed: Notify,
@@ -85,7 +85,7 @@ struct State<B: Batch> {
     /// The driver's mailbox, once there is a driver.
     mailbox: Option<Mailbox<B>>,
     free: usize,
-    /// The calls that were handed over and wait for capacity, by number.
+    /// The calls that wait for capacity, by number.
     waiting: BTreeMap<u64, Call<B>>,
     next_number: u64,
     rounds: Rounds,
@@ -212,7 +212,7 @@ impl<B: Batch> Gate<B> {
         (size / SLOT_BYTES).saturating_add(1).min(self.config.settings.capacity)
     }
 
-    /// Takes back a call that waits for capacity.
+    /// Removes a call that waits for capacity.
     pub(super) fn take_back(&self, number: u64) {
         // Its permit locks the state when it is dropped.
         let taken_back = self.state().waiting.remove(&number);
@@ -289,7 +289,7 @@ impl<B: Batch> Gate<B> {
 
     fn tell(&self, event: Event<B>) {
         if let Some(mailbox) = &self.state().mailbox {
-            // A driver that has ended has nothing queued.
+            // A driver that has ended has no queued calls.
             let _ = mailbox.send(event);
         }
     }

@@ -1,4 +1,4 @@
-//! One kind of calls, and the ways to end it.
+//! The lane of one kind of calls, and the ways to end it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl<B: Batch> Lane<B> {
         UnpolledCall::begin(&self.gate)
     }
 
-    /// Waits, without lingering, until all calls that were handed over have their results.
+    /// Waits, without lingering, until all calls in the lane have their results.
     pub(super) async fn flush(&self) {
         let (round, mailbox) = self.gate.end_round();
         let _hurry = mailbox.map(Hurry::new);
@@ -55,7 +55,7 @@ impl<B: Batch> Drop for Lane<B> {
     }
 }
 
-/// While it lives, the driver does not linger.
+/// A guard that keeps the driver from lingering while it exists.
 struct Hurry<B: Batch>(Mailbox<B>);
 
 impl<B: Batch> Hurry<B> {

@@ -26,19 +26,20 @@ use lane::Lane;
 
 pub use builder::BatcherBuilder;
 
-/// Sends, deletes and changes the visibility of single messages of one queue for any number of tasks, in few requests.
+/// Gathers the single calls of any number of tasks on one queue into few requests.
 ///
-/// The batcher gathers calls into batches of up to 10 entries and 1 MiB, as SQS counts them. Each caller gets the result
-/// of its own entry. Sends, deletes and changes do not wait for each other: the settings apply to each of these kinds.
+/// It sends messages, deletes them and changes their visibility, in batches of up to 10 entries and 1 MiB as SQS counts
+/// it. Each caller gets the result of its own entry. The three kinds of calls do not wait for each other, and each
+/// setting applies to each kind.
 ///
-/// A batch goes out when it is full, or once its first entry has waited for the [`linger`](BatcherBuilder::linger) time.
-/// It always waits, and fills further, while [`concurrency`](BatcherBuilder::concurrency) requests are in flight. While
-/// another batch that was not full is in flight, the next such batch waits for its response, for up to ten times the
-/// linger time. So batches are full under load, and single calls stay fast.
+/// The batcher sends a batch when it is full, or once its first entry has waited for the
+/// [`linger`](BatcherBuilder::linger) time. While [`concurrency`](BatcherBuilder::concurrency) requests are in
+/// progress, a batch waits and fills further. A partly filled batch also waits for the response to an earlier partly
+/// filled one, for up to ten times the linger time. Batches are therefore full under load, and single calls stay fast.
 ///
-/// The batcher retries after faults of the network or the server as the client's
-/// [`RetryPolicy`](crate::client::RetryPolicy) says: a whole request, or the entries that failed. It does not retry single
-/// entries of a FIFO queue, because that would change their order.
+/// After faults of the network or the server, the client's [`RetryPolicy`](crate::client::RetryPolicy) applies to whole
+/// requests and to single failed entries. Single entries of a FIFO queue are not retried, because that would change
+/// their order.
 ///
 /// ```no_run
 /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -59,35 +60,35 @@ pub use builder::BatcherBuilder;
 /// # Order
 ///
 /// The messages of a FIFO queue's group are sent in the order in which their calls were first polled. A batch with a
-/// message of the group waits until the group's earlier batch has its results. Different groups are sent side by side.
-/// Calls of several tasks have no order among themselves. If you need one, await each call before you make the next.
+/// message of the group waits until the group's earlier batch has its results. Different groups are sent concurrently.
+/// Calls of several tasks have no order among themselves. For such an order, await each call before the next is made.
 ///
-/// After a message failed, the calls of its group that were already polled are not sent. They fail with an error of kind
-/// [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. A call that is made after its caller received
-/// the failure is sent. There are two exceptions. SQS handles the entries of a failed entry's own batch one by one, and
-/// may accept later messages of the group in it. A message that every server refuses fails before it enters the order, and
-/// holds back nothing.
+/// After a message fails, the batcher does not send the calls of its group that were already polled. They fail with an
+/// error of kind [`HeldBack`](crate::ErrorKind::HeldBack), whose source is the failure. A call that is made after its
+/// caller received the failure is sent. There are two exceptions. SQS handles the entries of a request one by one. It
+/// may accept later messages of the group in the request of the failed one. A message that every server refuses fails
+/// at once, and the later messages of its group are sent.
 ///
 /// # Memory
 ///
 /// A call uses one unit of the [`capacity`](BatcherBuilder::capacity), and one more for each
-/// [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES) of its message, until it has its result. Without enough
-/// capacity, further calls wait in the order in which they were first polled. A message that is larger than the whole
-/// capacity uses all of it.
+/// [`SLOT_BYTES`](crate::batcher::BatcherBuilder::SLOT_BYTES) of its message, until it has its result. When the
+/// capacity is used up, further calls wait in the order in which they were first polled. A message that is larger than
+/// the whole capacity uses all of it.
 ///
 /// # Runtime
 ///
-/// A task for each kind of call does the work. The first call spawns it on the tokio runtime that the call runs on.
-/// Building a batcher needs no runtime. The task ends after all clones are dropped and the queued calls are sent. If the
-/// runtime is shut down, calls fail with an error of kind [`Closed`](crate::ErrorKind::Closed).
+/// Each kind of call has a task. The first call of that kind spawns it on the current tokio runtime. Building a batcher
+/// needs no runtime. The task ends after all clones are dropped and the queued calls are sent. If the runtime is shut
+/// down, calls fail with an error of kind [`Closed`](crate::ErrorKind::Closed).
 ///
 /// # Cancel safety
 ///
-/// If you drop a call's future while it waits for capacity, or before it was polled, its entry is certainly not sent.
-/// After that the entry is sent all the same, and only its result is lost.
+/// If a call's future is dropped before it was polled, or while it waits for capacity, its entry is certainly not sent.
+/// If it is dropped later, the entry is still sent, and only its result is lost.
 ///
-/// A future that was polled once and then is kept without being polled delays nothing. Its entry is sent as the others
-/// are.
+/// A future that was polled once delays no other call, even if it is not polled again. Its entry is sent like any
+/// other.
 #[derive(Clone)]
 pub struct Batcher {
     lanes: Arc<Lanes>,
@@ -102,7 +103,7 @@ struct Lanes {
 }
 
 impl Batcher {
-    /// The maximum time for which a shutdown waits for calls that were made and whose futures are not polled: 1 second.
+    /// The maximum time for which a shutdown waits for calls whose futures were created but not polled: 1 second.
     pub const UNPOLLED_TIMEOUT: Duration = lane::UNPOLLED_TIMEOUT;
 
     /// Sends a message of up to 1 MiB.
@@ -119,12 +120,13 @@ impl Batcher {
     /// # Errors
     ///
     /// Those of [`Client::send_message`], and [`Closed`](crate::ErrorKind::Closed) after a [`shutdown`](Self::shutdown)
-    /// or the end of the runtime. [`may_have_been_sent`](Error::may_have_been_sent) always tells whether the message is
+    /// or the end of the runtime. If [`may_have_been_sent`](Error::may_have_been_sent) returns `false`, the message was
     /// certainly not sent. A message that every server refuses fails at once and alone.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits for capacity: not sent. Dropped later: sent all the same.
+    /// If the future is dropped while it waits for capacity, the message is not sent. If it is dropped later, the
+    /// message is still sent.
     pub fn send<M: Into<OutgoingMessage>>(
         &self,
         message: M,
@@ -151,7 +153,8 @@ impl Batcher {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits for capacity: not deleted. Dropped later: deleted all the same.
+    /// If the future is dropped while it waits for capacity, the message is not deleted. If it is dropped later, the
+    /// message is still deleted.
     pub fn delete<H: Into<String>>(
         &self,
         receipt_handle: H,
@@ -177,7 +180,8 @@ impl Batcher {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits for capacity: not changed. Dropped later: changed all the same.
+    /// If the future is dropped while it waits for capacity, the visibility does not change. If it is dropped later, it
+    /// still does.
     pub fn change_visibility<H: Into<String>>(
         &self,
         receipt_handle: H,
@@ -187,13 +191,14 @@ impl Batcher {
         with_lanes(lanes, call.run((receipt_handle.into(), timeout)))
     }
 
-    /// Sends without lingering, and returns when all calls that were polled before this one have their results.
+    /// Sends queued calls without lingering. Returns when all calls that were first polled before this one have their
+    /// results.
     ///
-    /// It does not wait for other calls, or for callers to poll their futures.
+    /// It waits neither for later calls nor for callers to poll their futures.
     ///
     /// # Cancel safety
     ///
-    /// If you drop the future, queued calls are sent as without it.
+    /// If the future is dropped, queued calls are sent as if it had not been called.
     pub async fn flush(&self) {
         let Lanes {
             sends,
@@ -204,18 +209,18 @@ impl Batcher {
         future::join3(sends.flush(), deletes.flush(), changes.flush()).await;
     }
 
-    /// Accepts no more calls, sends without lingering, and returns when all calls that were made before have their
-    /// results.
+    /// Rejects new calls and sends the earlier ones without lingering. Returns when all of those have their results.
     ///
     /// A call is made when [`send`](Self::send), [`delete`](Self::delete) or
     /// [`change_visibility`](Self::change_visibility) returns its future. If that future has not been polled yet, the
-    /// shutdown waits for it for up to [`UNPOLLED_TIMEOUT`](crate::Batcher::UNPOLLED_TIMEOUT). After that the call fails
-    /// like all later ones on any clone. The error is of kind [`Closed`](crate::ErrorKind::Closed), and nothing was sent.
+    /// shutdown waits for it for up to [`UNPOLLED_TIMEOUT`](crate::Batcher::UNPOLLED_TIMEOUT). After that the call
+    /// fails, as later calls on any clone do. The error is of kind [`Closed`](crate::ErrorKind::Closed), and nothing
+    /// was sent.
     ///
     /// # Cancel safety
     ///
-    /// If you drop the future after it was polled, the batcher still accepts no more calls. It sends the calls that were
-    /// made before while the runtime lives.
+    /// If the future is dropped after it was polled, the batcher still rejects new calls. It sends the earlier ones
+    /// while the runtime lives.
     pub async fn shutdown(&self) {
         let Lanes {
             sends,

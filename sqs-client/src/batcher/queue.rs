@@ -33,7 +33,7 @@ impl<B: Batch> Queue<B> {
         behind.unwrap_or(&mut self.ready).push_back(call);
     }
 
-    /// Takes the next batch, as full as possible, and the groups that it blocks until they are
+    /// Removes and returns the next batch, as full as possible, with the groups that it blocks until they are
     /// [unblocked](Self::unblock).
     pub(super) fn take(&mut self) -> (Vec<Call<B>>, Vec<String>) {
         let mut fill = Fill::new(self.limit.bytes());

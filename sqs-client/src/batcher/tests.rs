@@ -22,8 +22,8 @@ const LATENCY: Duration = Duration::from_millis(40);
 
 type Sends = Lane<SendMessageBatch>;
 
-/// A server that takes `LATENCY` for a batch, with the time and the bodies of each batch. The body `slow` takes an hour,
-/// `fails` fails, and `panic` makes its batch's task panic.
+/// A server that responds to a batch after `LATENCY`, and records the time and the bodies of each. The body `slow`
+/// delays the response for an hour, `fails` fails, and `panic` makes its batch's task panic.
 #[derive(Default)]
 struct Server(Mutex<Vec<(Instant, Vec<String>)>>);
 
@@ -55,9 +55,9 @@ impl Server {
             LATENCY
         })
         .await;
-        assert!(!holds("panic"), "as the test asks");
+        assert!(!holds("panic"), "injected by the test");
         let result = |body: String| match body.as_str() {
-            "fails" => Err(Error::transport("as the test asks")),
+            "fails" => Err(Error::transport("injected by the test")),
             _ => Ok(sent(body)),
         };
         bodies.into_iter().map(result).collect()
@@ -362,7 +362,7 @@ async fn a_failure_ends_its_group_for_the_calls_made_before() {
                 "{error:?}"
             );
             let cause = std::error::Error::source(error).map(ToString::to_string);
-            assert!(cause.is_some_and(|cause| cause.contains("as the test asks")));
+            assert!(cause.is_some_and(|cause| cause.contains("injected by the test")));
         }
         assert!(results[2].is_ok());
         assert!(lane.call(message("4", "g")).await.is_ok(), "made after the failure");
@@ -466,7 +466,7 @@ async fn groups_are_sent_side_by_side_and_each_keeps_its_order() {
     }
     assert!(
         took < LATENCY * 5,
-        "60 messages in one row take six rounds, and took {took:?}"
+        "60 messages in one row need six rounds, which lasted {took:?}"
     );
 }
 
@@ -499,7 +499,7 @@ struct Model {
     pushed: usize,
     /// The groups that batches in flight block.
     running: Vec<Vec<String>>,
-    /// The numbers of the messages that were taken, by group.
+    /// The numbers of the messages in batches so far, by group.
     taken: BTreeMap<String, Vec<usize>>,
 }
 

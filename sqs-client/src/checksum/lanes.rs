@@ -1,7 +1,7 @@
 //! MD5 of several byte strings in parallel lanes. Twelve lanes hash a batch of ten messages at once.
 //!
 //! Each step of MD5 depends on the step before, so one hash leaves most of a core idle. The compiler vectorizes several
-//! independent hashes. When a string ends, the next one takes its lane. The result of an empty lane is ignored.
+//! independent hashes. When a string ends, its lane gets the next one. The result of an empty lane is ignored.
 
 #![allow(
     clippy::indexing_slicing,

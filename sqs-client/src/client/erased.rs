@@ -1,7 +1,8 @@
 //! A running operation without its type.
 //!
-//! Only writing the input and reading the output depend on the type. The rest of a request's life is the same for every
-//! action. So it is compiled once, in this crate, and not once for each action in the programs that use it.
+//! Only the encoding of the input and the decoding of the output depend on the type. The rest of a request's execution
+//! is the same for every action. It is therefore compiled once, in this crate, and not once for each action in the
+//! programs that use it.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(crate) trait Task: Send {
     fn encode(&self, wire: Wire) -> Result<Bytes, Error>;
     /// Reads a response, and keeps the output.
     fn read(&mut self, wire: Wire, response: &Response, verify: bool) -> Result<(), Error>;
-    /// Notes whether an attempt before the successful one may have taken effect, too.
+    /// Notes whether an attempt before the successful one may also have taken effect.
     fn note_earlier_attempts(&mut self, may_have_been_sent: bool);
     /// Returns the number of messages that were sent, received or settled: 0 before the operation has succeeded.
     fn messages(&self) -> usize;
@@ -38,7 +39,7 @@ pub(crate) struct Typed<'a, Op: Operation> {
 /// A request that succeeded.
 pub(crate) struct Success<Output> {
     pub(crate) output: Output,
-    /// `true` if an attempt before the successful one may have taken effect, too.
+    /// `true` if an attempt before the successful one may also have taken effect.
     pub(crate) earlier_may_have_been_sent: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The life of a request: execute, run attempts, attempt, exchange.
+//! The execution of a request, from outside in: execute, run attempts, attempt, exchange.
 
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ impl Client {
         task.into_success().ok_or_else(unread)
     }
 
-    /// Checks and encodes the request once. Then tries it until it succeeds, fails for good, or runs out of attempts or
-    /// time. All that can fail or grow stale is within the loop.
+    /// Checks and encodes the request once. Then repeats attempts until one succeeds, the failure is permanent, or
+    /// attempts or time run out. Each attempt gets fresh credentials and a fresh signature.
     async fn run_attempts(&self, task: &mut dyn Task) -> Result<(), Error> {
         let inner = self.inner();
         task.validate()?;
@@ -178,7 +178,7 @@ impl Inner {
         Ok((pause, error))
     }
 
-    /// Returns `true` if the server refused the credentials, and the provider has others by now.
+    /// Returns `true` if the server refused the credentials, and the provider now returns different ones.
     async fn replaces_credentials(&self, failure: &Failure, call: &Call<'_>) -> bool {
         let Some(used) = failure
             .credentials

@@ -1,4 +1,4 @@
-//! The client that programs hold.
+//! The client, which programs clone and share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::retry::{Attempts, RetryPolicy, RetryQuota};
 use crate::telemetry;
 use crate::types::OutgoingMessage;
 
-/// An SQS client: a method for each action of the service.
+/// An SQS client with a method for each action of the service.
 ///
 /// A clone is cheap and shares connections, credentials and the retry quota.
 ///
@@ -88,7 +88,7 @@ impl Client {
         self.inner.send_hooks.apply(queue_url, message);
     }
 
-    /// Returns this client, which shares everything, but runs no hooks on the messages that it sends.
+    /// Returns a clone of this client that runs no hooks on the messages that it sends.
     ///
     /// Not part of the API: see [`apply_send_hooks`](Self::apply_send_hooks).
     #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! The client, its settings, and the life of a request.
+//! The client, its settings, and the execution of requests.
 
 pub(crate) mod batch_limit;
 mod builder;

@@ -19,8 +19,7 @@ use crate::error::Error;
 ///
 /// # Cancel safety
 ///
-/// You may drop the future at any point. The request may then have taken effect or not, as with
-/// [`Error::may_have_been_sent`].
+/// The future may be dropped at any point. The request may then have taken effect or not.
 #[derive(Clone, Debug)]
 #[must_use = "a request is sent by `.await`"]
 pub struct Request<Op> {
@@ -29,7 +28,7 @@ pub struct Request<Op> {
 }
 
 impl<Op: Operation> Request<Op> {
-    /// Returns the input as it stands.
+    /// Returns the input, with the values that were set so far.
     pub fn input(&self) -> &Op {
         &self.input
     }

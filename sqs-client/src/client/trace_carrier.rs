@@ -1,7 +1,7 @@
 use crate::limits;
 use crate::types::{Message, MessageAttributeValue, OutgoingMessage};
 
-/// The attribute of a message that names its trace.
+/// The attribute that carries a message's trace context.
 ///
 /// ```
 /// use sqs_client::OutgoingMessage;
@@ -22,10 +22,10 @@ pub enum TraceCarrier {
 }
 
 impl TraceCarrier {
-    /// Adds the trace's name to a message that names none yet.
+    /// Adds this trace context to a message that has none.
     ///
-    /// A message without room for it, by its size or its number of attributes, stays as it is. It is better sent without
-    /// a trace than not at all.
+    /// Leaves the message unchanged if the attribute would exceed the maximum size or number of attributes. A message
+    /// without a trace is better than a refused one.
     pub fn inject(&self, message: &mut OutgoingMessage, context: impl Into<String>) {
         let value = MessageAttributeValue::string(context);
         match self {
@@ -43,7 +43,8 @@ impl TraceCarrier {
         }
     }
 
-    /// Returns the trace that a received message names, if the receive requested its attribute.
+    /// Returns a received message's trace context. `None` if it has none, or if the receive did not request the
+    /// attribute.
     #[must_use]
     pub fn extract<'a>(&self, message: &'a Message) -> Option<&'a str> {
         match self {

@@ -18,52 +18,54 @@ use crate::types::MessageSystemAttributeName;
 /// # Behavior
 ///
 /// The consumer handles up to [`concurrency`](Self::concurrency) messages at a time, and buffers up to
-/// [`prefetch`](Self::prefetch) more. A poll requests only as many messages as there is room for. Several polls run
-/// concurrently only while their responses are full. The consumer extends the visibility of all messages in flight until
-/// they are settled. See [`Delivery`] on leases. Acknowledgements, extensions and returns share requests.
+/// [`prefetch`](Self::prefetch) more. A poll requests only as many messages as fit. The consumer adds concurrent polls
+/// while responses are full. A heartbeat extends the visibility of all messages in flight until they are settled.
+/// [`Delivery`] describes the lease of a message. Acknowledgements, extensions and returns share requests.
 ///
 /// * **Order.** On a FIFO queue, the messages of a group are handled one at a time, in order, and groups in parallel. A
-///   message is handled only after the one before it was certainly deleted. If the server reports no groups, all messages
-///   count as one group.
-/// * **Rejected messages.** A message that cannot be read, or whose MD5 does not match, is logged. It returns to the queue
-///   after the [backoff](Self::backoff), as if its handling had failed. If order is kept, no later message of its group is
-///   handled before it, and the buffered ones stay in flight. A redrive policy moves only the rejected message.
+///   message is handled only after the previous one was certainly deleted. If the server reports no groups, all
+///   messages count as one group.
+/// * **Rejected messages.** A message that cannot be read, or whose MD5 does not match, is logged. It returns to the
+///   queue after the [backoff](Self::backoff), as if its handling had failed. On a FIFO queue, no later message of its
+///   group is handled before it, and buffered ones stay in flight. A redrive policy moves only the rejected message.
 /// * **Poll errors.** After a failed poll, the consumer pauses for longer each time, up to 20 seconds. Faults of the
-///   network, of proxies and of the credentials provider never end the consumer. Refusals by SQS, such as a missing queue
-///   or permission, end it with the error once they have lasted for the [`refusal_timeout`](Self::refusal_timeout).
-/// * **Redelivered messages.** A message whose lease was lost comes again. While its handler runs, the new receipt waits
-///   for the handler's result. If that is `Ok`, the consumer uses the new receipt to delete the message, and does not
-///   handle it twice. It remembers the last 1,024 messages that were handled without a certain deletion.
-/// * **Early empty responses.** After an empty response before the end of the wait time, the consumer pauses for up to
-///   1 second.
+///   network, of proxies and of the credentials provider never end the consumer. Refusals by SQS, such as a missing
+///   queue or permission, end it once they have lasted for the [`refusal_timeout`](Self::refusal_timeout). It then
+///   returns the error.
+/// * **Redelivered messages.** SQS delivers a message again if its lease was lost. If the message's handler still runs,
+///   the consumer waits for its result. After `Ok`, it deletes the message by the new receipt handle, and does not
+///   handle it twice. It remembers the last 1,024 messages that were handled but not certainly deleted.
+/// * **Early empty responses.** If an empty response arrives before the end of the wait time, the consumer pauses for
+///   up to 1 second.
 ///
 /// # Receive counts
 ///
 /// SQS counts every receive of a message, whether or not it is handled. A redrive policy uses that count to move the
-/// message to the dead-letter queue. On a FIFO queue, one receive can return up to 10 messages of a group. If all of them
-/// went back whenever the first fails, the later ones would reach the dead-letter queue without ever being handled.
+/// message to the dead-letter queue. On a FIFO queue, one receive can return up to 10 messages of a group. If all of
+/// them returned to the queue whenever the first one fails, the later ones would reach the dead-letter queue unhandled.
 ///
-/// A failed message is therefore handled again in place,
-/// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in flight during its
-/// [backoff](Self::backoff). After that, it returns to the queue alone, and the later messages stay in flight. SQS returns
-/// the messages of a group in order, up to the first one in flight, so the failed message comes again by itself. Only its
-/// own count grows. With a `maxReceiveCount` of 3, it is handled 9 times.
+/// The consumer therefore retries a failed message in place,
+/// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. The message stays in flight during
+/// its [backoff](Self::backoff). If the retries fail, it returns to the queue alone, and the later messages stay in
+/// flight. A receive returns the messages of a group in order, up to the first one in flight, so it returns only the
+/// failed message. Only that message's count grows. With a `maxReceiveCount` of 3, it is handled at least 9 times.
 ///
-/// A returned message comes again within 10 seconds, or within the visibility timeout if that is shorter. If it does not,
-/// the dead-letter queue or a competing consumer has it. The consumer then returns the next message alone, and if that
-/// does not come again either, all of them. Each of these returns adds one to a count, so set `maxReceiveCount` to 2 or
-/// more on a FIFO queue. The same happens with a server that locks a group while any of its messages is in flight, such
-/// as moto. Once the consumer recognizes such a server, it receives messages one at a time.
+/// The consumer expects a returned message again within 10 seconds, or within the visibility timeout if that is
+/// shorter. If it does not arrive, the dead-letter queue or a competing consumer has it. The consumer then returns the
+/// next message of the group alone. If that one does not arrive either, it returns all of them. Each of these returns
+/// adds 1 to a receive count, so set `maxReceiveCount` to at least 2 on a FIFO queue. The same happens with a server
+/// that locks a group while any of its messages is in flight, such as moto. Once the consumer recognizes such a server,
+/// it receives messages one at a time.
 ///
-/// Messages that wait for a returned one take no room from polls, up to `concurrency + prefetch` messages. Beyond that, a
-/// failed message is not returned. It is retried in place for as long as it may be in flight, and the messages behind it
-/// take room. If very many groups fail at once, the consumer thus receives less until some of them recover, and no message
-/// is dead-lettered unhandled.
+/// Up to `concurrency + prefetch` messages that wait for a returned one do not count toward the in-flight limit. Beyond
+/// that, a failed message is not returned. It is retried in place for as long as it can be in flight, and the messages
+/// behind it count. If very many groups fail at once, the consumer therefore receives fewer messages until some groups
+/// recover. No message is dead-lettered unhandled.
 ///
-/// Every restart, crash and lost lease costs a buffered message a receive, too. Set `maxReceiveCount` well above the number
-/// of restarts that a message may wait through.
+/// Every restart, crash and lost lease also adds 1 to the count of a buffered message. Set `maxReceiveCount` well above
+/// the number of restarts during which a message may be buffered.
 ///
-/// [`move_poison_to`](Self::move_poison_to) and [`on_poison`](Self::on_poison) count retries in place, too. See
+/// [`move_poison_to`](Self::move_poison_to) and [`on_poison`](Self::on_poison) also count retries in place. See
 /// [`Delivery::handling_count`].
 ///
 /// ```no_run
@@ -133,32 +135,32 @@ impl Consumer {
         self
     }
 
-    /// Sets the maximum number of messages that are buffered for handlers, so that none idles during a poll. Default: the
-    /// [`concurrency`](Self::concurrency), or 9 times that on a FIFO queue, because a receive can return 10 messages of
-    /// one group. Zero disables prefetching.
+    /// Sets the maximum number of messages that are buffered for handlers, so that no handler idles during a poll.
+    /// Default: the [`concurrency`](Self::concurrency), or 9 times that on a FIFO queue, because a receive can return
+    /// 10 messages of one group. Zero disables prefetching.
     ///
-    /// The consumer buffers fewer messages if handling takes long. It buffers only as many as are handled within half a
-    /// lease, by the average so far, and none until one message has been timed.
+    /// Slow handlers reduce the number. A buffered message waits for at most half a lease, by the average handling time
+    /// so far. The consumer buffers nothing until it has timed one message.
     ///
-    /// Up to `concurrency + prefetch` messages are in flight: handled, buffered and being settled. On a FIFO queue, as
-    /// many again may wait for failed messages.
+    /// Up to `concurrency + prefetch` messages are in flight, including those being settled. On a FIFO queue, as many
+    /// again may wait for failed messages.
     pub fn prefetch(mut self, messages: usize) -> Self {
         self.settings.prefetch = Some(messages);
         self
     }
 
-    /// Sets the maximum number of concurrent polls. Default: as many as fill the in-flight limit with 10 messages each,
-    /// up to 8. Range: at least 1.
+    /// Sets the maximum number of concurrent polls. Default: the number that fills `concurrency + prefetch` with 10
+    /// messages each, up to 8. Range: at least 1.
     pub fn pollers(mut self, polls: usize) -> Self {
         self.settings.pollers = Some(polls.max(1));
         self
     }
 
     /// Sets the time for which each receive and each extension hides a message. Default:
-    /// [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: 1 second to 12 hours, in whole seconds.
-    /// A fraction counts as one.
+    /// [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: 1 second–12 hours, in whole seconds
+    /// (rounded up).
     ///
-    /// After a consumer was killed, a competing consumer receives its messages once this time is over.
+    /// If the consumer is killed, competing consumers receive its messages after this time.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.settings.visibility_timeout = timeout;
         self
@@ -166,14 +168,14 @@ impl Consumer {
 
     /// Sets the time for which a poll waits for a message. Default: 20 seconds. Range: 0–20 seconds, in whole seconds.
     ///
-    /// A poll uses at most 7 tenths of the visibility timeout, because a lease counts from before the poll was sent.
+    /// A poll waits for at most 70 % of a lease, because the lease counts from before the poll was sent.
     pub fn wait_time(mut self, time: Duration) -> Self {
         self.settings.wait_time = time;
         self
     }
 
-    /// Sets the time after which a handler is dropped and its message returned to the queue. Default: 12 hours, because
-    /// no message can be in flight for longer.
+    /// Sets the time after which the consumer drops a handler and returns its message to the queue. Default: 12 hours,
+    /// because no message can be in flight for longer.
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
         self.handler.timeout = timeout;
         self
@@ -186,29 +188,29 @@ impl Consumer {
         self
     }
 
-    /// Sets the time for which an open poll may go on after [`run`](Self::run)'s `shutdown`, before it is dropped.
-    /// Default: [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](Self::DEFAULT_POLL_SHUTDOWN_TIMEOUT). Range: up to half of the
-    /// [shutdown timeout](Self::shutdown_timeout). A longer time counts as that.
+    /// Sets the time for which an open poll may continue after [`run`](Self::run)'s `shutdown`. Default:
+    /// [`DEFAULT_POLL_SHUTDOWN_TIMEOUT`](Self::DEFAULT_POLL_SHUTDOWN_TIMEOUT). Range: up to half of the [shutdown
+    /// timeout](Self::shutdown_timeout). A longer time counts as half.
     ///
-    /// A longer time strands fewer messages. Those that SQS has sent into a dropped poll stay in flight for one visibility
-    /// timeout.
+    /// The poll is then dropped. Messages that SQS has already sent to it stay hidden for one visibility timeout. A
+    /// longer time makes that less likely.
     pub fn poll_shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.settings.poll_shutdown_timeout = timeout;
         self
     }
 
-    /// Sets how long SQS may refuse all polls before the consumer ends with the error. Default:
+    /// Sets the time for which SQS may refuse all polls before the consumer ends with the error. Default:
     /// [`DEFAULT_REFUSAL_TIMEOUT`](Self::DEFAULT_REFUSAL_TIMEOUT). Zero ends it with the first refusal.
     ///
-    /// A refusal names a problem that an operator must solve: a queue that does not exist, a missing permission, unknown
-    /// keys, a disabled KMS key. The consumer keeps polling in the meantime, so it survives the re-creation of a queue or
-    /// the correction of a policy.
+    /// A refusal needs an operator, for example because of a missing queue or permission, an unknown access key, or a
+    /// disabled KMS key. The consumer keeps polling in the meantime, so it survives the re-creation of a queue or the
+    /// correction of a policy.
     pub fn refusal_timeout(mut self, timeout: Duration) -> Self {
         self.settings.refusal_timeout = timeout;
         self
     }
 
-    /// Sets the time for which an acknowledgement waits for up to 9 more to share its request. Default:
+    /// Sets the time for which an acknowledgement waits for up to 9 others to share its request. Default:
     /// [`DEFAULT_ACK_LINGER`](Self::DEFAULT_ACK_LINGER). Range: up to an eighth of the visibility timeout, because
     /// extensions linger too.
     pub fn ack_linger(mut self, linger: Duration) -> Self {
@@ -216,18 +218,18 @@ impl Consumer {
         self
     }
 
-    /// Sets the time for which a message waits after its handling failed. Default:
+    /// Sets the pause before a message is handled again after a failure. Default:
     /// [`DEFAULT_BACKOFF_BASE`](Self::DEFAULT_BACKOFF_BASE) and [`DEFAULT_BACKOFF_MAX`](Self::DEFAULT_BACKOFF_MAX).
     ///
-    /// The time is a random part of a bound. The bound is `base` at first and doubles with every receive and every
-    /// retry in place since the last one, up to `max`. With zero, the message is visible again at once. SQS hides a message
-    /// for at most 12 hours.
+    /// The pause is a random part of a bound. The bound starts at `base`. It doubles with every receive, and with every
+    /// retry in place since the last receive, up to `max`. With zero, there is no pause. SQS hides a message for at
+    /// most 12 hours.
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.backoff = (base, max);
         self
     }
 
-    /// Requests only the message attributes of these names. Default: all. `prefix.*` stands for all names with that
+    /// Requests only the message attributes with these names. Default: all. `prefix.*` stands for all names with that
     /// prefix.
     ///
     /// [`move_poison_to`](Self::move_poison_to) requests all of them, because it forwards whole messages.
@@ -236,7 +238,7 @@ impl Consumer {
         self
     }
 
-    /// Requests these system attributes, too. Default: none besides `ApproximateReceiveCount`, `SentTimestamp`,
+    /// Requests these additional system attributes. Default: none besides `ApproximateReceiveCount`, `SentTimestamp`,
     /// `MessageGroupId`, `MessageDeduplicationId` and `AWSTraceHeader`, which are always requested.
     pub fn message_system_attribute_names(
         mut self,
@@ -249,11 +251,11 @@ impl Consumer {
     /// Moves messages whose [`handling_count`](Delivery::handling_count) exceeds `max_handlings` to this queue instead of
     /// handling them. Default: off. The consumer deletes a message once the queue has confirmed its copy.
     ///
-    /// The copy keeps body, message attributes, group and trace header. On a FIFO queue, the message's ID becomes the
-    /// deduplication ID.
+    /// The copy has the message's body, message attributes, group and trace header. If this queue is a FIFO queue, the
+    /// message id becomes the deduplication id, and also the group of a message without one.
     ///
-    /// Like the count of a redrive policy, the count includes receives of a message that was buffered during a restart.
-    /// Applies to [`run`](Self::run) only.
+    /// Like the count of a redrive policy, the count includes receives after which the message was only buffered, for
+    /// example during a restart. Applies to [`run`](Self::run) only.
     pub fn move_poison_to(mut self, max_handlings: u32, queue_url: impl Into<String>) -> Self {
         let poison = Poison::move_to(max_handlings, self.client.clone(), queue_url.into());
         self.settings.whole_messages = true;
@@ -261,8 +263,9 @@ impl Consumer {
         self
     }
 
-    /// Passes messages whose [`handling_count`](Delivery::handling_count) exceeds `max_handlings` to this handler instead.
-    /// Default: off. Its `Ok` deletes a message, and its `Err` returns it to the queue. Applies to [`run`](Self::run) only.
+    /// Passes messages whose [`handling_count`](Delivery::handling_count) exceeds `max_handlings` to this handler
+    /// instead. Default: off. `Ok` deletes the message, and `Err` returns it to the queue. Applies to
+    /// [`run`](Self::run) only.
     ///
     /// [`move_poison_to`](Self::move_poison_to) and this setting replace each other.
     pub fn on_poison<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self
@@ -276,8 +279,8 @@ impl Consumer {
         self
     }
 
-    /// Wraps the handling of every message in this hook. Default: none. The hook receives the delivery and the handler's
-    /// future, awaits the future, and returns its outcome.
+    /// Wraps the handling of every message in this hook. Default: none. The hook receives the delivery and the
+    /// handler's future. It awaits the future and returns its outcome.
     ///
     /// The first hook added is the outermost. Applies to [`run`](Self::run) only. For a hook on every message that is
     /// sent, see [`on_send`](crate::ClientBuilder::on_send).
@@ -305,37 +308,37 @@ impl Consumer {
 
     /// Handles messages until `shutdown` completes.
     ///
-    /// A handler's `Ok` acknowledges the message. Its `Err`, a panic or a timeout returns the message to the queue after the
-    /// [backoff](Self::backoff). If the handler settles its delivery itself, its result is ignored. Errors are not logged,
-    /// because they may contain message data.
+    /// A handler's `Ok` acknowledges the message. Its `Err`, a panic or a timeout returns the message to the queue
+    /// after the [backoff](Self::backoff). If the handler settles its delivery itself, its result is ignored. The
+    /// consumer does not log a handler's error, because it may contain message data.
     ///
     /// # Blocking
     ///
-    /// A handler that blocks its thread also stops the tasks that extend leases on that thread. On a runtime with one
-    /// thread, all leases are lost if that lasts longer than the visibility timeout, and other consumers receive the
-    /// messages. Run such work in [`tokio::task::spawn_blocking`].
+    /// A handler that blocks its thread also stops the heartbeat if both run on that thread. On a runtime with one
+    /// thread, all leases are lost if the handler blocks for longer than the visibility timeout. Competing consumers
+    /// then receive the messages. Run blocking work in [`tokio::task::spawn_blocking`].
     ///
     /// # Shutdown
     ///
-    /// After `shutdown`, no poll begins, and buffered messages return to the queue. An open poll may go on for the
-    /// [poll shutdown timeout](Self::poll_shutdown_timeout), and its messages are returned. It is then dropped, which may
-    /// strand messages that SQS has just sent for one visibility timeout. Handlers and their acknowledgements may go on for
-    /// the [shutdown timeout](Self::shutdown_timeout). Up to a second of it is reserved for returning the messages of
-    /// aborted handlers.
+    /// After `shutdown`, no poll begins, and buffered messages return to the queue. An open poll may continue for the
+    /// [poll shutdown timeout](Self::poll_shutdown_timeout), and its messages return to the queue. The poll is then
+    /// dropped. Messages that SQS has just sent to it stay hidden for one visibility timeout. Handlers and their
+    /// acknowledgements may continue for the [shutdown timeout](Self::shutdown_timeout). The last part of it, up to 1
+    /// second, is reserved for returning the messages of aborted handlers.
     ///
     /// # Errors
     ///
-    /// The settings are invalid, or SQS refused polls for the [`refusal_timeout`](Self::refusal_timeout). Handlers that
-    /// were running have ended as described above.
+    /// A setting or the queue URL is not valid, or SQS refused polls for the
+    /// [`refusal_timeout`](Self::refusal_timeout). By then the handlers have ended as described under Shutdown.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, handlers are aborted, and all messages in flight are returned in the background, while the
-    /// runtime lives.
+    /// If the future is dropped, handlers are aborted. While the runtime lives, a background task returns all messages
+    /// in flight to the queue.
     ///
     /// # Panics
     ///
-    /// Panics outside of a tokio runtime. Panics of handlers are caught, unless panics abort the process.
+    /// Panics outside of a tokio runtime. The consumer catches panics of handlers, unless panics abort the process.
     pub async fn run<S, H, F, E>(self, shutdown: S, handler: H) -> Result<(), Error>
     where
         S: Future,
@@ -347,10 +350,10 @@ impl Consumer {
         run::run(self.deliveries(), settings, shutdown, handler).await
     }
 
-    /// Returns a stream of the queue's messages, for loops that settle each [`Delivery`] themselves. The first poll begins
+    /// Returns a stream of the queue's messages. The program settles each [`Delivery`] itself. The first poll begins
     /// when the stream is first polled, which must happen within a tokio runtime.
     ///
-    /// Invalid settings become the stream's only item.
+    /// If a setting is not valid, the error is the stream's only item.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {

@@ -19,12 +19,12 @@ use crate::error::Error;
 /// The stream of messages that a consumer receives. Created by
 /// [`Consumer::deliveries`](crate::consumer::Consumer::deliveries).
 ///
-/// The stream yields no further delivery while as many as the consumer's concurrency are being handled. A delivery counts
-/// until its settling begins. The stream ends after an error that repeating cannot solve, such as lasting refusals. See
-/// [`Consumer`](crate::consumer::Consumer).
+/// The consumer's [`concurrency`](crate::Consumer::concurrency) limits the number of yielded deliveries. A delivery
+/// counts until its settling begins. The stream ends after an error that a repeated poll cannot solve, such as lasting
+/// refusals. See [`Consumer`](crate::consumer::Consumer).
 ///
-/// Dropping the stream stops polling. A background task then returns the buffered messages to the queue, while the
-/// runtime lives. Deliveries that the stream has yielded stay in flight.
+/// If the stream is dropped, polling stops. While the runtime lives, a background task returns the buffered messages to
+/// the queue. Deliveries that the stream has yielded stay in flight.
 ///
 /// ```no_run
 /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -62,15 +62,15 @@ impl Deliveries {
         self.shared.stop();
     }
 
-    /// [Stops](Self::stop) the stream, and waits for up to `timeout` until nothing is in flight. The last poll must have
-    /// ended, its messages must have been returned, and all deliveries must have been settled or dropped.
+    /// [Stops](Self::stop) the stream, and waits for up to `timeout` until nothing is in flight. By then the last poll
+    /// has ended, its messages are returned, and all deliveries are settled or dropped.
     ///
-    /// Returns `true` if that happened in time. A poll that is still open may receive further messages. The background task
-    /// returns them, or they reappear after the visibility timeout if the runtime ends.
+    /// Returns `true` if that happened in time. Otherwise an open poll may still receive messages. The background task
+    /// returns them to the queue, or they reappear after the visibility timeout if the runtime ends.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the shutdown goes on in the background, while the runtime lives.
+    /// If the future is dropped, the shutdown continues in the background while the runtime lives.
     pub async fn shutdown(mut self, timeout: Duration) -> bool {
         self.stop();
         let at_rest = async {

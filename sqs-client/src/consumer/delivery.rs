@@ -1,4 +1,4 @@
-//! A received message, as its handler sees it.
+//! A received message and the methods that settle it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::types::Message;
 
 /// A received message that stays in flight until it is [acknowledged](Self::ack) or [returned](Self::nack) to the queue.
 ///
-/// Until then the consumer extends its visibility in the background, up to 12 hours after its receipt, so that no other
-/// consumer receives it. Dropping the last clone of an unsettled delivery returns the message at once. A task of the
-/// consumer does that, while its runtime lives. Otherwise the message reappears when its visibility timeout expires.
+/// Until then a heartbeat extends its visibility, up to 12 hours after its receipt, so that no competing consumer
+/// receives it. If the last clone of an unsettled delivery is dropped, a background task returns the message to the
+/// queue at once. If the runtime has ended, the message reappears when its visibility timeout expires.
 ///
-/// SQS delivers at least once, so a message can come again although it was acknowledged.
+/// SQS delivers at least once, so it can deliver a message again although it was acknowledged.
 ///
 /// ```no_run
 /// # async fn f(delivery: sqs_client::Delivery) -> Result<(), sqs_client::Error> {
@@ -70,10 +70,11 @@ pub(super) enum Settlement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AckOutcome {
-    /// SQS confirmed the deletion within the lease. The message is gone, and no other consumer has received it.
+    /// SQS confirmed the deletion within the lease. The message is deleted, and no competing consumer has received it.
     Deleted,
-    /// The lease was over when SQS confirmed the deletion, or the server refused the receipt handle. SQS confirms a
-    /// deletion by a stale handle without deleting. Another consumer may have the message, or it may come again.
+    /// The lease was over when SQS confirmed the deletion, or the server refused the receipt handle. SQS also confirms
+    /// a deletion by a stale handle, without deleting the message. A competing consumer may have received the message,
+    /// or SQS may deliver it again.
     LeaseLost,
 }
 
@@ -109,49 +110,50 @@ impl Delivery {
         self.message().attributes.approximate_receive_count().unwrap_or(1)
     }
 
-    /// Returns the number of the message's receives, this one included, plus its retries in place that this consumer knows
-    /// of. A receive counts whether or not the message was handled. After a restart, for example, the first handling can
-    /// have a count of 2.
+    /// Returns the number of the message's receives, this one included, plus the retries in place by this consumer. A
+    /// receive counts whether or not the message was handled. After a restart, for example, the first handling can have
+    /// a count of 2.
     ///
-    /// On a FIFO queue, a message whose handling failed is first handled again without another receive. See
+    /// On a FIFO queue, the consumer first retries a failed message in place, without another receive. See
     /// [`Consumer`](crate::consumer::Consumer#receive-counts).
     #[must_use]
     pub fn handling_count(&self) -> u32 {
         self.receive_count().saturating_add(self.inner.tracked.all_retries())
     }
 
-    /// Returns the time that is left of the lease, without further extensions. Zero once the lease is lost.
+    /// Returns the remaining time of the lease if no extension follows. Zero once the lease is lost.
     ///
-    /// A lease counts from before the receive, or the last confirmed extension, was sent. It lasts for the visibility
-    /// timeout less 1 second, or less a quarter if the timeout is below 4 seconds.
+    /// A lease is the time in which no competing consumer can receive the message. It counts from before the receive or
+    /// the last confirmed extension was sent. It is 1 second shorter than the visibility timeout, or a quarter shorter
+    /// if the timeout is below 4 seconds.
     #[must_use]
     pub fn lease_remaining(&self) -> Duration {
         self.inner.tracked.lease().remaining(Instant::now())
     }
 
-    /// Waits until the lease is lost. That happens if no extension was confirmed in time, the server refused one, or the
-    /// message was in flight for 12 hours. Another consumer may have the message then. Never ends if the delivery is
-    /// settled in time.
+    /// Waits until the lease is lost. That happens if no extension is confirmed in time, the server refuses one, or the
+    /// message has been in flight for 12 hours. A competing consumer may then have the message. The future never
+    /// completes if the delivery is settled in time.
     ///
     /// ```no_run
     /// # async fn work(_: &sqs_client::Message) {}
     /// # async fn f(delivery: sqs_client::Delivery) -> Result<(), sqs_client::Error> {
     /// tokio::select! {
     ///     () = work(delivery.message()) => drop(delivery.ack().await?),
-    ///     () = delivery.lease_lost() => {} // another consumer handles it
+    ///     () = delivery.lease_lost() => {} // a competing consumer may handle it
     /// }
     /// # Ok(()) }
     /// ```
     ///
     /// # Cancel safety
     ///
-    /// May be dropped and called again at any time.
+    /// The future may be dropped, and the method called again, at any time.
     pub async fn lease_lost(&self) {
         self.inner.tracked.lease_lost().await;
     }
 
-    /// Deletes the message, and returns whether the deletion is certain. Acknowledgements made at about the same time
-    /// share a request. Acknowledging again returns the same result without another request.
+    /// Deletes the message, and returns whether the deletion is certain. Concurrent acknowledgements share requests. A
+    /// repeated call returns the same result without another request.
     ///
     /// # Errors
     ///
@@ -160,7 +162,8 @@ impl Delivery {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message may or may not be deleted. It stays in flight and may be settled again.
+    /// If the future is dropped, the message may or may not be deleted. The delivery stays unsettled, and the call may
+    /// be repeated.
     pub async fn ack(&self) -> Result<AckOutcome, Error> {
         let inner = &*self.inner;
         let mut settlement = inner.settlement.lock().await;
@@ -187,11 +190,12 @@ impl Delivery {
         Ok(outcome)
     }
 
-    /// Returns the message to the queue, where it becomes visible after `delay`. Range: 0 seconds to 12 hours after its
-    /// receipt, in whole seconds. A fraction counts as one. Once the lease is lost, no request is sent.
+    /// Returns the message to the queue, where it becomes visible after `delay`. Range: 0 seconds–12 hours after its
+    /// receipt, in whole seconds (rounded up). A longer delay counts as the maximum. Once the lease is lost, no request
+    /// is sent.
     ///
-    /// On a FIFO queue, the message's group waits until it comes again. Messages that were received after it stay in
-    /// flight, so that only this message's receive count grows.
+    /// On a FIFO queue, the group waits until the message is received again. Messages that were received after it stay
+    /// in flight, so that only this message's receive count grows.
     ///
     /// # Errors
     ///
@@ -200,8 +204,8 @@ impl Delivery {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the delay may or may not take effect. The message stays in flight and may be settled
-    /// again.
+    /// If the future is dropped, the delay may or may not take effect. The delivery stays unsettled, and the call may
+    /// be repeated.
     pub async fn nack(&self, delay: Duration) -> Result<(), Error> {
         let inner = &*self.inner;
         let mut settlement = inner.settlement.lock().await;
@@ -224,8 +228,8 @@ impl Delivery {
     /// with every handling.
     ///
     /// On a FIFO queue, the message is first retried in place,
-    /// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in flight, and a new
-    /// delivery follows after the backoff. A message whose lease is lost returns to the queue at once.
+    /// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in flight, and the
+    /// consumer yields it as a new delivery after the backoff. If the lease is lost, no request is sent.
     ///
     /// # Errors
     ///
@@ -248,9 +252,9 @@ impl Delivery {
         self.nack(pause).await
     }
 
-    /// Returns a delay by the consumer's [backoff](crate::consumer::Consumer::backoff), as
-    /// [`nack_with_backoff`](Self::nack_with_backoff) uses. The delay is random, so each call returns a different one.
-    /// Pass one delay to [`nack`](Self::nack) for several messages that must reappear together.
+    /// Returns a random delay by the consumer's [backoff](crate::consumer::Consumer::backoff), as
+    /// [`nack_with_backoff`](Self::nack_with_backoff) uses it. Each call returns a different delay. If several messages
+    /// must reappear together, pass the same delay to [`nack`](Self::nack) for each.
     #[must_use]
     pub fn backoff(&self) -> Duration {
         let inner = &*self.inner;
@@ -261,7 +265,7 @@ impl Delivery {
     /// Returns `true` if the message was acknowledged or returned to the queue.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        // A settling task holds the lock until it is done, so a locked one is not settled yet.
+        // A task that settles the delivery holds the lock until it is done, so a locked delivery is not settled yet.
         let settlement = self.inner.settlement.try_lock();
         settlement.is_ok_and(|settlement| settlement.is_some())
     }

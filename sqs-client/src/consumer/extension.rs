@@ -1,4 +1,4 @@
-//! Controls that only sqs-extended needs. Not part of the API, and subject to change in any release.
+//! Controls that only sqs-extended needs. Not part of the API, and subject to change in any version.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,39 +49,40 @@ impl ConsumerExt for Consumer {
     }
 }
 
-/// Control over deliveries whose messages belong together.
+/// Controls for deliveries whose messages belong together.
 pub trait DeliveryExt: sealed::Sealed {
-    /// Takes the message out of the delivery, which keeps neither its body nor its message attributes. Copies the message
-    /// only if another clone of the delivery still has it. Saves memory for deliveries that outlive their bodies.
+    /// Moves the message out of the delivery, which keeps neither its body nor its message attributes. Copies the
+    /// message only if another clone of the delivery still has it. Saves memory for deliveries that outlive their
+    /// bodies.
     ///
     /// A message without content cannot be retried in place.
     fn take_message(&mut self) -> Message;
 
-    /// Takes, in order, the buffered messages that follow this one in its FIFO group and pass the filter. They share its
-    /// turn: the rest of the group waits until all of them are settled.
+    /// Removes and returns, in order, the buffered messages that follow this one in its FIFO group and pass the filter.
+    /// They share its turn: the rest of the group waits until all of them are settled.
     ///
-    /// All messages that a receive returned of a group are buffered when its first one is handled. Returns nothing for a
-    /// settled message, or if order is not kept.
+    /// When the first message of a group is handled, all others that the receive returned are buffered. Returns nothing
+    /// for a settled message, or if order is not kept.
     fn take_later_messages_of_group(&self, filter: impl FnMut(&Message) -> bool) -> Vec<Delivery>;
 
-    /// Returns the buffered messages that follow this one in its FIFO group to the queue, so that a receive can fetch the
-    /// messages after them. For a message that cannot be handled without a later one. The receive count of each returned
-    /// message grows by one.
+    /// Returns the buffered messages that follow this one in its FIFO group to the queue, so that a receive can fetch
+    /// the messages after them. Use it for a message that cannot be handled without a later one. The receive count of
+    /// each returned message grows by one.
     fn return_later_messages_of_group(&self);
 
-    /// Keeps the message in flight while it waits for other messages. It takes no handler's slot and no room from polls,
-    /// until it is [resumed](Self::resume) or settled. From now on the caller settles the message, and the result of its
-    /// handler no longer does.
+    /// Keeps the message in flight while it waits for other messages. It uses no handler's slot and does not count
+    /// toward the room of polls, until it is [resumed](Self::resume) or settled. From now on the caller settles the
+    /// message, and the result of its handler no longer does.
     ///
     /// The consumer does not limit the number of parked messages, so the caller must.
     fn park(&self);
 
-    /// Counts a [parked](Self::park) message as being handled again, even if all handler slots are taken.
+    /// Counts a [parked](Self::park) message as being handled again, even if all handler slots are in use.
     fn resume(&self);
 
-    /// Stops tracking the message without contacting SQS. It is neither returned nor extended, and reappears when its
-    /// visibility timeout expires. For a message that is in flight by a newer receipt, too, whose visibility a request
-    /// would change.
+    /// Stops tracking the message without contacting SQS. The message is neither returned nor extended, and reappears
+    /// when its visibility timeout expires. Use it for a message that is also in flight by a newer receipt, whose
+    /// visibility a request would change.
     ///
     /// Does nothing if the message is being settled.
     fn stop_tracking(&self);
@@ -92,7 +93,7 @@ pub trait DeliveryExt: sealed::Sealed {
     ///
     /// # Cancel safety
     ///
-    /// May be dropped and called again at any time.
+    /// The future may be dropped, and the method called again, at any time.
     fn consumer_stopped(&self) -> BoxFuture<'static, ()>;
 }
 

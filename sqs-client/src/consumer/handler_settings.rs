@@ -1,4 +1,5 @@
-//! The settings of the handler. Separate from the other settings, which deliveries share, because hooks take deliveries.
+//! The settings of the handler. They are separate from the settings that deliveries share, because hooks receive
+//! deliveries.
 
 use std::time::Duration;
 

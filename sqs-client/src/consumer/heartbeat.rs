@@ -108,7 +108,7 @@ async fn extend(shared: &Shared, tracked: &TrackedMessage, extension: Duration) 
             tracked.lease().extension_failed(Instant::now(), jitter);
         }
     }
-    // Awaited, because it would hide a message again that was returned in the meantime.
+    // The other attempt is awaited, because it could hide a message again that was returned in the meantime.
     other_attempt.await;
 }
 

@@ -1,4 +1,4 @@
-//! The lease of a message in flight, and when to extend it. Decides from times alone, without I/O.
+//! The lease of a message in flight, and the times of its extensions. Decides from times alone, without I/O.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ pub(super) fn usable(visibility: Duration) -> Duration {
     visibility.saturating_sub(LEASE_MARGIN.min(visibility / 4))
 }
 
-/// The time in which no other consumer can have received the message, and its extensions.
+/// The time in which no competing consumer can have received the message, and its extensions.
 ///
 /// SQS counts a visibility timeout from when it handles the request, so counting from before the request was *sent* is
 /// safe. SQS also confirms the deletion of a message by a stale receipt handle, without deleting it. Only this clock tells
 /// whether a confirmed deletion was real.
 ///
-/// A lost lease stays lost, even if an extension is confirmed later, because another consumer may have the message.
+/// A lost lease stays lost, even if an extension is confirmed later, because a competing consumer may have the message.
 #[derive(Debug)]
 pub struct Lease {
     visibility: Duration,
@@ -52,7 +52,7 @@ pub(super) enum Need {
     Nothing(Instant),
     /// The lease needs an extension by this time. [`Lease::extended`] or [`Lease::extension_failed`] must follow.
     Extension(Duration),
-    /// The lease has just been lost. Returned once.
+    /// The lease has just been lost. It is reported once.
     Loss,
 }
 
@@ -72,7 +72,7 @@ impl Lease {
         }
     }
 
-    /// Returns `true` if no other consumer can have received the message.
+    /// Returns `true` if no competing consumer can have received the message.
     #[must_use]
     pub fn is_valid(&self, now: Instant) -> bool {
         !self.lost && now < self.until
@@ -82,7 +82,7 @@ impl Lease {
         self.until
     }
 
-    /// Returns the time until the lease ends; zero once it is lost.
+    /// Returns the time until the lease ends. Zero once it is lost.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Duration {
         match self.lost {

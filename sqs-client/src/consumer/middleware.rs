@@ -10,7 +10,7 @@ use futures_util::future::Either;
 use crate::consumer::delivery::Delivery;
 use crate::credentials::BoxFuture;
 
-/// The outcome of a message's handling. Only [`Done`](Self::Done) acknowledges the message.
+/// The outcome of a message's handling. Only [`Done`](Self::Done) causes an acknowledgement.
 ///
 /// ```
 /// use sqs_client::consumer::HandlerOutcome;

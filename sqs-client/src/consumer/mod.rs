@@ -1,8 +1,8 @@
 //! A consumer receives, handles and settles messages, and bounds the number in flight.
 //!
-//! `state` knows the messages in flight and the free room. `lease`, `backlog` and `pacing` make decisions. None of them
-//! does I/O. Two tasks do. The poller fills the state, and the heartbeat extends and returns messages. The stream of
-//! deliveries takes messages from the state, and `run` is a loop over that stream.
+//! `state` tracks the messages in flight and the free slots. `lease`, `backlog` and `pacing` make decisions. None of
+//! these does I/O. Two tasks do it. The poller fills the state, and the heartbeat extends and returns messages. The
+//! stream of deliveries yields messages from the state, and `run` is a loop over that stream.
 
 mod arrival;
 mod backlog;

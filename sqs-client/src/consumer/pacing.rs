@@ -23,7 +23,7 @@ pub(super) enum PollOutcome {
     Partial,
     /// The poll returned no messages.
     Empty {
-        /// Set if the response came before the end of the wait time.
+        /// `true` if the response arrived before the end of the wait time.
         early: bool,
     },
     /// The poll failed.

@@ -1,4 +1,4 @@
-//! Poison messages, which were handled too often.
+//! The handling of poison messages, whose handling count exceeds its limit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl Poison {
     }
 }
 
-/// Forwards a message. On a FIFO queue, its ID becomes the deduplication ID, so that a repetition after a lost response does
-/// not duplicate it.
+/// Forwards a message. On a FIFO queue, its id becomes the deduplication id, so that a repetition after a lost response
+/// does not duplicate it.
 async fn send_to(client: &Client, queue_url: String, delivery: &Delivery) -> Result<(), Error> {
     let message = delivery.message();
     let fifo = is_fifo(&queue_url);

@@ -28,8 +28,8 @@ const SYSTEM_ATTRIBUTES: [MessageSystemAttributeName; 5] = [
     MessageSystemAttributeName::AwsTraceHeader,
 ];
 
-/// Polls until the consumer is stopped, or polls were refused for too long. Open polls may then go on for the poll shutdown
-/// timeout, and their messages are returned to the queue.
+/// Polls until the consumer is stopped, or polls were refused for too long. Open polls may then continue for the poll
+/// shutdown timeout, and their messages return to the queue.
 pub(super) async fn poll(shared: Arc<Shared>) {
     let mut polls = JoinSet::new();
     let ended = poll_into(&shared, &mut polls).await;

@@ -1,4 +1,4 @@
-//! A bounded memory of messages, by their IDs.
+//! A bounded memory of messages, by their ids.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,7 +9,7 @@ pub(super) const REMEMBERED: usize = 1024;
 pub(super) struct Recent<V> {
     /// Each value with the number of its insertion.
     values: HashMap<String, (u64, V)>,
-    /// Up to [`REMEMBERED`] insertions, the oldest first. An insertion stays after its value was taken or replaced.
+    /// Up to [`REMEMBERED`] insertions, the oldest first. An insertion stays after its value was removed or replaced.
     order: VecDeque<(u64, String)>,
     inserted: u64,
 }
@@ -25,7 +25,7 @@ impl<V> Default for Recent<V> {
 }
 
 impl<V> Recent<V> {
-    /// Remembers a message, unless its ID is empty. Messages without an ID cannot be told apart.
+    /// Remembers a message, unless its id is empty. Messages without an id cannot be told apart.
     pub(super) fn insert(&mut self, id: &str, value: V) {
         if id.is_empty() {
             return;

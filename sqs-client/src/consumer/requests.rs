@@ -12,7 +12,8 @@ use crate::consumer::lease;
 use crate::consumer::settings::{ACK_LINGER, Settings};
 use crate::error::{Error, ErrorCode};
 
-/// The part of a lease that an extension may take. It is sent at half of the lease or before, and is useless after its end.
+/// The part of a lease within which an extension must be confirmed. It is sent at half of the lease or before, and is
+/// useless after its end.
 const EXTENSION_PART: u32 = 2;
 /// The part of a lease after which an extension without a response is sent once more.
 const HEDGE_PART: u32 = 6;
@@ -22,7 +23,7 @@ pub(super) struct Requests {
     client: Client,
     queue_url: String,
     settle_batcher: Batcher,
-    /// Separate, because extensions have a time limit of their own.
+    /// The batcher of extensions. It is separate, because extensions have their own time limit.
     extension_batcher: Batcher,
     extension_time: Duration,
     hedge_after: Duration,
@@ -33,8 +34,8 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new(client: &Client, queue_url: &str, settings: &Settings) -> Self {
         let extension_time = lease::usable(settings.visibility_timeout) / EXTENSION_PART;
-        // A call is only a receipt handle, and the consumer bounds the messages in flight. Another capacity here would
-        // make extensions of buffered messages wait in ones and twos.
+        // A call is only a receipt handle, and the consumer bounds the messages in flight. A limited capacity would
+        // split the extensions of buffered messages into small batches.
         let batcher = client.batcher(queue_url).capacity(usize::MAX);
         Self {
             client: client.clone(),
@@ -147,7 +148,7 @@ fn is_unknown(error: &Error) -> bool {
     }
 }
 
-/// Returns `true` if the server says that the receipt handle no longer keeps a message in flight, or never did.
+/// Returns `true` if the server says that no message is in flight by this receipt handle.
 pub(super) fn is_stale(error: &Error) -> bool {
     matches!(
         error.code(),

@@ -40,7 +40,8 @@ where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: Send + 'static,
 {
-    // A task, because spawning handlers is cheapest from a worker thread. In a set, which aborts it when dropped.
+    // The loop is a task, because spawning handlers is cheapest from a worker thread. The `JoinSet` aborts it when
+    // dropped.
     let mut task = JoinSet::new();
     let (stop, stopped) = oneshot::channel();
     task.spawn(dispatch(deliveries, settings, stopped, handler));

@@ -1,4 +1,4 @@
-//! The state that a consumer's tasks share, and how they wake each other.
+//! The state that a consumer's tasks share, and the notifications between them.
 
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};

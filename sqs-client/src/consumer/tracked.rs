@@ -15,7 +15,7 @@ use crate::types::Message;
 #[derive(Debug)]
 pub(super) struct TrackedMessage {
     pub(super) id: u64,
-    /// The message, without body and message attributes once they were taken.
+    /// The message, without body and message attributes once they were moved out.
     message: Mutex<Arc<Message>>,
     /// Its FIFO group, if groups are kept in order.
     pub(super) group: Option<String>,
@@ -28,9 +28,10 @@ pub(super) struct TrackedMessage {
     retries: AtomicU32,
     content_taken: AtomicBool,
     lease: Mutex<Lease>,
-    /// Locked during a change of the visibility timeout. SQS applies the last change to arrive, so only one may be open.
+    /// A lock that each change of the visibility timeout holds. SQS applies the last change to arrive, so only one may
+    /// be open.
     pub(super) changing: tokio::sync::Mutex<()>,
-    /// Set once a failing extension was logged as a warning.
+    /// `true` once a failing extension was logged as a warning.
     warned: AtomicBool,
     lost: Notify,
 }
@@ -57,7 +58,7 @@ impl TrackedMessage {
         lock(&self.message).clone()
     }
 
-    /// Takes the message, and keeps only the parts that settling it requires.
+    /// Moves the message out, and keeps only the parts that settling it requires.
     pub(super) fn take_message(&self) -> Arc<Message> {
         self.content_taken.store(true, Ordering::Release);
         let mut message = lock(&self.message);

@@ -16,7 +16,7 @@ use crate::types::{Message, bounded_id};
 #[derive(Debug, Default)]
 struct BlockedGroups {
     groups: HashSet<String>,
-    /// Set by a message of an unknown group, which may be any group.
+    /// `true` after a message of an unknown group, which may be any group.
     all: bool,
 }
 
@@ -38,7 +38,7 @@ impl BlockedGroups {
 /// which it is hidden, from its receive count.
 ///
 /// A rejected message keeps its position in its group. If that is impossible, all messages that may have to wait for it
-/// are returned, too.
+/// are also returned.
 pub(super) fn triage(
     received: ReceiveMessageOutput,
     ordered: bool,
@@ -58,7 +58,7 @@ pub(super) fn triage(
         let is_returnable = !message.receipt_handle.is_empty();
         let has_position = is_returnable && message.attributes.message_group_id().is_some();
         let treatment = match treatment {
-            // The message before it hides it for as long as that one is hidden.
+            // The earlier message blocks it for as long as the earlier one is hidden.
             treatment if ordered && blocked.contain(&message) => Treatment::ReturnAtOnce(treatment.delay()),
             Treatment::Return(delay) if !ordered || !has_position => {
                 blocked.add(&message);
@@ -76,8 +76,9 @@ pub(super) fn triage(
 
 /// Returns the messages, and the time from which their leases count.
 ///
-/// After a receive that took long because it was retried, messages may be visible already. Each of them is then kept only if
-/// the server confirms that it is still hidden. If order is kept, later messages of a dropped one's group are returned.
+/// After a receive that was slow because it was retried, messages may be visible already. Each of them is then kept
+/// only if the server confirms that it is still hidden. If order is kept, later messages of a dropped one's group are
+/// returned.
 pub(super) async fn confirm_late(shared: &Shared, sent_at: Instant, arrivals: Vec<Arrival>) -> (Instant, Vec<Arrival>) {
     let visibility = shared.settings.visibility_timeout;
     if arrivals.is_empty() || sent_at.elapsed() < lease::usable(visibility).mul_f64(0.9) {
@@ -87,7 +88,7 @@ pub(super) async fn confirm_late(shared: &Shared, sent_at: Instant, arrivals: Ve
     let extended = join_all(arrivals.into_iter().map(|arrival| async move {
         let handle = &arrival.message.receipt_handle;
         let (extended, other_attempt) = shared.requests.extend(handle, visibility).await;
-        // Awaited, because it would hide a message again that was returned in the meantime.
+        // The other attempt is awaited, because it could hide a message again that was returned in the meantime.
         other_attempt.await;
         let confirmed = extended.map(drop).inspect_err(|error| {
             let message_id = bounded_id(&arrival.message.message_id);

@@ -5,7 +5,7 @@ use crate::error::with_causes;
 
 /// The default provider of a client: [`EnvironmentCredentials`], then [`ProfileFileCredentials`].
 ///
-/// With the feature `aws-config`, the default chain of AWS's SDKs follows.
+/// With the feature `aws-config`, the default chain of AWS's SDKs comes last.
 ///
 /// ```
 /// use sqs_client::Client;

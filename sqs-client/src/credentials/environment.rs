@@ -2,7 +2,7 @@ use std::error::Error as StdError;
 
 use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 
-/// Reads credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, anew for each call.
+/// Reads credentials from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, again at each call.
 ///
 /// ```
 /// use sqs_client::Client;

@@ -1,4 +1,4 @@
-//! Access keys, their providers, and the cache that all clones of a client share.
+//! Credentials, their providers, and the cache that all clones of a client share.
 
 #[cfg(feature = "aws-config")]
 mod aws_config;
@@ -54,7 +54,8 @@ fn trimmed(text: String) -> String {
 }
 
 impl Credentials {
-    /// Creates long-lived credentials. Whitespace around key and secret is removed, such as a newline from a file.
+    /// Creates long-lived credentials. Whitespace around id and secret is removed, such as a newline at the end of a
+    /// file.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             access_key_id: trimmed(access_key_id.into()),
@@ -71,7 +72,7 @@ impl Credentials {
         self
     }
 
-    /// Sets the time from which the credentials are no longer valid. Default: never. The client replaces them before that.
+    /// Sets the time at which the credentials expire. Default: never. The client replaces them before that time.
     #[must_use]
     pub fn with_expiry(mut self, expires_at: SystemTime) -> Self {
         Arc::make_mut(&mut self.0).expires_at = Some(expires_at);
@@ -96,7 +97,7 @@ impl Credentials {
         self.0.session_token.as_deref()
     }
 
-    /// Returns the time from which the credentials are no longer valid.
+    /// Returns the time at which the credentials expire, or `None` if they never do.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.0.expires_at
@@ -114,8 +115,8 @@ impl fmt::Debug for Credentials {
 
 /// A source of credentials.
 ///
-/// The client calls it when it has no credentials, when they are about to expire, and when a server refuses them. It makes
-/// one call at a time for all its clones, in a task of its own. A call may take up to
+/// The client calls a provider when it has no credentials, when they are about to expire, and when a server refuses
+/// them. All clones of a client share one call at a time, which runs in a task of its own. A call may take up to
 /// [`FETCH_TIMEOUT`](crate::credentials::CredentialsCache::FETCH_TIMEOUT). See [`CredentialsCache`].
 ///
 /// ```
@@ -137,9 +138,8 @@ pub trait ProvideCredentials: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error. The client shows it, with its causes, in an error of kind
-    /// [`Credentials`](crate::ErrorKind::Credentials), and returns it as that error's source. Its text must not contain a
-    /// secret.
+    /// Any error. Its text must not contain a secret. The client quotes it, with its causes, in an error of kind
+    /// [`Credentials`](crate::ErrorKind::Credentials), whose source it becomes.
     fn provide_credentials(&self) -> BoxFuture<'_, Result<Credentials, Box<dyn StdError + Send + Sync>>>;
 }
 

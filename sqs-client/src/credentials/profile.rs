@@ -8,12 +8,13 @@ use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 /// The maximum length of a file that is read.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Reads static credentials from AWS's shared files, anew for each call.
+/// Reads static credentials from AWS's shared files, again at each call.
 ///
 /// The files are `~/.aws/credentials` and then `~/.aws/config`, or those that `AWS_SHARED_CREDENTIALS_FILE` and
-/// `AWS_CONFIG_FILE` name. The profile is the given one, else that of `AWS_PROFILE`, else `default`. The provider reads
-/// `aws_access_key_id`, `aws_secret_access_key` and `aws_session_token`. It fails for a profile whose keys come from SSO,
-/// a role or a process. Those need `AwsConfigCredentials` of the feature `aws-config`.
+/// `AWS_CONFIG_FILE` name. The profile is the one that the setting [`profile`](Self::profile) or else `AWS_PROFILE`
+/// names. Default: `default`. The provider reads `aws_access_key_id`, `aws_secret_access_key` and `aws_session_token`.
+/// It fails for a profile whose keys come from SSO, a role or a process. Those need `AwsConfigCredentials` of the
+/// feature `aws-config`.
 ///
 /// ```
 /// use sqs_client::Client;

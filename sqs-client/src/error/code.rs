@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The maximum length of a code. The rest is cut off.
 const MAX_CODE_BYTES: usize = 128;
 
-/// Defines the codes: the service model's name (JSON protocol), and the names that the Query protocol, older servers or
-/// SigV4's front end use for the same error.
+/// Defines the codes. Each has the service model's name, which the JSON protocol uses. The other names are those of the
+/// Query protocol, of older servers and of AWS's signature check.
 macro_rules! error_codes {
     ($($(#[$meta:meta])* $variant:ident $(| $alias:literal)*,)*) => {
         /// A server's error code, under one name for both protocols.
@@ -28,12 +28,12 @@ macro_rules! error_codes {
         #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[$meta])* $variant,)*
-            /// A code that this version of the crate does not know, without its namespace.
+            /// A code unknown to this version of the crate, without its namespace.
             Other(String),
         }
 
         impl ErrorCode {
-            /// Returns the service model's name if the code is known, or else the server's.
+            /// Returns the code's name in AWS's service model, or the server's own name for an unknown code.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -62,11 +62,11 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The credentials do not permit this.
+    /// The credentials do not permit the action.
     AccessDenied | "AccessDeniedException",
     /// Two entries of a batch have the same id.
     BatchEntryIdsNotDistinct,
-    /// The messages of a batch are longer than the limit together.
+    /// The messages of a batch together exceed the size limit.
     BatchRequestTooLong,
     /// The batch has no entries.
     EmptyBatchRequest,
@@ -100,15 +100,15 @@ error_codes! {
     KmsAccessDenied | "KMS.AccessDeniedException",
     /// The KMS key is disabled.
     KmsDisabled | "KMS.DisabledException",
-    /// The KMS key cannot be used in this way.
+    /// The KMS key does not support this use.
     KmsInvalidKeyUsage | "KMS.InvalidKeyUsageException",
-    /// The KMS key is in a state that does not allow this.
+    /// The state of the KMS key does not allow its use.
     KmsInvalidState | "KMS.InvalidStateException",
     /// The KMS key was not found.
     KmsNotFound | "KMS.NotFoundException",
     /// The account requires a KMS subscription.
     KmsOptInRequired | "KMS.OptInRequired",
-    /// KMS refused the request because of too many requests.
+    /// KMS throttled the request.
     KmsThrottled | "KMS.ThrottlingException",
     /// The message is not in flight, so its visibility cannot be changed.
     MessageNotInflight,
@@ -116,7 +116,7 @@ error_codes! {
     MissingAuthenticationToken | "MissingAuthenticationTokenException",
     /// A required parameter is missing.
     MissingParameter | "MissingRequiredParameterException",
-    /// There are too many messages in flight, permissions or tags.
+    /// A limit is exceeded, such as that of messages in flight, permissions or tags.
     OverLimit,
     /// The queue was purged within the last 60 seconds.
     PurgeQueueInProgress,
@@ -134,7 +134,7 @@ error_codes! {
     RequestTimeTooSkewed,
     /// The server waited too long for the request.
     RequestTimeout | "RequestTimeoutException",
-    /// There were too many requests.
+    /// The server throttled the request.
     RequestThrottled | "RequestThrottledException" | "RequestLimitExceeded",
     /// The resource does not exist, such as a message move task.
     ResourceNotFoundException,
@@ -144,11 +144,11 @@ error_codes! {
     ServiceUnavailable | "ServiceUnavailableException",
     /// The signature does not match the credentials.
     SignatureDoesNotMatch,
-    /// There were too many requests.
+    /// The server throttled the request.
     ThrottlingException | "Throttling" | "ThrottledException" | "TooManyRequestsException" | "SlowDown" | "BandwidthLimitExceeded" | "PriorRequestNotComplete" | "TransactionInProgressException",
     /// The batch has more than 10 entries.
     TooManyEntriesInBatchRequest,
-    /// The queue or server does not support this.
+    /// The queue or server does not support the action.
     UnsupportedOperation,
 }
 

@@ -1,4 +1,4 @@
-//! The crate's ways to make an [`Error`].
+//! The constructors of [`Error`].
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl Error {
     }
 
     pub(crate) fn service(error: ServiceError) -> Self {
-        // A refusal had no effect. After an internal error nobody knows.
+        // A refusal had no effect. After an internal error, the effect is unknown.
         let sent = error.status >= 500 && !error.code.is_throttling();
         let mut this = Self::new(ErrorKind::Service, explanation(error.message)).sent(sent);
         this.0.code = Some(error.code);

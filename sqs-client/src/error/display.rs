@@ -80,7 +80,7 @@ fn write_details(
     }
 }
 
-/// One line: the kind, the text, and each cause that the line does not contain yet.
+/// Formats one line of the kind, the text, and each cause that the line does not contain yet.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = format!("sqs_client::Error({:?}): {self}", self.kind());

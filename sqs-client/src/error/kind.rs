@@ -9,22 +9,21 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The client's settings contradict each other, or one is missing.
+    /// A setting of the client is missing or malformed, or two settings contradict each other.
     Configuration,
-    /// The input is one that every server would refuse. Nothing was sent.
+    /// Every server would refuse the input. Nothing was sent.
     InvalidInput,
     /// No credentials were available. Nothing was sent.
     Credentials,
     /// The connection failed, or broke before the whole response arrived.
     Transport,
-    /// The time limit passed.
+    /// A time limit passed, such as that of an attempt or of the whole request.
     Timeout,
     /// The server responded with an error.
     Service,
     /// The server's response could not be understood.
     Response,
-    /// The body of a received message is not what the program expects, such as JSON of another type. The message itself
-    /// was received.
+    /// The body of a received message does not have the expected format, for example JSON of another type.
     Body,
     /// The server's MD5 does not match the data that was sent or received.
     Checksum,

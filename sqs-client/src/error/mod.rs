@@ -17,11 +17,11 @@ pub(crate) use retry_hint::RetryHint;
 
 pub(crate) type Source = Arc<dyn StdError + Send + Sync>;
 
-/// The error of every call: what went wrong, and what you can do about it.
+/// The error of every call. It says what went wrong, and what the caller can do about it.
 ///
 /// The type is opaque. [`kind`](Self::kind) tells which layer failed, and [`code`](Self::code) is the server's error
-/// code. [`is_retryable`](Self::is_retryable) and [`may_have_been_sent`](Self::may_have_been_sent) help to decide what to
-/// do next. The client has already made the retries that its policy allows.
+/// code. [`is_retryable`](Self::is_retryable) and [`may_have_been_sent`](Self::may_have_been_sent) help to decide what
+/// to do next. By then the client has made the retries that its policy allows.
 ///
 /// `Display` shows one line for a log. `Debug`, which a `main` that returns the error prints, adds the causes.
 ///
@@ -43,7 +43,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    /// Shared by the clones for each entry of a batch.
+    /// The explanation. The clones for the entries of a batch share it.
     message: Arc<str>,
     operation: Option<&'static str>,
     queue: Option<QueueContext>,
@@ -56,7 +56,7 @@ struct Inner {
     source: Option<Source>,
 }
 
-/// The queue that a request was about.
+/// The queue of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueContext {
     name: Arc<str>,
@@ -84,7 +84,8 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the action that failed, such as `SendMessage`, or `None` if building the client failed.
+    /// Returns the action that failed, such as `SendMessage`. `None` if no action was involved, for example if building
+    /// the client failed.
     #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
@@ -96,13 +97,13 @@ impl Error {
         self.0.code.as_ref()
     }
 
-    /// Returns the explanation: the server's own if it sent one.
+    /// Returns the explanation, which is the server's own if it sent one.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Returns `true` if the server blames the request, not itself.
+    /// Returns `true` if the server says that the request is at fault, and not the server itself.
     #[must_use]
     pub fn is_sender_fault(&self) -> bool {
         self.0.sender_fault
@@ -122,8 +123,8 @@ impl Error {
 
     /// Returns `true` if the same request may succeed later.
     ///
-    /// That is after a fault of the connection, a timeout, throttling or a fault of the server, and for a message that
-    /// was held back. The client returns an error only after its own retries.
+    /// These errors are retryable: a broken connection, a timeout, throttling, a fault of the server, a wrong clock,
+    /// and a message that was held back. The client returns them only after its own retries.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
@@ -139,7 +140,7 @@ impl Error {
         }
     }
 
-    /// Returns `true` if the server refused the request because of too many requests. Slow down.
+    /// Returns `true` if the server throttled the request. The caller should slow down.
     #[must_use]
     pub fn is_throttled(&self) -> bool {
         self.0.status == Some(429) || self.0.code.as_ref().is_some_and(ErrorCode::is_throttling)
@@ -147,9 +148,9 @@ impl Error {
 
     /// Returns `true` if the request may have taken effect although it failed, and `false` if it certainly did not.
     ///
-    /// It may have taken effect if the connection broke or timed out after the request began to go out. The same is true
-    /// if the server responded with an internal error, or if its success response could not be read. For a request that
-    /// was retried, the method returns `true` if any of its attempts may have taken effect.
+    /// A request may have taken effect if the connection broke or timed out after sending began. The same applies if
+    /// the server reported an internal error, or if its response could not be read. After retries, the method returns
+    /// `true` if any attempt may have taken effect.
     #[must_use]
     pub fn may_have_been_sent(&self) -> bool {
         self.0.may_have_been_sent
@@ -178,7 +179,7 @@ impl Error {
         }
     }
 
-    /// Returns `true` if the server certainly does not understand the protocol, and so did nothing.
+    /// Returns `true` if the server certainly does not understand the protocol. The request then had no effect.
     pub(crate) fn refuses_protocol(&self) -> bool {
         let Some(code) = &self.0.code else { return false };
         let refused = match self.0.status {
@@ -188,7 +189,7 @@ impl Error {
         refused && !self.0.may_have_been_sent
     }
 
-    /// Returns `true` if the server refused the credentials themselves, so that others may be accepted.
+    /// Returns `true` if the server refused the credentials themselves. New credentials may be accepted.
     pub(crate) fn rejects_credentials(&self) -> bool {
         matches!(
             self.0.code,

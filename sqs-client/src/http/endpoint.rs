@@ -1,4 +1,4 @@
-//! The servers that requests go to, and the region that they are signed for.
+//! The servers that receive requests, and the region in their signatures.
 
 use std::sync::Arc;
 
@@ -91,8 +91,9 @@ impl Endpoint {
 
     /// Returns the destination of a request about this queue.
     ///
-    /// It is this endpoint, unless queue URLs are followed: the host in a queue's URL may be out of reach, or come from an
-    /// untrusted sender. Requests of the Query protocol go to the queue's path there, which servers expect.
+    /// It is this endpoint, unless queue URLs are followed. The host in a queue URL may be unreachable, or the URL may
+    /// come from an untrusted sender. Requests of the Query protocol go to the queue's path there, which servers
+    /// expect.
     pub(crate) fn target(&self, wire: Wire, queue_url: Option<&str>) -> Result<Target<'_>, Error> {
         let uses_queue_url = wire == Wire::Query || !self.followed.is_empty();
         let queue = queue_url.filter(|_| uses_queue_url).map(parse_queue_url).transpose()?;

@@ -1,4 +1,4 @@
-//! The way of a request to a server: endpoint, signature, connection.
+//! The endpoint, signature and connection of a request.
 
 pub(crate) mod endpoint;
 pub(crate) mod signer;

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 for the only kind of request that SQS accepts: a POST without a query string.
 //!
-//! aws-sigv4 computes the keys and HMACs. This file hashes the canonical request, which takes a dozen lines for one method,
-//! no query string and up to five signed headers. The signing key is derived once per day and credential.
+//! aws-sigv4 computes the keys and HMACs. This file hashes the canonical request, which needs only a dozen lines for
+//! one method, no query string and up to five signed headers. The signing key is derived once per day and credential.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;

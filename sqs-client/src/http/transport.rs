@@ -1,4 +1,4 @@
-//! HTTP. No file outside this folder uses reqwest's internals or a TLS library.
+//! The HTTP transport. No file outside this folder uses reqwest's internals or a TLS library.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Transport {
                 proxy,
             } => {
                 let tls = TlsConfig {
-                    // The connection to the proxy may use HTTPS, too.
+                    // The connection to the proxy may also use HTTPS.
                     needed: config.https || matches!(proxy, Proxy::Url(_)),
                     extra_roots,
                 };

@@ -12,7 +12,7 @@ use crate::{Client, Error, validate};
 pub struct AddPermission {
     /// The queue's URL.
     pub queue_url: String,
-    /// The permission's label, by which it can be removed: up to 80 letters, digits, hyphens and underscores.
+    /// The permission's label, by which it can be removed. It has up to 80 letters, digits, hyphens and underscores.
     pub label: String,
     /// The accounts, by their 12-digit ids.
     #[serde(rename = "AWSAccountIds")]
@@ -32,8 +32,8 @@ operation!(AddPermission of queue => EmptyOutput {
 impl Client {
     /// Adds a statement to the queue's access policy, which allows these accounts to use these actions.
     ///
-    /// Name an action as in [`operation`](crate::operation), such as `SendMessage`, which includes its batch action. `*`
-    /// stands for all actions. For finer rules, set an [`AccessPolicy`](crate::types::AccessPolicy) with
+    /// An action has its name in [`operation`](crate::operation), such as `SendMessage`. It includes the batch action.
+    /// `*` stands for all actions. For finer rules, set an [`AccessPolicy`](crate::types::AccessPolicy) with
     /// [`set_queue_attributes`](Self::set_queue_attributes).
     ///
     /// ```no_run

@@ -28,7 +28,7 @@ pub struct CancelMessageMoveTaskOutput {
 operation!(CancelMessageMoveTask => CancelMessageMoveTaskOutput {});
 
 impl Client {
-    /// Stops a message move task. Messages that were moved stay in the destination queue.
+    /// Stops a message move task. Messages that were already moved stay in the destination queue.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, task_handle: &str) -> Result<(), sqs_client::Error> {

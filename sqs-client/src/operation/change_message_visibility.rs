@@ -18,7 +18,8 @@ pub struct ChangeMessageVisibility {
     pub queue_url: String,
     /// The receipt handle.
     pub receipt_handle: String,
-    /// The time from now for which the message stays hidden. Range: 0 s–12 h. Zero makes it visible.
+    /// The time from now for which the message stays hidden, in whole seconds (rounded up). Range: 0 s–12 h. Zero makes
+    /// the message visible.
     #[serde(with = "always_seconds")]
     pub visibility_timeout: Duration,
 }
@@ -34,7 +35,7 @@ operation!(ChangeMessageVisibility of queue => EmptyOutput {
 impl Client {
     /// Hides a received message for this time from now on. Zero makes it visible at once.
     ///
-    /// The time is rounded up to whole seconds. A message can be in flight for 12 hours in total.
+    /// The time is in whole seconds (rounded up). A message can be in flight for at most 12 hours in total.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str, receipt_handle: &str) -> Result<(), sqs_client::Error> {

@@ -67,8 +67,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, an
-    ///   id is not valid or occurs twice, or a timeout is longer than 12 hours.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, or a
+    ///   timeout exceeds 12 hours. The same applies if an id is not valid or occurs twice.
     /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn change_message_visibility_batch(
         &self,

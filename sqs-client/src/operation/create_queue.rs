@@ -42,7 +42,7 @@ impl CreateQueue {
         create.with_attributes(QueueAttributes::default())
     }
 
-    /// SQS requires both the name and the attribute for a FIFO queue. The name implies the attribute here.
+    /// Sets the attributes, and adds `FifoQueue` if the name ends in `.fifo`. SQS requires both for a FIFO queue.
     fn with_attributes(mut self, mut attributes: QueueAttributes) -> Self {
         if is_fifo(&self.queue_name) {
             attributes.fifo_queue.get_or_insert(true);
@@ -80,7 +80,7 @@ impl Request<CreateQueue> {
 impl Client {
     /// Creates a queue, or finds an existing one of the same name and attributes.
     ///
-    /// A name that ends in `.fifo` makes a FIFO queue.
+    /// A name that ends in `.fifo` creates a FIFO queue.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {

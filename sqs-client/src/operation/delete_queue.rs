@@ -17,8 +17,8 @@ pub struct DeleteQueue {
 operation!(DeleteQueue of queue => EmptyOutput {});
 
 impl Client {
-    /// Deletes a queue and all its messages. The deletion may take 60 seconds, and only then can a queue of the same
-    /// name be created.
+    /// Deletes a queue and all its messages. The deletion may take 60 seconds. A queue of the same name can be created
+    /// only after that.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -29,7 +29,7 @@ impl Client {
     /// # Errors
     ///
     /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist. SQS itself reports
-    ///   success for it, other servers may not.
+    ///   success in that case. Other servers may report this error.
     pub fn delete_queue(&self, queue_url: impl Into<String>) -> Request<DeleteQueue> {
         self.request(DeleteQueue {
             queue_url: queue_url.into(),

@@ -45,7 +45,7 @@ operation!(ListDeadLetterSourceQueues of queue => ListDeadLetterSourceQueuesOutp
 pages::pages!(ListDeadLetterSourceQueues);
 
 impl Client {
-    /// Lists the queues whose dead-letter queue is this one. `.await` returns one page, and
+    /// Lists the queues that use this one as their dead-letter queue. `.await` returns one page, and
     /// [`into_stream`](Request::<ListDeadLetterSourceQueues>::into_stream) returns all queues.
     ///
     /// ```no_run

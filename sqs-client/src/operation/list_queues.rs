@@ -70,7 +70,7 @@ impl Client {
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: `max_results` is not in the range 1–1,000.
-    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the token is not one of the server's.
+    /// - [`InvalidParameterValue`](crate::ErrorCode::InvalidParameterValue): the server did not issue the token.
     pub fn list_queues(&self) -> Request<ListQueues> {
         self.request(ListQueues::default())
     }

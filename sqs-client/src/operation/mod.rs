@@ -1,4 +1,4 @@
-//! The actions of the service. Each file has one action's input, output and setters.
+//! The actions of the service, each with its input, output and setters.
 //!
 //! An action's type is its input. [`Client`](crate::Client) has a method for each action, which returns a
 //! [`Request`](crate::client::Request). `.await` sends it.
@@ -61,7 +61,7 @@ pub(crate) fn is_fifo(queue: &str) -> bool {
     queue.ends_with(".fifo")
 }
 
-/// The response to an action that returns nothing.
+/// The output of an action that returns nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmptyOutput {}

@@ -18,8 +18,8 @@ pub(super) fn validate(max_results: Option<u16>) -> Result<(), Error> {
     validate::within("number of queues in a page", max_results, 1..=limits::MAX_PAGE_RESULTS)
 }
 
-/// Returns the items of all pages from `token` on. The stream ends after an error. A repeated token is an error, because
-/// the list would never end.
+/// Returns the items of all pages, starting with the page of `token`. The stream ends after an error. A repeated token
+/// is an error, because the list would never end.
 pub(super) fn items<F, Response>(
     operation: &'static str,
     token: Option<String>,
@@ -62,13 +62,13 @@ macro_rules! pages {
                 self
             }
 
-            /// Lists the page of this token, which came with the page before. Default: the first page.
+            /// Lists the page of this token, which the previous page returned. Default: the first page.
             pub fn next_token(mut self, token: impl Into<String>) -> Self {
                 self.input.next_token = Some(token.into());
                 self
             }
 
-            /// Returns the URLs of all queues as a stream, which requests a page once the page before is consumed.
+            /// Returns the URLs of all queues as a stream. It requests a page once the previous page is consumed.
             /// [`max_results`](Self::max_results) sets the size of a page. Default: 1,000.
             ///
             /// # Errors

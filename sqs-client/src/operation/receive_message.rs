@@ -104,7 +104,8 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
         output.messages.len()
     }
 
-    /// With an id, a retry after a lost response returns the same messages, although they are hidden by then.
+    /// Adds a receive attempt id for a FIFO queue. With it, a retry after a lost response returns the same messages,
+    /// although they are hidden by then.
     fn prepare(&mut self, context: &SendContext<'_>) {
         if is_fifo(&self.queue_url) {
             self.receive_request_attempt_id.get_or_insert_with(|| context.new_id());
@@ -118,7 +119,7 @@ operation!(ReceiveMessage of queue => ReceiveMessageOutput {
         validate::id("receive request attempt id", self.receive_request_attempt_id.as_deref())
     }
 
-    /// The queue may have a wait time of its own, so a request without one may take up to the maximum.
+    /// Returns the request's wait time. If it has none, the queue's own applies, which may be the maximum.
     fn server_wait(&self) -> Duration {
         self.wait_time.unwrap_or(limits::MAX_WAIT_TIME)
     }
@@ -258,14 +259,15 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped after the server has chosen messages, these stay hidden for their visibility timeout.
+    /// If the future is dropped after the server has selected messages, they stay hidden for their visibility timeout.
     /// SQS then delivers them again.
     ///
     /// # Errors
     ///
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: a setting is out of its range.
     /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
-    /// - [`OverLimit`](crate::ErrorCode::OverLimit): the queue has 120,000 messages in flight.
+    /// - [`OverLimit`](crate::ErrorCode::OverLimit): the queue already has the maximum number of messages in flight,
+    ///   which is 120,000.
     pub fn receive_message(&self, queue_url: impl Into<String>) -> Request<ReceiveMessage> {
         self.request(ReceiveMessage {
             queue_url: queue_url.into(),

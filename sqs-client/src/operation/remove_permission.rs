@@ -12,7 +12,7 @@ use crate::{Client, Error, validate};
 pub struct RemovePermission {
     /// The queue's URL.
     pub queue_url: String,
-    /// The label that the permission was added with.
+    /// The label of the permission to remove.
     pub label: String,
 }
 

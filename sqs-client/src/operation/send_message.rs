@@ -59,7 +59,7 @@ impl Client {
     /// ```
     ///
     /// On a standard queue, a retry after a connection error may send the message twice. A FIFO queue drops the second
-    /// one by its deduplication id.
+    /// copy by its deduplication id.
     ///
     /// # Errors
     ///
@@ -67,7 +67,8 @@ impl Client {
     ///   example, the body is empty, too long or has a control character, or a message to a FIFO queue has no message
     ///   group id.
     /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
-    /// - [`Checksum`](crate::ErrorKind::Checksum): the MD5 that the server returned is not that of the message.
+    /// - [`Checksum`](crate::ErrorKind::Checksum): the MD5 in the response does not match the message. The message was
+    ///   sent.
     pub fn send_message(
         &self,
         queue_url: impl Into<String>,

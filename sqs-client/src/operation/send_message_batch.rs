@@ -98,7 +98,8 @@ impl Client {
     /// `unconfirmed`.
     ///
     /// An entry in `failed` may still have been sent by an earlier attempt whose response was lost.
-    /// [`send_messages`](Self::send_messages) shows the difference, and accepts any number of messages.
+    /// [`send_messages`](Self::send_messages) accepts any number of messages. Its errors say whether a message [may
+    /// have been sent](crate::Error::may_have_been_sent).
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -117,9 +118,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, an
-    ///   id is not valid or occurs twice, the messages have more than 1 MiB together, or no server would accept one
-    ///   of them. Nothing of the batch is sent.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), before any I/O: there are no entries or more than 10, or
+    ///   together they exceed 1 MiB. The same applies if an id is not valid or occurs twice, or if no server would
+    ///   accept one of the messages. No message of the batch is sent.
     /// - [`QueueDoesNotExist`](crate::ErrorCode::QueueDoesNotExist): the queue does not exist.
     pub fn send_message_batch(
         &self,

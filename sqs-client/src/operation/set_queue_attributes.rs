@@ -27,9 +27,9 @@ operation!(SetQueueAttributes of queue => EmptyOutput {
 impl Client {
     /// Changes attributes of a queue. Attributes that are not set keep their values.
     ///
-    /// A change may take 60 seconds, and one of the retention period 15 minutes. A shorter retention period deletes
-    /// older messages. [`QueueAttributes::clear`] removes a policy. Read-only attributes and `fifo_queue` cannot be
-    /// changed, so start with [`QueueAttributes::new`], not with attributes that were read.
+    /// A change may take 60 seconds to apply, or 15 minutes for the retention period. A shorter retention period
+    /// deletes older messages. [`QueueAttributes::clear`] removes a policy. Read-only attributes and `fifo_queue`
+    /// cannot be changed. Therefore start with [`QueueAttributes::new`], not with the attributes of a response.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {

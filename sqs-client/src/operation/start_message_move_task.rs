@@ -15,7 +15,7 @@ pub struct StartMessageMoveTask {
     /// The ARN of the destination queue. Default: the source queue of each message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_arn: Option<String>,
-    /// The maximum number of messages to move per second. Range: 1–500. Default: chosen by the server.
+    /// The maximum number of messages to move per second. Range: 1–500. Default: the server chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_number_of_messages_per_second: Option<u32>,
 }
@@ -25,7 +25,7 @@ pub struct StartMessageMoveTask {
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct StartMessageMoveTaskOutput {
-    /// The task's handle, by which it can be cancelled.
+    /// The task's handle, by which it can be canceled.
     pub task_handle: String,
 }
 
@@ -47,7 +47,7 @@ impl Request<StartMessageMoveTask> {
         self
     }
 
-    /// Sets the maximum number of messages to move per second. Range: 1–500. Default: chosen by the server from the
+    /// Sets the maximum number of messages to move per second. Range: 1–500. Default: the server chooses, by the
     /// queue's length.
     pub fn max_number_of_messages_per_second(mut self, rate: u32) -> Self {
         self.input.max_number_of_messages_per_second = Some(rate);
@@ -59,8 +59,8 @@ impl Client {
     /// Starts a task on the server that moves the messages of a dead-letter queue back to their source queues, or to
     /// another queue. [`list_message_move_tasks`](Self::list_message_move_tasks) shows its progress.
     ///
-    /// The ARN is the queue's attribute `queue_arn`. The queue must be the dead-letter queue of some SQS queue, and it
-    /// can have one active task.
+    /// The ARN is the queue's attribute `queue_arn`. The queue must be the dead-letter queue of another SQS queue, and
+    /// it can have one active task at a time.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {

@@ -3,7 +3,7 @@
 /// The maximum number of values in a response.
 pub(crate) const MAX_VALUES: usize = 100_000;
 
-/// Shorter JSON is not counted, because reading it never takes much memory.
+/// The length up to which JSON is not counted, because reading it never needs much memory.
 const COUNTED_ABOVE: usize = 1024 * 1024;
 
 /// Returns the error text for a response with too many values.
@@ -11,7 +11,7 @@ pub(super) fn too_many_values() -> String {
     format!("the response has more than {MAX_VALUES} values")
 }
 
-/// Returns `true` if reading this JSON could take far more memory than its length.
+/// Returns `true` if reading this JSON could need far more memory than its length.
 pub(super) fn has_too_many_values(json: &[u8]) -> bool {
     json.len() > COUNTED_ABOVE && values(json).nth(MAX_VALUES).is_some()
 }

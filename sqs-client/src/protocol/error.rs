@@ -118,7 +118,7 @@ fn fault(word: &str) -> Option<bool> {
     }
 }
 
-/// Returns the code at the beginning of an explanation, which is its only place on some servers:
+/// Returns the code at the beginning of an explanation. Some servers send it only there:
 /// `AWS.SimpleQueueService.NonExistentQueue; see the SQS docs.`
 fn code_in(message: &str) -> Option<String> {
     let end = message.find(|c: char| !c.is_ascii_alphanumeric() && c != '.');

@@ -34,7 +34,7 @@ impl Negotiation {
         let refused = wire == Wire::Json && error.refuses_protocol();
         match self.0.get() {
             None if refused => Some(Wire::Query),
-            // Another request succeeded while this one was under way.
+            // Another request succeeded while this one was in progress.
             Some(known) if refused && *known != wire => Some(*known),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! Converts the JSON of a request to an AWS Query form: `Attribute.1.Name=…&Attribute.1.Value=…`.
 //!
-//! A conversion from JSON avoids a second serializer for each shape, and so keeps the binary small.
-//! See the [AWS Query protocol](https://smithy.io/2.0/aws/protocols/aws-query-protocol.html).
+//! A conversion from JSON avoids a second serializer for each shape, which keeps the binary small. See the [AWS Query
+//! protocol](https://smithy.io/2.0/aws/protocols/aws-query-protocol.html).
 
 use std::fmt;
 

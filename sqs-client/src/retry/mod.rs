@@ -1,4 +1,5 @@
-//! Retries: the standard mode that the page "Retry behavior" of the AWS SDKs and Tools Reference Guide describes.
+//! Retries in the standard mode of AWS's SDKs, as the page "Retry behavior" of the AWS SDKs and Tools Reference Guide
+//! describes it.
 //!
 //! The numbers are the defaults of AWS's SDKs from November 2026 on.
 
@@ -16,13 +17,13 @@ const MAX_STRETCH: Duration = Duration::from_secs(5);
 
 /// The number of a request's attempts, and the pauses between them.
 ///
-/// A pause is a random part of a bound that doubles with each attempt ("full jitter"). The server can ask for another
-/// pause: with `Retry-After` in seconds, or with AWS's `x-amz-retry-after` in milliseconds. The latter can lengthen a
-/// pause by up to 5 seconds.
+/// A pause is a random part of a bound that doubles with each attempt ("full jitter"). A server can request another
+/// pause by `Retry-After` in seconds, or by AWS's `x-amz-retry-after` in milliseconds. The latter lengthens a pause by
+/// up to 5 seconds.
 ///
 /// All clones of a client share a quota of retries, which limits the load on a server in trouble: see
-/// [`RetryPolicy::standard`]. When the quota is empty, errors are returned at once. A failed long poll waits for the pause
-/// first, so that a loop of receives does not spin.
+/// [`RetryPolicy::standard`]. When the quota is empty, requests return their error without a retry. A failed long poll
+/// still waits for the pause, so that a loop of receives does not spin.
 ///
 /// ```
 /// use std::time::Duration;
@@ -42,8 +43,9 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// Returns the default policy: up to three attempts with pauses between them.
     ///
-    /// The first pause is up to 50 ms (1 s after throttling). The bound doubles each time, up to 20 s. The quota is 500. A
-    /// retry costs 14 of it (5 after throttling), which a success refunds.
+    /// The first pause is up to 50 ms (1 s after throttling). The bound doubles each time, up to 20 s. The quota is
+    /// 500. A retry costs 14 of it, or 5 after throttling. A request that succeeds refunds the cost of its last retry,
+    /// or adds 1 if it had none.
     #[must_use]
     pub fn standard() -> Self {
         Self {
@@ -60,7 +62,7 @@ impl RetryPolicy {
         Self::standard().max_attempts(1)
     }
 
-    /// Sets the maximum number of attempts, including the first. Default: 3. Range: at least 1.
+    /// Sets the maximum number of attempts, including the first. Default: 3. Range: at least 1. Zero counts as 1.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = attempts.max(1);

@@ -20,7 +20,7 @@ impl Default for RetryQuota {
 }
 
 impl RetryQuota {
-    /// Takes the cost of a retry and returns it, or returns `None` if the rest does not cover it.
+    /// Deducts the cost of a retry and returns it. `None` if the remaining quota does not cover it.
     pub(super) fn take(&self, throttled: bool) -> Option<u32> {
         let cost = if throttled { THROTTLED_RETRY_COST } else { RETRY_COST };
         let taken = self

@@ -7,11 +7,11 @@ use crate::error::Error;
 use crate::types::open_enum;
 use crate::types::text::AttributeText;
 
-/// The access policy of a queue, in AWS IAM's JSON: the queue attribute `Policy`.
+/// The queue attribute `Policy`, which is the queue's access policy in AWS IAM's JSON.
 ///
-/// The policy keeps its JSON unchanged, so any policy can be read and written back. [`statements`](Self::statements)
-/// parses the JSON, and [`new`](Self::new) writes it. The
-/// [developer guide](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-creating-custom-policies.html)
+/// The policy keeps its JSON unchanged, so a program can read any policy and write it again.
+/// [`statements`](Self::statements) parses the JSON, and [`new`](Self::new) writes it. The [developer
+/// guide](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-creating-custom-policies.html)
 /// has examples of policies.
 ///
 /// ```
@@ -39,7 +39,7 @@ impl AccessPolicy {
         Self(serde_json::to_string(&document).unwrap_or_default())
     }
 
-    /// Creates a policy of this JSON. Only the server checks it.
+    /// Creates a policy from this JSON. Only the server checks it.
     pub fn from_json(json: impl Into<String>) -> Self {
         Self(json.into())
     }
@@ -124,12 +124,14 @@ pub struct PolicyStatement {
 }
 
 impl PolicyStatement {
-    /// Allows everybody this action on the queue of this ARN. The other setters narrow it.
+    /// Creates a statement that allows everybody this action on the queue with this ARN. [`accounts`](Self::accounts),
+    /// [`service`](Self::service) and [`condition`](Self::condition) narrow it.
     pub fn allow(action: impl Into<String>, queue_arn: impl Into<String>) -> Self {
         Self::new(PolicyEffect::Allow, action.into(), queue_arn.into())
     }
 
-    /// Denies everybody this action on the queue of this ARN. The other setters narrow it.
+    /// Creates a statement that denies everybody this action on the queue with this ARN. [`accounts`](Self::accounts),
+    /// [`service`](Self::service) and [`condition`](Self::condition) narrow it.
     pub fn deny(action: impl Into<String>, queue_arn: impl Into<String>) -> Self {
         Self::new(PolicyEffect::Deny, action.into(), queue_arn.into())
     }
@@ -167,7 +169,8 @@ impl PolicyStatement {
         self
     }
 
-    /// Limits the statement to these accounts, users or roles, named by id or ARN. Default: everybody.
+    /// Limits the statement to these accounts, users or roles, named by id or ARN. Default: everybody. Replaces earlier
+    /// accounts and any [`service`](Self::service).
     #[must_use]
     pub fn accounts<A: Into<String>>(mut self, accounts: impl IntoIterator<Item = A>) -> Self {
         let accounts: Vec<String> = accounts.into_iter().map(Into::into).collect();
@@ -175,7 +178,8 @@ impl PolicyStatement {
         self
     }
 
-    /// Limits the statement to this AWS service, such as `sns.amazonaws.com`. Default: everybody.
+    /// Limits the statement to this AWS service, such as `sns.amazonaws.com`. Default: everybody. Replaces an earlier
+    /// service and any [`accounts`](Self::accounts).
     #[must_use]
     pub fn service(mut self, service: impl Into<String>) -> Self {
         self.principal = Some(serde_json::json!({ "Service": service.into() }));

@@ -35,7 +35,7 @@ pub struct MessageAttributeValue {
 }
 
 impl MessageAttributeValue {
-    /// Creates a value of data type `String`. The text must consist of the characters that a body may have.
+    /// Creates a value of data type `String`. It may contain the same characters as a body.
     pub fn string(value: impl Into<String>) -> Self {
         Self::text("String", value.into())
     }

@@ -11,7 +11,7 @@ use crate::types::send_message_output::SendMessageOutput;
 use crate::types::text::always_seconds;
 use crate::types::{OutgoingMessage, bounded_id, parts};
 
-/// A message of a batch to send. See [`send_message_batch`](crate::Client::send_message_batch).
+/// A message to send in a batch. See [`send_message_batch`](crate::Client::send_message_batch).
 ///
 /// ```
 /// use sqs_client::OutgoingMessage;
@@ -41,7 +41,7 @@ impl SendMessageBatchEntry {
     }
 }
 
-/// A message of a batch to delete. See [`delete_message_batch`](crate::Client::delete_message_batch).
+/// A message to delete in a batch. See [`delete_message_batch`](crate::Client::delete_message_batch).
 ///
 /// ```
 /// use sqs_client::types::DeleteMessageBatchEntry;
@@ -68,7 +68,7 @@ impl DeleteMessageBatchEntry {
     }
 }
 
-/// A message of a batch to change the visibility of. See
+/// A message whose visibility changes in a batch. See
 /// [`change_message_visibility_batch`](crate::Client::change_message_visibility_batch).
 ///
 /// ```
@@ -86,13 +86,14 @@ pub struct ChangeMessageVisibilityBatchEntry {
     /// The receipt handle.
     pub receipt_handle: String,
     /// The time from now for which the message stays hidden, in whole seconds (rounded up). Range: 0 s–12 h. Zero makes
-    /// it visible.
+    /// the message visible.
     #[serde(with = "always_seconds")]
     pub visibility_timeout: Duration,
 }
 
 impl ChangeMessageVisibilityBatchEntry {
-    /// Creates an entry with this id, to hide the message for this time from now on. Range: 0 s–12 h.
+    /// Creates an entry that hides the message for this time from now on. Range: 0 s–12 h. The id has up to 80 letters,
+    /// digits, hyphens and underscores.
     pub fn new(id: impl Into<String>, receipt_handle: impl Into<String>, visibility_timeout: Duration) -> Self {
         Self {
             id: id.into(),
@@ -102,7 +103,8 @@ impl ChangeMessageVisibilityBatchEntry {
     }
 }
 
-/// The output of a batch action. Each entry is in one of the three lists.
+/// The output of a batch action. Each result that the server returned is in one of the three lists. An entry that the
+/// server left out is in none, and may have succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "Entry: Deserialize<'de>"))]
 #[non_exhaustive]
@@ -113,8 +115,8 @@ pub struct BatchOutput<Entry = BatchResultEntry> {
     /// The entries that failed.
     #[serde(default = "Vec::new", deserialize_with = "lenient::list")]
     pub failed: Vec<BatchResultErrorEntry>,
-    /// The entries whose result cannot be read or does not match the request. They may have succeeded. The client logs a
-    /// warning for each.
+    /// The entries whose result cannot be read or does not match the request. These may have succeeded. The client logs
+    /// a warning for each.
     #[serde(skip)]
     pub unconfirmed: Vec<UnconfirmedEntry>,
 }
@@ -233,7 +235,7 @@ pub struct BatchResultEntry {
 pub struct SendMessageBatchResultEntry {
     /// The entry's id.
     pub id: String,
-    /// The output of the entry, as of [`send_message`](crate::Client::send_message).
+    /// The output, as [`send_message`](crate::Client::send_message) returns it.
     #[serde(flatten)]
     pub output: SendMessageOutput,
 }
@@ -258,7 +260,7 @@ pub struct BatchResultErrorEntry {
     /// The error code. `Unknown` if the server sent none.
     #[serde(default = "ErrorCode::unknown", deserialize_with = "code")]
     pub code: ErrorCode,
-    /// `true` if the caller is at fault. Otherwise the server is, and the entry may be retried.
+    /// `true` if the caller is at fault. `false` if the server is, so that the entry may be retried.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub sender_fault: bool,
     /// The server's explanation, cut off after 4 KiB.

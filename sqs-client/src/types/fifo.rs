@@ -2,7 +2,7 @@ use crate::types::open_enum;
 use crate::types::text::attribute_text_by_name;
 
 open_enum! {
-    /// The scope in which a deduplication id of a FIFO queue is unique: the queue attribute `DeduplicationScope`.
+    /// The queue attribute `DeduplicationScope`, which is the scope in which a deduplication id is unique.
     ///
     /// ```
     /// use sqs_client::QueueAttributes;
@@ -19,7 +19,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// The scope of the throughput quota of a FIFO queue: the queue attribute `FifoThroughputLimit`.
+    /// The queue attribute `FifoThroughputLimit`, which is the scope of the throughput quota.
     ///
     /// [`high_throughput_fifo`](crate::QueueAttributes::high_throughput_fifo) sets both attributes for high throughput.
     FifoThroughputLimit {

@@ -1,5 +1,5 @@
-//! JSON bodies. A message of serde_json may quote the value, so the errors here name only the Rust type and the
-//! position.
+//! The parsing of JSON bodies. A message of serde_json may quote the value, so the errors here name only the Rust type
+//! and the position.
 
 use std::any::type_name;
 

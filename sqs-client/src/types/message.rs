@@ -6,8 +6,8 @@ use crate::types::{MessageAttributeValue, MessageSystemAttributes, lenient};
 
 /// A received message.
 ///
-/// The message stays in the queue, hidden from other consumers for the visibility timeout, until
-/// [`delete_message`](crate::Client::delete_message) is called with its receipt handle. See
+/// The message stays in the queue, hidden from other consumers for the visibility timeout.
+/// [`delete_message`](crate::Client::delete_message) removes it by its receipt handle. See
 /// [`receive_message`](crate::Client::receive_message).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -16,8 +16,7 @@ pub struct Message {
     /// The id that SQS assigned to the message when it was sent.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub message_id: String,
-    /// The receipt handle, which deletes the message or changes its visibility. Each receive of a message has a handle of
-    /// its own.
+    /// The receipt handle, by which the message is deleted or its visibility changed. Each receive has its own handle.
     pub receipt_handle: String,
     /// The body.
     #[serde(default, deserialize_with = "lenient::or_default")]

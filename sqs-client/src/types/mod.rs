@@ -1,4 +1,4 @@
-//! The data types of the service: messages, attributes, batch results.
+//! The data types of the service, such as messages, attributes and batch results.
 //!
 //! Each type uses the member names of the service model. The `protocol` module converts it to either wire format.
 

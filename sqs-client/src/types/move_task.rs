@@ -11,7 +11,7 @@ use crate::types::{lenient, open_enum};
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct MessageMoveTask {
-    /// The task's handle, by which it can be cancelled. Only a running task has one.
+    /// The task's handle, by which it can be canceled. Only a running task has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_handle: Option<String>,
     /// The state of the task.

@@ -43,10 +43,10 @@ pub struct OutgoingMessage {
     /// The message attributes, by name: up to 10.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub message_attributes: BTreeMap<String, MessageAttributeValue>,
-    /// Attributes for SQS itself, which supports only `AWSTraceHeader`. They do not count towards the message size.
+    /// Attributes for SQS itself, which supports only `AWSTraceHeader`. They do not count toward the message size.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub message_system_attributes: BTreeMap<String, MessageAttributeValue>,
-    /// FIFO queues: the deduplication id. Another message with the same id within 5 minutes is not delivered.
+    /// The deduplication id, for FIFO queues. SQS does not deliver another message with the same id within 5 minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_deduplication_id: Option<String>,
     /// The message group. FIFO queues deliver its messages in order. Standard queues use it as the tenant for fair
@@ -77,8 +77,8 @@ macro_rules! message_setters {
             self
         }
 
-        /// Sets the message group: the group delivered in order on a FIFO queue, or the tenant for fair delivery on a
-        /// standard queue. Range: 1–128 characters. Default: none, which a FIFO queue does not accept.
+        /// Sets the message group. A FIFO queue delivers a group in order. A standard queue uses it as the tenant for
+        /// fair delivery. Range: 1–128 characters. Default: none, which a FIFO queue does not accept.
         pub fn message_group_id(mut self, id: impl Into<String>) -> Self {
             let $this = &mut self;
             $message.message_group_id = Some(id.into());
@@ -86,8 +86,8 @@ macro_rules! message_setters {
         }
 
         /// Sets the deduplication id on a FIFO queue. SQS accepts another message with the same id within 5 minutes and
-        /// does not deliver it. Range: 1–128 characters. Default: the SHA-256 of the body if the queue has content-based
-        /// deduplication, and otherwise none, which a FIFO queue does not accept.
+        /// does not deliver it. Range: 1–128 characters. Default: none. A FIFO queue accepts that only with
+        /// content-based deduplication, which uses the SHA-256 of the body.
         pub fn message_deduplication_id(mut self, id: impl Into<String>) -> Self {
             let $this = &mut self;
             $message.message_deduplication_id = Some(id.into());
@@ -134,7 +134,7 @@ impl OutgoingMessage {
         self.body.len() + attributes
     }
 
-    /// Estimates the size in a request. Escaped characters are not included.
+    /// Estimates the size in a request, without the growth by escapes.
     pub(crate) fn encoded_size(&self) -> usize {
         self.size() + 512
     }

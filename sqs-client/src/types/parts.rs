@@ -1,5 +1,5 @@
-//! JSON read part by part, so that an unreadable part does not affect the others. Each level is scanned once more, so
-//! this is only for JSON that cannot be read as a whole.
+//! The reading of JSON part by part, so that an unreadable part does not affect the others. Each level is scanned once
+//! more, so this is only for JSON that cannot be read as a whole.
 
 use std::borrow::Cow;
 

@@ -9,7 +9,7 @@ use crate::types::text::{attribute_text_by_json, lenient_u32};
 use crate::types::{lenient, open_enum};
 use crate::validate;
 
-/// The dead-letter queue of a queue: the queue attribute `RedrivePolicy`.
+/// The queue attribute `RedrivePolicy`, which names the dead-letter queue.
 ///
 /// [`dead_letter_queue`](crate::QueueAttributes::dead_letter_queue) sets it in one step.
 ///
@@ -26,7 +26,7 @@ use crate::validate;
 pub struct RedrivePolicy {
     /// The ARN of the dead-letter queue, which must be of the same type (standard or FIFO) as the source queue.
     pub dead_letter_target_arn: String,
-    /// The number of receives after which a message moves there. Range: 1–1,000.
+    /// The number of receives after which a message moves to that queue. Range: 1–1,000.
     #[serde(deserialize_with = "lenient_u32")]
     pub max_receive_count: u32,
     /// Members unknown to this version of the crate, as received.
@@ -35,8 +35,8 @@ pub struct RedrivePolicy {
 }
 
 impl RedrivePolicy {
-    /// Creates a policy: a message that is received more than `max_receive_count` times moves to the queue of this ARN.
-    /// Range of the count: 1–1,000.
+    /// Creates a policy that moves a message to the queue with this ARN once it is received more than
+    /// `max_receive_count` times. Range of the count: 1–1,000.
     pub fn new(dead_letter_target_arn: impl Into<String>, max_receive_count: u32) -> Self {
         Self {
             dead_letter_target_arn: dead_letter_target_arn.into(),
@@ -55,7 +55,7 @@ impl RedrivePolicy {
     }
 }
 
-/// The queues that may use this one as their dead-letter queue: the queue attribute `RedriveAllowPolicy`.
+/// The queue attribute `RedriveAllowPolicy`, which lists the queues that may use this one as their dead-letter queue.
 ///
 /// ```
 /// use sqs_client::QueueAttributes;
@@ -79,19 +79,19 @@ pub struct RedriveAllowPolicy {
 }
 
 impl RedriveAllowPolicy {
-    /// Allows all queues of the same account and region. This is the default of SQS.
+    /// Creates a policy that allows all queues of the same account and region. This is the default of SQS.
     #[must_use]
     pub fn allow_all() -> Self {
         Self::from(RedrivePermission::AllowAll)
     }
 
-    /// Denies all queues.
+    /// Creates a policy that denies all queues.
     #[must_use]
     pub fn deny_all() -> Self {
         Self::from(RedrivePermission::DenyAll)
     }
 
-    /// Allows the queues of these ARNs. Range: 0–10 queues.
+    /// Creates a policy that allows the queues with these ARNs. Range: 0–10 queues.
     pub fn by_queue<A: Into<String>>(source_queue_arns: impl IntoIterator<Item = A>) -> Self {
         Self {
             source_queue_arns: source_queue_arns.into_iter().map(Into::into).collect(),

@@ -58,8 +58,8 @@ macro_rules! queue_attributes {
                 }
             )*
 
-            /// Removes an attribute from the queue. The request carries an empty value, which is how SQS removes
-            /// policies, redrive policies and KMS keys.
+            /// Removes an attribute from the queue. The request carries an empty value, by which SQS removes policies,
+            /// redrive policies and KMS keys.
             ///
             /// ```no_run
             /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -84,7 +84,9 @@ macro_rules! queue_attributes {
         }
     };
     (struct $($(#[$meta:meta])* $field:ident: $type:ty = $wire:literal,)*) => {
-        /// The attributes of a queue, to create or change one with, or as the server returned them.
+        /// The attributes of a queue, for [`create_queue`](crate::Client::create_queue) and
+        /// [`set_queue_attributes`](crate::Client::set_queue_attributes), and from
+        /// [`get_queue_attributes`](crate::Client::get_queue_attributes).
         ///
         /// Set only the attributes that should differ from the default. The
         /// [API reference](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html)
@@ -131,18 +133,18 @@ queue_attributes! {
         /// The time after which the queue drops a message, in whole seconds (rounded up). Default: 4 days.
         /// Range: 60 s–14 days.
         message_retention_period(Duration): Duration = MessageRetentionPeriod "MessageRetentionPeriod",
-        /// The wait time of a receive request that has none of its own, in whole seconds (rounded up). Default: 0 s.
-        /// Range: 0–20 s.
+        /// The wait time of receives that set none, in whole seconds (rounded up). Default: 0 s. Range: 0–20 s.
         receive_message_wait_time(Duration): Duration = ReceiveMessageWaitTimeSeconds "ReceiveMessageWaitTimeSeconds",
         /// The time for which a received message stays hidden, in whole seconds (rounded up). Default: 30 s.
         /// Range: 0 s–12 h.
         visibility_timeout(Duration): Duration = VisibilityTimeout "VisibilityTimeout",
         /// The access policy: the accounts and services that may use the queue. Default: only the queue's own account.
         policy(AccessPolicy): AccessPolicy = Policy "Policy",
-        /// The dead-letter queue and the number of receives before a message moves there. Default: no dead-letter
+        /// The dead-letter queue, and the number of receives after which a message moves there. Default: no dead-letter
         /// queue.
         redrive_policy(RedrivePolicy): RedrivePolicy = RedrivePolicy "RedrivePolicy",
-        /// The queues that may use this one as their dead-letter queue. Default: all of the account in the region.
+        /// The queues that may use this one as their dead-letter queue. Default: all queues of the account in the
+        /// region.
         redrive_allow_policy(impl Into<RedriveAllowPolicy>): RedriveAllowPolicy = RedriveAllowPolicy "RedriveAllowPolicy",
         /// `true` for a FIFO queue. It can be set only on creation, and the queue's name must end in `.fifo`.
         /// Default: `false`, but [`create_queue`](crate::Client::create_queue) sets it for a name that ends in `.fifo`.
@@ -160,8 +162,8 @@ queue_attributes! {
         /// The time for which SQS reuses a data key before it calls KMS again, in whole seconds (rounded up).
         /// Default: 300 s. Range: 60 s–24 h.
         kms_data_key_reuse_period(Duration): Duration = KmsDataKeyReusePeriodSeconds "KmsDataKeyReusePeriodSeconds",
-        /// `true` for server-side encryption with keys that SQS owns. It excludes a KMS key. Default: `true`, unless
-        /// there is a KMS key.
+        /// `true` for server-side encryption with keys that SQS owns. It cannot be combined with a KMS key. Default:
+        /// `true` without a KMS key, `false` with one.
         sqs_managed_sse_enabled(bool): bool = SqsManagedSseEnabled "SqsManagedSseEnabled",
     }
     read_only {
@@ -192,14 +194,14 @@ impl QueueAttributeName {
 }
 
 impl QueueAttributes {
-    /// Creates an empty list of attributes: the queue keeps its values, or a new queue gets the defaults.
+    /// Creates attributes without any value. An existing queue keeps its values, and a new queue gets the defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets `RedrivePolicy`: a message that is received more than `max_receive_count` times moves to the
-    /// queue of this ARN. Default: no dead-letter queue. Range of the count: 1–1,000.
+    /// Sets `RedrivePolicy`. A message that is received more than `max_receive_count` times moves to the queue with
+    /// this ARN. Default: no dead-letter queue. Range of the count: 1–1,000.
     ///
     /// The dead-letter queue must exist already. A FIFO queue needs a FIFO dead-letter queue.
     ///
@@ -220,8 +222,8 @@ impl QueueAttributes {
         self.redrive_policy(RedrivePolicy::new(arn, max_receive_count))
     }
 
-    /// Enables high throughput for a FIFO queue: deduplication and the throughput quota apply to each message group.
-    /// SQS requires both attributes for it. Default: normal throughput.
+    /// Enables high throughput for a FIFO queue. Deduplication and the throughput quota then apply to each message
+    /// group. SQS requires both attributes. Default: normal throughput.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client) -> Result<(), sqs_client::Error> {

@@ -11,8 +11,8 @@ const MAX_QUOTED_ID_BYTES: usize = 128;
 /// A received message that was rejected, because it could not be read or its MD5 does not match. Other messages of the
 /// response are unaffected.
 ///
-/// The message is still in the queue, hidden for the visibility timeout. Unless it is deleted by its receipt handle, SQS
-/// delivers it again, and finally moves it to the dead-letter queue if there is one.
+/// The message is still in the queue, hidden for the visibility timeout. SQS delivers it again until it is deleted by
+/// its receipt handle, or until a redrive policy moves it to a dead-letter queue.
 ///
 /// ```no_run
 /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {

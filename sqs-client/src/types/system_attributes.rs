@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{lenient, open_enum};
 
 open_enum! {
-    /// The name of a system attribute, which SQS itself sets on a message.
+    /// The name of a system attribute. SQS itself adds system attributes to a message.
     ///
     /// A receive returns the system attributes that it
     /// [requests](crate::client::Request::<crate::operation::ReceiveMessage>::message_system_attribute_names).

@@ -21,7 +21,7 @@ use crate::retry::{RetryPolicy, RetryQuota};
 
 /// The settings of a [`Client`].
 ///
-/// A region or an endpoint is required. Default of the credentials: [`DefaultCredentials`].
+/// Requires a region or an endpoint. Reads credentials from [`DefaultCredentials`] by default.
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,9 +83,9 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// The largest difference between a server's clock and this machine's that the client corrects: 100 years.
+    /// The maximum clock difference between server and this machine that the client corrects: 100 years.
     ///
-    /// That is enough for a machine whose clock starts in 1970. A refusal whose `Date` is further away changes nothing.
+    /// That is enough for a machine whose clock starts in 1970. The client ignores a `Date` that is further away.
     pub const MAX_CLOCK_OFFSET: Duration = crate::clock::MAX_OFFSET;
 
     /// The default of [`connect_timeout`](Self::connect_timeout): 5 seconds.
@@ -94,20 +94,22 @@ impl ClientBuilder {
     /// The default of [`attempt_timeout`](Self::attempt_timeout): 30 seconds.
     pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// The default of [`max_response_bytes`](Self::max_response_bytes): 64 MiB. That is room for 10 messages of 1 MiB
-    /// with every byte escaped as six.
+    /// The default of [`max_response_bytes`](Self::max_response_bytes): 64 MiB. That fits 10 messages of 1 MiB, even if
+    /// each byte is escaped as six.
     pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
 
     /// The maximum number of values in a response: list elements, map entries and members in JSON, elements in XML.
     ///
-    /// It limits the memory for reading a response to 64 MiB beyond a few times the response's length.
+    /// It limits the memory for reading a response to 64 MiB beyond a few times the response's length. JSON of up to 1
+    /// MiB is not counted, because it can never exceed that memory.
     pub const MAX_RESPONSE_VALUES: usize = crate::protocol::MAX_VALUES;
 
     /// Reads the settings from the environment. An empty variable counts as not set.
     ///
     /// * Region: `AWS_REGION` or `AWS_DEFAULT_REGION`.
     /// * Endpoint: `AWS_ENDPOINT_URL_SQS` or `AWS_ENDPOINT_URL`.
-    /// * AWS's endpoint variants: `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`, on if `true`.
+    /// * AWS's endpoint variants: `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`. The value `true` enables
+    ///   them.
     /// * Credentials: [`DefaultCredentials`].
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
@@ -138,8 +140,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) if neither region nor endpoint is set, if one of them, the
-    /// proxy or a certificate is malformed, or if TLS cannot be set up.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if neither region nor endpoint is set, or if TLS cannot be
+    /// set up. The same applies if one of the URLs or certificates is malformed.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = Endpoint::resolve(self.endpoint)?;
         let http = match self.http_client {

@@ -15,28 +15,29 @@ use crate::types::OutgoingMessage;
 impl ClientBuilder {
     /// Sets the AWS region, such as `eu-west-1`. Requests go to its endpoint and are signed for it.
     ///
-    /// Required unless an endpoint is set. With an endpoint, the region is only signed for. Default then: `us-east-1`.
+    /// Required without an endpoint URL. With one, the region appears only in signatures. Default with an endpoint URL:
+    /// `us-east-1`.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.endpoint.region = Some(region.into());
         self
     }
 
-    /// Sets the server, such as `http://localhost:9324`. Default: the region's endpoint.
+    /// Sets the server's URL, such as `http://localhost:9324`. Default: the region's endpoint.
     ///
-    /// All requests go there, whatever host a queue's URL names, unless [`follow_queue_urls`](Self::follow_queue_urls)
-    /// is set. The client uses plain HTTP only if this URL does.
+    /// All requests go to this server, whatever host a queue URL names. [`follow_queue_urls`](Self::follow_queue_urls)
+    /// adds exceptions. The client uses plain HTTP only if this URL does.
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint.url = Some(url.into());
         self
     }
 
-    /// Sets whether to use the region's FIPS 140 validated endpoint. Default: `false`. Excludes an endpoint URL.
+    /// Selects the region's FIPS 140 validated endpoint. Default: `false`. Not allowed with an endpoint URL.
     pub fn use_fips(mut self, fips: bool) -> Self {
         self.endpoint.fips = fips;
         self
     }
 
-    /// Sets whether to use the region's endpoint for IPv4 and IPv6. Default: `false`. Excludes an endpoint URL.
+    /// Selects the region's endpoint for both IPv4 and IPv6. Default: `false`. Not allowed with an endpoint URL.
     pub fn use_dual_stack(mut self, dual_stack: bool) -> Self {
         self.endpoint.dual_stack = dual_stack;
         self
@@ -46,9 +47,9 @@ impl ClientBuilder {
     /// Default: all requests go to the endpoint.
     ///
     /// Name the servers as `https://host` or `http://host:port`. Requests to all of them are signed for the client's
-    /// region. A queue URL of any other server is an error of kind [`InvalidInput`](crate::ErrorKind::InvalidInput), and
-    /// nothing is signed or sent. Queue URLs are not followed by default, because servers can name unreachable hosts, and
-    /// because a queue URL may come from an untrusted sender.
+    /// region. For any other server, a request fails with [`InvalidInput`](crate::ErrorKind::InvalidInput), and nothing
+    /// is signed or sent. The default ignores the host, because servers can name unreachable hosts and a queue URL may
+    /// come from an untrusted sender.
     ///
     /// ```
     /// # fn main() -> Result<(), sqs_client::Error> {
@@ -91,8 +92,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Trusts these certificates of private certificate authorities, one or more in PEM. Default: only the platform's,
-    /// which stay trusted.
+    /// Trusts these certificates of private certificate authorities, in addition to the platform's. The PEM text may
+    /// contain several. Default: only the platform's certificates.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = pem.into();
         self
@@ -100,8 +101,8 @@ impl ClientBuilder {
 
     /// Connects through the proxy at this URL, such as `http://user:password@proxy:3128`.
     ///
-    /// Default: the proxy of `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless `NO_PROXY` exempts the server. Requests to
-    /// this machine itself then use no proxy.
+    /// Default: the proxy of `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless `NO_PROXY` exempts the server. By
+    /// default, requests to this machine itself use no proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Proxy::Url(url.into());
         self
@@ -113,11 +114,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the HTTP client. Default: a client of this crate's settings.
+    /// Sets the HTTP client. Default: a client that this builder's settings describe.
     ///
     /// Its own settings then replace [`connect_timeout`](Self::connect_timeout), [`proxy`](Self::proxy) and
-    /// [`root_certificates`](Self::root_certificates). It should neither follow redirects nor retry, because each attempt
-    /// must be signed anew. It should close idle connections before the server does: after some 20 seconds.
+    /// [`root_certificates`](Self::root_certificates). It should neither follow redirects nor retry, because each
+    /// attempt must be signed anew. It should close idle connections after about 20 seconds, which is before the server
+    /// does.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -133,14 +135,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits the time of one attempt, from connecting to the last byte of the response. Default:
+    /// Limits the time of one attempt, from the connection to the last byte of the response. Default:
     /// [`DEFAULT_ATTEMPT_TIMEOUT`](Self::DEFAULT_ATTEMPT_TIMEOUT). The wait time of a receive is added to it.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Limits the time of a whole request with its retries and pauses. Default: only the attempts are limited.
+    /// Limits the time of a whole request with its retries and pauses. Default: no limit besides that of each attempt.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = Some(timeout);
         self
@@ -149,7 +151,7 @@ impl ClientBuilder {
     /// Limits the length of a response, in bytes. Default:
     /// [`DEFAULT_MAX_RESPONSE_BYTES`](Self::DEFAULT_MAX_RESPONSE_BYTES).
     ///
-    /// A response of any length may have up to [`MAX_RESPONSE_VALUES`](Self::MAX_RESPONSE_VALUES) values.
+    /// [`MAX_RESPONSE_VALUES`](Self::MAX_RESPONSE_VALUES) limits the number of values separately.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
         self.max_response_bytes = bytes;
         self
@@ -158,22 +160,22 @@ impl ClientBuilder {
 
 /// Messages.
 impl ClientBuilder {
-    /// Sets the maximum number of bytes of a batch of messages that the client fills, as SQS counts them. A message that
-    /// is longer travels alone. Default: 1 MiB ([`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES)). Range: up to
-    /// that.
+    /// Sets the maximum size of the batches that the client fills, in bytes as SQS counts them. A longer message gets a
+    /// batch of its own. Default: 1 MiB ([`MAX_MESSAGE_BYTES`](crate::limits::MAX_MESSAGE_BYTES)). Range: 1 byte–1 MiB.
+    /// A value outside counts as the nearest bound.
     ///
-    /// Servers with a lower limit work without this setting, too: see [`Batches`](crate::batch::Batches). It saves the
-    /// requests that they refuse at first.
+    /// Servers with a lower limit also work without this setting. See [`Batches`](crate::batch::Batches). The setting
+    /// avoids the first refused requests.
     pub fn max_batch_bytes(mut self, bytes: usize) -> Self {
         self.max_batch_bytes = bytes;
         self
     }
 
-    /// Sets whether to compare the server's MD5s of bodies and attributes. Default: `true`. Turn it off for a server that
-    /// computes them differently from SQS.
+    /// Enables the comparison of the server's MD5s of bodies and attributes. Default: `true`. Disable it for a server
+    /// whose MD5s differ from those of SQS.
     ///
-    /// The MD5 of received message attributes is compared only if all of them were requested (`All`), because some
-    /// servers send the MD5 of all attributes even if only some were requested.
+    /// The client compares the MD5 of received message attributes only if the receive requested all of them (`All`).
+    /// Some servers send the MD5 of all attributes even if only some were requested.
     pub fn verify_checksums(mut self, verify: bool) -> Self {
         self.verify_checksums = verify;
         self
@@ -202,9 +204,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds the current trace to each message that is sent. Default: none.
+    /// Adds the current trace context to each message that is sent. Default: none.
     ///
-    /// `current` returns the current trace in the carrier's form, or `None` if there is none.
+    /// `current` returns the trace context in the carrier's format, or `None` outside of a trace.
     ///
     /// ```
     /// # fn current_traceparent() -> Option<String> { None }
@@ -242,7 +244,8 @@ impl ClientBuilder {
 
     /// Seeds the randomness of pauses and ids, for simulations. Default: a random seed.
     ///
-    /// Two clients with the same seed request the same messages of a FIFO queue.
+    /// Give each client its own seed. Clients with the same seed send the same receive attempt ids, so a FIFO queue
+    /// returns the same messages to each of them.
     pub fn seed(mut self, seed: u64) -> Self {
         self.random = Random::with_seed(seed);
         self

@@ -1,4 +1,5 @@
-//! The buffered messages, and which of them may be handled: one of each group at a time, groups in parallel.
+//! The buffered messages, and the order in which they may be handled. Each group has one at a time, and groups run in
+//! parallel.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -27,9 +28,9 @@ struct Group<T> {
     claims: usize,
     /// The step after the last item of the claim.
     next: NextStep,
-    /// Set while the item with the claim waits for its retry.
+    /// `true` while the item with the claim waits for its retry.
     awaiting_retry: bool,
-    /// Set if the item behind the awaited one was returned as well.
+    /// `true` if the item behind the awaited one was also returned.
     probed: bool,
 }
 
@@ -61,9 +62,9 @@ impl NextStep {
 /// The items of groups that waited in vain for a returned item.
 #[derive(Debug)]
 pub(super) struct Overdue<T> {
-    /// The next item of each group, to be returned as well. It has the group's claim.
+    /// The next item of each group, to be returned also. It has the group's claim.
     pub(super) probes: Vec<T>,
-    /// All items of groups whose next item did not come again either.
+    /// All items of the groups whose next item was not received again either.
     pub(super) rest: Vec<T>,
     /// The groups of `rest`.
     pub(super) groups: Vec<String>,
@@ -150,7 +151,7 @@ impl<T> Backlog<T> {
         Some(item)
     }
 
-    /// Takes the items behind the group's claim that pass the filter. They share the claim.
+    /// Removes and returns the items behind the group's claim that pass the filter. They share the claim.
     pub(super) fn claim_behind(&mut self, group: &str, mut filter: impl FnMut(&T) -> bool) -> Vec<T> {
         let Some(group) = self.groups.get_mut(group) else {
             return Vec::new();
@@ -164,7 +165,7 @@ impl<T> Backlog<T> {
         taken.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// Takes all items behind the group's claim. The claim stays.
+    /// Removes and returns all items behind the group's claim. The claim stays.
     pub(super) fn remove_behind(&mut self, group: &str) -> Vec<T> {
         self.groups.get_mut(group).map_or_else(Vec::new, |group| {
             let behind = std::mem::take(&mut group.behind);
@@ -271,7 +272,7 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Takes the items to return from the groups whose wait for a returned item is over.
+    /// Removes and returns the items to return to the queue, from the groups whose wait for a returned item is over.
     pub(super) fn overdue(&mut self, now: Instant) -> Overdue<T> {
         let mut overdue = Overdue {
             probes: Vec::new(),
@@ -307,7 +308,7 @@ impl<T> Backlog<T> {
         awaited.map(|(_, until)| until).min()
     }
 
-    /// Takes all buffered items. Claims of popped items stay.
+    /// Removes and returns all buffered items. Claims of popped items stay.
     pub(super) fn drain(&mut self) -> Vec<T> {
         self.len = 0;
         let behind = self

@@ -1,4 +1,4 @@
-//! The ends of messages, and what the consumer remembers of a returned one.
+//! The ends of messages, and the memory of returned ones.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(in crate::consumer) enum End {
     Handled,
     /// The message is back in the queue, and visible after this time.
     Returned(Duration),
-    /// Its current owner is unknown.
+    /// The current owner of the message is unknown.
     Lost,
 }
 
@@ -31,15 +31,15 @@ pub(super) struct Returned {
     pub(super) group: Option<String>,
     /// The latest time at which it becomes visible.
     pub(super) visible_by: Instant,
-    /// The time at which its group was returned as well, because it had not come again.
+    /// The time at which its group was also returned, because the message had not been received again.
     pub(super) group_returned: Option<Instant>,
-    /// Set if a poll was empty while the message was visible.
+    /// `true` if a poll was empty while the message was visible.
     pub(super) withheld: bool,
 }
 
 impl Returned {
-    /// Returns `true` if the server kept the message back until its group was returned. Coming late proves nothing while
-    /// polls are full of other messages. `sent_at` is the time at which the poll that received it began.
+    /// Returns `true` if the server withheld the message until its group was returned. A late arrival proves nothing
+    /// while polls are full of other messages. `sent_at` is the time at which the poll that received it began.
     pub(super) fn was_withheld(&self, sent_at: Instant) -> bool {
         self.group_returned
             .is_some_and(|at| self.withheld || sent_at + WAITED_IN_VAIN <= at)

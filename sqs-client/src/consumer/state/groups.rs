@@ -1,8 +1,8 @@
 //! The consequences of a message's end for its FIFO group and for the message itself.
 //!
-//! A failed message is retried in place a few times, and then returned to the queue alone. The messages behind it stay in
-//! flight, so that their receive counts do not grow. SQS returns the messages of a group up to its first one in flight. The
-//! returned message therefore comes again by itself, until a redrive policy takes it away.
+//! A failed message is retried in place a few times, and then returned to the queue alone. The messages behind it stay
+//! in flight, so that their receive counts do not grow. SQS returns the messages of a group up to its first one in
+//! flight. A later receive therefore returns only that message, until a redrive policy moves it away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl State {
         Some((returned.position, returned.retries))
     }
 
-    /// Yields the messages behind this one in its group that pass the filter, too. They share its claim.
+    /// Yields, together with this message, the later ones of its group that pass the filter. They share its claim.
     pub(in crate::consumer) fn take_later(
         &mut self,
         head: &TrackedMessage,
@@ -168,7 +168,7 @@ impl State {
         !self.stopping && self.locks_groups.is_none() && self.backlog.may_wait(group, self.max_stalled())
     }
 
-    /// Returns the maximum number of messages that wait for failed ones without taking room from polls.
+    /// Returns the maximum number of messages that wait for failed ones without counting toward the room of polls.
     pub(super) fn max_stalled(&self) -> usize {
         self.concurrency.saturating_add(self.max_prefetch)
     }
@@ -197,8 +197,8 @@ impl State {
         self.last_empty = self.last_empty.max(Some(sent_at));
     }
 
-    /// Returns messages behind a returned one that did not come again. Does nothing while no poll is open, because no message
-    /// could come.
+    /// Returns the messages behind a returned one that was not received again. Does nothing while no poll is open,
+    /// because no message can arrive then.
     pub(super) fn return_overdue(&mut self, now: Instant) {
         if self.reserved == 0 {
             return;

@@ -1,4 +1,4 @@
-//! The messages in flight, and the free room. No I/O.
+//! The messages in flight, and the free slots. Does no I/O.
 
 mod end;
 mod groups;
@@ -28,19 +28,20 @@ pub(super) use end::End;
 /// The phase of a message in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Waiting in the backlog.
+    /// The message waits in the backlog.
     Buffered,
-    /// Waiting for its retry in place, with its group's claim.
+    /// The message waits for its retry in place, with its group's claim.
     AwaitingRetry,
-    /// Waiting for the end of an older receipt of the same message.
+    /// The receipt waits for the end of an older receipt of the same message.
     Successor,
-    /// Yielded to be handled.
+    /// The message was yielded to be handled.
     Handling,
-    /// Yielded, and waiting for other messages. It takes no handler's slot, and no room from polls.
+    /// The yielded message waits for other messages. It uses no handler's slot, and does not count toward the room of
+    /// polls.
     Parked,
-    /// Handled. Its acknowledgement is in progress.
+    /// The handling has ended, and the acknowledgement is in progress.
     Settling,
-    /// Being returned to the queue.
+    /// The return to the queue is in progress.
     Returning,
     /// Its return failed. It counts as in flight until it reappears by itself.
     Abandoned,
@@ -66,7 +67,7 @@ struct Slot {
     since: Instant,
     /// The time of its retry, if it awaits one.
     retry_at: Instant,
-    /// Set if it shares its group's claim, so that no other message of the group is handled.
+    /// `true` if it shares its group's claim, so that no other message of the group is handled.
     shares_claim: bool,
 }
 
@@ -89,14 +90,14 @@ pub(super) struct State {
     prefetch: usize,
     visibility: Duration,
     ordered: bool,
-    /// Set if the queue is a FIFO queue, whose messages have groups.
+    /// `true` for a FIFO queue, whose messages have groups.
     fifo: bool,
     retries_in_place: u32,
     backlog: Backlog<Arc<TrackedMessage>>,
     tracked: HashMap<u64, Slot>,
     returns: Vec<(Arc<TrackedMessage>, Duration)>,
     deletions: Vec<Arc<TrackedMessage>>,
-    /// Newer receipts of messages in flight, by the ID of the older one.
+    /// The newer receipts of messages in flight, by the id of the older one.
     successors: HashMap<u64, Arc<TrackedMessage>>,
     /// Messages that were handled, but perhaps not deleted.
     finished: Recent<()>,
@@ -116,9 +117,9 @@ pub(super) struct State {
     abandoned: usize,
     /// The average time for which messages are handled.
     average_handling: Option<Duration>,
-    /// Set if the heartbeat must check the messages before its next regular round.
+    /// `true` if the heartbeat must check the messages before its next regular round.
     heartbeat_due: bool,
-    /// Set if the poller found no room, or the stream no message. They are woken once there is.
+    /// `true` if the poller waits for free slots, or the stream for a message. A change wakes them.
     poller_waits: bool,
     stream_waits: bool,
     pub(super) polling: bool,
@@ -205,8 +206,9 @@ impl State {
         (!self.stopping).then_some(room)
     }
 
-    /// Returns the number of messages that a poll may request without room. Only a poll can receive a message again that
-    /// was returned alone. There is one such poll at a time, with a limit of its own, because it may receive other messages.
+    /// Returns the number of messages that a poll may request without room. Only a poll can receive a message again
+    /// that was returned alone. There is one such poll at a time, with a separate limit, because it may receive other
+    /// messages.
     fn room_for_returned(&self, bound: usize) -> Option<usize> {
         let bound = bound
             .saturating_add(self.max_stalled())
@@ -278,7 +280,7 @@ impl State {
         self.stopping || (!self.polling && self.backlog.len() == 0)
     }
 
-    /// Notes that the acknowledgement of a message begins, so that it no longer takes a handler's slot.
+    /// Notes that the acknowledgement of a message begins, so that it no longer uses a handler's slot.
     pub(super) fn begin_settling(&mut self, tracked: &TrackedMessage, now: Instant) {
         self.enter(tracked.id, Phase::Settling, now);
     }

@@ -61,7 +61,8 @@ impl State {
     /// Returns `true` if the message is already in flight by an older receipt, and the new one was joined to that.
     fn joins_an_older_receipt(&mut self, tracked: &Arc<TrackedMessage>, now: Instant) -> bool {
         let message = tracked.message();
-        // Only a message that was received before can be in flight. If the server does not report the count, the IDs decide.
+        // Only a message that was received before can be in flight. If the server does not report the count, the ids
+        // decide.
         if message.attributes.approximate_receive_count() == Some(1) || message.message_id.is_empty() {
             return false;
         }

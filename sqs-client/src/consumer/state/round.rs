@@ -21,7 +21,7 @@ pub(in crate::consumer) struct Round {
     pub(in crate::consumer) lost: Vec<Arc<TrackedMessage>>,
     /// The latest time of the next round, or `None` while nothing is in flight.
     pub(in crate::consumer) next: Option<Instant>,
-    /// Set if nothing is in flight, and nothing will be.
+    /// `true` if nothing is in flight, and nothing will be.
     pub(in crate::consumer) over: bool,
 }
 

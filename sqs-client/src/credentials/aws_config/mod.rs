@@ -14,8 +14,7 @@ use crate::credentials::{BoxFuture, Credentials, ProvideCredentials};
 use crate::error::Error;
 use http::HttpClient;
 
-/// Fetches credentials with the crate `aws-config`, or with any provider that implements its ecosystem's
-/// `ProvideCredentials`.
+/// Fetches credentials with the crate `aws-config`, or with any other provider of AWS's SDK for Rust.
 ///
 /// `aws-config` supports profiles with roles, SSO, web identities, processes, containers (ECS, EKS) and instances (IMDSv2).
 /// [`DefaultCredentials`](crate::credentials::DefaultCredentials) uses it last if the feature `aws-config` is on. The
@@ -30,7 +29,7 @@ use http::HttpClient;
 /// # Ok(()) }
 /// ```
 ///
-/// You assume a role with the builders of `aws-config`:
+/// To assume a role, use the builders of `aws-config`:
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {
@@ -58,7 +57,7 @@ impl AwsConfigCredentials {
         Self::default()
     }
 
-    /// Creates a provider that uses one of that ecosystem's providers.
+    /// Creates a provider that calls this provider of AWS's SDK.
     pub fn from_provider(provider: impl SdkProvider + 'static) -> Self {
         let provider: Box<dyn SdkProvider> = Box::new(provider);
         Self {
@@ -66,7 +65,8 @@ impl AwsConfigCredentials {
         }
     }
 
-    /// Returns this crate's HTTP and TLS for the builders of `aws-config`, which is linked without its own.
+    /// Returns an HTTP client for the builders of `aws-config`. It uses this crate's HTTP and TLS, because `aws-config`
+    /// is linked without its own.
     ///
     /// # Errors
     ///

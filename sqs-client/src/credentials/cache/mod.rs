@@ -10,7 +10,8 @@ use crate::clock::Clock;
 use crate::credentials::{Credentials, ProvideCredentials};
 use crate::error::{Error, explanation, with_causes};
 
-/// The time before expiry at which credentials are replaced. Short-lived ones are replaced after half their lifetime.
+/// The time before expiry at which the cache replaces credentials. It replaces short-lived ones after half their
+/// lifetime.
 const REFRESH_BEFORE_EXPIRY: Duration = Duration::from_secs(5 * 60);
 
 /// The pause after a call of the provider that returned nothing new. It doubles with each such call.
@@ -18,11 +19,11 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Keeps a provider's credentials while they are valid. Clones share them.
+/// A cache of a provider's credentials. Clones share it.
 ///
-/// The cache calls the provider in a task of its own, one call at a time. Callers wait for it only if the current
-/// credentials are not valid, and dropping a caller does not lose the result. After a call that failed, or that returned
-/// nothing fresher, the next call waits for 1 second. That pause doubles up to 30 seconds.
+/// The cache calls the provider in a task of its own, one call at a time. Callers wait for that call only if they have
+/// no valid credentials. If a caller is dropped, the result is still cached. A call that fails, or returns nothing
+/// fresher, is repeated after 1 second at the earliest. That pause doubles up to 30 seconds.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), sqs_client::Error> {
@@ -85,7 +86,7 @@ enum Step {
 }
 
 impl CredentialsCache {
-    /// The time limit of a call of a credentials provider: 30 seconds. After that it counts as failed.
+    /// The time limit of a call of a credentials provider: 30 seconds. A longer call counts as failed.
     pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// Creates a cache for this provider. It does not call the provider yet.
@@ -112,7 +113,7 @@ impl CredentialsCache {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing: the provider's response is kept for the next caller.
+    /// If the future is dropped, the cache still stores the provider's result for the next caller.
     pub async fn get(&self) -> Result<Credentials, Error> {
         // The second round is for a runtime that ends before its call of the provider does.
         for _ in 0..2 {
@@ -133,7 +134,7 @@ impl CredentialsCache {
         ))
     }
 
-    /// Replaces credentials that a server refused. Returns `true` if the provider has others now.
+    /// Replaces credentials that a server refused. Returns `true` if the provider returned different ones.
     pub(crate) async fn replace(&self, refused: &Credentials) -> bool {
         self.shared.reject(refused);
         self.get().await.is_ok_and(|credentials| credentials != *refused)

@@ -73,7 +73,7 @@ struct Run {
     state: State,
     now: Instant,
     receives: HashMap<(u8, u8), u32>,
-    /// Yielded and not settled.
+    /// The messages that were yielded and not settled.
     yielded: Vec<Arc<TrackedMessage>>,
     shared_turns: bool,
 }
@@ -200,7 +200,7 @@ impl Run {
     }
 }
 
-/// Shared, because building a client for every case would take most of the time.
+/// The settings of every case. They are shared, because building a client for each case would dominate the run time.
 static SETTINGS: LazyLock<Settings> = LazyLock::new(|| fifo_client().consumer("q.fifo").concurrency(4).settings);
 
 proptest! {

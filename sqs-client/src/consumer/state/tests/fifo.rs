@@ -387,7 +387,7 @@ fn a_rejected_message_is_returned_alone_in_its_turn_and_not_overtaken() {
     assert!(state.round(now).returns.is_empty(), "it is not its turn");
     state.finish(&head, End::Deleted, now);
     assert!(state.next(now).is_none());
-    assert!(!state.wakes().stream, "it takes no handler's slot");
+    assert!(!state.wakes().stream, "it uses no handler's slot");
     let round = state.round(now);
     assert_eq!(bodies(returned(&round)), ["2"]);
     assert_eq!(round.returns[0].1, 5 * SECOND);

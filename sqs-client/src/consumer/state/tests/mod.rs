@@ -97,7 +97,7 @@ fn the_stream_yields_no_more_messages_than_the_concurrency() {
     assert_eq!(bodies(&handling), ["1", "2"]);
     assert!(!state.wakes().stream);
     state.begin_settling(&handling[1], now);
-    assert!(state.wakes().stream, "its acknowledgement takes no handler's slot");
+    assert!(state.wakes().stream, "its acknowledgement uses no handler's slot");
     assert_eq!(bodies(&take_all(&mut state, now)), ["3"]);
 }
 
