@@ -15,6 +15,18 @@ use crate::types::OutgoingMessage;
 /// An action of the service. The type that implements it is the action's input.
 ///
 /// The trait is sealed: only this crate's actions implement it.
+///
+/// ```no_run
+/// use sqs_client::Error;
+/// use sqs_client::client::Request;
+/// use sqs_client::operation::Operation;
+///
+/// async fn send_and_report<Op: Operation>(request: Request<Op>) -> Result<Op::Output, Error> {
+///     let output = request.await;
+///     println!("{}: {}", Op::NAME, if output.is_ok() { "done" } else { "failed" });
+///     output
+/// }
+/// ```
 pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     /// The action's name, such as `SendMessage`.
     const NAME: &'static str;

@@ -193,6 +193,13 @@ impl PolicyStatement {
 
 open_enum! {
     /// The effect of a [`PolicyStatement`].
+    ///
+    /// ```
+    /// use sqs_client::types::{PolicyEffect, PolicyStatement};
+    ///
+    /// let statement = PolicyStatement::allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:orders");
+    /// assert_eq!(statement.effect, PolicyEffect::Allow);
+    /// ```
     PolicyEffect {
         /// Allows the actions.
         Allow = "Allow",

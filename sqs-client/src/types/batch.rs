@@ -103,6 +103,9 @@ impl ChangeMessageVisibilityBatchEntry {
 }
 
 /// The output of a batch action. Each entry is in one of the three lists.
+///
+/// [`send_message_batch`](crate::Client::send_message_batch), [`delete_message_batch`](crate::Client::delete_message_batch)
+/// and [`change_message_visibility_batch`](crate::Client::change_message_visibility_batch) return it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "Entry: Deserialize<'de>"))]
 #[non_exhaustive]
@@ -176,6 +179,8 @@ fn read_entries<T: DeserializeOwned>(
 
 /// A batch entry with a damaged result, which cannot be read or does not match the request. The results of other entries
 /// are unaffected.
+///
+/// It is in [`BatchOutput::unconfirmed`]. [`send_message_batch`](crate::Client::send_message_batch) has an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnconfirmedEntry {
@@ -218,6 +223,8 @@ impl PartialEq for UnconfirmedEntry {
 impl Eq for UnconfirmedEntry {}
 
 /// A batch entry that succeeded without further output.
+///
+/// It is in [`BatchOutput::successful`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -227,6 +234,8 @@ pub struct BatchResultEntry {
 }
 
 /// A batch entry that was sent.
+///
+/// It is in [`BatchOutput::successful`] of [`send_message_batch`](crate::Client::send_message_batch).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -249,6 +258,8 @@ of_text_members!(SendMessageBatchResultEntry, |name| match name {
 });
 
 /// A batch entry that failed. Other entries are unaffected.
+///
+/// It is in [`BatchOutput::failed`]. [`send_message_batch`](crate::Client::send_message_batch) has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
