@@ -10,6 +10,12 @@ use sqs_client::credentials::BoxFuture;
 use zeroize::Zeroizing;
 
 /// The error of a [`KeyProvider`]. It must not show a key.
+///
+/// ```
+/// use sqs_extended::codec::KeyProviderError;
+///
+/// let error: KeyProviderError = "no key has this id".into();
+/// ```
 pub type KeyProviderError = Box<dyn StdError + Send + Sync>;
 
 /// The length of every key.
