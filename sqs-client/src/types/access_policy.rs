@@ -153,14 +153,14 @@ impl PolicyStatement {
         self
     }
 
-    /// Adds an action, such as `sqs:SendMessage`.
+    /// Adds an action, such as `sqs:SendMessage`. Default: the one of the constructor.
     #[must_use]
     pub fn action(mut self, action: impl Into<String>) -> Self {
         self.action.push(action.into());
         self
     }
 
-    /// Adds the ARN of a queue.
+    /// Adds the ARN of a queue. Default: the one of the constructor.
     #[must_use]
     pub fn resource(mut self, queue_arn: impl Into<String>) -> Self {
         self.resource.push(queue_arn.into());

@@ -168,7 +168,7 @@ impl StaticKeys {
         }
     }
 
-    /// Adds a key that only decrypts. A key whose id is already known is ignored.
+    /// Adds a key that only decrypts. Default: only the constructor's key. A key whose id is already known is ignored.
     #[must_use]
     pub fn also_read(mut self, id: impl Into<String>, key: SecretKey) -> Self {
         self.ciphers.entry(id.into()).or_insert_with(|| cipher(&key));

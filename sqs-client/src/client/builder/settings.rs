@@ -85,7 +85,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits the time to connect. Default: [`DEFAULT_CONNECT_TIMEOUT`](Self::DEFAULT_CONNECT_TIMEOUT).
+    /// Limits the time to connect. Default: [`DEFAULT_CONNECT_TIMEOUT`](Self::DEFAULT_CONNECT_TIMEOUT). Range: above
+    /// zero.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -134,20 +135,22 @@ impl ClientBuilder {
     }
 
     /// Limits the time of one attempt, from connecting to the last byte of the response. Default:
-    /// [`DEFAULT_ATTEMPT_TIMEOUT`](Self::DEFAULT_ATTEMPT_TIMEOUT). The wait time of a receive is added to it.
+    /// [`DEFAULT_ATTEMPT_TIMEOUT`](Self::DEFAULT_ATTEMPT_TIMEOUT). Range: above zero. The wait time of a receive is
+    /// added to it.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
     /// Limits the time of a whole request with its retries and pauses. Default: only the attempts are limited.
+    /// Range: above zero.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = Some(timeout);
         self
     }
 
     /// Limits the length of a response, in bytes. Default:
-    /// [`DEFAULT_MAX_RESPONSE_BYTES`](Self::DEFAULT_MAX_RESPONSE_BYTES).
+    /// [`DEFAULT_MAX_RESPONSE_BYTES`](Self::DEFAULT_MAX_RESPONSE_BYTES). Range: any. A longer response is an error.
     ///
     /// A response of any length may have up to [`MAX_RESPONSE_VALUES`](Self::MAX_RESPONSE_VALUES) values.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
@@ -240,7 +243,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Seeds the randomness of pauses and ids, for simulations. Default: a random seed.
+    /// Seeds the randomness of pauses and ids, for simulations. Default: a random seed. Range: any.
     ///
     /// Two clients with the same seed request the same messages of a FIFO queue.
     pub fn seed(mut self, seed: u64) -> Self {
