@@ -14,8 +14,6 @@ use crate::types::OutgoingMessage;
 
 /// An action of the service. The type that implements it is the action's input.
 ///
-/// The trait is sealed: only this crate's actions implement it.
-///
 /// ```no_run
 /// use sqs_client::Error;
 /// use sqs_client::client::Request;
@@ -27,6 +25,8 @@ use crate::types::OutgoingMessage;
 ///     output
 /// }
 /// ```
+///
+/// The trait is sealed: only this crate's actions implement it.
 pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     /// The action's name, such as `SendMessage`.
     const NAME: &'static str;

@@ -41,7 +41,7 @@ impl BatcherBuilder {
     pub const SLOT_BYTES: usize = SLOT_BYTES;
 
     /// Sets the time for which a call waits for others to fill its batch. Default:
-    /// [`DEFAULT_LINGER`](Self::DEFAULT_LINGER). Range: any.
+    /// [`DEFAULT_LINGER`](Self::DEFAULT_LINGER).
     ///
     /// The time is ten times as long while another batch that was not full is in flight. With zero, a batch contains
     /// the calls that are queued when a request can be made.

@@ -135,7 +135,7 @@ impl Consumer {
 
     /// Sets the maximum number of messages that are buffered for handlers, so that none idles during a poll. Default: the
     /// [`concurrency`](Self::concurrency), or 9 times that on a FIFO queue, because a receive can return 10 messages of
-    /// one group. Range: any. Zero disables prefetching.
+    /// one group. Zero disables prefetching.
     ///
     /// The consumer buffers fewer messages if handling takes long. It buffers only as many as are handled within half a
     /// lease, by the average so far, and none until one message has been timed.
@@ -173,7 +173,7 @@ impl Consumer {
     }
 
     /// Sets the time after which a handler is dropped and its message returned to the queue. Default: 12 hours, because
-    /// no message can be in flight for longer. Range: above zero.
+    /// no message can be in flight for longer.
     pub fn handler_timeout(mut self, timeout: Duration) -> Self {
         self.handler.timeout = timeout;
         self
@@ -198,7 +198,7 @@ impl Consumer {
     }
 
     /// Sets how long SQS may refuse all polls before the consumer ends with the error. Default:
-    /// [`DEFAULT_REFUSAL_TIMEOUT`](Self::DEFAULT_REFUSAL_TIMEOUT). Range: any. Zero ends it with the first refusal.
+    /// [`DEFAULT_REFUSAL_TIMEOUT`](Self::DEFAULT_REFUSAL_TIMEOUT). Zero ends it with the first refusal.
     ///
     /// A refusal names a problem that an operator must solve: a queue that does not exist, a missing permission, unknown
     /// keys, a disabled KMS key. The consumer keeps polling in the meantime, so it survives the re-creation of a queue or
@@ -265,8 +265,7 @@ impl Consumer {
     }
 
     /// Passes messages whose [`handling_count`](Delivery::handling_count) exceeds `max_handlings` to this handler instead.
-    /// Default: off. Range of the count: any. Its `Ok` deletes a message, and its `Err` returns it to the queue. Applies to
-    /// [`run`](Self::run) only.
+    /// Default: off. Its `Ok` deletes a message, and its `Err` returns it to the queue. Applies to [`run`](Self::run) only.
     ///
     /// [`move_poison_to`](Self::move_poison_to) and this setting replace each other.
     pub fn on_poison<H, F, E>(mut self, max_handlings: u32, hook: H) -> Self

@@ -62,8 +62,6 @@ pub(crate) fn is_fifo(queue: &str) -> bool {
 }
 
 /// The response to an action that returns nothing.
-///
-/// For example, [`delete_queue`](crate::Client::delete_queue) and [`delete_message`](crate::Client::delete_message) return it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EmptyOutput {}

@@ -103,9 +103,6 @@ impl ChangeMessageVisibilityBatchEntry {
 }
 
 /// The output of a batch action. Each entry is in one of the three lists.
-///
-/// [`send_message_batch`](crate::Client::send_message_batch), [`delete_message_batch`](crate::Client::delete_message_batch)
-/// and [`change_message_visibility_batch`](crate::Client::change_message_visibility_batch) return it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "Entry: Deserialize<'de>"))]
 #[non_exhaustive]

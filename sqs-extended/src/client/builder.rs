@@ -135,7 +135,7 @@ impl ExtendedClientBuilder {
     }
 
     /// Sets the maximum length of a payload that is split, in bytes after compression. Default:
-    /// [`DEFAULT_SPLIT_LIMIT`](Self::DEFAULT_SPLIT_LIMIT). Range: any. Sender and receiver keep all of it in memory.
+    /// [`DEFAULT_SPLIT_LIMIT`](Self::DEFAULT_SPLIT_LIMIT). Sender and receiver keep all of it in memory.
     pub fn split_limit(mut self, bytes: usize) -> Self {
         self.policy.split_limit = bytes;
         self
@@ -181,7 +181,7 @@ impl ExtendedClientBuilder {
 
     /// Limits the length of a payload that [`ExtendedDelivery::bytes`](crate::ExtendedDelivery::bytes) and
     /// [`text`](crate::ExtendedDelivery::text) read into memory, in bytes. Default:
-    /// [`DEFAULT_MAX_IN_MEMORY`](Self::DEFAULT_MAX_IN_MEMORY). Range: any. Streams have no limit.
+    /// [`DEFAULT_MAX_IN_MEMORY`](Self::DEFAULT_MAX_IN_MEMORY). Streams have no limit.
     pub fn max_in_memory(mut self, bytes: usize) -> Self {
         self.max_in_memory = bytes;
         self

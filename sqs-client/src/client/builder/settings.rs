@@ -135,15 +135,13 @@ impl ClientBuilder {
     }
 
     /// Limits the time of one attempt, from connecting to the last byte of the response. Default:
-    /// [`DEFAULT_ATTEMPT_TIMEOUT`](Self::DEFAULT_ATTEMPT_TIMEOUT). Range: above zero. The wait time of a receive is
-    /// added to it.
+    /// [`DEFAULT_ATTEMPT_TIMEOUT`](Self::DEFAULT_ATTEMPT_TIMEOUT). The wait time of a receive is added to it.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
     /// Limits the time of a whole request with its retries and pauses. Default: only the attempts are limited.
-    /// Range: above zero.
     pub fn operation_timeout(mut self, timeout: Duration) -> Self {
         self.operation_timeout = Some(timeout);
         self
