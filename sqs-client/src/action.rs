@@ -13,6 +13,7 @@ use crate::telemetry;
 use crate::types::OutgoingMessage;
 
 /// An action of the service. The type that implements it is the action's input.
+/// A function can be generic over actions:
 ///
 /// ```no_run
 /// use sqs_client::Error;

@@ -12,7 +12,9 @@ use object_store::path::Path;
 ///
 /// ```no_run
 /// # async fn f(store: sqs_extended::PayloadStore) -> Result<(), sqs_extended::Error> {
-/// let report = store.sweep().dry_run().await?;
+/// use sqs_extended::sweep::Sweep;
+///
+/// let report = store.sweep(Sweep::DEFAULT_AGE)?.dry_run().await?;
 /// println!("{} of {} objects are old: {} bytes", report.old.objects, report.seen.objects, report.old.bytes);
 /// # Ok(()) }
 /// ```
