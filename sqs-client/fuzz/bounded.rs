@@ -1,14 +1,18 @@
-//! What all targets hold a reader to, beside that it does not panic.
+//! The memory limit that all targets check.
 
 use sqs_client::fuzzing::MAX_BYTES;
 
-/// Reads the input, in memory of at most [`MAX_BYTES`] at a time.
+/// Reads the input.
+///
+/// # Panics
+///
+/// Panics if the read uses more than [`MAX_BYTES`] of memory at any time.
 pub fn bounded(input: &[u8], read: fn(&[u8])) {
     let memory = allocation_counter::measure(|| read(input));
     assert!(
         memory.bytes_max <= MAX_BYTES,
-        "{} bytes for {}",
-        memory.bytes_max,
-        input.len()
+        "reading {} bytes used {} bytes of memory",
+        input.len(),
+        memory.bytes_max
     );
 }

@@ -13,6 +13,19 @@ use crate::telemetry;
 use crate::types::OutgoingMessage;
 
 /// An action of the service. The type that implements it is the action's input.
+/// A function can be generic over actions:
+///
+/// ```no_run
+/// use sqs_client::Error;
+/// use sqs_client::client::Request;
+/// use sqs_client::operation::Operation;
+///
+/// async fn send_and_report<Op: Operation>(request: Request<Op>) -> Result<Op::Output, Error> {
+///     let output = request.await;
+///     println!("{}: {}", Op::NAME, if output.is_ok() { "done" } else { "failed" });
+///     output
+/// }
+/// ```
 ///
 /// The trait is sealed. Only this crate's actions implement it.
 pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {

@@ -90,7 +90,7 @@ fn markdown() -> String {
     for (action, _, supports) in TABLE {
         let cells = supports.map(|support| match support {
             Yes => "yes",
-            Forgets => "taken and forgotten",
+            Forgets => "accepted, not applied",
             No => "no",
         });
         text += &format!("| {action} | {} |\n", cells.join(" | "));

@@ -13,6 +13,17 @@ use crate::types::{
 use crate::{limits, validate};
 
 /// A batch action whose inputs can be split. Only this crate's actions implement it.
+///
+/// ```no_run
+/// use sqs_client::Error;
+/// use sqs_client::batch::{Batch, Batches};
+///
+/// async fn send_and_count<B: Batch>(batches: Batches<B>) -> Vec<Result<B::Result, Error>> {
+///     let results = batches.await;
+///     println!("{}: {} of {} done", B::NAME, results.iter().flatten().count(), results.len());
+///     results
+/// }
+/// ```
 pub trait Batch: Operation<Output = BatchOutput<Self::Done>> + Sized {
     /// The caller's input for one entry.
     type Item: Send + 'static;

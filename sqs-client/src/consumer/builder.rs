@@ -220,6 +220,7 @@ impl Consumer {
 
     /// Sets the pause before a message is handled again after a failure. Default:
     /// [`DEFAULT_BACKOFF_BASE`](Self::DEFAULT_BACKOFF_BASE) and [`DEFAULT_BACKOFF_MAX`](Self::DEFAULT_BACKOFF_MAX).
+    /// Range: any.
     ///
     /// The pause is a random part of a bound. The bound starts at `base`. It doubles with every receive, and with every
     /// retry in place since the last receive, up to `max`. With zero, there is no pause. SQS hides a message for at
@@ -249,7 +250,9 @@ impl Consumer {
     }
 
     /// Moves messages whose [`handling_count`](Delivery::handling_count) exceeds `max_handlings` to this queue instead of
-    /// handling them. Default: off. The consumer deletes a message once the queue has confirmed its copy.
+    /// handling them. Default: off. Range of the count: any. Zero moves every message.
+    ///
+    /// The consumer deletes a message once the queue has confirmed its copy.
     ///
     /// The copy has the message's body, message attributes, group and trace header. If this queue is a FIFO queue, the
     /// message id becomes the deduplication id, and also the group of a message without one.

@@ -49,6 +49,12 @@ impl HandlerOutcome {
 }
 
 /// The future that handles a message. See [`Consumer::wrap_handler`](crate::consumer::Consumer::wrap_handler).
+///
+/// ```
+/// use sqs_client::consumer::{HandlerFuture, HandlerOutcome};
+///
+/// let future: HandlerFuture = Box::pin(async { HandlerOutcome::Done });
+/// ```
 pub type HandlerFuture = BoxFuture<'static, HandlerOutcome>;
 
 type Hook = dyn Fn(Delivery, HandlerFuture) -> HandlerFuture + Send + Sync;

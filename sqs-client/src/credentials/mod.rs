@@ -21,6 +21,12 @@ pub use environment::EnvironmentCredentials;
 pub use profile::ProfileFileCredentials;
 
 /// A boxed future, the return type of [`ProvideCredentials`].
+///
+/// ```
+/// use sqs_client::credentials::BoxFuture;
+///
+/// let future: BoxFuture<'static, u32> = Box::pin(async { 1 });
+/// ```
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An access key with its secret.

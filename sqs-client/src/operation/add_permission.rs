@@ -6,6 +6,13 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::add_permission`]. See AWS's
 /// [`AddPermission`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_AddPermission.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.add_permission(queue, "shop-sends", ["111122223333"], ["SendMessage"]);
+/// assert_eq!(request.input().label, "shop-sends");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -7,6 +7,13 @@ use crate::types::lenient;
 
 /// The input of [`Client::cancel_message_move_task`]. See AWS's
 /// [`CancelMessageMoveTask`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CancelMessageMoveTask.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, task_handle: &str) {
+/// let request = client.cancel_message_move_task(task_handle);
+/// assert_eq!(request.input().task_handle, task_handle);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

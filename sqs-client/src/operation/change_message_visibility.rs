@@ -10,6 +10,15 @@ use crate::{Client, Error, limits, validate};
 
 /// The input of [`Client::change_message_visibility`]. See AWS's
 /// [`ChangeMessageVisibility`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str, receipt_handle: &str) {
+/// use std::time::Duration;
+///
+/// let request = client.change_message_visibility(queue, receipt_handle, Duration::ZERO);
+/// assert_eq!(request.input().visibility_timeout, Duration::ZERO);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -8,6 +8,17 @@ use crate::{Client, Error, limits, validate};
 
 /// The input of [`Client::change_message_visibility_batch`]. See AWS's
 /// [`ChangeMessageVisibilityBatch`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str, receipt_handle: &str) {
+/// use std::time::Duration;
+/// use sqs_client::types::ChangeMessageVisibilityBatchEntry;
+///
+/// let entry = ChangeMessageVisibilityBatchEntry::new("1", receipt_handle, Duration::ZERO);
+/// let request = client.change_message_visibility_batch(queue, [entry]);
+/// assert_eq!(request.input().entries.len(), 1);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -9,6 +9,13 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::create_queue`]. See AWS's
 /// [`CreateQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client) {
+/// let request = client.create_queue("orders").tag("team", "shop");
+/// assert_eq!(request.input().tags["team"], "shop");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -7,6 +7,13 @@ use crate::operation::{EmptyOutput, operation};
 
 /// The input of [`Client::delete_message`]. See AWS's
 /// [`DeleteMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str, receipt_handle: &str) {
+/// let request = client.delete_message(queue, receipt_handle);
+/// assert_eq!(request.input().receipt_handle, receipt_handle);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

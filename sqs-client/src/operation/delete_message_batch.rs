@@ -8,6 +8,15 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::delete_message_batch`]. See AWS's
 /// [`DeleteMessageBatch`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str, receipt_handle: &str) {
+/// use sqs_client::types::DeleteMessageBatchEntry;
+///
+/// let request = client.delete_message_batch(queue, [DeleteMessageBatchEntry::new("1", receipt_handle)]);
+/// assert_eq!(request.input().entries.len(), 1);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -7,6 +7,15 @@ use crate::types::{QueueAttributeName, QueueAttributes, lenient, parts};
 
 /// The input of [`Client::get_queue_attributes`]. See AWS's
 /// [`GetQueueAttributes`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// use sqs_client::types::QueueAttributeName::QueueArn;
+///
+/// let request = client.get_queue_attributes(queue, [QueueArn]);
+/// assert_eq!(request.input().attribute_names, [QueueArn]);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

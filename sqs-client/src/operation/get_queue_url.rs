@@ -6,6 +6,13 @@ use crate::operation::operation;
 
 /// The input of [`Client::get_queue_url`]. See AWS's
 /// [`GetQueueUrl`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueUrl.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client) {
+/// let request = client.get_queue_url("orders");
+/// assert_eq!(request.input().queue_name, "orders");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

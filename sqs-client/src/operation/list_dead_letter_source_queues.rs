@@ -8,6 +8,13 @@ use crate::{Client, Error};
 
 /// The input of [`Client::list_dead_letter_source_queues`]. See AWS's
 /// [`ListDeadLetterSourceQueues`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListDeadLetterSourceQueues.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.list_dead_letter_source_queues(queue).max_results(100);
+/// assert_eq!(request.input().max_results, Some(100));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

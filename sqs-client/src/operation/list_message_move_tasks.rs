@@ -7,6 +7,13 @@ use crate::{Client, Error, limits, validate};
 
 /// The input of [`Client::list_message_move_tasks`]. See AWS's
 /// [`ListMessageMoveTasks`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListMessageMoveTasks.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, arn: &str) {
+/// let request = client.list_message_move_tasks(arn).max_results(10);
+/// assert_eq!(request.input().max_results, Some(10));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -9,6 +9,13 @@ use crate::types::lenient;
 
 /// The input of [`Client::list_queue_tags`]. See AWS's
 /// [`ListQueueTags`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueueTags.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.list_queue_tags(queue);
+/// assert_eq!(request.input().queue_url, queue);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

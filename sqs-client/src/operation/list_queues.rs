@@ -8,6 +8,13 @@ use crate::{Client, Error};
 
 /// The input of [`Client::list_queues`]. See AWS's
 /// [`ListQueues`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client) {
+/// let request = client.list_queues().queue_name_prefix("orders-");
+/// assert_eq!(request.input().queue_name_prefix.as_deref(), Some("orders-"));
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]

@@ -6,6 +6,13 @@ use crate::operation::{EmptyOutput, operation};
 
 /// The input of [`Client::purge_queue`]. See AWS's
 /// [`PurgeQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_PurgeQueue.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.purge_queue(queue);
+/// assert_eq!(request.input().queue_url, queue);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

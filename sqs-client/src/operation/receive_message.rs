@@ -11,6 +11,13 @@ use crate::{Client, Error, checksum, limits, validate};
 
 /// The input of [`Client::receive_message`]. See AWS's
 /// [`ReceiveMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.receive_message(queue).max_messages(10);
+/// assert_eq!(request.input().max_messages, Some(10));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -6,6 +6,13 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::remove_permission`]. See AWS's
 /// [`RemovePermission`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_RemovePermission.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.remove_permission(queue, "shop-sends");
+/// assert_eq!(request.input().label, "shop-sends");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

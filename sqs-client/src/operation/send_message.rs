@@ -10,6 +10,13 @@ use crate::{Client, Error};
 
 /// The input of [`Client::send_message`]. See AWS's
 /// [`SendMessage`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.send_message(queue, "hello");
+/// assert_eq!(request.input().message.body, "hello");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

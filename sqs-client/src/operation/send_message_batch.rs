@@ -8,6 +8,15 @@ use crate::{Client, Error, checksum, limits, validate};
 
 /// The input of [`Client::send_message_batch`]. See AWS's
 /// [`SendMessageBatch`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// use sqs_client::types::SendMessageBatchEntry;
+///
+/// let request = client.send_message_batch(queue, [SendMessageBatchEntry::new("1", "hello")]);
+/// assert_eq!(request.input().entries.len(), 1);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

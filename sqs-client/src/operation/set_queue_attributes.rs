@@ -7,6 +7,15 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::set_queue_attributes`]. See AWS's
 /// [`SetQueueAttributes`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// use sqs_client::QueueAttributes;
+///
+/// let request = client.set_queue_attributes(queue, QueueAttributes::new().maximum_message_size(65_536));
+/// assert_eq!(request.input().attributes.maximum_message_size, Some(65_536));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -6,6 +6,13 @@ use crate::{Client, Error, limits, validate};
 
 /// The input of [`Client::start_message_move_task`]. See AWS's
 /// [`StartMessageMoveTask`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, arn: &str) {
+/// let request = client.start_message_move_task(arn).max_number_of_messages_per_second(50);
+/// assert_eq!(request.input().max_number_of_messages_per_second, Some(50));
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

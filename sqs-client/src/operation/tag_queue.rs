@@ -8,6 +8,13 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::tag_queue`]. See AWS's
 /// [`TagQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_TagQueue.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.tag_queue(queue, [("team", "shop")]);
+/// assert_eq!(request.input().tags["team"], "shop");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

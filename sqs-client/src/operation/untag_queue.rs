@@ -6,6 +6,13 @@ use crate::{Client, Error, validate};
 
 /// The input of [`Client::untag_queue`]. See AWS's
 /// [`UntagQueue`](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_UntagQueue.html).
+///
+/// ```no_run
+/// # fn f(client: &sqs_client::Client, queue: &str) {
+/// let request = client.untag_queue(queue, ["team"]);
+/// assert_eq!(request.input().tag_keys, ["team"]);
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

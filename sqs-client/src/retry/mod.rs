@@ -69,7 +69,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the bound of the first pause, which doubles with each attempt. Default: 50 ms.
+    /// Sets the bound of the first pause, which doubles with each attempt. Default: 50 ms. Range: any. Zero
+    /// means no pause.
     #[must_use]
     pub fn base_delay(mut self, delay: Duration) -> Self {
         self.base_delay = delay;
@@ -77,13 +78,14 @@ impl RetryPolicy {
     }
 
     /// Sets the bound of the first pause after throttling, which doubles with each attempt. Default: 1 second.
+    /// Range: any. Zero means no pause.
     #[must_use]
     pub fn throttled_base_delay(mut self, delay: Duration) -> Self {
         self.throttled_base_delay = delay;
         self
     }
 
-    /// Sets the bound of every pause, including the server's `Retry-After`. Default: 20 seconds.
+    /// Sets the bound of every pause, including the server's `Retry-After`. Default: 20 seconds. Range: any.
     ///
     /// `x-amz-retry-after` may add up to 5 seconds.
     #[must_use]

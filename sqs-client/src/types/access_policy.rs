@@ -155,14 +155,14 @@ impl PolicyStatement {
         self
     }
 
-    /// Adds an action, such as `sqs:SendMessage`.
+    /// Adds an action, such as `sqs:SendMessage`. Default: the one of the constructor.
     #[must_use]
     pub fn action(mut self, action: impl Into<String>) -> Self {
         self.action.push(action.into());
         self
     }
 
-    /// Adds the ARN of a queue.
+    /// Adds the ARN of a queue. Default: the one of the constructor.
     #[must_use]
     pub fn resource(mut self, queue_arn: impl Into<String>) -> Self {
         self.resource.push(queue_arn.into());
@@ -197,6 +197,13 @@ impl PolicyStatement {
 
 open_enum! {
     /// The effect of a [`PolicyStatement`].
+    ///
+    /// ```
+    /// use sqs_client::types::{PolicyEffect, PolicyStatement};
+    ///
+    /// let statement = PolicyStatement::allow("sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:orders");
+    /// assert_eq!(statement.effect, PolicyEffect::Allow);
+    /// ```
     PolicyEffect {
         /// Allows the actions.
         Allow = "Allow",

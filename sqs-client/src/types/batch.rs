@@ -178,6 +178,8 @@ fn read_entries<T: DeserializeOwned>(
 
 /// A batch entry with a damaged result, which cannot be read or does not match the request. The results of other entries
 /// are unaffected.
+///
+/// It is in [`BatchOutput::unconfirmed`]. [`send_message_batch`](crate::Client::send_message_batch) has an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UnconfirmedEntry {
@@ -220,6 +222,8 @@ impl PartialEq for UnconfirmedEntry {
 impl Eq for UnconfirmedEntry {}
 
 /// A batch entry that succeeded without further output.
+///
+/// It is in [`BatchOutput::successful`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -229,6 +233,8 @@ pub struct BatchResultEntry {
 }
 
 /// A batch entry that was sent.
+///
+/// It is in [`BatchOutput::successful`] of [`send_message_batch`](crate::Client::send_message_batch).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -251,6 +257,8 @@ of_text_members!(SendMessageBatchResultEntry, |name| match name {
 });
 
 /// A batch entry that failed. Other entries are unaffected.
+///
+/// It is in [`BatchOutput::failed`]. [`send_message_batch`](crate::Client::send_message_batch) has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -22,6 +22,14 @@ open_enum! {
     /// The queue attribute `FifoThroughputLimit`, which is the scope of the throughput quota.
     ///
     /// [`high_throughput_fifo`](crate::QueueAttributes::high_throughput_fifo) sets both attributes for high throughput.
+    ///
+    /// ```
+    /// use sqs_client::QueueAttributes;
+    /// use sqs_client::types::FifoThroughputLimit;
+    ///
+    /// let attributes = QueueAttributes::new().high_throughput_fifo();
+    /// assert_eq!(attributes.fifo_throughput_limit, Some(FifoThroughputLimit::PerMessageGroupId));
+    /// ```
     FifoThroughputLimit {
         /// The whole queue. The default.
         PerQueue = "perQueue",

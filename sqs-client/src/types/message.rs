@@ -9,6 +9,15 @@ use crate::types::{MessageAttributeValue, MessageSystemAttributes, lenient};
 /// The message stays in the queue, hidden from other consumers for the visibility timeout.
 /// [`delete_message`](crate::Client::delete_message) removes it by its receipt handle. See
 /// [`receive_message`](crate::Client::receive_message).
+///
+/// ```no_run
+/// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
+/// for message in client.receive_message(queue).await?.messages {
+///     println!("{}: {}", message.message_id, message.body);
+///     client.delete_message(queue, &message.receipt_handle).await?;
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]

@@ -7,6 +7,18 @@ use crate::types::{lenient, open_enum};
 
 /// A task that moves the messages of a dead-letter queue. See
 /// [`list_message_move_tasks`](crate::Client::list_message_move_tasks).
+///
+/// ```no_run
+/// # async fn f(client: sqs_client::Client, dead_letters_arn: &str) -> Result<(), sqs_client::Error> {
+/// use sqs_client::types::MessageMoveTaskStatus;
+///
+/// for task in client.list_message_move_tasks(dead_letters_arn).await?.results {
+///     if task.status == MessageMoveTaskStatus::Failed {
+///         println!("failed after {} messages: {:?}", task.approximate_number_of_messages_moved, task.failure_reason);
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
@@ -41,6 +53,13 @@ pub struct MessageMoveTask {
 
 open_enum! {
     /// The state of a [`MessageMoveTask`].
+    ///
+    /// ```
+    /// use sqs_client::types::MessageMoveTaskStatus;
+    ///
+    /// assert_eq!(MessageMoveTaskStatus::from("RUNNING"), MessageMoveTaskStatus::Running);
+    /// assert_eq!(MessageMoveTaskStatus::Running.to_string(), "RUNNING");
+    /// ```
     MessageMoveTaskStatus {
         /// The task is moving messages.
         Running = "RUNNING",

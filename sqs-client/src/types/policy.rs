@@ -121,6 +121,12 @@ impl From<RedrivePermission> for RedriveAllowPolicy {
 
 open_enum! {
     /// The permission of a [`RedriveAllowPolicy`].
+    ///
+    /// ```
+    /// use sqs_client::types::{RedriveAllowPolicy, RedrivePermission};
+    ///
+    /// assert_eq!(RedriveAllowPolicy::deny_all().redrive_permission, RedrivePermission::DenyAll);
+    /// ```
     RedrivePermission {
         /// All queues of the same account and region. The default of SQS.
         AllowAll = "allowAll",

@@ -194,6 +194,7 @@ impl ExtendedClientBuilder {
     }
 
     /// Seeds the randomness of this layer, for simulations: its pauses and the ids of split payloads. Default: random.
+    /// Range: any.
     ///
     /// The [queue client](sqs_client::ClientBuilder::seed) and the [keys](crate::store::PayloadStoreBuilder::key_ids)
     /// of stored payloads have seeds of their own.

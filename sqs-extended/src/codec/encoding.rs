@@ -33,6 +33,14 @@ impl Encoding {
 /// The data that a reader needs to decrypt a payload, besides the wrapping key.
 ///
 /// It is a part of an [`Encoding`].
+///
+/// ```
+/// use sqs_extended::codec::Encoding;
+///
+/// fn key_id(encoding: &Encoding) -> Option<&str> {
+///     Some(&encoding.encryption.as_ref()?.key_id)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EncryptionHeader {

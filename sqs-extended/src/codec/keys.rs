@@ -10,6 +10,12 @@ use sqs_client::credentials::BoxFuture;
 use zeroize::Zeroizing;
 
 /// The error of a [`KeyProvider`]. It must not show a key.
+///
+/// ```
+/// use sqs_extended::codec::KeyProviderError;
+///
+/// let error: KeyProviderError = "no key has this id".into();
+/// ```
 pub type KeyProviderError = Box<dyn StdError + Send + Sync>;
 
 /// The length of every key.
@@ -162,7 +168,7 @@ impl StaticKeys {
         }
     }
 
-    /// Adds a key that only decrypts. A key whose id is already known is ignored.
+    /// Adds a key that only decrypts. Default: only the constructor's key. A key whose id is already known is ignored.
     #[must_use]
     pub fn also_read(mut self, id: impl Into<String>, key: SecretKey) -> Self {
         self.ciphers.entry(id.into()).or_insert_with(|| cipher(&key));

@@ -15,6 +15,14 @@ pub(crate) const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A partial payload that cannot be completed. See
 /// [`ExtendedConsumer::on_incomplete`](crate::ExtendedConsumer::on_incomplete).
+///
+/// ```
+/// use sqs_extended::consumer::IncompletePayload;
+///
+/// fn log(payload: &IncompletePayload) {
+///     eprintln!("{}: {} of {} segments: {:?}", payload.payload_id, payload.have, payload.count, payload.reason);
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IncompletePayload {
@@ -31,6 +39,17 @@ pub struct IncompletePayload {
 }
 
 /// The reason why a payload is incomplete.
+///
+/// ```
+/// use sqs_extended::consumer::{IncompleteAction, IncompleteReason};
+///
+/// fn decide(reason: IncompleteReason, dead_letters: &str) -> IncompleteAction {
+///     match reason {
+///         IncompleteReason::Expired => IncompleteAction::Return,
+///         _ => IncompleteAction::MoveTo(dead_letters.to_owned()),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IncompleteReason {
@@ -44,6 +63,16 @@ pub enum IncompleteReason {
 
 /// The action on the segments of an incomplete payload that this consumer has. Returned by the hook of
 /// [`ExtendedConsumer::on_incomplete`](crate::ExtendedConsumer::on_incomplete), which has an example.
+///
+/// ```no_run
+/// # fn f(consumer: sqs_extended::ExtendedConsumer) -> sqs_extended::ExtendedConsumer {
+/// use sqs_extended::consumer::IncompleteAction;
+///
+/// consumer.on_incomplete(|_| async {
+///     IncompleteAction::MoveTo("https://sqs.eu-west-1.amazonaws.com/123456789012/incomplete".to_owned())
+/// })
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncompleteAction {

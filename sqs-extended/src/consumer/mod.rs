@@ -140,7 +140,7 @@ impl ExtendedConsumer {
     }
 
     /// Configures the underlying [`Consumer`](sqs_client::Consumer): how many payloads are handled concurrently,
-    /// visibility timeout, backoff, and so on.
+    /// visibility timeout, backoff, and so on. Default: that consumer's defaults.
     ///
     /// Each segment of a payload has its own receive count.
     pub fn configure(mut self, configure: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {

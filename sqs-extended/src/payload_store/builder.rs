@@ -236,7 +236,7 @@ impl PayloadStoreBuilder {
     }
 
     /// Limits the length of a payload that is accepted on receive, in bytes before and after decompression. Default: no
-    /// limit.
+    /// limit. Range: any.
     ///
     /// A compressed payload is never longer than its message says, but the message of an untrusted sender may say
     /// anything.

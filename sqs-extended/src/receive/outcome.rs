@@ -3,6 +3,16 @@
 use crate::error::Error;
 
 /// The effect of [`ExtendedDelivery::ack`](crate::ExtendedDelivery::ack) on the payload. The message is deleted in any case.
+///
+/// ```no_run
+/// # async fn f(delivery: sqs_extended::ExtendedDelivery) -> Result<(), sqs_extended::Error> {
+/// use sqs_extended::receive::PayloadOutcome;
+///
+/// if let PayloadOutcome::PayloadRetained(reason) = delivery.ack().await? {
+///     println!("the payload is still stored: {reason:?}");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PayloadOutcome {
@@ -15,6 +25,14 @@ pub enum PayloadOutcome {
 }
 
 /// The reason why the payload of an acknowledged message is still in the store.
+///
+/// ```
+/// use sqs_extended::receive::RetainReason;
+///
+/// fn is_orphaned(reason: &RetainReason) -> bool {
+///     matches!(reason, RetainReason::DeleteFailed(_))
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RetainReason {

@@ -125,7 +125,7 @@ impl ReceiveRequest {
     }
 
     /// Sets the number of payloads that are fetched concurrently before the deliveries are returned. Default: 0, which
-    /// fetches none.
+    /// fetches none. Range: any.
     ///
     /// Prefetched payloads stay in memory as long as their deliveries, up to
     /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory) in all. A payload that is larger, or whose

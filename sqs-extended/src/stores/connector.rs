@@ -68,13 +68,14 @@ impl StoreConnector {
         }
     }
 
-    /// Sets the maximum time to connect. Default: 5 seconds.
+    /// Sets the maximum time to connect. Default: 5 seconds. Range: above zero.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
     /// Sets the maximum time that the store may be silent before and within a response. Default: 30 seconds.
+    /// Range: above zero.
     ///
     /// A request with a body also gets the time that a link of 16 KiB/s requires to send it. On Linux, a connection whose
     /// bytes are not acknowledged within `timeout` fails earlier.

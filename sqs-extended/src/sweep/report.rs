@@ -9,6 +9,15 @@ use object_store::path::Path;
 ///
 /// An object may be counted as [`old`](Self::old) but neither as removed nor as failed. Another program then removed or
 /// replaced it during the sweep.
+///
+/// ```no_run
+/// # async fn f(store: sqs_extended::PayloadStore) -> Result<(), sqs_extended::Error> {
+/// use sqs_extended::sweep::Sweep;
+///
+/// let report = store.sweep(Sweep::DEFAULT_AGE)?.dry_run().await?;
+/// println!("{} of {} objects are old: {} bytes", report.old.objects, report.seen.objects, report.old.bytes);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SweepReport {
@@ -41,6 +50,16 @@ pub struct SweepUploads {
 /// A multipart upload that was neither completed nor aborted. Its parts are stored and billed.
 ///
 /// [`SweepEvent::OldUpload`] reports it.
+///
+/// ```
+/// use sqs_extended::sweep::SweepEvent;
+///
+/// fn log(event: &SweepEvent<'_>) {
+///     if let SweepEvent::OldUpload(upload) = event {
+///         println!("{} was started at {:?} and never completed", upload.key, upload.initiated);
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnfinishedUpload {

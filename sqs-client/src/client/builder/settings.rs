@@ -86,7 +86,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits the time to connect. Default: [`DEFAULT_CONNECT_TIMEOUT`](Self::DEFAULT_CONNECT_TIMEOUT).
+    /// Limits the time to connect. Default: [`DEFAULT_CONNECT_TIMEOUT`](Self::DEFAULT_CONNECT_TIMEOUT). Range: above
+    /// zero.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -149,7 +150,7 @@ impl ClientBuilder {
     }
 
     /// Limits the length of a response, in bytes. Default:
-    /// [`DEFAULT_MAX_RESPONSE_BYTES`](Self::DEFAULT_MAX_RESPONSE_BYTES).
+    /// [`DEFAULT_MAX_RESPONSE_BYTES`](Self::DEFAULT_MAX_RESPONSE_BYTES). Range: any. A longer response is an error.
     ///
     /// [`MAX_RESPONSE_VALUES`](Self::MAX_RESPONSE_VALUES) limits the number of values separately.
     pub fn max_response_bytes(mut self, bytes: usize) -> Self {
@@ -242,7 +243,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Seeds the randomness of pauses and ids, for simulations. Default: a random seed.
+    /// Seeds the randomness of pauses and ids, for simulations. Default: a random seed. Range: any.
     ///
     /// Give each client its own seed. Clients with the same seed send the same receive attempt ids, so a FIFO queue
     /// returns the same messages to each of them.

@@ -62,6 +62,7 @@ impl DynamoDbStore {
     }
 
     /// Lets DynamoDB remove an object this long after it is stored, or up to some days later. Default: never.
+    /// Range: any.
     ///
     /// The time must exceed the lifetime of every message that points to the object. The table's time-to-live attribute
     /// must be `expires`.
