@@ -1,4 +1,4 @@
-//! Handles one message after another, from its receipt to its acknowledgment.
+//! Handles one message after another, from its receipt to its acknowledgement.
 
 use std::sync::Arc;
 use std::time::Duration;
