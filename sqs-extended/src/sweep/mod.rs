@@ -27,13 +27,13 @@ pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUp
 /// # Age
 ///
 /// The age must exceed the lifetime of every message of the queue, including its time in dead-letter queues. Use
-/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) if that is unknown. A message starts another retention period if it
-/// is redriven from a dead-letter queue or sent again with the same pointer.
+/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) if that is unknown. The retention period starts anew if a message is
+/// redriven from a dead-letter queue, or sent again with the same pointer.
 ///
 /// The age must also exceed the longest upload plus the message's delay, because S3 dates a multipart object from the
 /// beginning of its upload. With a lower age, a sweep removes payloads whose messages are about to be sent.
 ///
-/// The current time comes from the store, so a wrong clock on this machine costs no payload. The sweep stores an object of
+/// The current time comes from the store, so a wrong clock on this machine is harmless. The sweep stores an object of
 /// one byte under the prefix, reads its time, and removes it. So even a dry run requires the permission to write.
 ///
 /// # Scope
@@ -163,11 +163,11 @@ impl Sweep {
         self
     }
 
-    /// Also finds and removes multipart uploads that reached the age and were neither completed nor aborted. Default:
+    /// Sets whether to sweep multipart uploads too, if they reached the age and were neither completed nor aborted. Default:
     /// `false`.
     ///
-    /// An upload that is still in progress fails when it is removed, so the age must exceed the longest upload. The
-    /// credentials require `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    /// Removing an upload that is still in progress makes it fail, so the age must exceed the longest upload. The credentials
+    /// require `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
     ///
     /// Only S3 is supported. Create the sweep with [`from_url`](Self::from_url), with `Sweep::s3`, or with
     /// [`PayloadStore::sweep`](crate::PayloadStore::sweep) of a store that was opened by URL. With any other store,
