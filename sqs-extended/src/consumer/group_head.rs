@@ -1,4 +1,4 @@
-//! Takes the segments of one payload from the head of a FIFO group.
+//! Collects the segments of one payload at the head of a FIFO group.
 
 use sqs_client::Message;
 use sqs_client::internal::DeliveryExt as _;

@@ -120,7 +120,7 @@ impl Error {
         Self::new(ErrorKind::Queue, message, Some(Source::Queue(source)))
     }
 
-    /// A failure of the store. Where the cause is known in plain words, they follow the message.
+    /// A failure of the store. Advice follows the message if the cause is known.
     pub(crate) fn store(message: &'static str, source: object_store::Error) -> Self {
         let message = match advice(&source) {
             Some(advice) => format!("{message}: {advice}").into(),

@@ -298,8 +298,8 @@ impl PayloadStoreBuilder {
 
     /// Sets the source of the ids that follow the prefix in the keys of new payloads. Default: random UUIDs.
     ///
-    /// No two payloads may have the same id. An id may contain slashes, for example to begin with the date. Range: 1–64 bytes,
-    /// without the prefix.
+    /// No two payloads may have the same id. An id may contain slashes, for example to begin with the date. An id of up to 64
+    /// bytes always fits. The key, which is the prefix and the id, has up to 1,024 bytes.
     pub fn key_ids(mut self, new_id: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.new_id = Arc::new(new_id);
         self

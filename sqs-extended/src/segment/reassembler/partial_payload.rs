@@ -160,7 +160,7 @@ impl<T> PartialPayload<T> {
         (!has_room || segment.older.len() > MAX_OLDER).then(|| segment.older.remove(0))
     }
 
-    /// Removes and returns the lost messages. An older message of the same segment takes the place of the newest.
+    /// Removes and returns the lost messages. An older message of the same segment replaces a lost newest one.
     pub(super) fn remove_lost(&mut self, is_lost: &mut impl FnMut(&T) -> bool, now: Instant) -> Vec<T> {
         let had_first = self.has_first();
         let mut lost = Vec::new();
