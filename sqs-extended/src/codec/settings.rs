@@ -8,7 +8,7 @@ use crate::codec::keys::KeyProvider;
 #[cfg(feature = "zstd")]
 use crate::codec::zstd::Compression;
 
-/// The compression and encryption of payloads before they are stored. Default: neither.
+/// The compression and encryption of payloads before they are stored or split. Default: neither.
 ///
 /// These settings apply to payloads that are sent. A received payload names its own encoding. The feature `zstd` alone
 /// enables reading compressed payloads. Reading encrypted payloads also requires keys, set by `encryption`. A request for a

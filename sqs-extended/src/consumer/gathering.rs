@@ -29,7 +29,7 @@ pub(super) struct Gathering {
     sender: Client,
     /// `None` once it is closed.
     reassembler: Mutex<Option<Reassembler<Segment>>>,
-    /// Notified when the next deadline may be another.
+    /// Notified when the next deadline may have changed.
     changed: Notify,
     spill: Spill,
     hook: Hook,

@@ -70,8 +70,8 @@ pub enum ErrorKind {
     Store,
     /// The store does not have the payload (see [`Error::is_missing_payload`]).
     MissingPayload,
-    /// The message claims to point to a payload, but its pointer is malformed, not authenticated, or names a location that the
-    /// client is not configured to use. The store was not called. A malformed notification of SNS has this kind too.
+    /// The message claims to point to a payload, but its pointer is malformed or not authenticated. Or it names a location that
+    /// the client is not configured to use. The store was not called. A malformed notification of SNS has this kind too.
     RefusedPointer,
     /// The message was not sent because an earlier one of its FIFO group failed in the same call. Send both again in
     /// their order.
@@ -169,8 +169,8 @@ impl Error {
 
     /// Returns `true` if the same call may succeed later.
     ///
-    /// Three failures are retryable: a retryable error of the queue's client, a failure of the store other than a refusal or
-    /// a report on the object, and a message that was held back.
+    /// An error of the queue's client is retryable if that client says so. A failure of the store is, unless the store refused
+    /// the request or reported on the object. A message that was held back can be sent again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &self.0.source {

@@ -231,6 +231,9 @@ impl PayloadStoreBuilder {
     }
 
     /// Sets how payloads are compressed and encrypted. Default: neither.
+    ///
+    /// A client with its own [codec](crate::ExtendedClientBuilder::codec) uses that instead.
+    /// [`PayloadStore::open`] always uses this one.
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = Some(codec);
         self

@@ -14,7 +14,7 @@ pub(crate) struct ClaimedSegments {
     /// The deliveries of all segments, and of duplicates. Never empty.
     deliveries: Vec<Delivery>,
     observer: Option<Observer>,
-    /// At least one message is deleted, so the whole payload cannot be delivered again.
+    /// Set once a message is deleted, because the whole payload can then not be delivered again.
     finished: AtomicBool,
     /// A deletion began and did not finish.
     deleting: AtomicBool,

@@ -95,7 +95,7 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// Returns an error if the URL names no store or its options cannot work.
+    /// Returns an error if the URL names no store, or if an option is unknown or invalid.
     pub fn from_url(url: &str, older_than: Duration) -> Result<Self, Error> {
         let opened = OpenedStore::open(url)?;
         let sweep = Self::with_store(opened.store, opened.prefix, older_than)?;
@@ -194,7 +194,7 @@ impl Sweep {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time. The one-byte object may remain for the next sweep.
+    /// Dropping the future is safe at any time. The one-byte object may remain until it reaches the age of a later sweep.
     pub async fn dry_run(&self) -> Result<SweepReport, Error> {
         self.run(false).await
     }
@@ -208,7 +208,8 @@ impl Sweep {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time: the next sweep continues. The one-byte object may remain for it.
+    /// Dropping the future is safe at any time, and the next sweep continues. The one-byte object may remain until it reaches
+    /// the age of a later sweep.
     pub async fn remove(&self) -> Result<SweepReport, Error> {
         self.run(true).await
     }

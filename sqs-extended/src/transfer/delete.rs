@@ -11,8 +11,8 @@ use object_store::{Error, ObjectStore, Result};
 
 use crate::error::refusal::is_missing_object;
 
-/// The number of objects in one call of the store. Azure's limit for one request, 256, is the lowest of all stores. An error
-/// of a whole request therefore concerns the whole batch.
+/// The number of objects in one call of the store. It is below the lowest limit of a store for one request, Azure's 256. One
+/// call is therefore one request, whose error concerns the whole batch.
 pub(crate) const BATCH: usize = 250;
 
 /// Deletes the objects and returns a result for each, in their order. An object that does not exist counts as deleted.

@@ -22,8 +22,8 @@ use crate::pointer::mac::code::{Mac, is_key_id};
 /// Separates the derived key from keys that the user derives for other purposes.
 const CONTEXT: &str = "sqs-extended pointer authentication v1";
 
-/// Keys that authenticate pointers. A client with keys fetches or deletes a payload only if its pointer was signed with one
-/// of the keys, for the queue that delivered it.
+/// Keys that authenticate pointers. A client with keys fetches or deletes a payload only if one of the keys signed its
+/// pointer, for the queue that delivered it.
 ///
 /// Without keys, every sender to the queue can name any object under the prefix.
 ///
