@@ -113,11 +113,11 @@ impl<T> PartialPayload<T> {
         Some(segment.older.first().unwrap_or(&segment.newest).cost)
     }
 
-    /// Returns `true` if the segment belongs to this payload. It must describe the same whole, neither overlap its
-    /// neighbors nor leave a gap to adjacent ones, and equal the buffered segment of the same index.
+    /// Returns `true` if the segment belongs to this payload. It must describe the same whole, and equal the buffered segment
+    /// of the same index. It must neither overlap its neighbors nor leave a gap to adjacent ones.
     pub(super) fn agrees(&self, header: &Header, len: u64) -> bool {
         let (index, offset, end) = (header.index, header.offset, header.offset.saturating_add(len));
-        // Each missing segment between two others has at least one byte.
+        // Each missing segment between two buffered ones has at least one byte.
         let fits = |(before, before_end): (u32, u64), (after, after_start): (u32, u64)| {
             let missing = u64::from(after.saturating_sub(before).saturating_sub(1));
             let gap = after_start.checked_sub(before_end);
