@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use crate::child;
 
 /// glibc settings that make a turn keep its memory, as a long-running program does. By default, glibc may return
-/// megabytes to the system and request them again, depending on where the heap lies: one program had ten thousand page
+/// megabytes to the system and request them again, depending on the heap's position. One program had ten thousand page
 /// faults in one run and two hundred thousand in the next.
 const ALLOCATOR: [(&str, &str); 2] = [
     ("MALLOC_TRIM_THRESHOLD_", "67108864"),

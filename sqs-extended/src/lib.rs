@@ -16,7 +16,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = sqs_client::Client::from_env()?;
 //! let queue = client.get_queue_url("backups").await?.queue_url;
-//! // A real program uses a store that all consumers reach, such as S3 by object_store's `AmazonS3Builder`.
+//! // A real program uses a store that all consumers reach. For S3, build one with object_store's `AmazonS3Builder`.
 //! let extended = ExtendedClient::builder(client).offload_to(InMemory::new(), "my-bucket").build()?;
 //!
 //! extended.send(&queue, "small enough for the queue").await?;
@@ -36,8 +36,8 @@
 //! ```
 //!
 //! Without a payload store, payloads of some megabytes travel in several messages ([`Strategy::Split`]), which
-//! [`ExtendedClient::consumer`] gathers. Use the consumer to handle many messages of any size: it extends their visibility
-//! timeouts as long as a download and its handling take.
+//! [`ExtendedClient::consumer`] gathers. Use the consumer to handle many messages of any size. It extends their visibility
+//! timeouts until they are downloaded and handled.
 //!
 //! # Guarantees
 //!
@@ -47,15 +47,15 @@
 //! - **Only its owner deletes a payload.** SQS confirms the deletion of a message even if another consumer has received it
 //!   meanwhile. So [`ExtendedDelivery::ack`] deletes the payload only within the visibility timeout, less
 //!   [`LEASE_MARGIN`](crate::ExtendedDelivery::LEASE_MARGIN).
-//! - **A bad pointer costs no other message.** Each message of a receive is a result of its own.
+//! - **A bad pointer affects no other message.** A receive returns a separate result for each message.
 //! - **Pointers are not trusted.** Payloads are fetched and deleted only in the configured bucket and under the prefix.
-//!   There, an untrusted sender can name any object, unless [`PointerKeys`](pointer::PointerKeys) authenticate pointers.
+//!   An untrusted sender can still name any object there. [`PointerKeys`](pointer::PointerKeys) prevent that.
 //! - **Orphaned objects are found.** A [`Sweep`](sweep::Sweep) removes payloads that are older than any message that could
 //!   point to them.
 //!
 //! # Runtime
 //!
-//! Tokio. Its blocking pool reads and writes files, and hashes payloads.
+//! The crate runs on Tokio. Its blocking pool reads and writes files, and hashes payloads.
 
 pub mod client;
 pub mod codec;
@@ -83,7 +83,7 @@ pub use payload_store::PayloadStore;
 pub use receive::ExtendedDelivery;
 pub use send::{ExtendedMessage, Strategy};
 
-/// Payload stores, their settings, and object stores.
+/// Payload stores and their settings, connections to object stores, and an object store on DynamoDB.
 pub mod store {
     pub use crate::payload_store::{Deletion, PayloadStore, PayloadStoreBuilder};
     #[cfg(feature = "dynamodb")]

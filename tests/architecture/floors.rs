@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 /// Rooms, each on a floor. A file may import from its own room and from the floors below it.
 pub struct Floors(Vec<Vec<String>>);
 
-/// Where a file is.
+/// A room and its floor.
 pub struct Room<'a> {
     pub name: &'a str,
     /// Counted from the top.
@@ -13,8 +13,8 @@ pub struct Room<'a> {
 }
 
 impl Floors {
-    /// Reads the block of text that follows the line `<!-- floors: package -->`: a line is a floor, the top one first, and
-    /// a word is a room. All that follows ` - ` in a line explains it.
+    /// Reads the block of text that follows the line `<!-- floors: package -->`. Each line is a floor, the top one first, and
+    /// each word is a room. The text after ` - ` in a line explains it.
     pub fn in_markdown(markdown: &str, package: &str) -> Option<Self> {
         let marker = format!("<!-- floors: {package} -->");
         let block = markdown.split(&marker).nth(1)?.split("```").nth(1)?;

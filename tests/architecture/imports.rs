@@ -26,7 +26,7 @@ pub struct Import {
 
 struct Module {
     file: String,
-    /// Names that `use` brings into the module, with what they stand for.
+    /// The names that `use` imports into the module, with their paths.
     names: BTreeMap<String, ModulePath>,
     used: BTreeSet<ModulePath>,
 }
@@ -96,7 +96,7 @@ impl Crate {
         imports.into_iter().collect()
     }
 
-    /// Finds the file that declares what a path names; none if the path is of another crate.
+    /// Finds the file that declares what a path names. Returns `None` for a path of another crate.
     fn declaring_file(&self, at: &ModulePath, used: &ModulePath, reexports: usize) -> Option<&str> {
         let absolute = self.absolute(at, used)?;
         let mut length = absolute.len();
@@ -114,7 +114,7 @@ impl Crate {
         (!path.is_empty()).then_some(&*module.file)
     }
 
-    /// Resolves a path as written in a module to one from the root; none if the path is of another crate.
+    /// Resolves a path as written in a module to one from the root. Returns `None` for a path of another crate.
     fn absolute(&self, at: &ModulePath, written: &ModulePath) -> Option<ModulePath> {
         let mut base = at.clone();
         let mut names = written.iter().peekable();

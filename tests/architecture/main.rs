@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::floors::Floors;
 use crate::imports::{Crate, Import};
 
-/// The number of entries that a reader can take in on the top floor of a crate.
+/// The maximum number of entries in the top folder of a crate, so that a reader can survey it.
 const MAX_TOP_FLOOR_ENTRIES: usize = 20;
 
 fn workspace() -> PathBuf {

@@ -546,7 +546,7 @@ async fn sends_changes_and_deletes_arrive(context: Context) -> Outcome {
     ids.sort_unstable();
     received.sort_unstable();
     assert_eq!(ids, received);
-    // The first message is returned to the queue, the others are deleted.
+    // The first message is returned to the queue, and all other messages are deleted.
     let mut handles = messages.into_iter().map(|message| message.receipt_handle);
     let returned = handles.next().context("a message")?;
     let deletes = future::try_join_all(handles.map(|handle| batcher.delete(handle)));

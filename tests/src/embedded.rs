@@ -146,7 +146,7 @@ impl Builder {
         self
     }
 
-    /// Sets the start of returned queue URLs, such as `http://elsewhere:9324`. Default: the server's own address.
+    /// Sets the start of returned queue URLs, such as `http://sqs.example:9324`. Default: the server's own address.
     #[must_use]
     pub fn queue_url_base(mut self, base: impl Into<String>) -> Self {
         self.base_url = Some(base.into());
@@ -211,7 +211,7 @@ impl Builder {
         self
     }
 
-    /// Sets the time for which a deleted queue's name stays taken. Default: zero; AWS has 60 seconds.
+    /// Sets the time for which a deleted queue's name stays taken. Default: zero. AWS has 60 seconds.
     #[must_use]
     pub fn recreate_delay(mut self, delay: Duration) -> Self {
         self.limits.recreate_delay = delay;

@@ -1,6 +1,6 @@
-//! Compares the batcher with single sends of aws-sdk-sqs: the same number of tasks send the same messages to the same
-//! server, in pairs that take turns. The embedded server runs on a runtime of its own and checks no signatures, so that
-//! it takes as little of the time as possible.
+//! Compares the batcher with single sends of aws-sdk-sqs, in pairs that take turns. The same number of tasks send the same
+//! messages to the same server. The embedded server runs on a runtime of its own and checks no signatures, so that
+//! it uses as little of the time as possible.
 //!
 //! ```sh
 //! cd bench && cargo run --release --bin batcher -- --messages 20000 --pairs 5

@@ -1,5 +1,5 @@
-//! Transfers a payload of gigabytes up and down, each library in a process of its own: raw `object_store`,
-//! `sqs-extended` with digests, and AWS's libraries for Python and Java. AWS's libraries keep the whole payload in
+//! Transfers a payload of gigabytes up and down, each library in a process of its own. The libraries are raw
+//! `object_store`, `sqs-extended` with digests, and AWS's for Python and Java. AWS's libraries keep the whole payload in
 //! memory, which is limited. A library that fails is tried again with half the payload, until it succeeds.
 //!
 //! ```sh

@@ -1,5 +1,5 @@
-//! Compares payloads sent in segments with the same bytes cut by hand and sent in batches, both by reqwest, aws-sigv4
-//! and serde_json (the floor) and by the plain client. The server responds at once. Contenders take turns, each in a
+//! Compares payloads sent in segments with the same bytes cut by hand and sent in batches. The plain client sends those
+//! batches, and so do reqwest, aws-sigv4 and serde_json (the floor). The server responds at once. Contenders take turns, each in a
 //! process of its own on one thread. Results are goodput, CPU time and peak memory.
 //!
 //! ```sh

@@ -134,8 +134,11 @@ impl ExtendedClientBuilder {
         self
     }
 
-    /// Sets the maximum length of a payload that is split, in bytes after compression. Default:
-    /// [`DEFAULT_SPLIT_LIMIT`](Self::DEFAULT_SPLIT_LIMIT). Sender and receiver keep all of it in memory.
+    /// Sets the maximum length of a payload that is split, in bytes after compression and encryption. Default:
+    /// [`DEFAULT_SPLIT_LIMIT`](Self::DEFAULT_SPLIT_LIMIT). Range: any.
+    ///
+    /// A payload has up to 1,024 segments, or 10 on a FIFO queue. The sender keeps all of it in memory. A consumer buffers it
+    /// in memory up to its [`spill_threshold`](crate::ExtendedConsumer::spill_threshold).
     pub fn split_limit(mut self, bytes: usize) -> Self {
         self.policy.split_limit = bytes;
         self
@@ -164,24 +167,30 @@ impl ExtendedClientBuilder {
         self
     }
 
-    /// Sets the time for which received messages are hidden from other consumers, unless a receive sets its own.
-    /// Default: [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: up to 12 hours.
+    /// Sets the time for which a [receive](ExtendedClient::receive) hides its messages from other consumers. Default:
+    /// [`DEFAULT_VISIBILITY_TIMEOUT`](Self::DEFAULT_VISIBILITY_TIMEOUT). Range: 0 seconds to 12 hours.
     ///
-    /// The time counts from before the receive is sent, so it must be longer than the wait time. Otherwise every lease is
-    /// over on arrival, and every payload is left to the sweep.
+    /// A [receive](crate::receive::ReceiveRequest::visibility_timeout) can override it. A
+    /// [consumer](crate::ExtendedConsumer) does not use it, because the underlying consumer has its own setting.
     ///
-    /// Every receive sends it in place of the queue's own setting, because a payload may be deleted only while its
-    /// message is known to be ours. The default is longer than the 30 seconds of SQS, because large payloads take longer
-    /// to download. For still larger ones, set it or call
+    /// The time counts from before the receive is sent, so it must be longer than the wait time. Otherwise a lease can be
+    /// over when the message arrives, and the payload is then left to the sweep.
+    ///
+    /// Every receive sends it in place of the queue's own setting. A payload may be deleted only while its message is known
+    /// to be ours. The default is longer than the 30 seconds of SQS, because large payloads take longer to download. For
+    /// still larger ones, set it or call
     /// [`ExtendedDelivery::extend_visibility`](crate::ExtendedDelivery::extend_visibility) regularly.
     pub fn visibility_timeout(mut self, timeout: Duration) -> Self {
         self.visibility_timeout = timeout;
         self
     }
 
-    /// Limits the length of a payload that [`ExtendedDelivery::bytes`](crate::ExtendedDelivery::bytes) and
-    /// [`text`](crate::ExtendedDelivery::text) read into memory, in bytes. Default:
-    /// [`DEFAULT_MAX_IN_MEMORY`](Self::DEFAULT_MAX_IN_MEMORY). Streams have no limit.
+    /// Limits the length of a payload that [`ExtendedDelivery::bytes`](crate::ExtendedDelivery::bytes),
+    /// [`text`](crate::ExtendedDelivery::text) and [`json`](crate::ExtendedDelivery::json) read into memory, in bytes.
+    /// Default: [`DEFAULT_MAX_IN_MEMORY`](Self::DEFAULT_MAX_IN_MEMORY). Range: any.
+    ///
+    /// It also limits the payloads that one receive [prefetches](crate::receive::ReceiveRequest::prefetch_payloads). It
+    /// applies neither to streams nor to payloads that travel inline, which are in memory anyway.
     pub fn max_in_memory(mut self, bytes: usize) -> Self {
         self.max_in_memory = bytes;
         self
@@ -196,8 +205,8 @@ impl ExtendedClientBuilder {
     /// Seeds the randomness of this layer, for simulations: its pauses and the ids of split payloads. Default: random.
     /// Range: any.
     ///
-    /// The [queue client](sqs_client::ClientBuilder::seed) and the [keys](crate::store::PayloadStoreBuilder::key_ids)
-    /// of stored payloads have seeds of their own.
+    /// The queue's client has its own [seed](sqs_client::ClientBuilder::seed). The keys of stored payloads come from
+    /// [`key_ids`](crate::store::PayloadStoreBuilder::key_ids).
     pub fn seed(mut self, seed: u64) -> Self {
         self.random = Random::seeded(seed);
         self

@@ -16,8 +16,8 @@ use crate::shared::Shared;
 
 /// A client that sends and receives messages of any size.
 ///
-/// Small payloads travel in the queue alone. Large ones travel through an object store, with a pointer in the queue, or in
-/// several messages; see [`Strategy`](crate::Strategy).
+/// Small payloads travel in a message. The [`Strategy`](crate::Strategy) decides about large ones. They travel through an
+/// object store, with a pointer in the queue, or in several messages.
 ///
 /// Clones are cheap and share everything.
 ///

@@ -62,7 +62,7 @@ impl Original {
     ///
     /// # Errors
     ///
-    /// As for [`read`](Self::read).
+    /// Fails as [`read`](Self::read) does.
     pub(crate) fn of(self, stored: &Measured) -> Result<Measured, Error> {
         Ok(self.read()?.unwrap_or_else(|| stored.clone()))
     }

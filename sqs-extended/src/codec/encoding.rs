@@ -44,7 +44,7 @@ impl Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EncryptionHeader {
-    /// The scheme's name.
+    /// The name of the encryption scheme.
     pub scheme: String,
     /// The id of the provider's key that wrapped the payload's own key.
     #[serde(rename = "keyId")]

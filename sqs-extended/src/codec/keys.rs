@@ -124,7 +124,8 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error becomes the `source()` of an error of kind [`Key`](crate::ErrorKind::Key). It must not show a key.
+    /// Any error. Calls then fail with the kind [`Key`](crate::ErrorKind::Key), whose `source()` is an [`std::io::Error`] that
+    /// contains this error. It must not show a key.
     fn generate(&self) -> BoxFuture<'_, Result<DataKey, KeyProviderError>>;
 
     /// Unwraps a data key. Both arguments come from a message, so an untrusted sender may have chosen them.
@@ -139,7 +140,7 @@ pub trait KeyProvider: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<SecretKey, KeyProviderError>>;
 }
 
-/// A [`KeyProvider`] with fixed keys: one for new payloads, and others to read older payloads.
+/// A [`KeyProvider`] with fixed keys: one for new payloads, and any number of older keys for reading.
 ///
 /// Each key wraps the data keys with AES-256-GCM under a random nonce, which suffices for 4 billion payloads a key. To
 /// change the key, first add the new one to all readers, then write with it. Keep the old key as long as messages may

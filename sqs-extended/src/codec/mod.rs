@@ -1,4 +1,4 @@
-//! Compression and encryption of stored payloads.
+//! Compression and encryption of payloads that are stored or split.
 //!
 //! Encoding and decoding pass the bytes through a few stages as they stream, so memory does not grow with the payload.
 

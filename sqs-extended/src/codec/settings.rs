@@ -8,15 +8,16 @@ use crate::codec::keys::KeyProvider;
 #[cfg(feature = "zstd")]
 use crate::codec::zstd::Compression;
 
-/// The compression and encryption of payloads before they are stored. Default: neither.
+/// The compression and encryption of payloads before they are stored or split. Default: neither.
 ///
-/// These settings apply to payloads that are sent. A received payload names its own encoding. Compressed payloads are
-/// readable whenever the feature `zstd` is on, and encrypted ones if `encryption` is set. If the program cannot read a
-/// payload, it fails with [`ErrorKind::UnsupportedEncoding`](crate::ErrorKind::UnsupportedEncoding) before it fetches
-/// anything. AWS's libraries and other peers can read neither.
+/// These settings apply to payloads that are sent. A received payload names its own encoding. The feature `zstd` alone
+/// enables reading compressed payloads. Reading encrypted payloads also requires keys, set by `encryption`. A request for a
+/// payload that the program cannot read fails with
+/// [`ErrorKind::UnsupportedEncoding`](crate::ErrorKind::UnsupportedEncoding) before it fetches anything. AWS's libraries and
+/// other peers can read neither.
 ///
 /// Payloads are compressed first. The stored length reveals how well a secret text compresses, as with any compression
-/// before encryption. Do not use both where an untrusted sender can put text beside a secret.
+/// before encryption. Do not combine compression and encryption if an untrusted party can add text to a secret payload.
 ///
 #[cfg_attr(all(feature = "encryption", feature = "zstd"), doc = "```")]
 #[cfg_attr(not(all(feature = "encryption", feature = "zstd")), doc = "```ignore")]

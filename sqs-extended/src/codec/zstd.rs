@@ -36,8 +36,8 @@ pub struct Compression {
 impl Compression {
     /// Compresses with zstd at `level`. Range: 1 (fast) to 19 (small). Other values are clamped.
     ///
-    /// Level 3 is zstd's own default and uses about 4 MiB of memory to write. Levels from 16 use tens of MiB. Reading never
-    /// uses more than 8 MiB.
+    /// Level 3 is zstd's own default and uses about 4 MiB of memory to write. Levels from 16 use tens of MiB. A reader's
+    /// window never exceeds 8 MiB.
     #[must_use]
     pub fn zstd(level: i32) -> Self {
         let level = level.clamp(*LEVELS.start(), *LEVELS.end());

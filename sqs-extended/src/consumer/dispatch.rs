@@ -1,4 +1,4 @@
-//! Handles one message after another, from its receipt to its acknowledgment.
+//! Handles one message after another, from its receipt to its acknowledgement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,13 +200,13 @@ where
     }
 }
 
-/// A message that was set aside and still occupies its handler's slot until this is dropped. Otherwise the consumer would
-/// receive more and more messages while segments are written to a file.
+/// A parked message that still occupies its handler's slot until this is dropped. Otherwise the consumer would receive more
+/// and more messages while segments are written to a file.
 struct SlotGuard<'a>(&'a sqs_client::Delivery);
 
 impl<'a> SlotGuard<'a> {
     fn new(delivery: &'a sqs_client::Delivery) -> Self {
-        // Setting it aside first makes it ours to settle, before other handlers can see it.
+        // Once it is parked, only we settle it. This must hold before another handler can see the segment.
         delivery.park();
         delivery.resume();
         Self(delivery)

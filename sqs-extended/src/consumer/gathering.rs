@@ -29,7 +29,7 @@ pub(super) struct Gathering {
     sender: Client,
     /// `None` once it is closed.
     reassembler: Mutex<Option<Reassembler<Segment>>>,
-    /// Notified when the next deadline may be another.
+    /// Notified when the next deadline may have changed.
     changed: Notify,
     spill: Spill,
     hook: Hook,
@@ -92,7 +92,7 @@ impl Gathering {
         complete
     }
 
-    /// Writes the buffered segments of a payload to its file if they take too much memory. If that fails, the payload is
+    /// Writes the buffered segments of a payload to its file if they use too much memory. If that fails, the payload is
     /// returned with the backoff.
     async fn spill_payload(self: &Arc<Self>, id: &str) {
         let each = |with: &mut dyn FnMut(&mut Segment)| {
@@ -118,7 +118,7 @@ impl Gathering {
         self.perform(actions);
     }
 
-    /// Performs actions in a task. Returns the payload that is complete, of which there is at most one.
+    /// Performs actions in a task. Returns the complete payload, if there is one. There is at most one.
     fn perform(self: &Arc<Self>, actions: Vec<Action<Segment>>) -> Option<Complete> {
         let mut complete = None;
         let mut others = Vec::new();
@@ -173,7 +173,7 @@ impl Gathering {
         }
     }
 
-    /// Asks the hook about an incomplete payload, and follows its decision.
+    /// Calls the hook for an incomplete payload, and carries out its decision.
     pub(super) async fn resolve_incomplete(
         &self,
         whole: &Whole,

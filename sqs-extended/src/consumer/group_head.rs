@@ -1,4 +1,4 @@
-//! Takes the segments of one payload from the head of a FIFO group.
+//! Collects the segments of one payload at the head of a FIFO group.
 
 use sqs_client::Message;
 use sqs_client::internal::DeliveryExt as _;
@@ -43,8 +43,8 @@ fn header_of(message: &Message) -> Option<Header> {
     Header::find(&message.message_attributes).ok().flatten()
 }
 
-/// Takes the messages behind the first segment that pass the filter. A malformed segment is dropped, which returns it to
-/// the queue: it must not stop the payload before it.
+/// Takes the messages behind the first segment that pass the filter. A malformed segment is dropped, which returns it to the
+/// queue. It must not prevent the handling of the payload before it.
 fn take_later_segments(segments: &mut Vec<Segment>, filter: impl FnMut(&Message) -> bool) {
     let behind = segments
         .first()

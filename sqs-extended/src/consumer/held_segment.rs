@@ -52,7 +52,7 @@ impl Segment {
         let system = self.message.attributes.iter();
         let system: usize = system.map(|(name, value)| name.as_str().len() + value.len()).sum();
         let ids = self.message.message_id.len() + self.message.receipt_handle.len();
-        // The delivery has a copy of ids and system attributes. The header takes about as much memory as its text.
+        // The delivery has a copy of ids and system attributes. The header uses about as much memory as its text.
         let overhead = attributes + 2 * (system + ids) + self.header.to_string().len();
         SegmentSize {
             len: self.len(),

@@ -55,7 +55,8 @@ pub struct IncompletePayload {
 pub enum IncompleteReason {
     /// Not all segments arrived within the [timeout](crate::ExtendedConsumer::assembly_timeout).
     Expired,
-    /// The segment contradicts itself, or others of the same payload. The others stay buffered.
+    /// The segment contradicts itself, or another segment of the same payload. The segments that arrived before stay
+    /// buffered.
     Conflict,
     /// The payload is larger than [`max_buffered_bytes`](crate::ExtendedConsumer::max_buffered_bytes).
     TooLarge,
@@ -82,8 +83,8 @@ pub enum IncompleteAction {
     MoveTo(String),
     /// Deletes the segments.
     ///
-    /// On a FIFO queue this can lose a payload that is whole in the queue: it counts as incomplete if receives return less
-    /// than the whole. [`MoveTo`](Self::MoveTo) loses nothing.
+    /// On a FIFO queue this can lose a payload that is complete in the queue. It counts as incomplete if no receive returns
+    /// all of it in time. [`MoveTo`](Self::MoveTo) loses nothing.
     Delete,
 }
 

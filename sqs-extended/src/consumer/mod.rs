@@ -1,7 +1,8 @@
 //! The consumer of payloads of any size, on top of the queue's consumer.
 //!
 //! The queue's consumer receives messages, extends their visibility timeouts and returns them. `dispatch` handles each
-//! message: a whole payload at once, a segment once all others are there. `gathering` buffers the segments until then.
+//! message. It handles a whole payload at once, and a payload in segments once all have arrived. `gathering` buffers the
+//! segments until then.
 
 mod dispatch;
 mod fifo_groups;
@@ -41,34 +42,35 @@ pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 /// A consumer of payloads of any size, created by [`ExtendedClient::consumer`](crate::ExtendedClient::consumer).
 ///
 /// It runs a [`sqs_client::Consumer`], whose settings [`configure`](Self::configure) changes, and passes an
-/// [`ExtendedDelivery`] to each handler. The visibility timeout is extended as long as a handler runs, downloads included.
-/// Acknowledging deletes the message first, and then its payload in the store.
+/// [`ExtendedDelivery`] to each handler. It extends the visibility timeout until the handler ends, so a handler may download
+/// for hours. An acknowledgement deletes the message first, and then its payload in the store.
 ///
 /// # Segments
 ///
 /// A [split](crate::Strategy::Split) payload is handled once all its segments have arrived, and uses one handler slot. Its
 /// messages are acknowledged or returned together. Until then the segments are buffered, within the limits below. Segments
-/// that exceed a limit or a timeout are returned to the queue, with a delay that grows to half a minute. They are deleted
-/// only if [`on_incomplete`](Self::on_incomplete) says so. A payload that expired once yields to payloads that have not,
-/// and is delayed longer each time.
+/// that exceed a limit or a timeout are returned to the queue. Their delay grows to half a minute, or to a minute on a FIFO
+/// queue. They are deleted only if [`on_incomplete`](Self::on_incomplete) says so. A payload that expired once yields to
+/// payloads that have not, and is delayed longer each time.
 ///
-/// If a handler fails, all segments of the payload are delivered again after one delay.
+/// All segments of a payload are delivered again after one delay if its handler fails.
 ///
-/// * **Standard queues.** Segments scatter over [competing consumers](Self::competing_consumers). They gather at the
-///   consumer that has the first one, because the others return theirs. Those receives count towards the queue's
-///   `maxReceiveCount`. A single consumer, or a payload store, avoids them.
+/// * **Standard queues.** Segments scatter over competing consumers. If each knows their
+///   [number](Self::competing_consumers), the consumer with the first segment gathers the payload, and the rest return their
+///   segments. These receives count towards the queue's `maxReceiveCount`. A single consumer, or a payload store, avoids
+///   them.
 /// * **FIFO queues.** Segments arrive in order, at most 10. SQS delivers a group up to its first message that is in flight,
 ///   so a competing consumer may have the rest. A receive that returns less than a whole payload is therefore repeated.
-///   An incomplete payload blocks its group, for example if its sender died. It is deleted once the same payload was sent
-///   again behind it, by deduplication id, or without one by content. Otherwise `on_incomplete`, the redrive policy or the
-///   retention period clears it. The same holds if some segments of an acknowledged payload could not be deleted: the
-///   consumer that acknowledged it deletes the rest, and to any other consumer the payload is incomplete. Let only one
+///   An incomplete payload blocks its group, for example if its sender died. It is deleted once the same payload arrives
+///   behind it, with the same deduplication id or, without an id, with the same content. Otherwise `on_incomplete`, the
+///   redrive policy or the retention period removes it. If some segments of an acknowledged payload could not be deleted, the
+///   consumer that acknowledged it deletes them on arrival. To any other consumer, the payload is incomplete. Let only one
 ///   producer at a time send to a group.
 ///
 /// # Rejected messages
 ///
-/// A message with a malformed or forbidden pointer is logged and returned with the backoff, so that it moves to the
-/// dead-letter queue if there is one. The same holds for a message that the queue's client rejects.
+/// The consumer logs a message with a malformed or forbidden pointer, and returns it with the backoff. After some receives it
+/// moves to the dead-letter queue, if there is one. Messages that the queue's client rejects are treated in the same way.
 ///
 /// ```no_run
 /// # async fn f(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), sqs_extended::Error> {
@@ -99,7 +101,7 @@ impl ExtendedConsumer {
     /// The default of [`max_buffered_bytes`](Self::max_buffered_bytes): 128 MiB.
     pub const DEFAULT_MAX_BUFFERED_BYTES: u64 = 128 * 1024 * 1024;
 
-    /// The default of [`max_buffered_payloads`](Self::max_buffered_payloads), in partial payloads.
+    /// The default of [`max_buffered_payloads`](Self::max_buffered_payloads): 1,000 partial payloads.
     pub const DEFAULT_MAX_BUFFERED_PAYLOADS: usize = 1_000;
 
     /// The default of [`assembly_timeout`](Self::assembly_timeout): 5 minutes.
@@ -108,7 +110,7 @@ impl ExtendedConsumer {
     /// The default of [`spill_threshold`](Self::spill_threshold): 16 MiB.
     pub const DEFAULT_SPILL_THRESHOLD: u64 = 16 * 1024 * 1024;
 
-    /// The default of [`max_spill_files`](Self::max_spill_files), in temporary files.
+    /// The default of [`max_spill_files`](Self::max_spill_files): 64 files.
     pub const DEFAULT_MAX_SPILL_FILES: usize = 64;
 
     pub(crate) fn new(shared: Arc<Shared>, queue_url: String) -> Self {
@@ -139,10 +141,11 @@ impl ExtendedConsumer {
         }
     }
 
-    /// Configures the underlying [`Consumer`](sqs_client::Consumer): how many payloads are handled concurrently,
-    /// visibility timeout, backoff, and so on. Default: that consumer's defaults.
+    /// Configures the underlying [`Consumer`](sqs_client::Consumer): its concurrency, visibility timeout, backoff, and so on.
+    /// Default: the consumer's own defaults.
     ///
-    /// Each segment of a payload has its own receive count.
+    /// Each segment of a payload has its own receive count. This matters for limits on handlings, such as
+    /// [`move_poison_to`](sqs_client::Consumer::move_poison_to).
     pub fn configure(mut self, configure: impl FnOnce(sqs_client::Consumer) -> sqs_client::Consumer) -> Self {
         self.consumer = configure(self.consumer);
         self
@@ -152,8 +155,8 @@ impl ExtendedConsumer {
     /// Range: at least 1.
     ///
     /// With more than one, segments on a standard queue gather at the consumer that has the first one.
-    /// [`run`](Self::run) refuses to start if the queue's `maxReceiveCount` is so low that this could move segments to
-    /// the dead-letter queue.
+    /// [`run`](Self::run) refuses to start if the queue's `maxReceiveCount` is so low that gathering could move segments to the
+    /// dead-letter queue.
     pub fn competing_consumers(mut self, consumers: u32) -> Self {
         self.settings.consumers = Some(consumers.max(1));
         self
@@ -184,9 +187,9 @@ impl ExtendedConsumer {
     /// Sets the time within which all segments of a payload must arrive. Default:
     /// [`DEFAULT_ASSEMBLY_TIMEOUT`](Self::DEFAULT_ASSEMBLY_TIMEOUT). Range: any.
     ///
-    /// On a FIFO queue the segments are returned and received again meanwhile, 7 times within 31 seconds, and finally once
-    /// a minute. If consumers compete for a FIFO queue, set it longer than their visibility timeout, because a killed
-    /// consumer hides the rest of a payload for that time.
+    /// On a FIFO queue, the segments are returned and received again until then. That happens 7 times within the first 31
+    /// seconds, and in the end once a minute. If consumers compete for a FIFO queue, set a time longer than their visibility
+    /// timeout. A killed consumer hides the rest of a payload for that long.
     pub fn assembly_timeout(mut self, timeout: Duration) -> Self {
         self.settings.assembly_timeout = timeout;
         self
@@ -195,15 +198,17 @@ impl ExtendedConsumer {
     /// Limits the bytes of a payload's segments that are buffered in memory. Default:
     /// [`DEFAULT_SPILL_THRESHOLD`](Self::DEFAULT_SPILL_THRESHOLD). Range: any.
     ///
-    /// Segments beyond it are written to a temporary file in the system's temporary directory. If that fails, the payload is
-    /// returned to the queue with the backoff.
+    /// The segments of a payload beyond it are written to a file in the system's temporary directory. If that fails, the payload
+    /// is returned to the queue with the backoff.
     pub fn spill_threshold(mut self, bytes: u64) -> Self {
         self.settings.spill_threshold = bytes;
         self
     }
 
     /// Limits the number of open temporary files. Default: [`DEFAULT_MAX_SPILL_FILES`](Self::DEFAULT_MAX_SPILL_FILES).
-    /// Range: at least 1. A payload that requires one more is returned to the queue with the backoff.
+    /// Range: at least 1.
+    ///
+    /// A payload for which no file is free is returned to the queue with the backoff.
     pub fn max_spill_files(mut self, files: usize) -> Self {
         self.settings.max_spill_files = files.max(1);
         self
@@ -236,21 +241,21 @@ impl ExtendedConsumer {
 
     /// Handles payloads until `shutdown` completes.
     ///
-    /// If a handler returns `Ok`, its message is acknowledged, which deletes it and then its payload in the store. If it
-    /// returns `Err`, panics or times out, the message is returned with the backoff. A handler may acknowledge or return
-    /// its delivery itself. Then its result is ignored.
+    /// The consumer acknowledges a message whose handler returns `Ok`, which deletes it and then its payload in the store. It
+    /// returns a message with the backoff if the handler returns `Err`, panics or times out. A handler may acknowledge or
+    /// return its delivery itself. Its result is then ignored.
     ///
-    /// The shutdown is that of [`sqs_client::Consumer::run`]. Buffered segments are returned at once.
+    /// The consumer shuts down as [`sqs_client::Consumer::run`] does. It returns buffered segments at once.
     ///
     /// # Errors
     ///
-    /// A setting is out of its range. The queue's `maxReceiveCount` is too low or could not be read. Or polls failed in a
-    /// way that retrying cannot mend.
+    /// A setting is out of its range. Or the queue's `maxReceiveCount` is too low or could not be read. Or SQS refused all polls
+    /// for the [refusal timeout](sqs_client::Consumer::refusal_timeout).
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, handlers are aborted. All messages are returned in the background, as long as the runtime
-    /// lives.
+    /// Dropping the future aborts the handlers. All messages are returned to the queue in the background, as long as the
+    /// runtime lives.
     ///
     /// # Panics
     ///

@@ -13,8 +13,8 @@ const SEGMENTS: f64 = 32.0;
 /// The receives beyond those that half of all payloads require.
 const SPARE: u32 = 3;
 
-/// The number of futile receives while a killed consumer hides the first segment: about 1.5 seconds apart, for the 30
-/// seconds of the default visibility timeout. We measured 22 receives in all with 4 consumers.
+/// The number of futile receives while a killed consumer hides the first segment. They are about 1.5 seconds apart, for the
+/// 30 seconds of the default visibility timeout. We measured 22 receives in all with 4 consumers.
 const PASSED_AROUND: u32 = 20;
 
 /// Checks the queue's redrive policy.

@@ -12,8 +12,8 @@ use crate::receive::delivery::ExtendedDelivery;
 
 /// The payloads in segments that are being handled, by the receipt handle of the message that each handler runs for.
 ///
-/// The queue's consumer settles only that message, and only if it was not set aside. A handler that panics or times out
-/// cannot return the other segments. So this wraps the handling of every message, outside of all other hooks.
+/// The queue's consumer settles only that message, and only if it was not parked. A handler that panics or times out cannot
+/// return the other segments. So this wraps the handling of every message, outside of all other hooks.
 #[derive(Clone, Default)]
 pub(super) struct ReturnGuard(Arc<Mutex<HashMap<String, ExtendedDelivery>>>);
 
@@ -59,7 +59,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // Outside of the lock, because dropping the payload takes other locks.
+        // The payload is dropped outside of the lock, because dropping it acquires other locks.
         drop(self.take());
     }
 }

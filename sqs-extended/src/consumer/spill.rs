@@ -10,7 +10,7 @@ use crate::consumer::held_segment::Segment;
 use crate::receive::segment_bytes::{SegmentBytes, SpillFile};
 use crate::segment::Header;
 
-/// Writes the segments of a payload to a file once they take too much memory.
+/// Writes the segments of a payload to a file once they use too much memory.
 pub(super) struct Spill {
     threshold: u64,
     files: Arc<Semaphore>,
@@ -63,7 +63,7 @@ impl Spill {
         };
         let (file, parts) = tokio::task::spawn_blocking(move || job.write()).await??;
         with(&mut |segment| {
-            // By now, the segments may be others, even of another payload.
+            // By now, the payload may have different segments, or its id may belong to another payload.
             if parts.iter().any(|part| part.is_from(segment)) {
                 segment.bytes = SegmentBytes::spilled(Arc::clone(&file), &segment.header, segment.len());
             }

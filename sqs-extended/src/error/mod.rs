@@ -70,8 +70,8 @@ pub enum ErrorKind {
     Store,
     /// The store does not have the payload (see [`Error::is_missing_payload`]).
     MissingPayload,
-    /// The message claims to point to a payload, but its pointer is malformed or names a location that the client is
-    /// not configured to use. The store was not called. Also a malformed notification of SNS.
+    /// The message claims to point to a payload, but its pointer is malformed or not authenticated. Or it names a location that
+    /// the client is not configured to use. The store was not called. A malformed notification of SNS has this kind too.
     RefusedPointer,
     /// The message was not sent because an earlier one of its FIFO group failed in the same call. Send both again in
     /// their order.
@@ -90,8 +90,8 @@ pub enum ErrorKind {
     /// The payload was requested as JSON but is not the JSON of the requested type.
     NotJson,
     /// The message is one segment of a payload, which cannot be read alone. Use a
-    /// [consumer](crate::ExtendedClient::consumer), which gathers the other segments. Also a message that claims to be
-    /// a segment but is malformed.
+    /// [consumer](crate::ExtendedClient::consumer), which gathers the other segments. A message that claims to be a segment
+    /// but is malformed has this kind too.
     UnexpectedSegment,
     /// A local file could not be written.
     File,
@@ -120,7 +120,7 @@ impl Error {
         Self::new(ErrorKind::Queue, message, Some(Source::Queue(source)))
     }
 
-    /// A failure of the store. Where the cause is known in plain words, they follow the message.
+    /// A failure of the store. Advice follows the message if the cause is known.
     pub(crate) fn store(message: &'static str, source: object_store::Error) -> Self {
         let message = match advice(&source) {
             Some(advice) => format!("{message}: {advice}").into(),
@@ -169,8 +169,8 @@ impl Error {
 
     /// Returns `true` if the same call may succeed later.
     ///
-    /// That is so if the error of the queue's client is retryable, if the store failed without refusing the request or
-    /// reporting on the object, or if the message was held back.
+    /// An error of the queue's client is retryable if that client says so. A failure of the store is, unless the store refused
+    /// the request or reported on the object. A message that was held back can be sent again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &self.0.source {
@@ -185,8 +185,8 @@ impl Error {
 
     /// Returns `true` if the request to the queue may have taken effect although it failed.
     ///
-    /// After a failed send, the message may then be in the queue, so its payload stays in the store. With `false` there
-    /// is no message.
+    /// After a failed send, the message may then be in the queue, so its payload stays in the store. With `false`, the queue
+    /// has no message to deliver, though segments of a split payload may remain.
     #[must_use]
     pub fn may_have_been_sent(&self) -> bool {
         matches!(&self.0.source, Some(Source::Queue(error)) if error.may_have_been_sent())
@@ -194,8 +194,8 @@ impl Error {
 
     /// Returns `true` if the store itself says that it does not have the payload.
     ///
-    /// That is S3's `NoSuchKey`, Azure's `BlobNotFound`, Google's "No such object", or "not found" from a store without
-    /// a server. SQS delivers at least once, so the duplicate of an acknowledged message fails in this way.
+    /// The store says so by S3's `NoSuchKey`, Azure's `BlobNotFound` or Google's "No such object". A store without a server
+    /// says "not found". SQS delivers at least once, so the duplicate of an acknowledged message fails in this way.
     ///
     /// Any other failure of the store returns `false`: throttling, a refusal, a broken connection, and a 404 from a
     /// gateway or about the bucket.

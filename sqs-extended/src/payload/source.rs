@@ -9,8 +9,9 @@ use tokio::io::AsyncRead;
 
 /// A payload to send: bytes in memory, a file, or anything that can be read or streamed.
 ///
-/// Nothing is read before the payload is sent. An offloaded payload is never whole in memory: files and readers are
-/// read into the buffers that are uploaded, and bytes and stream chunks are uploaded without a copy.
+/// Nothing is read before the payload is sent. An offloaded payload that is a file, a reader or a stream is never whole in
+/// memory. Files and readers are read into the buffers that are uploaded. Bytes and stream chunks are uploaded without a
+/// copy.
 ///
 /// ```
 /// # async fn example() -> std::io::Result<()> {
@@ -39,8 +40,8 @@ pub(crate) enum Source {
 impl Payload {
     /// Opens a file as a payload.
     ///
-    /// The payload ends where the file ends now. Sending fails if the length has changed by then. Anything other than a
-    /// regular file, such as a pipe, has an unknown length.
+    /// The payload has the length that the file has now. Sending fails if the length has changed in the meantime. Anything
+    /// other than a regular file, such as a pipe, has an unknown length.
     ///
     /// # Errors
     ///
@@ -67,9 +68,10 @@ impl Payload {
 
     /// Creates a payload from everything that `reader` yields until its end.
     ///
-    /// Pass `len` where it is known. It decides between inline and offloaded without reading ahead, and it determines
-    /// the size of the parts (see [`PayloadStoreBuilder::part_size`](crate::store::PayloadStoreBuilder::part_size)).
-    /// If the reader yields another number of bytes, sending fails and no message is sent.
+    /// Pass `len`, the length in bytes, if it is known. The strategy is then chosen without reading ahead. The length also
+    /// determines the size of the parts (see
+    /// [`PayloadStoreBuilder::part_size`](crate::store::PayloadStoreBuilder::part_size)). If the reader yields another
+    /// number of bytes, sending fails and no message is sent.
     pub fn from_reader(reader: impl AsyncRead + Send + Unpin + 'static, len: impl Into<Option<u64>>) -> Self {
         Self {
             source: Source::Reader(Box::new(reader)),

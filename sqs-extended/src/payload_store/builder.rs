@@ -24,11 +24,12 @@ use crate::transfer::upload::UploadSettings;
 const MAX_CONTENT_TYPE_BYTES: usize = 255;
 
 impl PayloadStore {
-    /// Creates a builder of a payload store on `store`, whose root must be the bucket. Pointers contain the name `bucket`.
-    /// Payloads are fetched and deleted only if their pointer names the same bucket.
+    /// Creates a builder of a payload store on `store`. Keys in pointers start at the root of `store`, which must be the
+    /// bucket. Pointers contain the name `bucket`. Payloads are fetched and deleted only if their pointer names the same
+    /// bucket.
     ///
-    /// An `Arc<dyn ObjectStore>` is an [`ObjectStore`] too. The object store's own builder sets what it does with each
-    /// object, such as SSE-KMS encryption, storage classes and checksums.
+    /// An `Arc<dyn ObjectStore>` is an [`ObjectStore`] too. Settings of each object, such as SSE-KMS encryption, storage
+    /// classes and checksums, belong to the object store's own builder.
     pub fn builder(store: impl ObjectStore, bucket: impl Into<String>) -> PayloadStoreBuilder {
         PayloadStoreBuilder::new(Arc::new(store), bucket.into())
     }
@@ -70,8 +71,8 @@ impl PayloadStore {
     ///
     /// # Errors
     ///
-    /// The URL is not one of the above, its feature is disabled, it has an option that the store does not know, or an option
-    /// is invalid. No error contains an option's value.
+    /// The URL is not one of the above, or its feature is disabled. Or an option is invalid or unknown to the store. No error
+    /// contains an option's value.
     ///
     /// ```
     /// # fn main() -> Result<(), sqs_extended::Error> {
@@ -118,7 +119,7 @@ impl PayloadStoreBuilder {
     /// The default of [`part_size`](Self::part_size): 8 MiB, enough for payloads of 78 GiB.
     pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
 
-    /// The default of [`concurrency`](Self::concurrency), in parts of one upload.
+    /// The default of [`concurrency`](Self::concurrency): 8 parts of one upload.
     pub const DEFAULT_CONCURRENCY: usize = 8;
 
     fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
@@ -161,8 +162,8 @@ impl PayloadStoreBuilder {
     }
 
     /// Signs the store's requests with this client's credentials, if the store was opened by an `s3:` URL without
-    /// credentials. Default: those of the [`ExtendedClient`](crate::ExtendedClient) that uses the store; without one, those
-    /// of [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
+    /// credentials. Default: the credentials of the first [`ExtendedClient`](crate::ExtendedClient) that uses the store. Without
+    /// such a client, they come from [`DefaultCredentials`](sqs_client::credentials::DefaultCredentials).
     #[cfg(feature = "s3")]
     pub fn credentials_from(self, client: &sqs_client::Client) -> Self {
         if let Some(credentials) = &self.credentials {
@@ -173,8 +174,8 @@ impl PayloadStoreBuilder {
 
     /// Sets the prefix of the keys of stored payloads, such as `payloads/`. Default: none.
     ///
-    /// Payloads are fetched and deleted only under it. An untrusted sender can name any object under it, so store nothing
-    /// else there.
+    /// Payloads are fetched and deleted only under this prefix. An untrusted sender can name any object there, so store
+    /// nothing else under it.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -183,8 +184,8 @@ impl PayloadStoreBuilder {
     /// Sets the size of an upload's parts, in bytes. Default: [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE). Range: 5
     /// MiB to 5 GiB, the limits of S3. A payload that fits into one part is stored by a single request.
     ///
-    /// An upload has up to 10,000 parts. A payload of known length gets larger parts if necessary. One of unknown
-    /// length can be 10,000 times this size, and fails beyond that.
+    /// An upload has up to 10,000 parts. A payload of known length gets larger parts if necessary. A payload of unknown
+    /// length fails if it is longer than 10,000 parts of this size.
     ///
     /// An upload uses this size × ([`concurrency`](Self::concurrency) + 1) of memory for a payload of any length. Very long
     /// payloads require larger parts, and so more memory.
@@ -230,6 +231,9 @@ impl PayloadStoreBuilder {
     }
 
     /// Sets how payloads are compressed and encrypted. Default: neither.
+    ///
+    /// A client with its own [codec](crate::ExtendedClientBuilder::codec) uses that instead.
+    /// [`PayloadStore::open`] always uses this one.
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = Some(codec);
         self
@@ -238,8 +242,7 @@ impl PayloadStoreBuilder {
     /// Limits the length of a payload that is accepted on receive, in bytes before and after decompression. Default: no
     /// limit. Range: any.
     ///
-    /// A compressed payload is never longer than its message says, but the message of an untrusted sender may say
-    /// anything.
+    /// A compressed payload never exceeds the length that its message states. But an untrusted sender can state any length.
     pub fn max_payload(mut self, bytes: u64) -> Self {
         self.max_payload = Some(bytes);
         self
@@ -260,8 +263,10 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the tags of every object. Default: none. S3, Azure and Google Cloud Storage have tags; other stores drop
-    /// them.
+    /// Sets the tags of every object. Default: none.
+    ///
+    /// S3 and Azure have tags. `DynamoDbStore` refuses the payload, as it does with attributes. Most other stores, Google Cloud
+    /// Storage among them, drop the tags.
     pub fn object_tags(mut self, tags: TagSet) -> Self {
         self.upload.tags = tags;
         self
@@ -269,8 +274,8 @@ impl PayloadStoreBuilder {
 
     /// Sets the number of concurrent requests that download one payload. Default: 1. Range: at least 1.
     ///
-    /// Each request fetches one [part](Self::download_part_size). A single request is the fastest where the store is near;
-    /// several help if each connection is slow. Up to (`requests` + 1) parts are in memory, in addition to the buffers of
+    /// Each request fetches one [part](Self::download_part_size). A single request is the fastest if the store is near.
+    /// Several help if each connection is slow. Up to (`requests` + 1) parts are in memory, in addition to the buffers of
     /// the connections.
     pub fn download_concurrency(mut self, requests: usize) -> Self {
         self.download.concurrency = requests;
@@ -280,8 +285,8 @@ impl PayloadStoreBuilder {
     /// Sets the size of the parts that a payload is downloaded in, in bytes. Default:
     /// [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE). Range: at least 1.
     ///
-    /// It matters only with a [concurrency](Self::download_concurrency) above 1. A payload of at most one part takes a
-    /// single request.
+    /// It matters only with a [concurrency](Self::download_concurrency) above 1. A payload of at most one part is fetched by
+    /// a single request.
     pub fn download_part_size(mut self, bytes: u64) -> Self {
         self.download.part_size = bytes;
         self
@@ -296,8 +301,8 @@ impl PayloadStoreBuilder {
 
     /// Sets the source of the ids that follow the prefix in the keys of new payloads. Default: random UUIDs.
     ///
-    /// No two payloads may have the same id. An id can be a path, such as one that begins with the date. It may be up
-    /// to 64 bytes long, beyond the prefix.
+    /// No two payloads may have the same id. An id may contain slashes, for example to begin with the date. An id of up to 64
+    /// bytes always fits. The key, which is the prefix and the id, has up to 1,024 bytes.
     pub fn key_ids(mut self, new_id: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.new_id = Arc::new(new_id);
         self

@@ -32,9 +32,10 @@ pub enum Deletion {
     WithMessage,
     /// Deletes the payload after this time, so that duplicates of the message in flight still find it.
     ///
-    /// A payload that was stored again under its key stays: the store is asked before and after the time. The process that
-    /// acknowledged the message deletes the payload, as long as its runtime lives, and up to
-    /// [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) at a time. The others are left to the sweep.
+    /// A payload that was stored again under its key stays, because the object is compared before and after this time. The
+    /// process that acknowledged the message deletes the payload, if its runtime still lives. Up to
+    /// [`MAX_PENDING_DELETIONS`](crate::PayloadStore::MAX_PENDING_DELETIONS) deletions wait at a time. Further payloads are left
+    /// to the sweep.
     After(Duration),
     /// Keeps the payload, for example for other messages that point to it. The sweep removes it.
     Keep,

@@ -21,7 +21,7 @@ impl PayloadStore {
     ///
     /// # Errors
     ///
-    /// It does not.
+    /// The pointer names an object outside of them.
     pub(crate) fn locate(&self, envelope: Box<Envelope>) -> Result<Located, Error> {
         let key = self.0.location.resolve(&envelope.pointer)?;
         Ok(Located { envelope, key })

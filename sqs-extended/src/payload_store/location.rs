@@ -27,7 +27,7 @@ pub(crate) struct Location {
     empty_segments: EmptySegments,
 }
 
-/// The support of a store for keys that contain `//` or end in `/`. A store without it takes them for other keys.
+/// The support of a store for keys that contain `//` or end in `/`. A store without it confuses them with other keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EmptySegments {
     No,
@@ -158,8 +158,8 @@ pub(crate) fn any_path(key: &str) -> Option<Path> {
     Some(path).filter(|path| path.as_ref() == key)
 }
 
-/// Returns `true` if the key contains dot segments, backslashes or control characters, even after its percent signs were
-/// decoded any number of times on the way to the store.
+/// Returns `true` if the key contains dot segments, backslashes or control characters. This includes keys that contain them
+/// after percent-decoding, any number of times, on the way to the store.
 fn can_step_out(key: &str) -> bool {
     let mut decoded = key.as_bytes().to_vec();
     loop {

@@ -71,14 +71,14 @@ impl PayloadStore {
         }
     }
 
-    /// Creates a [`Sweep`] that removes payloads older than `older_than`, which no message can point to any more.
+    /// Creates a [`Sweep`] that removes payloads older than `older_than`. No message may point to a payload of that age.
     ///
     /// It finds [unfinished uploads](Sweep::unfinished_uploads) if [`from_url`](Self::from_url) opened the store with an
     /// `s3:` URL.
     ///
     /// # Errors
     ///
-    /// As for [`Sweep::new`].
+    /// Fails as [`Sweep::new`] does.
     pub fn sweep(&self, older_than: Duration) -> Result<Sweep, Error> {
         let sweep = Sweep::new(Arc::clone(&self.0.store), self.0.location.prefix(), older_than)?;
         #[cfg(feature = "s3")]

@@ -54,7 +54,7 @@ pub(crate) fn open(message: &Message) -> Result<Option<Envelope>, Error> {
     open_parts(&message.body, &message.message_attributes)
 }
 
-/// Does the same as [`open`], given the parts of a message.
+/// Opens a message as [`open`] does, given its body and attributes.
 ///
 /// To support another pointer format, add a case here, and a parser beside `format`.
 pub(super) fn open_parts(

@@ -11,11 +11,11 @@ const KEY: &str = "-..s3Key..-";
 
 /// A receipt handle with an embedded pointer: the bucket and the key precede the queue's own handle.
 ///
-/// [AWS's Java library](https://github.com/awslabs/amazon-sqs-java-extended-client-lib) and others return such handles
-/// to their users. Use this type to exchange received messages with such a consumer.
+/// [AWS's Java library](https://github.com/awslabs/amazon-sqs-java-extended-client-lib) and other libraries return such
+/// handles to their users. Use this type to exchange received messages with their consumers.
 ///
-/// `Display` writes the format, and `FromStr` reads it as Java's library does: the text after the second marker of the
-/// key is the queue's own handle.
+/// `Display` writes the format, and `FromStr` reads it as Java's library does. The queue's own handle is the text after the
+/// second marker of the key.
 ///
 /// Like a pointer, a handle comes from an untrusted sender. Verify that the payload may be deleted before you delete
 /// it.
@@ -132,7 +132,7 @@ fn split_at_markers<'a>(text: &'a str, marker: &str) -> Option<(&'a str, &'a str
     ))
 }
 
-/// The error of a text that is not a receipt handle with an embedded pointer.
+/// The error of parsing a text that is not a receipt handle with an embedded pointer.
 ///
 /// ```
 /// use sqs_extended::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle};

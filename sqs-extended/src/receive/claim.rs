@@ -54,7 +54,7 @@ impl Claim {
     }
 
     /// Returns the messages to the queue with the consumer's backoff. Without a consumer, the default backoff applies to
-    /// the number of receives; `fraction` is its random part.
+    /// the number of receives. `fraction` is its random part.
     ///
     /// # Errors
     ///

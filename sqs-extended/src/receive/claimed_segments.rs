@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 /// All messages of a payload that is being handled. Dropping the claim without settling it returns them to the queue.
 pub(crate) struct ClaimedSegments {
-    /// At least one message, and duplicates.
+    /// The deliveries of all segments, and of duplicates. Never empty.
     deliveries: Vec<Delivery>,
     observer: Option<Observer>,
-    /// At least one message is deleted, so the whole payload cannot be delivered again.
+    /// Set once a message is deleted, because the whole payload can then not be delivered again.
     finished: AtomicBool,
     /// A deletion began and did not finish.
     deleting: AtomicBool,
@@ -22,7 +22,7 @@ pub(crate) struct ClaimedSegments {
     returned_until: Mutex<Option<Instant>>,
 }
 
-/// Reports to the consumer what became of a payload.
+/// Reports the end of a payload's handling to the consumer.
 pub(crate) struct Observer {
     /// Set if a payload counts as acknowledged even if SQS may not have carried out the deletion.
     pub(crate) trusts_unconfirmed: bool,

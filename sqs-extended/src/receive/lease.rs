@@ -15,7 +15,7 @@ pub(crate) struct Lease {
     /// Locked while a request changes the visibility timeout. SQS keeps the last change that arrives, so only one request
     /// may be in flight.
     changing: tokio::sync::Mutex<()>,
-    /// Notified when the end of the lease may be another.
+    /// Notified when the end of the lease may have changed.
     changed: Notify,
     settled: AtomicBool,
 }
@@ -46,8 +46,8 @@ impl Lease {
         self.state().is_valid(Instant::now())
     }
 
-    /// Changes the visibility timeout by `request`. While the request is in flight, and for good if it fails or is
-    /// dropped, the earlier one of the old and the new end counts.
+    /// Changes the visibility timeout by `request`. The earlier one of the old and the new end counts while the request is in
+    /// flight. If it fails or is dropped, that end stays.
     pub(crate) async fn change<E>(
         &self,
         visibility_timeout: Duration,
@@ -103,7 +103,7 @@ impl Lease {
     /// Waits until the lease is over. Never returns if the message was settled before.
     pub(crate) async fn lost(&self) {
         loop {
-            // Before the look, so that no change is missed.
+            // Registered before the check, so that no change is missed.
             let changed = self.changed.notified();
             if self.settled.load(Ordering::Acquire) {
                 std::future::pending::<()>().await;
@@ -112,7 +112,7 @@ impl Lease {
             if remaining.is_zero() {
                 return;
             }
-            // Either way the next look decides.
+            // Either way the next check decides.
             drop(timeout(remaining, changed).await);
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct PointerParts {
 }
 
 impl MissingPayload {
-    /// Applies the setting once per delivery. A failure is logged; SQS delivers the message again.
+    /// Applies the setting once per delivery. Logs a failure, after which SQS delivers the message again.
     pub(crate) async fn apply(&self, client: &Client, claim: &Claim, message: &Message, parts: &PointerParts) {
         if parts.applied.swap(true, Ordering::Relaxed) {
             return;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// The action on a message whose payload no longer exists. Applied once per delivery, when its payload is requested.
 ///
-/// A payload is missing only if the [store itself says so](crate::Error::is_missing_payload). Throttling, a refusal, a
-/// network failure, a missing bucket and a gateway's 404 are failures of the store, and the message stays in the queue.
-/// The caller receives the error in every case.
+/// A payload is missing only if the [store itself says so](crate::Error::is_missing_payload). Other failures do not trigger
+/// the action: throttling, denied access, a network failure, a missing bucket, or a gateway's 404. The message then stays in
+/// the queue. The caller receives the error in every case.
 ///
 /// ```no_run
 /// # fn example(client: sqs_client::Client) -> Result<(), sqs_extended::Error> {
@@ -27,11 +27,11 @@ pub enum MissingPayload {
     /// Does nothing. The caller decides.
     #[default]
     Keep,
-    /// Returns the message to the queue, which delivers it again after this time. If the queue has a dead-letter queue,
-    /// the message ends there.
+    /// Returns the message to the queue, which delivers it again after this time. If the queue has a dead-letter queue, the
+    /// message moves there after the configured number of receives.
     Return(Duration),
-    /// Sends the message, with its pointer, to the queue with this URL, and deletes it once that is confirmed. On a FIFO
-    /// queue it keeps its message group, and its message id becomes the deduplication id.
+    /// Sends the message, with its pointer, to the queue with this URL, and deletes it once that is confirmed. It keeps its
+    /// message group. On a FIFO queue, the message id becomes the deduplication id, and the group of a message without one.
     MoveTo(String),
     /// Deletes the message.
     Delete,

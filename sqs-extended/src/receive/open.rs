@@ -5,7 +5,7 @@ use crate::payload::stream::PayloadStream;
 use crate::payload_store::{Located, PayloadStore};
 use crate::pointer::Envelope;
 
-/// Checks a pointer from a message of this queue, without I/O. The queue's name, URL or ARN; only the name counts.
+/// Checks a pointer from a message of this queue, without I/O. `queue` is the queue's name, URL or ARN. Only the name counts.
 ///
 /// # Errors
 ///
@@ -19,8 +19,8 @@ pub(super) fn locate(payloads: &PayloadStore, envelope: Box<Envelope>, queue: &s
 }
 
 impl PayloadStore {
-    /// Opens the payload of a message that arrived another way: from SNS, in a Lambda function, or through another
-    /// client; see [`ParsedMessage`](crate::pointer::ParsedMessage).
+    /// Opens the payload of a message that this crate's client did not receive. The message may come from SNS, from an event
+    /// of AWS Lambda, or from another client. [`ParsedMessage`](crate::pointer::ParsedMessage) reads the envelope from it.
     ///
     /// `queue` is the URL, the ARN or the name of the message's queue. It matters only if pointers are
     /// [authenticated](crate::store::PayloadStoreBuilder::pointer_keys).
@@ -28,8 +28,8 @@ impl PayloadStore {
     /// # Errors
     ///
     /// [`RefusedPointer`](crate::ErrorKind::RefusedPointer) if the pointer names an object outside the configured bucket
-    /// and prefix, or is not authenticated. The store was not called. Otherwise the store failed, does not have the
-    /// payload, or has one of another length.
+    /// and prefix, or is not authenticated. The store was not called in this case. Otherwise the store failed, does not have
+    /// the payload, or has one of another length. Or the payload's encoding is not supported, or its key is not available.
     ///
     /// # Cancel safety
     ///

@@ -1,4 +1,4 @@
-//! The outcome of an acknowledgment.
+//! The outcome of an acknowledgement.
 
 use crate::error::Error;
 
@@ -16,7 +16,7 @@ use crate::error::Error;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PayloadOutcome {
-    /// The payload travelled in the queue.
+    /// The payload traveled in the queue.
     NoStoredPayload,
     /// The payload was deleted from the store, or was deleted before.
     PayloadDeleted,

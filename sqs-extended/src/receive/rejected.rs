@@ -11,8 +11,10 @@ use crate::error::Error;
 ///
 /// There are three reasons:
 ///
-/// - Its pointer is malformed, or names an object outside the configured bucket and prefix. The store was not called.
-/// - It is one segment of a payload. A [consumer](crate::ExtendedClient::consumer) gathers segments, a receive does not.
+/// - Its pointer is malformed, fails the [authentication](crate::pointer::PointerKeys), or names an object outside the
+///   configured bucket and prefix. Or the client has no payload store. The store was not called.
+/// - It is a malformed segment, or one of several segments of a payload. A
+///   [consumer](crate::ExtendedClient::consumer) gathers segments, and a receive does not.
 /// - The queue's client rejected it, because it could not be read or does not match the checksum that the server sent.
 ///
 /// The message is still in the queue. Delete it by its receipt handle. Otherwise it is delivered again, until it moves to

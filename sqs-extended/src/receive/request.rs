@@ -1,4 +1,4 @@
-//! The receive request. Each message is a result of its own.
+//! The receive request. It returns a separate result for each message.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::shared::Shared;
 
 /// A receive request, sent when it is awaited.
 ///
-/// Each message is a result of its own, so one refused pointer costs no other message. No payload is fetched before it is
-/// requested, unless [`prefetch_payloads`](Self::prefetch_payloads) is set.
+/// It returns a separate result for each message, so one refused pointer affects no other message. A payload is fetched
+/// when it is requested. [`prefetch_payloads`](Self::prefetch_payloads) fetches payloads earlier.
 ///
 /// # Errors
 ///
@@ -35,8 +35,8 @@ use crate::shared::Shared;
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped while its request is in flight, SQS may have hidden messages that nobody receives. They
-/// become visible again after the visibility timeout.
+/// SQS may hide messages that no consumer receives if the future is dropped while its request is in flight. They become
+/// visible again after the visibility timeout.
 ///
 /// ```no_run
 /// # async fn example(extended: sqs_extended::ExtendedClient, queue: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -128,8 +128,9 @@ impl ReceiveRequest {
     /// fetches none. Range: any.
     ///
     /// Prefetched payloads stay in memory as long as their deliveries, up to
-    /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory) in all. A payload that is larger, or whose
-    /// prefetch failed, is fetched when it is requested, and that request returns the error.
+    /// [`max_in_memory`](crate::ExtendedClientBuilder::max_in_memory) in all. A payload that exceeds it, or whose sender
+    /// does not state its length, is fetched when it is requested. So is one whose prefetch failed, and that request returns
+    /// the error.
     pub fn prefetch_payloads(mut self, payloads: usize) -> Self {
         self.prefetch = payloads;
         self

@@ -60,7 +60,7 @@ impl Layout {
     pub(super) fn write(self, message: &mut OutgoingMessage, bytes: Bytes) {
         match self {
             Self::Text => {
-                // Converting lossily takes a quarter of the time of a whole send, so only invalid text pays for it.
+                // A lossy conversion would use a quarter of a send's time, so only invalid text is converted.
                 let text = String::from_utf8(bytes.into());
                 message.body = text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
             }

@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::payload::source::Payload;
 use crate::send::policy::is_fifo;
 
-/// A message to send, with its payload and attributes. Also an entry of
-/// [`send_messages`](crate::ExtendedClient::send_messages).
+/// A message to send, with its payload and attributes. [`send_messages`](crate::ExtendedClient::send_messages) accepts any
+/// number of them.
 ///
 /// ```
 /// use sqs_extended::ExtendedMessage;
@@ -49,7 +49,7 @@ macro_rules! message_setters {
 
         /// Sets the deduplication id on a FIFO queue, which drops messages with an id that was sent within the last 5
         /// minutes. Default: the payload's digest for an offloaded or split message, otherwise none. Range: up to 128
-        /// characters.
+        /// characters. An encrypted message to a FIFO queue requires an id.
         pub fn message_deduplication_id(self, id: impl Into<String>) -> Self {
             self.change(|message| message.message_deduplication_id(id))
         }

@@ -1,4 +1,4 @@
-//! The rules for what travels in a message.
+//! The rules that decide whether a payload travels in a message.
 
 use bytes::Bytes;
 use sqs_client::{OutgoingMessage, limits};
@@ -75,7 +75,7 @@ impl Policy {
     ///
     /// An attribute has a reserved name, there are too many, or a message to a FIFO queue has no group.
     pub(crate) fn check(&self, message: &OutgoingMessage, queue_url: &str) -> Result<(), Error> {
-        // Inline messages too, because their receiver would take them for a pointer or a segment.
+        // This applies to inline messages too, because their receiver would mistake them for a pointer or a segment.
         let is_ours = |name: &&String| is_reserved(name) || segment::ATTRIBUTES.contains(&name.as_str());
         if let Some(name) = message.message_attributes.keys().find(is_ours) {
             return Err(Error::invalid(format!(

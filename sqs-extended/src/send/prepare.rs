@@ -111,7 +111,7 @@ pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: Extended
 }
 
 /// Runs the send hooks of the queue's client once, before anything depends on the message's size. If the caller set nine
-/// attributes, a placeholder occupies the tenth meanwhile. Otherwise a trace header could take the attribute that a pointer
+/// attributes, a placeholder occupies the tenth meanwhile. Otherwise a trace header could use the attribute that a pointer
 /// or a segment's header requires.
 fn run_send_hooks(shared: &Shared, queue_url: &str, message: &mut OutgoingMessage) {
     let last_is_free = message.message_attributes.len() + 1 == limits::MAX_MESSAGE_ATTRIBUTES;

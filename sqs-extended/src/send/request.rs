@@ -24,13 +24,17 @@ const CONCURRENT_PAYLOADS: usize = 4;
 ///
 /// The payload travels in the message if it is text that SQS allows and fits into the
 /// [threshold](crate::ExtendedClientBuilder::threshold) together with the attributes. Any other payload travels as the
-/// [`Strategy`](crate::Strategy) says: a larger one, one that is not text (SQS has no binary bodies), and an empty one (SQS
-/// has no empty bodies). A payload of unknown length is read only as far as the decision requires.
+/// [`Strategy`](crate::Strategy) says. That includes binary and empty payloads, because SQS has neither binary nor empty
+/// bodies. A payload of unknown length is read only as far as the decision requires.
 ///
 /// # Errors
 ///
-/// Nothing was sent, with one exception: if [`Error::may_have_been_sent`], the message may be in the queue. Its payload
-/// stays in the store then. It is deleted only after a definite refusal.
+/// If [`Error::may_have_been_sent`] returns `true`, the message may be in the queue, and its payload stays in the store.
+/// Otherwise the message was not sent, and its payload is deleted from the store. A payload under the caller's own
+/// [key](Self::payload_key) stays.
+///
+/// If sending a split payload fails, some of its segments may be in the queue. A consumer never delivers them without the
+/// others.
 ///
 /// # Cancel safety
 ///
@@ -44,11 +48,12 @@ const CONCURRENT_PAYLOADS: usize = 4;
 /// offloaded message without a deduplication id gets the digest of its payload. If SQS drops a duplicate, the duplicate's
 /// payload becomes an orphaned object.
 ///
-/// If a split payload is sent again within 5 minutes, SQS drops all of it if its segments are the same. If only some
-/// segments of the first send were sent, the second send completes the payload. A payload with the same deduplication id
-/// but other segments is delivered as a whole: its bytes, the size of its attributes or the segment size differ. The
-/// consumer that acknowledged the first payload deletes it; another consumer delivers it. Segments of an interrupted send
-/// yield to it.
+/// If a split payload is sent again within 5 minutes, SQS drops those segments that it has already accepted. So a complete
+/// payload is dropped as a whole, and an interrupted one is completed.
+///
+/// The segments differ if the bytes, the size of the attributes or the segment size differ. SQS then accepts all of them,
+/// even with the same deduplication id. The consumer that acknowledged the first payload deletes such a payload. Any other
+/// consumer delivers it. Segments of an interrupted send yield to it.
 ///
 /// An encrypted payload is never split on a FIFO queue, because its bytes differ each time. It travels in one message, or is
 /// offloaded, or is refused.
@@ -130,8 +135,8 @@ impl IntoFuture for SendRequest {
 /// together. All payloads are stored before the first message is sent. Payloads that travel in the queue are in memory until
 /// then.
 ///
-/// On a FIFO queue, nothing of a group is sent after one of its messages failed, even if only its payload could not be read
-/// or stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and its stored payloads
+/// On a FIFO queue, no message of a group is sent after an earlier one failed. This includes a message whose payload could
+/// not be read or stored. The rest of the group fails with [`ErrorKind::HeldBack`](crate::ErrorKind::HeldBack), and its stored payloads
 /// are deleted. Other groups are unaffected.
 ///
 /// # Cancel safety

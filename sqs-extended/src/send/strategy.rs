@@ -10,7 +10,8 @@
 /// | `Offload` | inline | in the payload store, with a pointer in the queue | a payload store |
 /// | `Auto` | inline | in segments up to the split limit and as far as the queue allows, otherwise in the payload store | a receiver of this crate |
 ///
-/// With [encryption](crate::codec::Codec) no payload travels inline: a small one is a single segment, or is offloaded.
+/// With [encryption](crate::codec::Codec) no payload travels inline. A small one then is a single segment or is offloaded,
+/// and with `Inline` every send fails.
 ///
 /// ```no_run
 /// # fn example(client: sqs_client::Client) -> Result<(), sqs_extended::Error> {
@@ -26,8 +27,9 @@ pub enum Strategy {
     Inline,
     /// Splits the payload into several messages.
     ///
-    /// On a FIFO queue there are up to 10, because no consumer can receive more of a group together. An encrypted payload on
-    /// a FIFO queue must fit into one: its bytes differ each time, so SQS could not deduplicate several.
+    /// On a standard queue there are up to 1,024 messages. On a FIFO queue there are up to 10, because no consumer can receive
+    /// more of a group together. An encrypted payload on a FIFO queue must fit into one message. Its bytes differ each time,
+    /// so SQS could not deduplicate several.
     Split,
     /// Stores the payload in the payload store.
     Offload,

@@ -38,7 +38,7 @@ const SECRET_HEADERS: [&str; 2] = ["x-amz-security-token", "authorization"];
 /// The connections use the TLS of `sqs-client`, so a program has one TLS stack. object_store's own connections abort
 /// every transfer of more than 30 seconds.
 ///
-/// Of the store's own `ClientOptions`, only the permission of plain HTTP has an effect.
+/// The store's own `ClientOptions` have no effect, except the permission of plain HTTP.
 ///
 /// ```
 /// use object_store::aws::AmazonS3Builder;
@@ -77,8 +77,8 @@ impl StoreConnector {
     /// Sets the maximum time that the store may be silent before and within a response. Default: 30 seconds.
     /// Range: above zero.
     ///
-    /// A request with a body also gets the time that a link of 16 KiB/s requires to send it. On Linux, a connection whose
-    /// bytes are not acknowledged within `timeout` fails earlier.
+    /// The limit of a request with a body is longer by the time that a link of 16 KiB/s requires to send it. On Linux, a
+    /// connection fails earlier if its bytes are not acknowledged within `timeout`.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
@@ -120,9 +120,9 @@ impl HttpConnector for StoreConnector {
 /// Two clients, because the HTTP client's own limit on silence includes the time to send a request's body.
 #[derive(Debug)]
 struct TimeLimited<C> {
-    /// For requests without a body. It limits silence by itself.
+    /// The client for requests without a body. It limits silence by itself.
     reading: C,
-    /// For requests with a body. Their responses are short.
+    /// The client for requests with a body. Their responses are short.
     writing: C,
     read_timeout: Duration,
 }

@@ -27,13 +27,13 @@ pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUp
 /// # Age
 ///
 /// The age must exceed the lifetime of every message of the queue, including its time in dead-letter queues. Use
-/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) if that is unknown. A message starts another retention period if it
-/// is redriven from a dead-letter queue or sent again with the same pointer.
+/// [`DEFAULT_AGE`](crate::sweep::Sweep::DEFAULT_AGE) if that is unknown. The retention period starts anew if a message is
+/// redriven from a dead-letter queue, or sent again with the same pointer.
 ///
 /// The age must also exceed the longest upload plus the message's delay, because S3 dates a multipart object from the
 /// beginning of its upload. With a lower age, a sweep removes payloads whose messages are about to be sent.
 ///
-/// The current time comes from the store, so a wrong clock on this machine costs no payload. The sweep stores an object of
+/// The current time comes from the store, so a wrong clock on this machine is harmless. The sweep stores an object of
 /// one byte under the prefix, reads its time, and removes it. So even a dry run requires the permission to write.
 ///
 /// # Scope
@@ -95,7 +95,7 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// Returns an error if the URL names no store or its options cannot work.
+    /// Returns an error if the URL names no store, or if an option is unknown or invalid.
     pub fn from_url(url: &str, older_than: Duration) -> Result<Self, Error> {
         let opened = OpenedStore::open(url)?;
         let sweep = Self::with_store(opened.store, opened.prefix, older_than)?;
@@ -163,11 +163,11 @@ impl Sweep {
         self
     }
 
-    /// Also finds and removes multipart uploads that reached the age and were neither completed nor aborted. Default:
+    /// Sets whether to sweep multipart uploads too, if they reached the age and were neither completed nor aborted. Default:
     /// `false`.
     ///
-    /// An upload that is still in progress fails when it is removed, so the age must exceed the longest upload. The
-    /// credentials require `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
+    /// Removing an upload that is still in progress makes it fail, so the age must exceed the longest upload. The credentials
+    /// require `s3:ListBucketMultipartUploads` and `s3:AbortMultipartUpload`.
     ///
     /// Only S3 is supported. Create the sweep with [`from_url`](Self::from_url), with `Sweep::s3`, or with
     /// [`PayloadStore::sweep`](crate::PayloadStore::sweep) of a store that was opened by URL. With any other store,
@@ -194,7 +194,7 @@ impl Sweep {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time. The one-byte object may remain for the next sweep.
+    /// Dropping the future is safe at any time. The one-byte object may remain until it reaches the age of a later sweep.
     pub async fn dry_run(&self) -> Result<SweepReport, Error> {
         self.run(false).await
     }
@@ -208,7 +208,8 @@ impl Sweep {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time: the next sweep continues. The one-byte object may remain for it.
+    /// Dropping the future is safe at any time, and the next sweep continues. The one-byte object may remain until it reaches
+    /// the age of a later sweep.
     pub async fn remove(&self) -> Result<SweepReport, Error> {
         self.run(true).await
     }

@@ -63,7 +63,7 @@ impl S3Uploads {
         }
     }
 
-    /// Lists uploads to keys that begin with `prefix`. Some servers also list others.
+    /// Lists uploads to keys that begin with `prefix`. Some servers also list uploads to other keys.
     pub(super) async fn list(&self, prefix: &str, after: &Marker) -> Result<Page> {
         let query = |prefix: &str| {
             let mut query = vec![("uploads", String::new()), ("prefix", prefix.to_owned())];

@@ -11,15 +11,15 @@ use object_store::{Error, ObjectStore, Result};
 
 use crate::error::refusal::is_missing_object;
 
-/// The number of objects in one call of the store. It is below the limit of every store for one request (Azure's 256 is
-/// the lowest), so an error of a whole request concerns the whole batch.
+/// The number of objects in one call of the store. It is below the lowest limit of a store for one request, Azure's 256. One
+/// call is therefore one request, whose error concerns the whole batch.
 pub(crate) const BATCH: usize = 250;
 
 /// Deletes the objects and returns a result for each, in their order. An object that does not exist counts as deleted.
 ///
 /// # Cancel safety
 ///
-/// If the future is dropped, only some of the objects may be deleted.
+/// Dropping the future may leave some of the objects undeleted.
 pub(crate) async fn delete_all(store: &Arc<dyn ObjectStore>, keys: &[Path]) -> Vec<Result<()>> {
     let mut results = Vec::with_capacity(keys.len());
     for batch in keys.chunks(BATCH) {

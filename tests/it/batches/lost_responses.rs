@@ -33,7 +33,7 @@ fn losses() -> [FaultKind; 4] {
     ]
 }
 
-/// Responds to the request after `skipped` others with a batch output that the server itself would not send.
+/// Skips `skipped` requests, and responds to the next one with a batch output that the server itself would not send.
 fn reply(server: &EmbeddedServer, skipped: u64, successful: &str, failed: &str) {
     let body = format!(r#"{{"Successful":[{successful}],"Failed":[{failed}]}}"#);
     let kind = FaultKind::Reply(Reply::new(200).body(&body));

@@ -196,7 +196,7 @@ impl Crashes {
         };
         let steps = self.follow(&orders, &mut queue, kill).await?;
         for handle in self.gate.clear() {
-            // Make the remaining messages visible. The others are deleted, so this fails.
+            // Make the remaining messages visible. For deleted messages this fails.
             let _ = self
                 .client
                 .change_message_visibility(&url, handle, Duration::ZERO)

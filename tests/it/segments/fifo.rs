@@ -173,7 +173,7 @@ pub(super) fn count(groups: &BTreeMap<String, Vec<usize>>) -> usize {
     groups.values().map(Vec::len).sum()
 }
 
-/// While the consumer has the first segments, the last one arrives behind another producer's message.
+/// The last segment arrives behind another producer's message while the consumer has the first ones.
 async fn a_tail_behind_another_message_is_reached() -> Outcome {
     let scene = Scene::new().await?;
     let mut segments = scene.segments(payload(0, THREE), "g").await?;

@@ -170,7 +170,7 @@ async fn a_send_after_an_interrupted_one_is_delivered(first: Send, second: Send,
     Ok(())
 }
 
-/// After five minutes SQS no longer drops repeated segments. The last of them is behind more messages than one receive
+/// SQS no longer drops repeated segments after five minutes. The last of them is behind more messages than one receive
 /// returns.
 async fn segments_repeated_after_the_window_are_delivered() -> Outcome {
     let scene = Scene::new().await?;

@@ -156,7 +156,7 @@ async fn a_failed_return_does_not_prevent_the_others() -> Outcome {
     Ok(())
 }
 
-/// The acknowledgement is dropped when some of the segments are deleted. The others must not be received again as an
+/// The acknowledgement is dropped when some of the segments are deleted. The remaining ones must not be received again as an
 /// incomplete payload.
 async fn a_dropped_acknowledgement_is_completed() -> Outcome {
     let scene = Scene::new().await?;

@@ -1,5 +1,5 @@
-//! The server's time: a monotonic clock that a paused tokio runtime can drive, and a wall clock that follows it, plus a
-//! skew that a test may set.
+//! The server's time: a monotonic clock, and a wall clock that follows it plus a skew that a test may set. A paused tokio
+//! runtime can drive the monotonic clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -18,7 +18,7 @@ use super::server::Kind;
 const POLL: Duration = Duration::from_millis(100);
 const POLLS: u32 = 600;
 
-/// The number of ports to try if another program takes the chosen one first.
+/// The number of ports to try if another program binds the chosen one first.
 const ATTEMPTS: u32 = 5;
 
 /// A running server. Dropping it kills the process and removes its data.

@@ -34,7 +34,7 @@ struct Options {
     /// The size of a message's body in bytes
     #[arg(long, default_value_t = 1024)]
     bytes: usize,
-    /// The number of concurrent handlers of the consumer; the loop handles 10 messages per receive
+    /// The number of concurrent handlers of the consumer. The loop handles 10 messages per receive
     #[arg(long, default_value_t = 64)]
     concurrency: usize,
     /// Runs a steady load for this many minutes instead of pairs, with 2% each of throttling, resets before and after

@@ -26,7 +26,7 @@ struct Options {
     /// The number of turns of each contender
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// The number of requests in a turn; a tenth of it for workloads of 250 KiB per request or response
+    /// The number of requests in a turn. Workloads of 250 KiB per request or response send a tenth of it
     #[arg(long, default_value_t = 20_000)]
     requests: usize,
     /// The number of concurrent requests

@@ -50,7 +50,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) bucket: Option<String>,
 
-    /// The queue's name; the queue is created if it does not exist [default: a new queue, deleted at the end]
+    /// The queue's name. The queue is created if it does not exist [default: a new queue, deleted at the end]
     #[arg(long)]
     pub(crate) queue: Option<String>,
 

@@ -27,7 +27,7 @@ pub(crate) struct Resources {
     client: Client,
     store: Arc<dyn ObjectStore>,
     store_name: String,
-    /// The prefix of this run's objects, so that clean-up touches no others.
+    /// The prefix of this run's objects, so that clean-up deletes no other objects.
     prefix: String,
     queue_name: String,
     keep_queue: bool,

@@ -28,7 +28,7 @@ struct Options {
     /// The store's URL: s3://bucket/prefix?endpoint=…&region=…, or file:///folder
     store: String,
 
-    /// The minimum age of an orphaned payload; it must exceed the lifetime of any message in the queue and its
+    /// The minimum age of an orphaned payload. It must exceed the lifetime of any message in the queue and its
     /// dead-letter queue
     #[arg(long, default_value = "28d", value_parser = humantime::parse_duration)]
     older_than: Duration,

@@ -1,7 +1,7 @@
 //! A server's refusal, read out of object_store's errors.
 //!
-//! object_store makes `NotFound` of every 404 and gives no access to the response. But the text of its errors ends with
-//! the status and the body, once in each of several nested errors.
+//! object_store turns every 404 into `NotFound` and gives no access to the response. But the texts of its nested errors end
+//! with the status and the body.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -32,9 +32,9 @@ const MAX_TEXT: usize = 18 * 1024;
 /// A response with an error status. `Display` states each fact once and leaves out markup.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusal {
-    /// Such as `Error performing GET http://localhost:9000/bucket/key in 1ms`.
+    /// The request, such as `Error performing GET http://localhost:9000/bucket/key in 1ms`.
     request: String,
-    /// Such as `404 Not Found`.
+    /// The status, such as `404 Not Found`.
     status: String,
     /// The code of an XML error.
     code: Option<String>,
@@ -152,7 +152,7 @@ pub(crate) enum NotFound {
 }
 
 impl NotFound {
-    /// Returns the thing that does not exist, or `None` for another error.
+    /// Returns the resource that does not exist, or `None` for another error.
     pub(crate) fn from_error(error: &Error) -> Option<Self> {
         let Error::NotFound { .. } = error else {
             return None;
@@ -222,7 +222,7 @@ pub(super) fn condensed(mut error: Error) -> Error {
         | Error::NotModified { source, .. }
         | Error::PermissionDenied { source, .. }
         | Error::Unauthenticated { source, .. } => source,
-        // object_store writes the others itself, and they are short.
+        // object_store composes the other errors itself, and they are short.
         _ => return error,
     };
     if let Some(refusal) = refusal {

@@ -53,8 +53,8 @@ const MEMBERS: [&str; 8] = [
 
 /// The location and the properties of a stored payload, as its sender states them.
 ///
-/// `Display` writes the message's body. `FromStr` strictly reads the body of every supported library: the format of AWS's
-/// libraries, and the bare object of the .NET libraries, whose member names differ in case.
+/// `Display` writes the message's body. `FromStr` strictly reads the bodies of the supported libraries. These are the format
+/// of AWS's libraries, and the bare object of the .NET libraries, whose member names differ in case.
 ///
 /// ```
 /// let pointer: sqs_extended::pointer::Pointer =
@@ -141,7 +141,7 @@ fn write_member<M: SerializeMap>(
     value.map_or(Ok(()), |value| object.serialize_entry(name, &value))
 }
 
-/// The error of a text that is not a pointer, or is one of an unknown version.
+/// The error of parsing a text that is not a pointer, or is a pointer of an unknown version.
 ///
 /// ```
 /// use sqs_extended::pointer::{InvalidPointer, Pointer};

@@ -22,8 +22,8 @@ use crate::pointer::mac::code::{Mac, is_key_id};
 /// Separates the derived key from keys that the user derives for other purposes.
 const CONTEXT: &str = "sqs-extended pointer authentication v1";
 
-/// Keys that authenticate pointers. With them, payloads are fetched or deleted only if a holder of a key wrote their
-/// pointers, for the queue that they were received from.
+/// Keys that authenticate pointers. A client with keys fetches or deletes a payload only if one of the keys signed its
+/// pointer, for the queue that delivered it.
 ///
 /// Without keys, every sender to the queue can name any object under the prefix.
 ///
@@ -72,7 +72,7 @@ impl PointerKeys {
         })
     }
 
-    /// Also accepts pointers that this key signed. Default: only the signing key.
+    /// Adds a key whose pointers are accepted. Default: only the signing key.
     ///
     /// # Errors
     ///
@@ -90,8 +90,8 @@ impl PointerKeys {
         Ok(self)
     }
 
-    /// Also accepts pointers that were signed for this queue, from whichever queue they are received. Default: only
-    /// pointers for the queue that they are received from.
+    /// Accepts pointers that were signed for this queue, even if another queue delivers them. Default: only pointers that were
+    /// signed for the queue that delivers them.
     ///
     /// A dead-letter queue needs this setting, because it contains the messages of its source queues. Pass the queue's
     /// name, URL or ARN. Only the name counts.
@@ -114,8 +114,8 @@ impl PointerKeys {
     ///
     /// # Errors
     ///
-    /// Returns an error of kind [`RefusedPointer`](ErrorKind::RefusedPointer) if the pointer is not signed by an
-    /// accepted key for an accepted queue, or if it was changed afterwards.
+    /// Returns an error of kind [`RefusedPointer`](ErrorKind::RefusedPointer) if the pointer was not signed by an accepted
+    /// key for an accepted queue. The same applies to a pointer that was changed afterwards.
     pub fn verify(&self, envelope: &Envelope, queue: &str) -> Result<(), Error> {
         let refused = |why| Error::plain(ErrorKind::RefusedPointer, why);
         let Envelope { pointer, size } = envelope;

@@ -53,8 +53,7 @@ pub struct ParsedMessage {
 pub enum PayloadLocation {
     /// The message's body is the payload.
     Inline(String),
-    /// The payload is in an object store. The sender claims so: neither its location nor its authenticity is verified
-    /// yet.
+    /// The payload is in an object store, as the sender claims. Neither its location nor its authenticity is verified yet.
     Offloaded(Box<Envelope>),
 }
 

@@ -20,13 +20,14 @@ use crate::receive::claim::Claim;
 use crate::receive::rejected::Rejected;
 use crate::shared::Shared;
 
-/// A received message with a payload of any size, wherever the payload is.
+/// A received message, and its payload of any size.
 ///
-/// The payload of an offloaded message is fetched when it is requested, each time anew. Its length is verified, and its
-/// digest if the pointer has one. A failed check is an error and changes nothing: read the payload again, return the
-/// message with [`nack`](Self::nack), or wait until its visibility timeout expires.
+/// Each request for the payload of an offloaded message fetches it anew, unless it was
+/// [prefetched](crate::receive::ReceiveRequest::prefetch_payloads). Its length is verified, and its digest if the pointer
+/// has one. A failed check is an error and changes nothing. Read the payload again, return the message with
+/// [`nack`](Self::nack), or wait until its visibility timeout expires.
 ///
-/// SQS delivers at least once. The payload of a message that was acknowledged before is missing; see
+/// SQS delivers at least once. A duplicate of an acknowledged message therefore has no payload. See
 /// [`Error::is_missing_payload`].
 ///
 /// All methods take `&self`, so that a long download and [`extend_visibility`](Self::extend_visibility) can run
@@ -50,8 +51,8 @@ struct Inner {
 }
 
 impl ExtendedDelivery {
-    /// The time before the end of the visibility timeout at which a lease ends: 1 second, or a quarter of a timeout below
-    /// 4 seconds. It allows for the network and for clocks that differ.
+    /// The margin between the end of a lease and the end of the visibility timeout: 1 second. For a timeout below 4 seconds it
+    /// is a quarter of the timeout. It allows for the network and for clocks that differ.
     pub const LEASE_MARGIN: Duration = sqs_client::internal::LEASE_MARGIN;
 
     /// Opens a received message, without I/O.
@@ -114,7 +115,7 @@ impl ExtendedDelivery {
         &self.0.message.attributes
     }
 
-    /// Returns the pointer to the stored payload, or `None` if the payload travelled in the queue.
+    /// Returns the pointer to the stored payload, or `None` if the payload traveled in the queue.
     #[must_use]
     pub fn pointer(&self) -> Option<&Pointer> {
         match &self.0.content {
@@ -137,7 +138,7 @@ impl ExtendedDelivery {
     }
 
     /// Returns the receipt handle in the format of AWS's Java library, which embeds the pointer. Returns `None` if the
-    /// payload travelled in the queue, because such handles are unchanged.
+    /// payload traveled in the queue. That library then returns the plain [`receipt_handle`](Self::receipt_handle).
     ///
     /// # Errors
     ///
@@ -151,7 +152,8 @@ impl ExtendedDelivery {
         ))
     }
 
-    /// Returns the payload's length in bytes. For an offloaded payload it is the sender's claim, or `None` without one.
+    /// Returns the payload's length in bytes. For an offloaded or split payload it is the sender's claim. Returns `None` if
+    /// the sender does not state it.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         match &self.0.content {

@@ -11,8 +11,8 @@ use crate::receive::outcome::{PayloadOutcome, RetainReason};
 impl ExtendedDelivery {
     /// Acknowledges the message: deletes it from the queue, and then its payload from the store.
     ///
-    /// The payload is deleted only if the lease held until the message's deletion was confirmed. A payload that stays in
-    /// the store is no error, because the message is handled; see the outcome.
+    /// The payload is deleted only if the message's deletion was confirmed within the lease. A payload that stays in the
+    /// store is not an error, because the message is handled. The outcome tells why it stays.
     ///
     /// # Errors
     ///
@@ -20,8 +20,8 @@ impl ExtendedDelivery {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the message may be deleted or not. Its payload may stay in the store, but is never deleted
-    /// before the message.
+    /// Dropping the future may or may not prevent the message's deletion. The payload may stay in the store, but it is never
+    /// deleted before the message.
     pub async fn ack(&self) -> Result<PayloadOutcome, Error> {
         let was_ours = self
             .0
@@ -77,7 +77,8 @@ impl ExtendedDelivery {
         self.visibility_changed(self.0.claim.nack_with_backoff(self.receive_count(), fraction).await)
     }
 
-    /// Hides the message from other consumers for `timeout` from now. Range: 12 hours in all since the receive.
+    /// Hides the message from other consumers for `timeout` from now. Range: 0 seconds to 12 hours, and up to 12 hours in all
+    /// since the receive.
     ///
     /// A consumer's heartbeat extends the visibility timeout by itself. On a delivery of a
     /// [consumer](crate::ExtendedConsumer), this method does nothing.
@@ -97,10 +98,10 @@ impl ExtendedDelivery {
 
     /// Waits until the lease is lost, after which another consumer may receive the message.
     ///
-    /// The lease of a [receive](crate::ExtendedClient::receive) ends [`LEASE_MARGIN`](Self::LEASE_MARGIN) before the
-    /// visibility timeout. A [consumer](crate::ExtendedConsumer) loses one if it cannot extend it in time, if the server
-    /// refuses, or after 12 hours. A payload in segments is lost with any of its segments. The future never ends once the
-    /// message is acknowledged or returned in time.
+    /// The lease of a [receive](crate::ExtendedClient::receive) ends [`LEASE_MARGIN`](Self::LEASE_MARGIN) before the end of the
+    /// visibility timeout. A [consumer](crate::ExtendedConsumer) loses a lease if it cannot extend it in time, if the server
+    /// refuses, or after 12 hours. The lease of a payload in segments is lost with that of any segment. The future never
+    /// completes once the message is acknowledged or returned in time.
     ///
     /// ```no_run
     /// # async fn work(_: &sqs_extended::ExtendedDelivery) {}

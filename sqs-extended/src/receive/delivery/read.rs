@@ -97,7 +97,7 @@ impl ExtendedDelivery {
         Ok(bytes.freeze())
     }
 
-    /// Fetches the payload before it is requested. The request fetches it again if this fails.
+    /// Fetches the payload before it is requested. If that fails, the request for the payload fetches it again.
     pub(crate) async fn prefetch(&self) {
         let bytes = self.bytes().await;
         if let (Ok(bytes), Content::Offloaded { prefetched, .. }) = (bytes, &self.0.content) {
@@ -142,8 +142,9 @@ impl ExtendedDelivery {
     ///
     /// # Errors
     ///
-    /// The store failed, does not have the payload, or has one of another length. An item of the stream is an error if the
-    /// store fails later, or if the payload turns out not to be what was sent.
+    /// The store failed, does not have the payload, or has one of another length. Or the payload's encoding is not supported,
+    /// or its key is not available. An item of the stream is an error if the store fails later, or if the payload is not what
+    /// was sent.
     ///
     /// # Cancel safety
     ///
@@ -179,12 +180,12 @@ impl ExtendedDelivery {
     /// # Errors
     ///
     /// As for [`stream`](Self::stream) and its items. [`File`](ErrorKind::File) if the file cannot be written, or if `path`
-    /// is something other than a regular file. What was at `path` is unchanged.
+    /// is something other than a regular file. An existing file at `path` is unchanged.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the temporary file is deleted and what was at `path` is unchanged. At the very end, the
-    /// whole payload may be there instead.
+    /// Dropping the future deletes the temporary file and leaves `path` unchanged. If the download was about to end, the
+    /// complete file may still replace `path`.
     pub async fn download_to(&self, path: impl AsRef<Path>) -> Result<u64, Error> {
         let path = path.as_ref().to_owned();
         download::write_file(self.stream().await?, path)

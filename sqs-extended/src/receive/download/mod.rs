@@ -205,7 +205,7 @@ mod tests {
     async fn the_next_download_removes_files_of_killed_ones_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        // A killed process leaves a file with the name of a current download, which nobody has locked.
+        // A killed process leaves a file with the name of a current download, and no lock on it.
         let job = under_way(&path).await;
         let part = names(folder.path()).remove(0);
         job.abort();

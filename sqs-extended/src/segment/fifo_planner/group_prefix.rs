@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::segment::fifo_planner::step::{DeleteReason, Received};
 use crate::segment::header::Whole;
 
-/// The maximum number of segments of a payload on a FIFO queue: 10. SQS delivers a message group up to the first
-/// message in flight, and at most 10 messages in one receive, so more of one group cannot be in flight together.
+/// The maximum number of segments of a payload on a FIFO queue: 10. SQS delivers a message group up to the first message in
+/// flight, and up to 10 messages in one receive. So no more of one group can be in flight together.
 pub(crate) const MAX_FIFO_SEGMENTS: u32 = 10;
 
 /// The messages of one payload, by their positions in the receive.

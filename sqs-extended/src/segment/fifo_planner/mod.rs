@@ -99,8 +99,8 @@ impl Planner {
 
     /// Returns the late segments of a finished payload.
     ///
-    /// If the same payload arrives again as a whole, then none of it was deleted, and it is delivered. The same goes
-    /// for a whole payload that was sent before the finished one, because SQS drops only later duplicates.
+    /// The same payload is delivered if it arrives again as a whole, because none of it was deleted then. So is a whole
+    /// payload that was sent before the finished one, because SQS drops only later duplicates.
     fn late_segments(
         &mut self,
         key: &str,

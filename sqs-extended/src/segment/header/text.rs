@@ -107,8 +107,8 @@ fn is_payload_id(id: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(is_allowed)
 }
 
-/// Returns `true` if the payload has room for this segment and all later ones, which have at least one byte each unless
-/// there is only one segment. Requires an index below the count.
+/// Returns `true` if the payload has room for this segment and all later ones. Each of several segments has at least one
+/// byte. Requires an index below the count.
 fn is_within(header: &Header, whole: &Whole) -> bool {
     let remaining = whole.total.checked_sub(header.offset);
     remaining.is_some_and(|bytes| whole.count == 1 || bytes >= u64::from(whole.count - header.index))

@@ -14,8 +14,8 @@ const MAX_DOUBLINGS: u32 = 5;
 
 /// The delays by key, usually a payload's id.
 ///
-/// All segments of a payload share one delay, and each delay is longer than the one before. With many payloads in the
-/// queue side by side, the segments without room would otherwise be received over and over, ahead of those that
+/// All segments of a payload share one delay, and each delay is longer than the one before. Otherwise, with many parallel
+/// payloads in the queue, segments without room would be received again and again. They would delay the segments that
 /// buffered payloads lack.
 #[derive(Debug)]
 pub(super) struct Backoff(ExpiringMap<Delay>);

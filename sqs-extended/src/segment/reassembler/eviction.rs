@@ -1,4 +1,4 @@
-//! Making room for earlier payloads by returning later ones.
+//! Makes room for earlier payloads by returning later ones.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Segments and payloads that cannot become complete, about which the user's hook decides.
 //!
-//! Their bytes stay reserved until it has.
+//! Their bytes stay reserved until it has decided.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ impl<T> Reassembler<T> {
         self.undecided_bytes = self.undecided_bytes.saturating_sub(cost);
     }
 
-    /// Refuses a segment that fits no buffered payload. Reports it if there is room for its bytes, or if the hook
-    /// decides about nothing else. Otherwise returns it to the queue.
+    /// Refuses a segment that fits no buffered payload. Reports it if there is room for its bytes, or if no other decision of
+    /// the hook is pending. Otherwise returns it to the queue.
     pub(super) fn refuse(
         &mut self,
         header: &Header,

@@ -44,7 +44,7 @@ pub(crate) struct Reassembler<T> {
     overflow_backoff: Backoff,
     /// The delays of segments that fit no payload.
     refused_backoff: Backoff,
-    /// Payloads that have expired before. All others take precedence.
+    /// Payloads that have expired before. All other payloads precede them.
     expired: ExpiringMap<()>,
     /// The times until which returned payloads are to stay hidden.
     returned: ExpiringMap<Instant>,
@@ -281,8 +281,8 @@ impl<T> Reassembler<T> {
 
     /// Returns `true` if the payload has used up its timeout.
     ///
-    /// Returning it for a competing consumer does not restart the timeout. Otherwise consumers would pass a payload
-    /// without a first segment around forever, and nobody would report it.
+    /// Returning it for a competing consumer does not restart the timeout. Otherwise a payload without a first segment would
+    /// move between consumers forever, and none would report it.
     fn is_expired(&mut self, partial: &PartialPayload<T>, now: Instant) -> bool {
         let id = &partial.whole.id;
         let since = self

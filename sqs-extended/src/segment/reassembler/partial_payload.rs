@@ -113,11 +113,11 @@ impl<T> PartialPayload<T> {
         Some(segment.older.first().unwrap_or(&segment.newest).cost)
     }
 
-    /// Returns `true` if the segment belongs to this payload. It must describe the same whole, neither overlap its
-    /// neighbors nor leave a gap to adjacent ones, and equal the buffered segment of the same index.
+    /// Returns `true` if the segment belongs to this payload. It must describe the same whole, and equal the buffered segment
+    /// of the same index. It must neither overlap its neighbors nor leave a gap to adjacent ones.
     pub(super) fn agrees(&self, header: &Header, len: u64) -> bool {
         let (index, offset, end) = (header.index, header.offset, header.offset.saturating_add(len));
-        // Each missing segment between two others has at least one byte.
+        // Each missing segment between two buffered ones has at least one byte.
         let fits = |(before, before_end): (u32, u64), (after, after_start): (u32, u64)| {
             let missing = u64::from(after.saturating_sub(before).saturating_sub(1));
             let gap = after_start.checked_sub(before_end);
@@ -160,7 +160,7 @@ impl<T> PartialPayload<T> {
         (!has_room || segment.older.len() > MAX_OLDER).then(|| segment.older.remove(0))
     }
 
-    /// Removes and returns the lost messages. An older message of the same segment takes the place of the newest.
+    /// Removes and returns the lost messages. An older message of the same segment replaces a lost newest one.
     pub(super) fn remove_lost(&mut self, is_lost: &mut impl FnMut(&T) -> bool, now: Instant) -> Vec<T> {
         let had_first = self.has_first();
         let mut lost = Vec::new();

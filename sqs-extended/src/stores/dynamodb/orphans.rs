@@ -28,7 +28,7 @@ impl DynamoDbStore {
     ///
     /// # Cancel safety
     ///
-    /// Safe at any time: the next call continues.
+    /// Dropping the future is safe at any time. The next call continues.
     pub async fn remove_orphans(&self, older_than: Duration) -> Result<u64> {
         let Some(limit) = self.now().checked_sub(older_than) else {
             return Ok(0);

@@ -22,8 +22,8 @@ use crate::stores::dynamodb::head::{self, Head};
 /// names them. It writes that item last and deletes it first, so an object is complete or absent. Each object and each
 /// part of a multipart upload has its own partition, because DynamoDB writes up to 1 MB/s to a partition.
 ///
-/// - **Lifetime.** With [`time_to_live`](Self::time_to_live), DynamoDB removes old objects at no cost. It also removes
-///   chunks from processes that were killed, which no list shows. Without it, use
+/// - **Lifetime.** With [`time_to_live`](Self::time_to_live), DynamoDB removes old objects at no cost. It also removes the
+///   chunks of killed processes, which no listing shows. Without a time to live, use
 ///   [`remove_orphans`](Self::remove_orphans).
 /// - **Cost.** A list of objects reads the whole table, and so does a [`Sweep`](crate::sweep::Sweep). DynamoDB bills that
 ///   for all payloads in the table. Prefer a time to live.

@@ -28,7 +28,8 @@ impl DynamoDbStore {
     ///
     /// # Cancel safety
     ///
-    /// Safe: another call continues. But the table then exists, so its time to live is no longer set.
+    /// Dropping the future is safe, and another call continues. But the table may exist by then, and the call then does not
+    /// set its time to live.
     pub async fn create_table(&self) -> Result<()> {
         let key = |name: &str, key_type| {
             KeySchemaElement::builder()

@@ -22,7 +22,7 @@ use crate::stores::credentials::Bounded;
 #[cfg(feature = "s3")]
 use crate::stores::credentials::{S3Credentials, SharedCredentials};
 
-/// A store, bucket and prefix named by a URL; see [`PayloadStore::from_url`](crate::PayloadStore::from_url).
+/// A store, bucket and prefix named by a URL. See [`PayloadStore::from_url`](crate::PayloadStore::from_url).
 pub(crate) struct OpenedStore {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) bucket: String,

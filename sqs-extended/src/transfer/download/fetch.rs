@@ -56,8 +56,8 @@ impl Object {
         self.meta.e_tag.as_ref().filter(|tag| !tag.starts_with("W/"))
     }
 
-    /// Checks that the object is still the fetched version if nothing else shows it. object_store resumes downloads by
-    /// itself and compares only ETags, even weak ones.
+    /// Checks that the object is still the fetched version, unless a strong ETag or a digest shows it. The object_store crate
+    /// resumes downloads by itself and compares only ETags, even weak ones.
     ///
     /// # Errors
     ///

@@ -67,8 +67,8 @@ pub(crate) struct Download {
     pub(crate) chunks: Chunks,
 }
 
-/// Starts to fetch the object. A download that breaks off is resumed a bounded number of times, if the object is still
-/// the same.
+/// Starts to fetch the object. An interrupted download is resumed if the object is still the same. The number of resumptions
+/// without progress is bounded.
 ///
 /// # Errors
 ///

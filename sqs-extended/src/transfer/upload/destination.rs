@@ -24,7 +24,7 @@ pub(super) struct Destination<'a> {
 enum Before {
     Nothing,
     Object(ObjectMeta),
-    /// The lookup failed. That fails no upload, because its credentials may allow writing only.
+    /// The lookup failed. The upload continues, because the credentials may permit only writing.
     Unknown,
 }
 
@@ -62,9 +62,9 @@ impl<'a> Destination<'a> {
     /// Checks that a completion took effect although the store no longer has the upload. That happens if the response was
     /// lost and object_store repeated the request.
     ///
-    /// The right length suffices if nothing was stored under the key before. Otherwise, where the caller chose the key,
-    /// the object must also be another version than before the upload. The check cannot detect another sender's payload
-    /// of the same length under the same key at the same time, which `payload_key` rules out.
+    /// The right length suffices if nothing was stored under the key before. If the caller chose the key, the object must also
+    /// differ in version from the one before the upload. The check cannot detect a payload of the same length that another
+    /// sender stores under the same key at the same time. The rules of `payload_key` forbid that.
     ///
     /// # Errors
     ///

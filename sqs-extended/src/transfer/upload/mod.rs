@@ -24,7 +24,7 @@ pub(crate) struct UploadSettings {
     pub(crate) digest: DigestAlgorithm,
     /// The attributes of every object, such as content type and metadata.
     pub(crate) attributes: Attributes,
-    /// The tags of every object. Stores without tags ignore them silently.
+    /// The tags of every object. Most stores without tags ignore them silently.
     pub(crate) tags: TagSet,
 }
 
@@ -40,8 +40,8 @@ pub(crate) struct Measured {
 ///
 /// # Errors
 ///
-/// Returns an error if the source fails, has another length than declared, or exceeds the store's number of parts. Also if
-/// the store fails or does not support attributes.
+/// Returns an error if the source fails, has another length than declared, or exceeds the store's number of parts. A failure
+/// of the store is an error too, and so are attributes that it does not support.
 pub(crate) async fn upload(
     store: &dyn ObjectStore,
     target: &Target,

@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// A step that a child is about to take or has taken. The child waits until it [passes](Self::pass). Until then a
-/// request is not forwarded to the queue, and a response is not returned.
+/// A step of a child, a request or a response. The child waits until the step [passes](Self::pass). Until then a request is
+/// not forwarded to the queue, and a response is not returned.
 pub struct Step {
     pub name: String,
     permit: oneshot::Sender<()>,

@@ -366,7 +366,7 @@ async fn items_expire(table: Table) -> Outcome {
     Ok(())
 }
 
-/// Without a table, nothing is known about the object.
+/// A store without its table knows nothing about the object.
 async fn a_missing_table_is_not_a_missing_object(table: Table) -> Outcome {
     let store = table.store();
     let key = Path::from("k");

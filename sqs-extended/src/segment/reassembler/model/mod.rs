@@ -1,5 +1,5 @@
-//! Tests the reassembler against a model of a standard queue, which delivers messages in any order, more than once, and
-//! sometimes without ever receiving one of them.
+//! Tests the reassembler against a model of a standard queue. The queue delivers messages in any order and more than once.
+//! Sometimes it never receives one of them.
 
 mod case;
 mod message;
