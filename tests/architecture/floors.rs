@@ -8,7 +8,7 @@ pub struct Floors(Vec<Vec<String>>);
 /// A room and its floor.
 pub struct Room<'a> {
     pub name: &'a str,
-    /// Counted from the top.
+    /// The number of floors above it.
     pub floor: usize,
 }
 

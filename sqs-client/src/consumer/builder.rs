@@ -45,7 +45,7 @@ use crate::types::MessageSystemAttributeName;
 /// them returned to the queue whenever the first one fails, the later ones would reach the dead-letter queue unhandled.
 ///
 /// The consumer therefore retries a failed message in place,
-/// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. The message stays in flight during
+/// [`RETRIES_IN_PLACE`](crate::Consumer::RETRIES_IN_PLACE) times. The message stays in flight during
 /// its [backoff](Self::backoff). If the retries fail, it returns to the queue alone, and the later messages stay in
 /// flight. A receive returns the messages of a group in order, up to the first one in flight, so it returns only the
 /// failed message. Only that message's count grows. With a `maxReceiveCount` of 3, it is handled at least 9 times.
@@ -114,7 +114,7 @@ impl Consumer {
     pub const DEFAULT_REFUSAL_TIMEOUT: Duration = settings::REFUSAL_TIMEOUT;
 
     /// The number of times that a message of a FIFO queue is retried in place before it returns to the queue: 2.
-    pub const DEFAULT_RETRIES_IN_PLACE: u32 = settings::RETRIES_IN_PLACE;
+    pub const RETRIES_IN_PLACE: u32 = settings::RETRIES_IN_PLACE;
 
     /// The default of [`ack_linger`](Self::ack_linger): 5 ms.
     pub const DEFAULT_ACK_LINGER: Duration = settings::ACK_LINGER;

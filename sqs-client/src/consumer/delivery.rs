@@ -228,7 +228,7 @@ impl Delivery {
     /// with every handling.
     ///
     /// On a FIFO queue, the message is first retried in place,
-    /// [`DEFAULT_RETRIES_IN_PLACE`](crate::Consumer::DEFAULT_RETRIES_IN_PLACE) times. It stays in flight, and the
+    /// [`RETRIES_IN_PLACE`](crate::Consumer::RETRIES_IN_PLACE) times. It stays in flight, and the
     /// consumer yields it as a new delivery after the backoff. If the lease is lost, no request is sent.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ fn a_failed_head_is_retried_in_place_and_then_returned_alone() {
     let mut state = fifo_state(|consumer| consumer);
     receive(&mut state, 1..=10, 1, now);
     let mut later = now;
-    for retry in 1..=crate::Consumer::DEFAULT_RETRIES_IN_PLACE {
+    for retry in 1..=crate::Consumer::RETRIES_IN_PLACE {
         let head = state.next(later).unwrap();
         assert!(state.retry_in_place(&head, SECOND, later));
         assert!(state.next(later).is_none(), "it waits");
