@@ -21,6 +21,7 @@ use futures_util::future;
 use crate::client::Client;
 use crate::error::Error;
 use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, SendMessageOutput};
+use crate::queue_ref::QueueRef;
 use crate::types::OutgoingMessage;
 use lane::Lane;
 
@@ -95,7 +96,7 @@ pub struct Batcher {
 
 struct Lanes {
     client: Client,
-    queue_url: String,
+    queue: QueueRef,
     sends: Lane<SendMessageBatch>,
     deletes: Lane<DeleteMessageBatch>,
     changes: Lane<ChangeMessageVisibilityBatch>,
@@ -132,7 +133,7 @@ impl Batcher {
         let (lanes, call) = (self.lanes.clone(), self.lanes.sends.begin());
         let mut message = message.into();
         async move {
-            lanes.client.before_send(&lanes.queue_url, &mut message);
+            lanes.client.before_send(lanes.queue.given(), &mut message);
             with_lanes(lanes, call.run(message)).await
         }
     }
@@ -230,7 +231,7 @@ impl Batcher {
 impl fmt::Debug for Batcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batcher")
-            .field("queue_url", &self.lanes.queue_url)
+            .field("queue", &self.lanes.queue.given())
             .finish_non_exhaustive()
     }
 }
