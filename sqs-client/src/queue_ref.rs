@@ -120,3 +120,60 @@ impl fmt::Debug for QueueRef {
         f.debug_tuple("QueueRef").field(&self.given()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::RetryPolicy;
+    use crate::{Credentials, ErrorKind};
+
+    /// Returns a client of a server that cannot be reached.
+    fn client() -> Client {
+        let builder = Client::builder()
+            .endpoint_url("http://127.0.0.1:1")
+            .retry(RetryPolicy::never());
+        builder.credentials(Credentials::new("k", "s")).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_url_needs_no_lookup() {
+        for url in ["https://sqs.eu-west-1.amazonaws.com/1/orders", "/000000000000/orders"] {
+            assert_eq!(QueueRef::new(url).url(&client()).await.unwrap(), url);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_arn_is_refused_before_the_lookup() {
+        for arn in ["arn:aws:sqs:eu-west-1:1:orders", "arn:aws:sqs:eu-west-1:1:orders/x"] {
+            let error = QueueRef::new(arn).url(&client()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_or_dropped_lookup_is_not_remembered() {
+        let (queue, client) = (QueueRef::new("orders"), client());
+        assert!(queue.url(&client).now_or_never().is_none());
+        for _ in 0..2 {
+            let error = queue.url(&client).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Transport);
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("GetQueueUrl: looking up the queue \"orders\" failed: ")
+            );
+            assert!(queue.0.open_lookup().is_none());
+        }
+        assert_eq!(queue.known_url(), None);
+    }
+
+    #[tokio::test]
+    async fn concurrent_callers_share_a_lookup_that_one_of_them_drops() {
+        let (queue, client) = (QueueRef::new("orders"), client());
+        let first = queue.join_lookup(&client).unwrap();
+        let second = queue.clone().join_lookup(&client).unwrap();
+        assert!(first.ptr_eq(&second));
+        drop(first);
+        assert!(second.await.is_err());
+    }
+}

@@ -42,7 +42,7 @@ pub(crate) fn within<T: PartialOrd + Debug>(
     }
 }
 
-/// Refuses a queue's ARN. Every server requires the URL, and only some lookups accept the name.
+/// Refuses an ARN in place of a queue's URL, as every server does.
 pub(crate) fn no_arn(queue: &str) -> Result<(), Error> {
     if !queue.starts_with("arn:") {
         return Ok(());

@@ -119,8 +119,8 @@ impl Batcher {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::send_message`], and [`Closed`](crate::ErrorKind::Closed) after a [`shutdown`](Self::shutdown)
-    /// or the end of the runtime. [`may_have_been_sent`](Error::may_have_been_sent) always tells whether the message is
+    /// Those of [`Client::send_message`], those of [`Client::get_queue_url`] if the batcher was given the queue's name, and
+    /// [`Closed`](crate::ErrorKind::Closed) after a [`shutdown`](Self::shutdown) or the end of the runtime. [`may_have_been_sent`](Error::may_have_been_sent) always tells whether the message is
     /// certainly not sent. A message that every server refuses fails at once and alone.
     ///
     /// # Cancel safety
