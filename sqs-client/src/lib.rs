@@ -59,6 +59,8 @@ mod http;
 pub mod limits;
 pub mod operation;
 mod protocol;
+#[cfg(feature = "batcher")]
+mod queue_ref;
 mod random;
 mod retry;
 mod telemetry;

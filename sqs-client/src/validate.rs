@@ -42,6 +42,21 @@ pub(crate) fn within<T: PartialOrd + Debug>(
     }
 }
 
+/// Refuses an ARN in place of a queue's URL, as every server does.
+pub(crate) fn no_arn(queue: &str) -> Result<(), Error> {
+    if !queue.starts_with("arn:") {
+        return Ok(());
+    }
+    let parts: Vec<&str> = queue.split(':').collect();
+    let name = match parts[..] {
+        [_, _, "sqs", _, _, name] if !name.is_empty() => format!(" ({name:?})"),
+        _ => String::new(),
+    };
+    Err(Error::invalid_input(format!(
+        "{queue:?} is an ARN; pass the queue's name{name} or its URL"
+    )))
+}
+
 /// Checks that there is at least one.
 pub(crate) fn some(what: &str, is_empty: bool) -> Result<(), Error> {
     if is_empty {
@@ -193,6 +208,33 @@ mod tests {
                     "{message}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn an_arn_is_refused_with_the_name_that_it_contains() {
+        let text = |queue: &str| no_arn(queue).unwrap_err().message().to_owned();
+        assert_eq!(
+            text("arn:aws:sqs:eu-west-1:123456789012:orders"),
+            "\"arn:aws:sqs:eu-west-1:123456789012:orders\" is an ARN; pass the queue's name (\"orders\") or its URL"
+        );
+        for other in [
+            "arn:aws:sns:eu-west-1:123456789012:orders",
+            "arn:aws:sqs:eu-west-1:1:",
+            "arn:",
+        ] {
+            assert_eq!(
+                text(other),
+                format!("{other:?} is an ARN; pass the queue's name or its URL")
+            );
+        }
+        for queue in [
+            "orders",
+            "arn",
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/arn:orders",
+            "",
+        ] {
+            assert!(no_arn(queue).is_ok(), "{queue}");
         }
     }
 

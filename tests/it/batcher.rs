@@ -33,6 +33,9 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         harness.test(a_failure_stops_the_rest_of_its_group),
         harness.test(each_group_stops_at_its_first_refusal),
         harness.test(a_call_after_the_failure_is_sent),
+        harness.test(a_name_is_looked_up_once_for_all_calls),
+        harness.test(concurrent_calls_share_a_failed_lookup),
+        harness.test(an_arn_is_refused_without_any_request),
     ];
     for backend in Backend::ALL {
         trials.push(harness.server_test(backend, Protocol::Json, sends_changes_and_deletes_arrive));
@@ -573,5 +576,88 @@ async fn groups_keep_their_order(context: Context) -> Outcome {
     }
     assert_eq!(groups.values().map(Vec::len).collect::<Vec<_>>(), [40, 40, 40]);
     ensure!(groups.values().all(|bodies| bodies.is_sorted()), "{groups:?}");
+    Ok(())
+}
+
+async fn a_name_is_looked_up_once_for_all_calls() -> Outcome {
+    let (server, client) = server().await?;
+    queue(&client).await?;
+    // Every batch begins while the lookup is still open.
+    let slow = Fault::on(Action::GetQueueUrl, FaultKind::Delay(Duration::from_millis(300)));
+    server.faults().add(slow);
+    let batcher = client.batcher("q").build();
+    tasks(&batcher, 64, async |batcher: Batcher, task| {
+        batcher.send(task.to_string()).await?;
+        Ok(())
+    })
+    .await?;
+    assert_eq!(server.count(Action::GetQueueUrl), 1);
+    let mut arrived: Vec<usize> = Vec::new();
+    for body in bodies(&server, "q") {
+        arrived.push(body.parse()?);
+    }
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..64).collect::<Vec<_>>());
+    Ok(())
+}
+
+/// The queue keeps order, so the calls behind a failed one are held back.
+async fn concurrent_calls_share_a_failed_lookup() -> Outcome {
+    let (server, client) = server().await?;
+    let slow = Fault::on(Action::GetQueueUrl, FaultKind::Delay(Duration::from_millis(300)));
+    let slow = server.faults().add(slow);
+    let batcher = client.batcher("q.fifo").build();
+    let message = |number: usize| OutgoingMessage::new(number.to_string()).message_group_id("g");
+    let calls = (0..64).map(|number| batcher.send(message(number)));
+    let mut refused = 0;
+    for (number, sent) in future::join_all(calls).await.into_iter().enumerate() {
+        let error = sent.err().context("a message was sent to a missing queue")?;
+        ensure!(!error.may_have_been_sent(), "{error}");
+        match error.code() {
+            Some(ErrorCode::QueueDoesNotExist) => {
+                let text = error.to_string();
+                ensure!(text.contains("looking up the queue \"q.fifo\" failed"), "{text}");
+                refused += 1;
+            }
+            _ => assert_eq!(error.kind(), ErrorKind::HeldBack, "{number}"),
+        }
+    }
+    // A batch of the group waits for the one before.
+    ensure!(
+        (1..=limits::MAX_BATCH_ENTRIES).contains(&refused),
+        "{refused} calls failed by themselves"
+    );
+    assert_eq!(server.count(Action::GetQueueUrl), 1);
+
+    server.faults().remove(slow);
+    client.create_queue("q.fifo").attributes(fifo_attributes()).await?;
+    for number in 0..3 {
+        batcher.send(message(number)).await?;
+    }
+    assert_eq!(bodies(&server, "q.fifo"), ["0", "1", "2"]);
+    assert_eq!(server.count(Action::GetQueueUrl), 2);
+    Ok(())
+}
+
+async fn an_arn_is_refused_without_any_request() -> Outcome {
+    let (server, client) = server().await?;
+    queue(&client).await?;
+    let arn = server.queue("q").context("no queue")?.arn().to_owned();
+    let before = server.requests().len();
+    let batcher = client.batcher(&arn).build();
+    let expected = format!("{arn:?} is an ARN; pass the queue's name (\"q\") or its URL");
+    let sent = batcher.send("x").await.err().context("the ARN was accepted")?;
+    let deleted = batcher.delete("handle").await.err().context("the ARN was accepted")?;
+    let single = client
+        .send_message(&arn, "x")
+        .await
+        .err()
+        .context("the ARN was accepted")?;
+    for error in [sent, deleted, single] {
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(error.message(), expected);
+        ensure!(!error.may_have_been_sent());
+    }
+    assert_eq!(server.requests().len(), before);
     Ok(())
 }

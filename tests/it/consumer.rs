@@ -6,6 +6,7 @@ mod ending;
 mod handling;
 mod killed;
 mod leases;
+mod naming;
 mod poison;
 mod polling;
 mod refused;
@@ -31,6 +32,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         handling::trials(harness),
         killed::trials(harness),
         leases::trials(harness),
+        naming::trials(harness),
         poison::trials(harness),
         polling::trials(harness),
         refused::trials(harness),

@@ -27,6 +27,16 @@ impl Destination {
         }
     }
 
+    /// Describes a queue whose limit is known.
+    #[cfg(feature = "batcher")]
+    pub(crate) fn with_limit(client: Client, queue_url: String, limit: BatchLimit) -> Self {
+        Self {
+            client,
+            queue_url,
+            limit,
+        }
+    }
+
     pub(crate) fn limit(&self) -> &BatchLimit {
         &self.limit
     }

@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Batcher, Lanes};
-use crate::batch::{self, Batch, Destination};
+use crate::batch::{self, Batch};
 use crate::batcher::config::{LaneConfig, SLOT_BYTES, Settings};
 use crate::batcher::lane::Lane;
-use crate::batcher::send_batch::send_to;
+use crate::batcher::send_batch::{BatchTarget, send_to};
 use crate::client::Client;
+use crate::queue_ref::QueueRef;
 
 /// The settings of a [`Batcher`], from [`Client::batcher`].
 ///
@@ -21,7 +22,7 @@ use crate::client::Client;
 #[must_use = "a batcher must be built"]
 pub struct BatcherBuilder {
     client: Client,
-    queue_url: String,
+    queue: QueueRef,
     settings: Settings,
 }
 
@@ -39,6 +40,19 @@ impl BatcherBuilder {
     ///
     /// The default capacity of 1,000 therefore accepts up to about 31 MiB of messages.
     pub const SLOT_BYTES: usize = SLOT_BYTES;
+
+    pub(crate) fn new(client: Client, queue: QueueRef) -> Self {
+        Self {
+            client,
+            queue,
+            settings: Settings {
+                linger: Self::DEFAULT_LINGER,
+                concurrency: Self::DEFAULT_CONCURRENCY,
+                capacity: Self::DEFAULT_CAPACITY,
+                request_time: None,
+            },
+        }
+    }
 
     /// Sets the time for which a call waits for other calls to fill its batch. Default:
     /// [`DEFAULT_LINGER`](Self::DEFAULT_LINGER).
@@ -78,32 +92,41 @@ impl BatcherBuilder {
     pub fn build(self) -> Batcher {
         let Self {
             client,
-            queue_url,
+            queue,
             settings,
         } = self;
-        let destination = Destination::new(&client, queue_url.clone());
+        let target = BatchTarget {
+            limit: client.batch_limit(queue.given()),
+            client: client.clone(),
+            queue: queue.clone(),
+        };
         let lanes = Lanes {
-            sends: lane(&destination, &queue_url, settings),
-            deletes: lane(&destination, &queue_url, settings),
-            changes: lane(&destination, &queue_url, settings),
+            sends: lane(&target, settings),
+            deletes: lane(&target, settings),
+            changes: lane(&target, settings),
             client,
-            queue_url,
+            queue,
         };
         Batcher { lanes: Arc::new(lanes) }
     }
 }
 
-fn lane<B: Batch>(destination: &Destination, queue_url: &str, settings: Settings) -> Lane<B> {
+fn lane<B: Batch>(target: &BatchTarget, settings: Settings) -> Lane<B> {
     Lane::new(LaneConfig {
         settings,
-        ordered: batch::keeps_order::<B>(queue_url),
-        limit: destination.limit().clone(),
-        send: send_to::<B>(destination.clone(), queue_url.to_owned(), settings.request_time),
+        ordered: batch::keeps_order::<B>(target.queue.given()),
+        limit: target.limit.clone(),
+        send: send_to::<B>(target.clone(), settings.request_time),
     })
 }
 
 impl Client {
     /// Returns the settings of a [`Batcher`] for this queue, which gathers single calls into batches.
+    ///
+    /// `queue` is the queue's URL or its name. The batcher looks a name up by [`get_queue_url`](Self::get_queue_url) before
+    /// its first batch, once for all its clones. If the lookup fails, the calls of the batches that wait for it fail with its
+    /// error, and they are certainly not sent. The next batch looks the name up again. With an ARN, every call fails with an
+    /// error of kind [`InvalidInput`](crate::ErrorKind::InvalidInput), without any request.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -114,16 +137,7 @@ impl Client {
     /// batcher.shutdown().await;
     /// # Ok(()) }
     /// ```
-    pub fn batcher(&self, queue_url: impl Into<String>) -> BatcherBuilder {
-        BatcherBuilder {
-            client: self.clone(),
-            queue_url: queue_url.into(),
-            settings: Settings {
-                linger: BatcherBuilder::DEFAULT_LINGER,
-                concurrency: BatcherBuilder::DEFAULT_CONCURRENCY,
-                capacity: BatcherBuilder::DEFAULT_CAPACITY,
-                request_time: None,
-            },
-        }
+    pub fn batcher(&self, queue: impl Into<String>) -> BatcherBuilder {
+        BatcherBuilder::new(self.clone(), QueueRef::new(queue))
     }
 }

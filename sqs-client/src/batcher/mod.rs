@@ -21,6 +21,7 @@ use futures_util::future;
 use crate::client::Client;
 use crate::error::Error;
 use crate::operation::{ChangeMessageVisibilityBatch, DeleteMessageBatch, SendMessageBatch, SendMessageOutput};
+use crate::queue_ref::QueueRef;
 use crate::types::OutgoingMessage;
 use lane::Lane;
 
@@ -96,7 +97,7 @@ pub struct Batcher {
 
 struct Lanes {
     client: Client,
-    queue_url: String,
+    queue: QueueRef,
     sends: Lane<SendMessageBatch>,
     deletes: Lane<DeleteMessageBatch>,
     changes: Lane<ChangeMessageVisibilityBatch>,
@@ -119,7 +120,8 @@ impl Batcher {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::send_message`], and [`Closed`](crate::ErrorKind::Closed) after a [`shutdown`](Self::shutdown)
+    /// Those of [`Client::send_message`], those of [`Client::get_queue_url`] if the batcher was given the queue's name, and
+    /// [`Closed`](crate::ErrorKind::Closed) after a [`shutdown`](Self::shutdown)
     /// or the end of the runtime. If [`may_have_been_sent`](Error::may_have_been_sent) returns `false`, the message was
     /// certainly not sent. A message that every server refuses fails at once and alone.
     ///
@@ -134,7 +136,7 @@ impl Batcher {
         let (lanes, call) = (self.lanes.clone(), self.lanes.sends.begin());
         let mut message = message.into();
         async move {
-            lanes.client.before_send(&lanes.queue_url, &mut message);
+            lanes.client.before_send(lanes.queue.given(), &mut message);
             with_lanes(lanes, call.run(message)).await
         }
     }
@@ -235,7 +237,7 @@ impl Batcher {
 impl fmt::Debug for Batcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batcher")
-            .field("queue_url", &self.lanes.queue_url)
+            .field("queue", &self.lanes.queue.given())
             .finish_non_exhaustive()
     }
 }

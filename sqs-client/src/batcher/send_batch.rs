@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::{Batch, Destination, FailedGroups};
+use crate::client::Client;
+use crate::client::batch_limit::BatchLimit;
 use crate::credentials::BoxFuture;
 use crate::error::Error;
+use crate::queue_ref::QueueRef;
 use crate::telemetry;
 
 /// The histogram of the number of entries in a batch.
@@ -16,12 +19,36 @@ pub(super) type SendBatch<B> = Arc<dyn Fn(Vec<<B as Batch>::Item>) -> BoxFuture<
 
 pub(super) type Results<B> = Vec<Result<<B as Batch>::Result, Error>>;
 
+/// The queue that a batcher's batches go to, with the limit of their bytes.
+#[derive(Clone, Debug)]
+pub(super) struct BatchTarget {
+    pub(super) client: Client,
+    pub(super) queue: QueueRef,
+    pub(super) limit: BatchLimit,
+}
+
+impl BatchTarget {
+    /// Sends a batch, after the lookup of the queue if its URL is not known yet. If that fails, so do all items.
+    async fn send<B: Batch>(self, items: Vec<B::Item>) -> Results<B> {
+        let url = match self.queue.url(&self.client).await {
+            Ok(url) => url.to_owned(),
+            Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let destination = Destination::with_limit(self.client, url, self.limit);
+        destination.send::<B>(items, &mut FailedGroups::default()).await
+    }
+}
+
 /// Sends batches to this queue, each with all its attempts within the time limit.
-pub(super) fn send_to<B: Batch>(destination: Destination, queue_url: String, time: Option<Duration>) -> SendBatch<B> {
+pub(super) fn send_to<B: Batch>(target: BatchTarget, time: Option<Duration>) -> SendBatch<B> {
     Arc::new(move |items| {
-        let (count, destination) = (items.len(), destination.clone());
-        telemetry::record(BATCH_FILL, telemetry::queue_name(Some(&queue_url)), count as f64);
-        let results = async move { destination.send::<B>(items, &mut FailedGroups::default()).await };
+        let (count, target) = (items.len(), target.clone());
+        telemetry::record(
+            BATCH_FILL,
+            telemetry::queue_name(Some(target.queue.given())),
+            count as f64,
+        );
+        let results = target.send::<B>(items);
         match time {
             None => Box::pin(results),
             Some(time) => Box::pin(async move {

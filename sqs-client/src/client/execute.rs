@@ -16,6 +16,7 @@ use crate::http::endpoint::Target;
 use crate::http::signer::Unsigned;
 use crate::protocol::Wire;
 use crate::retry::{Attempts, Next};
+use crate::validate;
 
 /// A request that was checked and encoded.
 struct Call<'a> {
@@ -47,6 +48,7 @@ impl Client {
     /// attempts or time run out. Each attempt gets fresh credentials and a fresh signature.
     async fn run_attempts(&self, task: &mut dyn Task) -> Result<(), Error> {
         let inner = self.inner();
+        task.queue_url().map_or(Ok(()), validate::no_arn)?;
         task.validate()?;
         let deadline = inner
             .operation_timeout
@@ -223,6 +225,17 @@ mod tests {
     fn client_of(url: &str) -> Client {
         let builder = Client::builder().endpoint_url(url).retry(RetryPolicy::never());
         builder.credentials(Credentials::new("k", "s")).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_arn_is_refused_before_any_io() {
+        let client = client_of("http://127.0.0.1:1");
+        let error = client.purge_queue("arn:aws:sqs:eu-west-1:1:orders").await.unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+        assert_eq!(
+            error.to_string(),
+            "PurgeQueue: \"arn:aws:sqs:eu-west-1:1:orders\" is an ARN; pass the queue's name (\"orders\") or its URL"
+        );
     }
 
     #[tokio::test]

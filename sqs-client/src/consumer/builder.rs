@@ -11,6 +11,7 @@ use crate::consumer::poison::Poison;
 use crate::consumer::run;
 use crate::consumer::settings::{self, Settings};
 use crate::error::Error;
+use crate::queue_ref::QueueRef;
 use crate::types::MessageSystemAttributeName;
 
 /// A consumer of one queue. Created by [`Client::consumer`].
@@ -85,8 +86,8 @@ use crate::types::MessageSystemAttributeName;
 #[derive(Clone, Debug)]
 #[must_use = "a consumer does nothing before it is run"]
 pub struct Consumer {
-    client: Client,
-    queue_url: String,
+    pub(super) client: Client,
+    pub(super) queue: QueueRef,
     pub(super) settings: Settings,
     handler: HandlerSettings,
 }
@@ -119,12 +120,12 @@ impl Consumer {
     /// The default of [`ack_linger`](Self::ack_linger): 5 ms.
     pub const DEFAULT_ACK_LINGER: Duration = settings::ACK_LINGER;
 
-    fn new(client: Client, queue_url: String) -> Self {
+    fn new(client: Client, queue: QueueRef) -> Self {
         Self {
             client,
-            settings: Settings::new(&queue_url),
+            settings: Settings::new(queue.given()),
             handler: HandlerSettings::default(),
-            queue_url,
+            queue,
         }
     }
 
@@ -370,14 +371,18 @@ impl Consumer {
     /// # Ok(()) }
     /// ```
     pub fn deliveries(self) -> Deliveries {
-        let checked = self.settings.check();
-        Deliveries::new(self.client, self.queue_url, self.settings, checked)
+        let checked = self.queue.check().and_then(|()| self.settings.check());
+        Deliveries::new(self.client, self.queue, self.settings, checked)
     }
 }
 
 impl Client {
     /// Returns a consumer of a queue, which receives and settles messages concurrently. Start it with
     /// [`run`](Consumer::run).
+    ///
+    /// `queue` is the queue's URL or its name. The consumer looks a name up by [`get_queue_url`](Self::get_queue_url) once,
+    /// before its first poll. A failed lookup counts as a failed poll. See [`Consumer`] on poll errors. An ARN is an invalid
+    /// setting, which the consumer refuses when it starts.
     ///
     /// ```no_run
     /// # async fn f(client: sqs_client::Client, queue: &str) -> Result<(), sqs_client::Error> {
@@ -390,7 +395,7 @@ impl Client {
     ///     .await
     /// # }
     /// ```
-    pub fn consumer(&self, queue_url: impl Into<String>) -> Consumer {
-        Consumer::new(self.clone(), queue_url.into())
+    pub fn consumer(&self, queue: impl Into<String>) -> Consumer {
+        Consumer::new(self.clone(), QueueRef::new(queue))
     }
 }

@@ -15,6 +15,7 @@ use crate::consumer::settings::Settings;
 use crate::consumer::shared::Shared;
 use crate::consumer::{heartbeat, poller};
 use crate::error::Error;
+use crate::queue_ref::QueueRef;
 
 /// The stream of messages that a consumer receives. Created by
 /// [`Consumer::deliveries`](crate::consumer::Consumer::deliveries).
@@ -45,8 +46,8 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    pub(super) fn new(client: Client, queue_url: String, settings: Settings, checked: Result<(), Error>) -> Self {
-        let shared = Shared::new(client, queue_url, settings);
+    pub(super) fn new(client: Client, queue: QueueRef, settings: Settings, checked: Result<(), Error>) -> Self {
+        let shared = Shared::new(client, queue, settings);
         // With invalid settings, the error is the stream's only item, and no task starts.
         let started = checked.is_err();
         shared.with_state(|state| state.error = checked.err());
@@ -119,7 +120,7 @@ impl Drop for Deliveries {
 impl fmt::Debug for Deliveries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Deliveries")
-            .field("queue_url", &self.shared.queue_url)
+            .field("queue", &self.shared.queue.given())
             .finish_non_exhaustive()
     }
 }

@@ -100,7 +100,8 @@ impl Delivery {
     /// Returns the URL of the queue that the message came from.
     #[must_use]
     pub fn queue_url(&self) -> &str {
-        &self.inner.shared.queue_url
+        // The queue was looked up before it was polled.
+        self.inner.shared.queue.url_or_name()
     }
 
     /// Returns the number of times that the message was received without being deleted, this receive included. It is 1 if

@@ -10,6 +10,7 @@ use crate::consumer::delivery::{Delivery, Settlement};
 use crate::consumer::state::{End, State};
 use crate::consumer::tracked::TrackedMessage;
 use crate::credentials::BoxFuture;
+use crate::error::Error;
 use crate::limits;
 use crate::types::Message;
 
@@ -34,6 +35,17 @@ pub trait ConsumerExt: sealed::Sealed {
     /// [`message_attribute_names`](Consumer::message_attribute_names), whichever is called first.
     #[must_use]
     fn add_message_attribute_names<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self;
+
+    /// Returns the queue's URL. Looks a name up, once for the consumer and its clones.
+    ///
+    /// # Errors
+    ///
+    /// The queue was given by its ARN, or the lookup failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the next call looks the name up again, unless a clone of the consumer did so meanwhile.
+    fn queue_url(&self) -> impl Future<Output = Result<&str, Error>> + Send;
 }
 
 impl ConsumerExt for Consumer {
@@ -46,6 +58,10 @@ impl ConsumerExt for Consumer {
         let names = names.into_iter().map(Into::into);
         self.settings.extra_message_attribute_names.extend(names);
         self
+    }
+
+    async fn queue_url(&self) -> Result<&str, Error> {
+        self.queue.url(&self.client).await
     }
 }
 
@@ -186,7 +202,7 @@ mod tests {
             .build()
             .unwrap();
         let consumer = client.consumer("q.fifo").backoff(Duration::ZERO, Duration::ZERO);
-        let shared = Arc::new(Shared::new(client, "q.fifo".to_owned(), consumer.settings));
+        let shared = Arc::new(Shared::new(client, consumer.queue, consumer.settings));
         let now = Instant::now();
         let next = || {
             let tracked = shared.update(|state| state.next(Instant::now())).unwrap();

@@ -102,8 +102,13 @@ impl Reservation {
 
     async fn fill(mut self) -> PollOutcome {
         let wait = wait_time(self.shared.settings.wait_time, self.shared.settings.visibility_timeout);
+        // Before the poll's time, because the lease counts from then.
+        let queue = match self.shared.queue.url(&self.shared.client).await {
+            Ok(url) => url.to_owned(),
+            Err(error) => return PollOutcome::Failed(error),
+        };
         let sent_at = Instant::now();
-        let received = receive(&self.shared, self.slots, wait).await;
+        let received = receive(&self.shared, queue, self.slots, wait).await;
         let received = match received {
             Ok(received) => received,
             Err(error) => return PollOutcome::Failed(error),
@@ -131,10 +136,7 @@ impl Reservation {
     }
 
     fn record_ages(&self, messages: &[Message]) {
-        let (now, queue) = (
-            self.shared.client.clock().local(),
-            telemetry::queue_name(Some(&self.shared.queue_url)),
-        );
+        let (now, queue) = (self.shared.client.clock().local(), self.shared.queue_name());
         let sent = messages
             .iter()
             .filter_map(|message| message.attributes.sent_timestamp());
@@ -158,11 +160,16 @@ fn wait_time(wait: Duration, visibility: Duration) -> Duration {
     Duration::from_secs(wait.min(longest).as_secs())
 }
 
-async fn receive(shared: &Shared, slots: usize, wait: Duration) -> Result<ReceiveMessageOutput, Error> {
+async fn receive(
+    shared: &Shared,
+    queue_url: String,
+    slots: usize,
+    wait: Duration,
+) -> Result<ReceiveMessageOutput, Error> {
     let settings = &shared.settings;
     let request: Request<ReceiveMessage> = shared
         .client
-        .receive_message(shared.queue_url.as_str())
+        .receive_message(queue_url)
         .max_messages(u8::try_from(slots).unwrap_or(u8::MAX))
         .wait_time(wait)
         .visibility_timeout(settings.visibility_timeout)

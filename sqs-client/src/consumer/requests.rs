@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures_util::future::{Either, join_all, select, select_ok};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::batcher::Batcher;
+use crate::batcher::{Batcher, BatcherBuilder};
 use crate::client::Client;
 use crate::consumer::lease;
 use crate::consumer::settings::{ACK_LINGER, Settings};
 use crate::error::{Error, ErrorCode};
+use crate::queue_ref::QueueRef;
 
 /// The part of a lease within which an extension must be confirmed. It is sent at half of the lease or before, and is
 /// useless after its end.
@@ -21,7 +22,7 @@ const HEDGE_PART: u32 = 6;
 #[derive(Debug)]
 pub(super) struct Requests {
     client: Client,
-    queue_url: String,
+    queue: QueueRef,
     settle_batcher: Batcher,
     /// The batcher of extensions. It is separate, because extensions have their own time limit.
     extension_batcher: Batcher,
@@ -32,14 +33,14 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(client: &Client, queue_url: &str, settings: &Settings) -> Self {
+    pub(super) fn new(client: &Client, queue: &QueueRef, settings: &Settings) -> Self {
         let extension_time = lease::usable(settings.visibility_timeout) / EXTENSION_PART;
         // A call is only a receipt handle, and the consumer bounds the messages in flight. A limited capacity would
         // split the extensions of buffered messages into small batches.
-        let batcher = client.batcher(queue_url).capacity(usize::MAX);
+        let batcher = BatcherBuilder::new(client.clone(), queue.clone()).capacity(usize::MAX);
         Self {
             client: client.clone(),
-            queue_url: queue_url.to_owned(),
+            queue: queue.clone(),
             settle_batcher: batcher.clone().linger(settings.ack_linger).build(),
             // A heartbeat requests all due extensions at once, so they need not wait for more.
             extension_batcher: batcher
@@ -55,8 +56,8 @@ impl Requests {
 
     pub(super) async fn delete(&self, receipt_handle: String) -> Result<(), Error> {
         let single = async |handle: String| {
-            let deleted = self.client.delete_message(self.queue_url.as_str(), handle).await;
-            deleted.map(drop)
+            let queue = self.queue.url(&self.client).await?;
+            self.client.delete_message(queue, handle).await.map(drop)
         };
         if self.no_delete_batches.load(Ordering::Relaxed) {
             return single(receipt_handle).await;
@@ -110,9 +111,8 @@ impl Requests {
 
     async fn change(&self, batcher: &Batcher, receipt_handle: String, time: Duration) -> Result<(), Error> {
         let single = async |handle: String| {
-            let request = self
-                .client
-                .change_message_visibility(self.queue_url.as_str(), handle, time);
+            let queue = self.queue.url(&self.client).await?;
+            let request = self.client.change_message_visibility(queue, handle, time);
             request.await.map(drop)
         };
         if self.no_change_batches.load(Ordering::Relaxed) {

@@ -13,13 +13,14 @@ use crate::consumer::requests::Requests;
 use crate::consumer::settings::Settings;
 use crate::consumer::state::State;
 use crate::consumer::telemetry::IN_FLIGHT;
+use crate::queue_ref::QueueRef;
 use crate::retry::full_jitter;
 use crate::telemetry;
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) client: Client,
-    pub(super) queue_url: String,
+    pub(super) queue: QueueRef,
     pub(super) settings: Settings,
     pub(super) requests: Requests,
     state: Mutex<State>,
@@ -31,12 +32,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(client: Client, queue_url: String, settings: Settings) -> Self {
+    pub(super) fn new(client: Client, queue: QueueRef, settings: Settings) -> Self {
         Self {
-            requests: Requests::new(&client, &queue_url, &settings),
-            state: Mutex::new(State::new(&settings, &queue_url)),
+            requests: Requests::new(&client, &queue, &settings),
+            state: Mutex::new(State::new(&settings, queue.given())),
             client,
-            queue_url,
+            queue,
             settings,
             stream: AtomicWaker::new(),
             poller: Notify::new(),
@@ -53,11 +54,7 @@ impl Shared {
             let before = state.in_flight();
             let result = change(&mut state);
             if state.in_flight() != before {
-                telemetry::set(
-                    IN_FLIGHT,
-                    telemetry::queue_name(Some(&self.queue_url)),
-                    state.in_flight(),
-                );
+                telemetry::set(IN_FLIGHT, self.queue_name(), state.in_flight());
             }
             (result, state.wakes())
         };
@@ -100,9 +97,14 @@ impl Shared {
         }
     }
 
+    /// Returns the queue's name, for metrics.
+    pub(super) fn queue_name(&self) -> &str {
+        telemetry::queue_name(Some(self.queue.given()))
+    }
+
     /// Increments a counter.
     pub(super) fn count(&self, counter: &'static str) {
-        telemetry::count(counter, telemetry::queue_name(Some(&self.queue_url)), 1);
+        telemetry::count(counter, self.queue_name(), 1);
     }
 
     /// Returns a random delay for a message that failed after this number of handlings.

@@ -46,6 +46,7 @@ impl Error {
             message: message.into().into(),
             operation: None,
             queue: None,
+            lookup: None,
             code: None,
             sender_fault: false,
             status: None,
@@ -146,6 +147,13 @@ impl Error {
     pub(crate) fn with_queue(mut self, queue: Option<QueueContext>) -> Self {
         self.0.queue = queue;
         self
+    }
+
+    /// Marks the failure of a queue's lookup by its name, before the operation itself. The operation is certainly not sent.
+    #[cfg(feature = "batcher")]
+    pub(crate) fn in_lookup(mut self, name: &str) -> Self {
+        self.0.lookup = Some(cut(name.to_owned(), MAX_QUEUE_BYTES).into());
+        self.sent(false)
     }
 
     pub(crate) fn with_response(mut self, status: u16, request_id: Option<String>) -> Self {

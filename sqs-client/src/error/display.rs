@@ -12,6 +12,9 @@ impl fmt::Display for Error {
         if let Some(operation) = inner.operation {
             write!(f, "{operation}: ")?;
         }
+        if let Some(name) = &inner.lookup {
+            write!(f, "looking up the queue {name:?} failed: ")?;
+        }
         let queue = inner.queue.as_ref().filter(|_| concerns_queue(inner.kind));
         match (&inner.code, queue) {
             (Some(ErrorCode::QueueDoesNotExist), Some(queue)) => {
@@ -156,6 +159,17 @@ mod tests {
             error.with_queue(QueueContext::new("orders", &server)).to_string(),
             "queue \"orders\" does not exist at http://localhost:9324 (AWS.SimpleQueueService.NonExistentQueue); \
              create it or check the endpoint (status 400, request id id)"
+        );
+    }
+
+    #[cfg(feature = "batcher")]
+    #[test]
+    fn a_failed_lookup_names_the_queue_and_was_not_sent() {
+        let error = Error::transport("the connection broke").sent(true).in_lookup("orders");
+        assert!(!error.may_have_been_sent());
+        assert_eq!(
+            error.with_operation("SendMessageBatch").to_string(),
+            "SendMessageBatch: looking up the queue \"orders\" failed: the connection broke"
         );
     }
 

@@ -47,6 +47,8 @@ struct Inner {
     message: Arc<str>,
     operation: Option<&'static str>,
     queue: Option<QueueContext>,
+    /// The name of the queue whose lookup failed, if the error is of a lookup before the operation.
+    lookup: Option<Arc<str>>,
     code: Option<ErrorCode>,
     sender_fault: bool,
     status: Option<u16>,

@@ -67,8 +67,11 @@ impl ExtendedClient {
     }
 
     /// Creates a consumer of a queue. Configure it, then [`run`](ExtendedConsumer::run) it.
-    pub fn consumer(&self, queue_url: impl Into<String>) -> ExtendedConsumer {
-        ExtendedConsumer::new(Arc::clone(&self.0), queue_url.into())
+    ///
+    /// `queue` is the queue's URL or its name. The consumer looks a name up once, like
+    /// [`Client::consumer`](sqs_client::Client::consumer), and refuses an ARN when it starts.
+    pub fn consumer(&self, queue: impl Into<String>) -> ExtendedConsumer {
+        ExtendedConsumer::new(Arc::clone(&self.0), queue.into())
     }
 
     /// Waits until the payload store has finished its [background work](PayloadStore::flush). Call it before the process

@@ -88,7 +88,8 @@ pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 pub struct ExtendedConsumer {
     shared: Arc<Shared>,
     consumer: sqs_client::Consumer,
-    queue_url: String,
+    /// The queue's URL or its name.
+    queue: String,
     settings: Settings,
     return_guard: ReturnGuard,
 }
@@ -113,20 +114,17 @@ impl ExtendedConsumer {
     /// The default of [`max_spill_files`](Self::max_spill_files): 64 files.
     pub const DEFAULT_MAX_SPILL_FILES: usize = 64;
 
-    pub(crate) fn new(shared: Arc<Shared>, queue_url: String) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue: String) -> Self {
         let return_guard = ReturnGuard::default();
         let outermost = return_guard.clone();
-        let consumer = shared
-            .client
-            .consumer(&queue_url)
-            .wrap_handler(move |delivery, handling| {
-                let key = delivery.message().receipt_handle.clone();
-                outermost.clone().wrap(key, handling)
-            });
+        let consumer = shared.client.consumer(&queue).wrap_handler(move |delivery, handling| {
+            let key = delivery.message().receipt_handle.clone();
+            outermost.clone().wrap(key, handling)
+        });
         Self {
             consumer,
             shared,
-            queue_url,
+            queue,
             settings: Settings {
                 consumers: None,
                 skip_redrive_check: false,
@@ -268,7 +266,7 @@ impl ExtendedConsumer {
         E: Send + 'static,
     {
         self.check_queue().await?;
-        let fifo = is_fifo(&self.queue_url);
+        let fifo = is_fifo(&self.queue);
         let gathering = Arc::new(Gathering::new(&self.shared, &self.settings));
         let mut consumer = self
             .consumer
@@ -297,7 +295,9 @@ impl ExtendedConsumer {
     async fn check_queue(&self) -> Result<(), Error> {
         match self.settings.consumers {
             Some(consumers) if !self.settings.skip_redrive_check => {
-                redrive_check::check(&self.shared.client, &self.queue_url, consumers).await
+                let queue_url = self.consumer.queue_url().await;
+                let queue_url = queue_url.map_err(|error| Error::queue("failed to look up the queue", error))?;
+                redrive_check::check(&self.shared.client, queue_url, consumers).await
             }
             _ => Ok(()),
         }

@@ -184,9 +184,10 @@ impl ClientBuilder {
 
     /// Adds a hook that may change each message before it is sent, alone or in a batch. Default: none.
     ///
-    /// The hook receives the queue's URL and the message, for example to add an attribute. The client then checks and
-    /// sends the changed message. Hooks run in the order in which they were added. They do not see messages that a
-    /// consumer forwards as they were received, such as those for its poison queue.
+    /// The hook receives the queue's URL and the message, for example to add an attribute. For a batcher that was given the
+    /// queue's name, it receives that name. The client then checks and sends the changed message. Hooks run in the order in
+    /// which they were added. They do not see messages that a consumer forwards as they were received, such as those for its
+    /// poison queue.
     ///
     /// To run code around the handling of messages, use `Consumer::wrap_handler`.
     ///

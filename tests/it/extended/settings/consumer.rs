@@ -1,5 +1,6 @@
 //! Tests a consumer of offloaded payloads: leases during downloads, the order of deletion, and failed messages.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use libtest_mimic::Trial;
 use object_store::aws::AmazonS3;
 use sqs_client::OutgoingMessage;
 use sqs_client::types::MessageAttributeValue;
+use sqs_extended::pointer::PointerKeys;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, PayloadStore};
 use sqs_tests::embedded::{Action, Fault, FaultKind};
 use tokio::sync::mpsc;
@@ -30,6 +32,8 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         test(harness, the_message_is_deleted_before_its_payload),
         test(harness, a_failed_message_returns_with_its_payload),
         test(harness, a_refused_pointer_stops_no_other_message),
+        test(harness, a_name_is_looked_up_once),
+        test(harness, an_arn_is_refused_without_any_request),
     ]
 }
 
@@ -177,5 +181,57 @@ async fn a_refused_pointer_stops_no_other_message(fixture: Fixture) -> Outcome {
         "{remaining:?}"
     );
     ensure!(fixture.stored().await?.is_empty());
+    Ok(())
+}
+
+/// The redrive check, the polls, the authentication codes and the settling of messages share the lookup.
+async fn a_name_is_looked_up_once(fixture: Fixture) -> Outcome {
+    let keys = PointerKeys::new("k", &[7; 32])?;
+    let extended = fixture.with(fixture.payloads().pointer_keys(keys))?.build()?;
+    extended.send(&fixture.queue, large()).await?;
+    extended.send(&fixture.queue, "small").await?;
+    let (handled_one, mut done) = mpsc::unbounded_channel();
+    let until = async move {
+        for _ in 0..2 {
+            done.recv().await;
+        }
+    };
+    let queue = fixture.queue.clone();
+    let before = fixture.server.count(Action::GetQueueAttributes);
+    let consumer = extended.consumer("q").competing_consumers(2);
+    let run = consumer.run(until, move |delivery| {
+        let (queue, handled_one) = (queue.clone(), handled_one.clone());
+        async move {
+            ensure!(delivery.queue_url() == queue, "{}", delivery.queue_url());
+            let text = delivery.text().await?;
+            ensure!(text == large() || text == "small");
+            handled_one.send(())?;
+            anyhow::Ok(())
+        }
+    });
+    timeout(Duration::from_secs(30), run)
+        .await
+        .context("not all messages were handled within 30 s")??;
+    assert_eq!(fixture.server.count(Action::GetQueueUrl), 1);
+    assert_eq!(fixture.server.count(Action::GetQueueAttributes), before + 1);
+    ensure!(fixture.messages(&fixture.queue).is_empty());
+    ensure!(fixture.stored().await?.is_empty());
+    Ok(())
+}
+
+async fn an_arn_is_refused_without_any_request(fixture: Fixture) -> Outcome {
+    let extended = fixture.extended()?.build()?;
+    let arn = fixture.server.queue("q").context("no queue")?.arn().to_owned();
+    let before = fixture.server.requests().len();
+    for consumer in [extended.consumer(&arn), extended.consumer(&arn).competing_consumers(2)] {
+        let run = consumer.run(pending::<()>(), |_| pending::<Result<(), ()>>());
+        let error = run.await.err().context("the ARN was accepted")?;
+        let text = format!("{error:?}");
+        ensure!(
+            text.contains("is an ARN; pass the queue's name (\"q\") or its URL"),
+            "{text}"
+        );
+    }
+    assert_eq!(fixture.server.requests().len(), before);
     Ok(())
 }
