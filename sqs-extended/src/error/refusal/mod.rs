@@ -20,6 +20,25 @@ const NO_SUCH_OBJECT: &str = "No such object: ";
 /// Google's message about a missing bucket.
 const NO_SUCH_BUCKET: &str = "The specified bucket does not exist";
 
+/// The codes of refusals with a 4xx status that say nothing about a later call: throttling under a status of its own, a
+/// request that was damaged or delayed on its way, a conflict with a concurrent request, and an upload that is gone, in
+/// whose place a later call begins another. For S3's, see
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+const TRANSIENT_CODES: [&str; 12] = [
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InvalidBlockList",
+    "NoSuchUpload",
+    "OperationAborted",
+    "RequestThrottled",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+];
+
 /// The maximum length of a server's explanation that an error keeps.
 const MAX_EXPLANATION: usize = 4 * 1024;
 
@@ -181,6 +200,17 @@ pub(crate) fn is_missing_upload(error: &Error) -> bool {
     Refusal::find(error).is_some_and(|refusal| refusal.has_code(&["NoSuchUpload", "InvalidBlockList"]))
 }
 
+/// Returns `true` if the store refused the request for a reason that it names, so that the same request fails again.
+pub(super) fn is_final(error: &Error) -> bool {
+    let Some(refusal) = Refusal::find(error) else {
+        return false;
+    };
+    let is_status = |status: &str| refusal.status.starts_with(status);
+    let is_refused = is_status("4") && !is_status("408") && !is_status("429");
+    let is_known = refusal.code.is_some() || advice(error).is_some();
+    is_refused && is_known && !refusal.has_code(&TRANSIENT_CODES)
+}
+
 /// Returns the cause of the error and its remedy in plain words, if both are known.
 pub(super) fn advice(error: &Error) -> Option<String> {
     let refusal = Refusal::find(error).unwrap_or_default();
@@ -290,115 +320,4 @@ fn one_line(text: &str, max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn not_found(status: &str, body: &str) -> Error {
-        Error::NotFound {
-            path: "k".to_owned(),
-            source: format!("Error performing GET http://s/b/k in 1ms - {STATUS}{status}: {body}").into(),
-        }
-    }
-
-    #[test]
-    fn only_the_store_itself_can_report_a_missing_object() {
-        for (body, expected) in [
-            ("<Error><Code>NoSuchKey</Code></Error>", NotFound::Object),
-            (
-                "\u{feff}<?xml version=\"1.0\"?>\n<Error>\n<Code> BlobNotFound </Code></Error>",
-                NotFound::Object,
-            ),
-            ("No such object: b/k", NotFound::Object),
-            (
-                r#"{"error":{"code":404,"message":"No such object: b/k"}}"#,
-                NotFound::Object,
-            ),
-            ("<Error><Code>NoSuchBucket</Code></Error>", NotFound::Bucket),
-            ("<Error><Code>ContainerNotFound</Code></Error>", NotFound::Bucket),
-            ("", NotFound::Unclear),
-            ("404 page not found", NotFound::Unclear),
-            ("<html><Code>NoSuchKey</Code></html>", NotFound::Unclear),
-            (
-                "<?xml version=\"1.0\"?><html><Error><Code>NoSuchKey</Code></html>",
-                NotFound::Unclear,
-            ),
-            (
-                r#"{"error":{"code":404,"message":"The specified bucket does not exist."}}"#,
-                NotFound::Unclear,
-            ),
-            (
-                "<Error><Code>Other</Code><Key><Code>NoSuchKey</Code></Key></Error>",
-                NotFound::Unclear,
-            ),
-        ] {
-            let error = not_found("404 Not Found", body);
-            assert_eq!(NotFound::from_error(&error), Some(expected), "{body}");
-            let error = condensed(error);
-            assert_eq!(NotFound::from_error(&error), Some(expected), "condensed: {body}");
-        }
-    }
-
-    #[test]
-    fn a_store_without_a_server_is_believed() {
-        let error = Error::NotFound {
-            path: "k".to_owned(),
-            source: "gone".into(),
-        };
-        assert_eq!(NotFound::from_error(&error), Some(NotFound::Object));
-        let error = Error::Generic {
-            store: "test",
-            source: "<Error><Code>NoSuchKey</Code></Error>".into(),
-        };
-        assert_eq!(NotFound::from_error(&error), None);
-    }
-
-    #[test]
-    fn a_key_is_not_taken_for_a_response() {
-        let error = Error::NotFound {
-            path: format!("{STATUS}404 Not Found: No such object: "),
-            source: format!("{STATUS}404 Not Found: a page").into(),
-        };
-        assert_eq!(NotFound::from_error(&error), Some(NotFound::Unclear));
-    }
-
-    #[test]
-    fn a_missing_upload_has_codes_of_its_own() {
-        let upload =
-            |code: &str| is_missing_upload(&not_found("400 Bad Request", &format!("<Error><Code>{code}</Code>")));
-        assert!(upload("NoSuchUpload") && upload("InvalidBlockList"));
-        assert!(!upload("NoSuchKey") && !upload("NoSuchBucket"));
-    }
-
-    #[test]
-    fn a_page_of_a_gateway_fits_on_one_line() {
-        let page = not_found("502 Bad Gateway", "<html>\n  <h1>Bad\n  gateway</h1>\r\n</html>\n");
-        assert_eq!(
-            condensed(page).source().unwrap().to_string(),
-            "Error performing GET http://s/b/k in 1ms: 502 Bad Gateway: <html> <h1>Bad gateway</h1> </html>"
-        );
-    }
-
-    #[test]
-    fn a_missing_bucket_is_named_by_the_response_or_by_the_url() {
-        for (body, bucket) in [
-            (
-                "<Error><Code>NoSuchBucket</Code><BucketName>orders</BucketName></Error>",
-                "bucket \"orders\"",
-            ),
-            (
-                "<Error><Code>ContainerNotFound</Code></Error>",
-                "the bucket or container in http://s/b/k",
-            ),
-            (
-                r#"{"error":{"message":"The specified bucket does not exist."}}"#,
-                "the bucket or container in http://s/b/k",
-            ),
-        ] {
-            let advice = advice(&not_found("404 Not Found", body)).unwrap();
-            assert_eq!(
-                advice,
-                format!("{bucket} does not exist; create it or correct the store's settings")
-            );
-        }
-    }
-}
+mod tests;
