@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::batch::{Batch, Destination, FailedGroups};
 use crate::credentials::BoxFuture;
 use crate::error::Error;
+use crate::queue_name::queue_name;
 use crate::telemetry;
 
 /// The histogram of the number of entries in a batch.
@@ -20,7 +21,7 @@ pub(super) type Results<B> = Vec<Result<<B as Batch>::Result, Error>>;
 pub(super) fn send_to<B: Batch>(destination: Destination, queue_url: String, time: Option<Duration>) -> SendBatch<B> {
     Arc::new(move |items| {
         let (count, destination) = (items.len(), destination.clone());
-        telemetry::record(BATCH_FILL, telemetry::queue_name(Some(&queue_url)), count as f64);
+        telemetry::record(BATCH_FILL, queue_name(&queue_url), count as f64);
         let results = async move { destination.send::<B>(items, &mut FailedGroups::default()).await };
         match time {
             None => Box::pin(results),

@@ -13,6 +13,8 @@ use crate::credentials::BoxFuture;
 use crate::limits;
 use crate::types::Message;
 
+pub use crate::consumer::ack_retry::retry_ack;
+pub use crate::consumer::forward::forward;
 pub use crate::consumer::lease::{LEASE_MARGIN, Lease};
 
 mod sealed {

@@ -16,6 +16,7 @@ use crate::consumer::telemetry::AGE;
 use crate::consumer::triage;
 use crate::error::Error;
 use crate::operation::{ReceiveMessage, ReceiveMessageOutput};
+use crate::queue_name::queue_name;
 use crate::telemetry;
 use crate::types::{Message, MessageSystemAttributeName};
 
@@ -131,10 +132,7 @@ impl Reservation {
     }
 
     fn record_ages(&self, messages: &[Message]) {
-        let (now, queue) = (
-            self.shared.client.clock().local(),
-            telemetry::queue_name(Some(&self.shared.queue_url)),
-        );
+        let (now, queue) = (self.shared.client.clock().local(), queue_name(&self.shared.queue_url));
         let sent = messages
             .iter()
             .filter_map(|message| message.attributes.sent_timestamp());

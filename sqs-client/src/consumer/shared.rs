@@ -13,6 +13,7 @@ use crate::consumer::requests::Requests;
 use crate::consumer::settings::Settings;
 use crate::consumer::state::State;
 use crate::consumer::telemetry::IN_FLIGHT;
+use crate::queue_name::queue_name;
 use crate::retry::full_jitter;
 use crate::telemetry;
 
@@ -53,11 +54,7 @@ impl Shared {
             let before = state.in_flight();
             let result = change(&mut state);
             if state.in_flight() != before {
-                telemetry::set(
-                    IN_FLIGHT,
-                    telemetry::queue_name(Some(&self.queue_url)),
-                    state.in_flight(),
-                );
+                telemetry::set(IN_FLIGHT, queue_name(&self.queue_url), state.in_flight());
             }
             (result, state.wakes())
         };
@@ -102,7 +99,7 @@ impl Shared {
 
     /// Increments a counter.
     pub(super) fn count(&self, counter: &'static str) {
-        telemetry::count(counter, telemetry::queue_name(Some(&self.queue_url)), 1);
+        telemetry::count(counter, queue_name(&self.queue_url), 1);
     }
 
     /// Returns a random delay for a message that failed after this number of handlings.
