@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::queue_name::queue_name;
 use crate::random::Random;
-use crate::telemetry;
 use crate::types::OutgoingMessage;
 
 /// An action of the service. The type that implements it is the action's input.
@@ -51,7 +51,7 @@ pub trait Operation: sealed::Sealed + Serialize + Send + Sync + 'static {
     /// Returns the name of the action's queue, for errors.
     #[doc(hidden)]
     fn queue_name(&self) -> Option<&str> {
-        self.queue_url().map(|url| telemetry::queue_name(Some(url)))
+        self.queue_url().map(queue_name)
     }
 
     /// Runs the send hooks, and fills in values that must stay the same over all attempts.

@@ -59,6 +59,7 @@ mod http;
 pub mod limits;
 pub mod operation;
 mod protocol;
+mod queue_name;
 #[cfg(feature = "batcher")]
 mod queue_ref;
 mod random;
@@ -78,9 +79,13 @@ pub use credentials::Credentials;
 pub use error::{Error, ErrorCode, ErrorKind};
 pub use types::{Message, OutgoingMessage, QueueAttributes};
 
-/// The controls that sqs-extended needs. Not part of the API.
-#[cfg(feature = "consumer")]
+/// The items that sqs-extended needs. Not part of the API.
 #[doc(hidden)]
 pub mod internal {
+    #[cfg(feature = "consumer")]
     pub use crate::consumer::extension::*;
+    pub use crate::queue_name::{is_fifo, queue_name};
+    pub use crate::random::Random;
+    pub use crate::retry::full_jitter;
+    pub use crate::types::outgoing::validate_properties;
 }

@@ -7,24 +7,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A source of randomness that clones share.
 #[derive(Clone)]
-pub(crate) struct Random(Arc<Mutex<fastrand::Rng>>);
+pub struct Random(Arc<Mutex<fastrand::Rng>>);
 
-impl Random {
-    pub(crate) fn new() -> Self {
+impl Default for Random {
+    /// Creates a source with a random seed.
+    fn default() -> Self {
         Self(Arc::new(Mutex::new(fastrand::Rng::new())))
     }
+}
 
-    pub(crate) fn with_seed(seed: u64) -> Self {
+impl Random {
+    /// Creates a source with this seed.
+    pub fn with_seed(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))))
     }
 
     /// Returns a number from the uniform distribution over `0.0..1.0`.
-    pub(crate) fn fraction(&self) -> f64 {
+    pub fn fraction(&self) -> f64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
 
     /// Returns a unique id: 128 random bits in hexadecimal.
-    pub(crate) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         let bits = self.0.lock().unwrap_or_else(PoisonError::into_inner).u128(..);
         format!("{bits:032x}")
     }

@@ -3,11 +3,6 @@
 //! Names are those of OpenTelemetry's semantic conventions for messaging where it has one. No secret and no message body
 //! is ever recorded.
 
-/// Returns the last part of a queue's URL, which is its name: `messaging.destination.name`.
-pub(crate) fn queue_name(url: Option<&str>) -> &str {
-    url.and_then(|url| url.rsplit('/').next()).unwrap_or_default()
-}
-
 /// Adds to a counter of this queue.
 pub(crate) fn count(name: &'static str, queue: &str, by: usize) {
     #[cfg(feature = "metrics")]

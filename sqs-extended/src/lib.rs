@@ -64,7 +64,6 @@ pub mod error;
 pub mod payload;
 mod payload_store;
 pub mod pointer;
-mod random;
 pub mod receive;
 mod segment;
 pub mod send;

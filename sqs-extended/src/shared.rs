@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use sqs_client::internal::Random;
+
 use crate::codec::Codec;
-use crate::payload_store::PayloadStore;
-use crate::random::Random;
+use crate::payload_store::{NewId, PayloadStore};
 use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy::Policy;
 use crate::send::queue_limits::MessageLimits;
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) max_in_memory: usize,
     pub(crate) missing: MissingPayload,
     pub(crate) random: Random,
+    /// Creates the ids of payloads in segments.
+    pub(crate) new_id: NewId,
 }
 
 impl fmt::Debug for Shared {

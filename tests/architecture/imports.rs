@@ -164,7 +164,7 @@ impl Reader {
     }
 
     /// A path in an inline module, as the file's own module would write it.
-    fn from_the_file(&self, mut path: ModulePath) -> ModulePath {
+    fn as_of_the_file(&self, mut path: ModulePath) -> ModulePath {
         let mut depth = self.depth;
         while depth > 0 && path.first().is_some_and(|first| first == "super") {
             path.remove(0);
@@ -191,7 +191,7 @@ impl Reader {
             UseTree::Name(name) => (with(&name.ident), name.ident.to_string()),
             UseTree::Rename(rename) => (with(&rename.ident), rename.rename.to_string()),
         };
-        let path = self.from_the_file(path);
+        let path = self.as_of_the_file(path);
         if self.depth == 0 && !name.is_empty() {
             self.names.insert(name.clone(), path.clone());
         }
@@ -238,7 +238,7 @@ impl<'ast> Visit<'ast> for Reader {
             .first()
             .is_some_and(|first| first == "crate" || first == "super")
         {
-            let path = self.from_the_file(segments);
+            let path = self.as_of_the_file(segments);
             self.used.insert(path);
         }
         visit::visit_path(self, path);

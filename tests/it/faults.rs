@@ -65,7 +65,7 @@ fn faults() -> Vec<(FaultKind, bool)> {
         (FaultKind::DropBefore, false),
         (FaultKind::DropAfter, true),
         (FaultKind::Reset, true),
-        (FaultKind::HalfAnswer, true),
+        (FaultKind::TruncatedResponse, true),
         (FaultKind::Throttle, false),
         (FaultKind::ThrottlingException, false),
         (FaultKind::status(500), true),

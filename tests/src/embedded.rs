@@ -74,7 +74,7 @@ pub use client::{ACCESS_KEY_ID, DEFAULT_REGION, SECRET_ACCESS_KEY, client_builde
 pub use clock::Clock;
 pub use faults::{Fault, FaultId, FaultKind, Faults, Reply};
 pub use http::Protocol;
-pub use inspect::{MessageView, Place, QueueView};
+pub use inspect::{MessageState, MessageView, QueueView};
 pub use journal::Recorded;
 pub use parcel::Counts;
 pub use schema::Action;

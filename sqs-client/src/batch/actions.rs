@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::operation::{
-    ChangeMessageVisibilityBatch, DeleteMessageBatch, Operation, SendMessageBatch, SendMessageOutput, is_fifo,
+    ChangeMessageVisibilityBatch, DeleteMessageBatch, Operation, SendMessageBatch, SendMessageOutput,
 };
+use crate::queue_name::is_fifo;
 use crate::types::{
     BatchOutput, BatchResultEntry, ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, OutgoingMessage,
     SendMessageBatchEntry, SendMessageBatchResultEntry,

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::client::batch_limit::BatchLimit;
 use crate::credentials::BoxFuture;
 use crate::error::Error;
+use crate::queue_name::queue_name;
 use crate::queue_ref::QueueRef;
 use crate::telemetry;
 
@@ -43,11 +44,7 @@ impl BatchTarget {
 pub(super) fn send_to<B: Batch>(target: BatchTarget, time: Option<Duration>) -> SendBatch<B> {
     Arc::new(move |items| {
         let (count, target) = (items.len(), target.clone());
-        telemetry::record(
-            BATCH_FILL,
-            telemetry::queue_name(Some(target.queue.given())),
-            count as f64,
-        );
+        telemetry::record(BATCH_FILL, queue_name(target.queue.given()), count as f64);
         let results = target.send::<B>(items);
         match time {
             None => Box::pin(results),

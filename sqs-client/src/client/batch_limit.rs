@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limits;
-use crate::telemetry;
+use crate::queue_name::queue_name;
 
 /// The maximum number of queues whose limits a client remembers.
 const MAX_QUEUES: usize = 1_024;
@@ -69,7 +69,7 @@ impl BatchLimit {
         };
         let before = self.0.fetch_min(lower, Ordering::Relaxed);
         if lower < before {
-            let queue = telemetry::queue_name(Some(queue_url));
+            let queue = queue_name(queue_url);
             tracing::warn!(
                 queue,
                 refused,

@@ -12,9 +12,9 @@ use crate::http::endpoint::Endpoint;
 use crate::http::signer::Signer;
 use crate::http::transport::Transport;
 use crate::protocol::Negotiation;
+use crate::queue_name::queue_name;
 use crate::random::Random;
 use crate::retry::{Attempts, RetryPolicy, RetryQuota};
-use crate::telemetry;
 use crate::types::OutgoingMessage;
 
 /// An SQS client with a method for each action of the service.
@@ -123,7 +123,7 @@ impl Client {
 
     /// Describes a queue for errors.
     pub(crate) fn queue_context(&self, queue_url: &str) -> Option<QueueContext> {
-        let name = telemetry::queue_name(Some(queue_url));
+        let name = queue_name(queue_url);
         QueueContext::new(name, self.inner.endpoint.server_name(queue_url))
     }
 

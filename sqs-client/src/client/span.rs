@@ -9,7 +9,8 @@ use tracing::field::Empty;
 use crate::action::Purpose;
 use crate::client::erased::Task;
 use crate::error::Error;
-use crate::telemetry::{count, queue_name, record};
+use crate::queue_name::queue_name;
+use crate::telemetry::{count, record};
 
 impl Purpose {
     fn as_str(self) -> &'static str {
@@ -49,7 +50,7 @@ impl RequestSpan {
             messaging.system = "aws_sqs",
             messaging.operation.name = task.name(),
             messaging.operation.type = purpose.as_str(),
-            messaging.destination.name = queue_name(task.queue_url()),
+            messaging.destination.name = destination(task),
             messaging.batch.message_count = Empty,
             error.type = Empty,
         );
@@ -63,7 +64,7 @@ impl RequestSpan {
 
     /// Counts and times the request.
     pub(super) fn end(self, task: &dyn Task, result: &Result<(), Error>) {
-        let queue = queue_name(task.queue_url());
+        let queue = destination(task);
         let time = self.begin.elapsed().as_secs_f64();
         record("messaging.client.operation.duration", queue, time);
         match result {
@@ -84,8 +85,13 @@ impl RequestSpan {
     }
 }
 
+/// Returns the name of the queue that the request is about, or an empty one.
+fn destination(task: &dyn Task) -> &str {
+    task.queue_url().map(queue_name).unwrap_or_default()
+}
+
 /// Logs and counts a retry.
 pub(super) fn retrying(task: &dyn Task, pause: Duration, error: &Error) {
     tracing::debug!(?pause, %error, "retrying");
-    count("sqs.request.retries", queue_name(task.queue_url()), 1);
+    count("sqs.request.retries", destination(task), 1);
 }

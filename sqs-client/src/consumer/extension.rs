@@ -14,6 +14,8 @@ use crate::error::Error;
 use crate::limits;
 use crate::types::Message;
 
+pub use crate::consumer::ack_retry::retry_ack;
+pub use crate::consumer::forward::forward;
 pub use crate::consumer::lease::{LEASE_MARGIN, Lease};
 
 mod sealed {

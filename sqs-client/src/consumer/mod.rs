@@ -4,12 +4,14 @@
 //! these does I/O. Two tasks do it. The poller fills the state, and the heartbeat extends and returns messages. The
 //! stream of deliveries yields messages from the state, and `run` is a loop over that stream.
 
+mod ack_retry;
 mod arrival;
 mod backlog;
 mod builder;
 mod deliveries;
 mod delivery;
 pub(crate) mod extension;
+mod forward;
 mod handler_settings;
 mod heartbeat;
 mod lease;

@@ -141,8 +141,7 @@ impl Pace {
                 "SQS refuses polls; the consumer keeps polling, and ends if the refusals last for its refusal timeout"
             );
         } else {
-            let source = std::error::Error::source(error).map(ToString::to_string);
-            tracing::warn!(%error, source, "polls fail; the consumer keeps polling until they succeed");
+            tracing::warn!(%error, "polls fail; the consumer keeps polling until they succeed");
         }
     }
 }

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 
 use crate::client::Client;
 use crate::consumer::delivery::Delivery;
+use crate::consumer::forward::forward;
 use crate::error::Error;
-use crate::operation::is_fifo;
-use crate::types::MessageAttributeValue;
+use crate::types::OutgoingMessage;
 
 type Hook = dyn Fn(Delivery) -> BoxFuture<'static, Result<(), ()>> + Send + Sync;
 
@@ -44,10 +44,12 @@ impl Poison {
         Self::hook(max_handlings, move |delivery| {
             let (client, queue_url) = (client.clone(), queue_url.clone());
             async move {
-                let moved = send_to(&client, queue_url, &delivery).await;
-                moved.inspect_err(|error| {
-                    tracing::warn!(message_id = %delivery.message().message_id, %error, "could not move a poison message; it returns to the source queue");
-                })
+                let message = delivery.message();
+                let outgoing = forward(OutgoingMessage::new(message.body.as_str()), message, &queue_url);
+                client.send_message(queue_url, outgoing).await.inspect_err(|error| {
+                    tracing::warn!(message_id = %message.message_id, %error, "could not move a poison message; it returns to the source queue");
+                })?;
+                Ok::<_, Error>(())
             }
         })
     }
@@ -59,29 +61,6 @@ impl Poison {
     pub(super) async fn handle(&self, delivery: Delivery) -> Result<(), ()> {
         (self.hook)(delivery).await
     }
-}
-
-/// Forwards a message. On a FIFO queue, its id becomes the deduplication id, so that a repetition after a lost response
-/// does not duplicate it.
-async fn send_to(client: &Client, queue_url: String, delivery: &Delivery) -> Result<(), Error> {
-    let message = delivery.message();
-    let fifo = is_fifo(&queue_url);
-    let mut request = client.send_message(queue_url, message.body.as_str());
-    for (name, value) in &message.message_attributes {
-        request = request.message_attribute(name, MessageAttributeValue::clone(value));
-    }
-    if let Some(header) = message.attributes.aws_trace_header() {
-        request = request.trace_header(header);
-    }
-    if let Some(group) = message.attributes.message_group_id() {
-        request = request.message_group_id(group);
-    } else if fifo {
-        request = request.message_group_id(message.message_id.as_str());
-    }
-    if fifo {
-        request = request.message_deduplication_id(message.message_id.as_str());
-    }
-    request.await.map(drop)
 }
 
 impl fmt::Debug for Poison {

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::consumer::ack_retry::retry_ack;
 use crate::consumer::deliveries::Deliveries;
 use crate::consumer::delivery::{AckOutcome, Delivery};
 use crate::consumer::handler_settings::HandlerSettings;
@@ -21,10 +22,6 @@ use crate::consumer::telemetry;
 use crate::error::Error;
 use crate::limits;
 
-/// The number of attempts of an acknowledgement, each with the retries of the client's policy.
-const ACK_ATTEMPTS: u32 = 3;
-/// The pause before the second attempt. It doubles before the third.
-const ACK_PAUSE: Duration = Duration::from_millis(500);
 /// The upper limit of the part of the shutdown timeout that is reserved for returning messages. It is a tenth otherwise.
 const MAX_RETURN_TIME: Duration = Duration::from_secs(1);
 
@@ -168,20 +165,11 @@ where
 
 async fn acknowledge(delivery: &Delivery) {
     let message_id = &delivery.message().message_id;
-    let mut pause = ACK_PAUSE;
-    for attempt in 1.. {
-        match delivery.ack().await {
-            Ok(AckOutcome::Deleted) => return,
-            Ok(AckOutcome::LeaseLost) => {
-                tracing::warn!(%message_id, "acknowledged a message after its lease was lost; it may come again");
-                return;
-            }
-            Err(error) if !error.is_retryable() || attempt == ACK_ATTEMPTS => {
-                tracing::warn!(%message_id, %error, "could not acknowledge a message; it will come again");
-                return;
-            }
-            Err(_) => tokio::time::sleep(pause).await,
+    match retry_ack(|| delivery.ack(), Error::is_retryable).await {
+        Ok(AckOutcome::Deleted) => {}
+        Ok(AckOutcome::LeaseLost) => {
+            tracing::warn!(%message_id, "acknowledged a message after its lease was lost; it may come again");
         }
-        pause *= 2;
+        Err(error) => tracing::warn!(%message_id, %error, "could not acknowledge a message; it will come again"),
     }
 }

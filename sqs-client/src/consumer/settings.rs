@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::operation::is_fifo;
+use crate::queue_name::is_fifo;
 use crate::types::MessageSystemAttributeName;
 use crate::{limits, validate};
 

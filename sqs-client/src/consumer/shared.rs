@@ -13,6 +13,7 @@ use crate::consumer::requests::Requests;
 use crate::consumer::settings::Settings;
 use crate::consumer::state::State;
 use crate::consumer::telemetry::IN_FLIGHT;
+use crate::queue_name::queue_name;
 use crate::queue_ref::QueueRef;
 use crate::retry::full_jitter;
 use crate::telemetry;
@@ -99,7 +100,7 @@ impl Shared {
 
     /// Returns the queue's name, for metrics.
     pub(super) fn queue_name(&self) -> &str {
-        telemetry::queue_name(Some(self.queue.given()))
+        queue_name(self.queue.given())
     }
 
     /// Increments a counter.

@@ -5,7 +5,8 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use crate::telemetry::{queue_name, record};
+use crate::queue_name::queue_name;
+use crate::telemetry::record;
 use crate::types::Message;
 
 /// The number of messages in flight.
@@ -24,7 +25,7 @@ pub(super) fn process<T>(
     handling: impl Future<Output = T>,
     failed: impl FnOnce(&T) -> Option<&'static str>,
 ) -> impl Future<Output = T> {
-    let queue = queue_name(Some(queue_url));
+    let queue = queue_name(queue_url);
     let span = tracing::info_span!(
         "process",
         otel.name = "process",

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Request;
-use crate::operation::{is_fifo, operation};
+use crate::operation::operation;
+use crate::queue_name::is_fifo;
 use crate::types::QueueAttributes;
 use crate::{Client, Error, validate};
 

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Request;
 use crate::operation::operation;
+use crate::queue_name::queue_name;
 use crate::types::{MessageMoveTask, lenient};
 use crate::{Client, Error, limits, validate};
 
@@ -37,7 +38,7 @@ pub struct ListMessageMoveTasksOutput {
 
 operation!(ListMessageMoveTasks => ListMessageMoveTasksOutput {
     fn queue_name(&self) -> Option<&str> {
-        self.source_arn.rsplit(':').next()
+        Some(queue_name(&self.source_arn))
     }
 
     fn validate(&self) -> Result<(), Error> {

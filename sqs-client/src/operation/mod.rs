@@ -56,11 +56,6 @@ pub use start_message_move_task::{StartMessageMoveTask, StartMessageMoveTaskOutp
 pub use tag_queue::TagQueue;
 pub use untag_queue::UntagQueue;
 
-/// Returns `true` if a queue of this name or URL is a FIFO queue, by the end of its name.
-pub(crate) fn is_fifo(queue: &str) -> bool {
-    queue.ends_with(".fifo")
-}
-
 /// The output of an action that returns nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

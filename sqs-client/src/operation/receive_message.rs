@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::action::{Purpose, SendContext};
 use crate::client::Request;
-use crate::operation::{is_fifo, operation};
+use crate::operation::operation;
+use crate::queue_name::is_fifo;
 use crate::types::text::seconds;
 use crate::types::{Message, MessageSystemAttributeName, RejectedMessage, bounded_id, lenient, parts};
 use crate::{Client, Error, checksum, limits, validate};

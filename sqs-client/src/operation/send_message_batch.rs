@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Purpose, SendContext};
 use crate::client::Request;
-use crate::operation::{is_fifo, operation};
+use crate::operation::operation;
+use crate::queue_name::is_fifo;
 use crate::types::{BatchOutput, SendMessageBatchEntry, SendMessageBatchResultEntry, UnconfirmedEntry, bounded_id};
 use crate::{Client, Error, checksum, limits, validate};
 

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Request;
 use crate::operation::operation;
+use crate::queue_name::queue_name;
 use crate::{Client, Error, limits, validate};
 
 /// The input of [`Client::start_message_move_task`]. See AWS's
@@ -38,7 +39,7 @@ pub struct StartMessageMoveTaskOutput {
 
 operation!(StartMessageMoveTask => StartMessageMoveTaskOutput {
     fn queue_name(&self) -> Option<&str> {
-        self.source_arn.rsplit(':').next()
+        Some(queue_name(&self.source_arn))
     }
 
     fn validate(&self) -> Result<(), Error> {

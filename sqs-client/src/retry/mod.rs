@@ -114,7 +114,7 @@ impl RetryPolicy {
 }
 
 /// Returns a random part of a bound that is `base` at the first attempt and doubles with each, up to `max`.
-pub(crate) fn full_jitter(base: Duration, max: Duration, attempt: u32, fraction: f64) -> Duration {
+pub fn full_jitter(base: Duration, max: Duration, attempt: u32, fraction: f64) -> Duration {
     let doubled = base.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
     doubled.min(max).mul_f64(fraction)
 }
@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn full_jitter_doubles_up_to_its_maximum() {
+        let jitter =
+            |attempt, fraction| full_jitter(Duration::from_secs(1), Duration::from_secs(300), attempt, fraction);
+        let bounds = [0, 1, 2, 3, 9, 10, u32::MAX].map(|attempt| jitter(attempt, 1.0).as_secs());
+        assert_eq!(bounds, [1, 1, 2, 4, 256, 300, 300]);
+        assert_eq!(jitter(2, 0.25), Duration::from_millis(500));
+    }
+
+    #[test]
     fn pauses_are_within_a_doubling_bound() {
         let (policy, quota) = (RetryPolicy::standard().max_attempts(20), RetryQuota::default());
         let random = Random::with_seed(7);
@@ -240,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_server_can_replace_or_lengthen_a_pause() {
-        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
+        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::default());
         let pause = |hint| {
             let mut attempts = attempts(&policy, &quota, &random);
             retried(attempts.after(hinted(hint), true)).0
@@ -254,7 +263,7 @@ mod tests {
 
     #[test]
     fn an_error_may_have_been_sent_if_any_attempt_may_have_been() {
-        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
+        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::default());
         let mut attempts = attempts(&policy, &quota, &random);
         retried(attempts.after(Error::transport("x").sent(true), true));
         let Next::End(error) = attempts.after(Error::invalid_input("x"), false) else {
@@ -265,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_empty_quota_ends_the_attempts() {
-        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::new());
+        let (policy, quota, random) = (RetryPolicy::standard(), RetryQuota::default(), Random::default());
         let retries = std::iter::from_fn(|| quota.take(false)).count();
         assert_eq!(retries, 500 / 14);
         let mut attempts = attempts(&policy, &quota, &random);

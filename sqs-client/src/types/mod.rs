@@ -12,7 +12,7 @@ pub(crate) mod members;
 mod message;
 mod move_task;
 mod open_enum;
-mod outgoing;
+pub(crate) mod outgoing;
 pub(crate) mod parts;
 mod policy;
 mod queue_attributes;

@@ -146,20 +146,8 @@ impl OutgoingMessage {
                 "the message body is empty; SQS accepts 1 byte or more",
             ));
         }
-        if is_fifo && self.message_group_id.is_none() {
-            return Err(Error::invalid_input(
-                "the queue is a FIFO queue, and the message has no message group id; set one with `message_group_id`",
-            ));
-        }
         validate::at_most("message size in bytes", self.size(), limits::MAX_MESSAGE_BYTES)?;
-        validate::at_most(
-            "number of message attributes",
-            self.message_attributes.len(),
-            limits::MAX_MESSAGE_ATTRIBUTES,
-        )?;
-        validate::no_longer_than("delay", self.delay, limits::MAX_DELAY)?;
-        validate::id("message group id", self.message_group_id.as_deref())?;
-        validate::id("message deduplication id", self.message_deduplication_id.as_deref())
+        validate_properties(self, is_fifo)
     }
 
     /// Checks the characters of the body and of text attributes. Only this check reads the whole message.
@@ -172,6 +160,27 @@ impl OutgoingMessage {
         }
         Ok(())
     }
+}
+
+/// Checks all properties of a message except its body and its size.
+///
+/// # Errors
+///
+/// SQS would refuse a property, or a message to a FIFO queue has no group.
+pub fn validate_properties(message: &OutgoingMessage, is_fifo: bool) -> Result<(), Error> {
+    if is_fifo && message.message_group_id.is_none() {
+        return Err(Error::invalid_input(
+            "the queue is a FIFO queue, and the message has no message group id; set one with `message_group_id`",
+        ));
+    }
+    validate::at_most(
+        "number of message attributes",
+        message.message_attributes.len(),
+        limits::MAX_MESSAGE_ATTRIBUTES,
+    )?;
+    validate::no_longer_than("delay", message.delay, limits::MAX_DELAY)?;
+    validate::id("message group id", message.message_group_id.as_deref())?;
+    validate::id("message deduplication id", message.message_deduplication_id.as_deref())
 }
 
 impl From<String> for OutgoingMessage {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStore;
+use sqs_client::internal::Random;
 use sqs_client::limits;
 
 use crate::client::ExtendedClient;
 use crate::codec::Codec;
 use crate::error::Error;
-use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
-use crate::random::Random;
+use crate::payload_store::{NewId, PayloadStore, PayloadStoreBuilder, unguessable_id};
 use crate::receive::missing_policy::MissingPayload;
 use crate::send::policy;
 use crate::send::policy::Policy;
@@ -51,7 +51,7 @@ pub struct ExtendedClientBuilder {
     visibility_timeout: Duration,
     max_in_memory: usize,
     missing: MissingPayload,
-    random: Random,
+    seed: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl ExtendedClientBuilder {
             visibility_timeout: Self::DEFAULT_VISIBILITY_TIMEOUT,
             max_in_memory: Self::DEFAULT_MAX_IN_MEMORY,
             missing: MissingPayload::default(),
-            random: Random::Real,
+            seed: None,
         }
     }
 
@@ -208,7 +208,7 @@ impl ExtendedClientBuilder {
     /// The queue's client has its own [seed](sqs_client::ClientBuilder::seed). The keys of stored payloads come from
     /// [`key_ids`](crate::store::PayloadStoreBuilder::key_ids).
     pub fn seed(mut self, seed: u64) -> Self {
-        self.random = Random::seeded(seed);
+        self.seed = Some(seed);
         self
     }
 
@@ -239,6 +239,14 @@ impl ExtendedClientBuilder {
                 "the visibility timeout is out of range; use 0 seconds to 12 hours",
             ));
         }
+        let (random, new_id): (_, NewId) = match self.seed {
+            Some(seed) => {
+                let random = Random::with_seed(seed);
+                let ids = random.clone();
+                (random, Arc::new(move || ids.id()))
+            }
+            None => (Random::default(), Arc::new(unguessable_id)),
+        };
         let store_codec = || payloads.as_ref().and_then(PayloadStore::codec).cloned();
         Ok(ExtendedClient(Arc::new(Shared {
             codec: self.codec.or_else(store_codec).unwrap_or_default(),
@@ -250,7 +258,8 @@ impl ExtendedClientBuilder {
             visibility_timeout: self.visibility_timeout,
             max_in_memory: self.max_in_memory,
             missing: self.missing,
-            random: self.random,
+            random,
+            new_id,
         })))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use sqs_client::internal::DeliveryExt as _;
+use sqs_client::internal::{DeliveryExt as _, retry_ack};
 
 use crate::consumer::fifo_groups::{FifoGroups, return_head_last};
 use crate::consumer::gathering::{Complete, Gathering};
@@ -21,12 +21,6 @@ use crate::receive::outcome::PayloadOutcome;
 use crate::segment::fifo_planner::Step;
 use crate::segment::{Header, IncompleteCause};
 use crate::shared::Shared;
-
-/// The number of attempts to acknowledge a message, each with the retries of the client's policy.
-const ACK_ATTEMPTS: u32 = 3;
-
-/// The pause before the second attempt. It doubles with each attempt.
-const ACK_PAUSE: Duration = Duration::from_millis(500);
 
 /// The consumer must return the message to the queue. The reason was logged.
 pub(super) struct NotHandled;
@@ -221,32 +215,26 @@ impl Drop for SlotGuard<'_> {
 
 async fn acknowledge(delivery: &ExtendedDelivery) -> Result<(), NotHandled> {
     let message_id = delivery.message_id();
-    let mut pause = ACK_PAUSE;
-    for attempt in 1.. {
-        match delivery.ack().await {
-            Ok(PayloadOutcome::PayloadRetained(reason)) => {
-                tracing::debug!(
-                    message_id,
-                    ?reason,
-                    "the payload of an acknowledged message stays in the store"
-                );
-                return Ok(());
-            }
-            Ok(_) => return Ok(()),
-            Err(error) if !error.is_retryable() || attempt == ACK_ATTEMPTS => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    message_id,
-                    error,
-                    "failed to acknowledge a message; SQS delivers it again"
-                );
-                return Err(NotHandled);
-            }
-            Err(_) => tokio::time::sleep(pause).await,
+    match retry_ack(|| delivery.ack(), Error::is_retryable).await {
+        Ok(PayloadOutcome::PayloadRetained(reason)) => {
+            tracing::debug!(
+                message_id,
+                ?reason,
+                "the payload of an acknowledged message stays in the store"
+            );
+            Ok(())
         }
-        pause *= 2;
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                message_id,
+                error,
+                "failed to acknowledge a message; SQS delivers it again"
+            );
+            Err(NotHandled)
+        }
     }
-    Err(NotHandled)
 }
 
 fn log_rejected(error: &Error) -> NotHandled {

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use sqs_client::internal::DeliveryExt as _;
+use sqs_client::internal::{DeliveryExt as _, forward, is_fifo};
 use sqs_client::{Client, Delivery, Message, OutgoingMessage};
 
 use crate::error::Error;
 use crate::receive::claimed_segments::log_failure;
 use crate::receive::segment_bytes::SegmentBytes;
 use crate::segment::{Header, InvalidSegment, SegmentSize};
-use crate::send::forward::forward;
-use crate::send::policy::is_fifo;
 
 /// A received segment with the delivery of its message.
 #[derive(Debug)]

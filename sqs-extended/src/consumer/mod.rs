@@ -18,7 +18,7 @@ mod spill;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqs_client::internal::ConsumerExt as _;
+use sqs_client::internal::{ConsumerExt as _, is_fifo};
 use sqs_client::limits;
 use tokio::task::JoinSet;
 
@@ -34,7 +34,6 @@ use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::missing_policy::MissingPayload;
 use crate::segment::ATTRIBUTES;
 use crate::segment::fifo_planner::Planner;
-use crate::send::policy::is_fifo;
 use crate::shared::Shared;
 
 pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};

@@ -1,11 +1,11 @@
 //! Checks that a queue allows the receives that gathering segments requires.
 
+use sqs_client::internal::is_fifo;
 use sqs_client::types::QueueAttributeName;
 use sqs_client::{Client, limits};
 
 use crate::error::Error;
 use crate::segment::fifo_planner::RECEIVES_WHILE_HIDDEN;
-use crate::send::policy::is_fifo;
 
 /// The approximate number of segments of a payload at the default split limit.
 const SEGMENTS: f64 = 32.0;

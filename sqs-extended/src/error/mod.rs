@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use refusal::{NotFound, advice, condensed};
+use refusal::{NotFound, advice, condensed, is_final};
 
 /// The error type of this crate.
 ///
@@ -169,14 +169,15 @@ impl Error {
 
     /// Returns `true` if the same call may succeed later.
     ///
-    /// An error of the queue's client is retryable if that client says so. A failure of the store is, unless the store refused
-    /// the request or reported on the object. A message that was held back can be sent again.
+    /// That is so if the error of the queue's client is retryable, if the store failed without refusing the request or
+    /// reporting on the object, or if the message was held back. Denied access, rejected credentials and a missing bucket
+    /// are refusals.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &self.0.source {
             Some(Source::Queue(error)) => error.is_retryable(),
             Some(Source::Store(error)) => {
-                matches!(**error, object_store::Error::Generic { .. })
+                matches!(**error, object_store::Error::Generic { .. }) && !is_final(error)
                     || NotFound::from_error(error) == Some(NotFound::Unclear)
             }
             Some(Source::Io(_)) | None => self.0.kind == ErrorKind::HeldBack,

@@ -263,6 +263,24 @@ mod server {
     }
 
     #[tokio::test]
+    async fn a_refused_list_is_not_retryable() {
+        let expired = "<Error><Code>ExpiredToken</Code><Message>The token has expired</Message></Error>";
+        let timed_out = "<Error><Code>RequestTimeout</Code><Message>The connection was idle</Message></Error>";
+        for (status, body, is_retryable) in [
+            ("404 Not Found", NO_SUCH_BUCKET, false),
+            ("403 Forbidden", ACCESS_DENIED, false),
+            ("403 Forbidden", "", false),
+            ("400 Bad Request", expired, false),
+            ("400 Bad Request", timed_out, true),
+            ("400 Bad Request", "<html>a page</html>", true),
+        ] {
+            let listed = store(status, body).list(None).try_collect::<Vec<_>>().await;
+            let error = Error::store("the prefix could not be listed", listed.unwrap_err());
+            assert_eq!(error.is_retryable(), is_retryable, "{error:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn rejected_credentials_are_told_from_missing_permissions() {
         let body = "<Error><Code>InvalidAccessKeyId</Code><Message>The key does not exist</Message>\
             <AWSAccessKeyId>a</AWSAccessKeyId></Error>";

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::payload::digest::DigestAlgorithm;
 use crate::payload_store::deletion::{Deleter, Deletion};
 use crate::payload_store::location::{EmptySegments, Location};
-use crate::payload_store::store::{Inner, NewId, PayloadStore};
+use crate::payload_store::store::{Inner, NewId, PayloadStore, unguessable_id};
 use crate::pointer::{PointerKeys, ReservedAttribute};
 use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
@@ -143,7 +143,7 @@ impl PayloadStoreBuilder {
             },
             download: DownloadSettings::default(),
             deletion: Deletion::default(),
-            new_id: Arc::new(|| uuid::Uuid::new_v4().to_string()),
+            new_id: Arc::new(unguessable_id),
             #[cfg(feature = "s3")]
             credentials: None,
         }

@@ -14,3 +14,4 @@ pub(crate) use fetch::Located;
 pub(crate) use removal::Removed;
 pub(crate) use reserved_key::StoredPayload;
 pub use store::PayloadStore;
+pub(crate) use store::{NewId, unguessable_id};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::codec::Codec;
 use crate::error::Error;
@@ -61,6 +62,11 @@ pub(super) struct Inner {
 
 /// The source of the ids of new payloads.
 pub(crate) type NewId = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Returns a random UUID, which an untrusted sender cannot guess.
+pub(crate) fn unguessable_id() -> String {
+    Uuid::new_v4().to_string()
+}
 
 impl PayloadStore {
     /// Uses this client's credentials if the store has none of its own.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqs_client::internal::full_jitter;
 use sqs_client::{Client, Consumer, ErrorCode};
 
 use crate::receive::claimed_segments::ClaimedSegments;
@@ -140,6 +141,8 @@ impl Leased {
     }
 }
 
+/// Returns `true` if the server says that the message is not in flight by this receipt handle. A consumer also counts
+/// `InvalidParameterValue`, because its timeouts are in range. Here it can be about the caller's timeout.
 fn is_not_ours(error: &sqs_client::Error) -> bool {
     matches!(
         error.code(),
@@ -147,20 +150,7 @@ fn is_not_ours(error: &sqs_client::Error) -> bool {
     )
 }
 
-/// Returns a random part of a bound that doubles with each receive.
 fn default_backoff(receives: u32, fraction: f64) -> Duration {
-    let doubled = Consumer::DEFAULT_BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(receives.saturating_sub(1)));
-    doubled.min(Consumer::DEFAULT_BACKOFF_MAX).mul_f64(fraction)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_backoff_doubles_up_to_its_maximum() {
-        let bounds = [0, 1, 2, 3, 9, 10, u32::MAX].map(|receives| default_backoff(receives, 1.0).as_secs());
-        assert_eq!(bounds, [1, 1, 2, 4, 256, 300, 300]);
-        assert_eq!(default_backoff(2, 0.25), Duration::from_millis(500));
-    }
+    let (base, max) = (Consumer::DEFAULT_BACKOFF_BASE, Consumer::DEFAULT_BACKOFF_MAX);
+    full_jitter(base, max, receives, fraction)
 }

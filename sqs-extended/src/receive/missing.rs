@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sqs_client::internal::forward;
 use sqs_client::types::{MessageAttributeValue, MessageSystemAttributeName};
 use sqs_client::{Client, Message, OutgoingMessage};
 
 use crate::receive::claim::Claim;
 use crate::receive::missing_policy::MissingPayload;
-use crate::send::forward::forward;
 
 /// The system attributes that a moved message keeps.
 pub(crate) const FORWARDED_ATTRIBUTES: [MessageSystemAttributeName; 2] = [

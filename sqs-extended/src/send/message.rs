@@ -4,10 +4,10 @@ use std::any::type_name;
 
 use serde::Serialize;
 use sqs_client::OutgoingMessage;
+use sqs_client::internal::is_fifo;
 
 use crate::error::Error;
 use crate::payload::source::Payload;
-use crate::send::policy::is_fifo;
 
 /// A message to send, with its payload and attributes. [`send_messages`](crate::ExtendedClient::send_messages) accepts any
 /// number of them.

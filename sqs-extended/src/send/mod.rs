@@ -1,6 +1,5 @@
 //! Send requests, the strategy for each payload, and the messages that carry it.
 
-pub(crate) mod forward;
 pub(crate) mod message;
 mod offload;
 pub(crate) mod policy;

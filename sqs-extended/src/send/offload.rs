@@ -1,6 +1,6 @@
 //! Stores the payload of a message, and seals the message with the pointer.
 
-use sqs_client::{OutgoingMessage, limits};
+use sqs_client::OutgoingMessage;
 
 use crate::codec::Encoded;
 use crate::error::Error;
@@ -72,20 +72,13 @@ pub(super) async fn offload(
 ///
 /// # Errors
 ///
-/// There are too many attributes beside the reserved one, or they leave too little room.
+/// The attributes leave too little room.
 fn check_room(
     message: &OutgoingMessage,
     widest: &Pointer,
     attribute: ReservedAttribute,
     limit: usize,
 ) -> Result<(), Error> {
-    let most = limits::MAX_MESSAGE_ATTRIBUTES - 1;
-    let count = message.message_attributes.len();
-    if count > most {
-        return Err(Error::invalid(format!(
-            "the message has {count} message attributes; an offloaded message allows up to {most}, because one is reserved"
-        )));
-    }
     let mut sealed = message.clone();
     pointer::seal(&mut sealed, widest, u64::MAX, attribute);
     let size = sealed.size();

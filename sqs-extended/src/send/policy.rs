@@ -1,6 +1,7 @@
 //! The rules that decide whether a payload travels in a message.
 
 use bytes::Bytes;
+use sqs_client::internal::{is_fifo, validate_properties};
 use sqs_client::{OutgoingMessage, limits};
 
 use crate::error::Error;
@@ -73,7 +74,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// An attribute has a reserved name, there are too many, or a message to a FIFO queue has no group.
+    /// An attribute has a reserved name, SQS would refuse a property, or a message to a FIFO queue has no group.
     pub(crate) fn check(&self, message: &OutgoingMessage, queue_url: &str) -> Result<(), Error> {
         // This applies to inline messages too, because their receiver would mistake them for a pointer or a segment.
         let is_ours = |name: &&String| is_reserved(name) || segment::ATTRIBUTES.contains(&name.as_str());
@@ -82,18 +83,7 @@ impl Policy {
                 "the message attribute {name} is reserved for pointers and segments; rename it"
             )));
         }
-        let (count, max) = (message.message_attributes.len(), limits::MAX_MESSAGE_ATTRIBUTES);
-        if count > max {
-            return Err(Error::invalid(format!(
-                "the message has {count} message attributes; SQS allows up to {max}"
-            )));
-        }
-        if is_fifo(queue_url) && message.message_group_id.is_none() {
-            return Err(Error::invalid(
-                "a message to a FIFO queue requires a message group id; set `message_group_id`",
-            ));
-        }
-        Ok(())
+        validate_properties(message, is_fifo(queue_url)).map_err(|error| Error::invalid(error.to_string()))
     }
 }
 
@@ -109,9 +99,20 @@ pub(crate) fn into_body(payload: Bytes) -> Result<String, Bytes> {
     String::from_utf8(payload.into()).map_err(|error| error.into_bytes().into())
 }
 
-/// Returns `true` if the queue is a FIFO queue, judging by its name.
-pub(crate) fn is_fifo(queue_url: &str) -> bool {
-    queue_url.ends_with(".fifo")
+/// Checks that an attribute is left for a pointer or for a segment's header.
+///
+/// # Errors
+///
+/// The message has as many attributes as SQS allows.
+pub(super) fn require_free_attribute(message: &OutgoingMessage) -> Result<(), Error> {
+    let (count, max) = (message.message_attributes.len(), limits::MAX_MESSAGE_ATTRIBUTES - 1);
+    if count > max {
+        return Err(Error::invalid(format!(
+            "the message has {count} message attributes; a message that is offloaded or split allows up to {max}, because one \
+             is reserved"
+        )));
+    }
+    Ok(())
 }
 
 /// Returns the bytes of the message's attributes.
@@ -158,6 +159,9 @@ mod tests {
         let policy = policy(DEFAULT_THRESHOLD);
         assert!(policy.check(&with_attributes(10), STANDARD).is_ok());
         let error = policy.check(&with_attributes(11), STANDARD).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(require_free_attribute(&with_attributes(9)).is_ok());
+        let error = require_free_attribute(&with_attributes(10)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 

@@ -1,6 +1,7 @@
 //! Prepares the messages that carry a payload: decides its strategy, and stores it if necessary.
 
 use bytes::Bytes;
+use sqs_client::internal::is_fifo;
 use sqs_client::types::MessageAttributeValue;
 use sqs_client::{OutgoingMessage, limits};
 
@@ -12,7 +13,7 @@ use crate::payload_store::PayloadStore;
 use crate::segment::{HEADER_ATTRIBUTE, MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
 use crate::send::message::ExtendedMessage;
 use crate::send::offload::{StoredGuard, offload};
-use crate::send::policy::{self, is_fifo};
+use crate::send::policy;
 use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
 use crate::transfer::upload::Measured;
@@ -162,6 +163,7 @@ impl NotInline<'_> {
                 "the payload is not text that fits into a message; choose a strategy that splits or offloads",
             ));
         }
+        policy::require_free_attribute(&self.message)?;
         if codec.encrypts() && is_fifo(self.queue_url) && self.message.message_deduplication_id.is_none() {
             // The digest would reveal something about a secret payload.
             return Err(Error::invalid(
@@ -212,7 +214,7 @@ impl NotInline<'_> {
             digest,
             encoding: original.map(|original| (encoding.clone(), original.len)),
             stored,
-            id: base.map_or_else(|| self.shared.random.id(), |base| payload_id(&base)),
+            id: base.map_or_else(|| (self.shared.new_id)(), |base| payload_id(&base)),
             message,
             limit: self.shared.policy.segment_size.min(self.limit),
             max_segments: match (fifo, secret) {

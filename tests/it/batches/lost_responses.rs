@@ -28,7 +28,7 @@ fn losses() -> [FaultKind; 4] {
     [
         FaultKind::DropAfter,
         FaultKind::Reset,
-        FaultKind::HalfAnswer,
+        FaultKind::TruncatedResponse,
         FaultKind::status(500),
     ]
 }

@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::{Delivery, QueueAttributes};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Place};
+use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, MessageState};
 
 use super::{Seen, embedded, fast_consumer, fast_retries, grouped, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
@@ -155,10 +155,10 @@ async fn the_backoff_hides_a_failed_message() -> Outcome {
     let delivery = deliveries.try_next().await?.context("a delivery")?;
     delivery.nack_with_backoff().await?;
     let messages = view(&server, "q").messages();
-    let hidden = messages.first().map(|message| message.place);
+    let hidden = messages.first().map(|message| message.state);
     // The backoff is a random part of the bound.
     ensure!(
-        matches!(hidden, Some(Place::InFlight(time)) if time <= Duration::from_secs(1000)),
+        matches!(hidden, Some(MessageState::InFlight(time)) if time <= Duration::from_secs(1000)),
         "{hidden:?}"
     );
     Ok(())

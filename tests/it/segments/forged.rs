@@ -6,7 +6,7 @@ use serde_json::json;
 use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::payload::{Digest, DigestAlgorithm};
 use sqs_extended::{ExtendedClient, ExtendedConsumer, Strategy};
-use sqs_tests::embedded::{EmbeddedServer, MessageView, Place, QueueView};
+use sqs_tests::embedded::{EmbeddedServer, MessageState, MessageView, QueueView};
 
 use super::payloads::{Payload, again};
 use crate::consumer::fast_retries;
@@ -101,9 +101,9 @@ impl Scene {
     }
 
     pub fn in_flight(&self) -> Vec<Duration> {
-        let hidden = |message: MessageView| match message.place {
-            Place::InFlight(remaining) => Some(remaining),
-            Place::Visible | Place::Delayed(_) => None,
+        let hidden = |message: MessageView| match message.state {
+            MessageState::InFlight(remaining) => Some(remaining),
+            MessageState::Visible | MessageState::Delayed(_) => None,
         };
         self.view.messages().into_iter().filter_map(hidden).collect()
     }

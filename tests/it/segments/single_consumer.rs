@@ -52,7 +52,7 @@ async fn on_a_faulty_server() -> Outcome {
         for (kind, probability) in [
             (FaultKind::Throttle, 0.02),
             (FaultKind::Reset, 0.015),
-            (FaultKind::HalfAnswer, 0.015),
+            (FaultKind::TruncatedResponse, 0.015),
         ] {
             server.faults().add(Fault::on(action, kind).probability(probability));
         }

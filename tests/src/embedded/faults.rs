@@ -24,7 +24,7 @@ pub enum FaultKind {
     /// Performs the request, and resets the connection without a response.
     Reset,
     /// Performs the request, and closes the connection in the middle of the response's body.
-    HalfAnswer,
+    TruncatedResponse,
     /// Performs the request, and sends the response byte by byte, headers included, with this pause between two bytes.
     Trickle(Duration),
     /// Duplicates the messages that a standard queue accepts or delivers. FIFO queues never duplicate.
@@ -253,7 +253,7 @@ pub(crate) struct Plan {
     pub(crate) spoil_entry: Option<String>,
     pub(crate) drop_after: bool,
     pub(crate) reset: bool,
-    pub(crate) half_answer: bool,
+    pub(crate) truncated_response: bool,
     pub(crate) trickle: Option<Duration>,
 }
 
@@ -270,7 +270,7 @@ impl Plan {
             FaultKind::Delay(delay) => self.delay += *delay,
             FaultKind::DropAfter => self.drop_after = true,
             FaultKind::Reset => self.reset = true,
-            FaultKind::HalfAnswer => self.half_answer = true,
+            FaultKind::TruncatedResponse => self.truncated_response = true,
             FaultKind::Trickle(pause) => self.trickle = Some(*pause),
             FaultKind::Duplicate => self.effects.duplicate = true,
             FaultKind::Reorder => self.effects.reorder = true,

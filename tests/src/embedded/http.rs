@@ -230,7 +230,7 @@ impl Shared {
             Protocol::Json => serde_json::to_vec(&output).unwrap_or_default(),
             Protocol::Query => xml::response(action, &output, id).into_bytes(),
         };
-        let body = if plan.half_answer {
+        let body = if plan.truncated_response {
             ResponseBody::half(body)
         } else {
             ResponseBody::whole(body)

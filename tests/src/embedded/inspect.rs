@@ -17,7 +17,7 @@ pub struct QueueView {
 
 /// The state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum MessageState {
     /// The message can be received, on a FIFO queue as soon as its group is not blocked.
     Visible,
     /// The message was received, and becomes visible again after this time.
@@ -40,7 +40,7 @@ pub struct MessageView {
     /// The number of receives.
     pub receives: u32,
     /// The state of the message.
-    pub place: Place,
+    pub state: MessageState,
 }
 
 impl QueueView {
@@ -87,17 +87,17 @@ impl QueueView {
                 group: content.group.clone(),
                 deduplication_id: content.deduplication_id.clone(),
                 receives: stored.parcel.receives,
-                place: place(stored.state, now),
+                state: message_state(stored.state, now),
             }
         });
         shown.collect()
     }
 }
 
-fn place(state: State, now: Now) -> Place {
+fn message_state(state: State, now: Now) -> MessageState {
     match state {
-        State::Ready { .. } => Place::Visible,
-        State::InFlight { until, .. } => Place::InFlight(until - now.at),
-        State::Delayed { until } => Place::Delayed(until - now.at),
+        State::Ready { .. } => MessageState::Visible,
+        State::InFlight { until, .. } => MessageState::InFlight(until - now.at),
+        State::Delayed { until } => MessageState::Delayed(until - now.at),
     }
 }

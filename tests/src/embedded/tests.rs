@@ -288,7 +288,7 @@ async fn faults_affect_only_their_requests() {
     once(FaultKind::DropBefore);
     assert!(client.try_json("SendMessage", send.clone()).await.is_err());
     assert_eq!(count(), 0);
-    for (kind, kept) in [(FaultKind::DropAfter, 1), (FaultKind::HalfAnswer, 2)] {
+    for (kind, kept) in [(FaultKind::DropAfter, 1), (FaultKind::TruncatedResponse, 2)] {
         once(kind);
         let mut client = Client::new(&server);
         assert!(client.try_json("SendMessage", send.clone()).await.is_err());

@@ -77,7 +77,7 @@ impl Default for ClientBuilder {
             max_batch_bytes: limits::MAX_MESSAGE_BYTES,
             send_hooks: SendHooks::default(),
             clock: Clock::system(),
-            random: Random::new(),
+            random: Random::default(),
         }
     }
 }

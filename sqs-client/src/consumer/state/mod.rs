@@ -19,7 +19,7 @@ use crate::consumer::settings::Settings;
 use crate::consumer::tracked::TrackedMessage;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_ENTRIES;
-use crate::operation::is_fifo;
+use crate::queue_name::is_fifo;
 
 use end::Returned;
 

@@ -20,6 +20,25 @@ const NO_SUCH_OBJECT: &str = "No such object: ";
 /// Google's message about a missing bucket.
 const NO_SUCH_BUCKET: &str = "The specified bucket does not exist";
 
+/// The codes of refusals with a 4xx status that say nothing about a later call: throttling under a status of its own, a
+/// request that was damaged or delayed on its way, a conflict with a concurrent request, and an upload that is gone, in
+/// whose place a later call begins another. For S3's, see
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+const TRANSIENT_CODES: [&str; 12] = [
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InvalidBlockList",
+    "NoSuchUpload",
+    "OperationAborted",
+    "RequestThrottled",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+];
+
 /// The maximum length of a server's explanation that an error keeps.
 const MAX_EXPLANATION: usize = 4 * 1024;
 
@@ -179,6 +198,17 @@ pub(crate) fn is_missing_object(error: &Error) -> bool {
 pub(crate) fn is_missing_upload(error: &Error) -> bool {
     // Azure has blocks in place of uploads. They are gone once they are committed.
     Refusal::find(error).is_some_and(|refusal| refusal.has_code(&["NoSuchUpload", "InvalidBlockList"]))
+}
+
+/// Returns `true` if the store refused the request for a reason that it names, so that the same request fails again.
+pub(super) fn is_final(error: &Error) -> bool {
+    let Some(refusal) = Refusal::find(error) else {
+        return false;
+    };
+    let is_status = |status: &str| refusal.status.starts_with(status);
+    let is_refused = is_status("4") && !is_status("408") && !is_status("429");
+    let is_known = refusal.code.is_some() || advice(error).is_some();
+    is_refused && is_known && !refusal.has_code(&TRANSIENT_CODES)
 }
 
 /// Returns the cause of the error and its remedy in plain words, if both are known.

@@ -76,6 +76,44 @@ fn a_missing_upload_has_codes_of_its_own() {
 }
 
 #[test]
+fn only_a_refusal_with_a_known_reason_is_final() {
+    let generic = |status: &str, body: &str| Error::Generic {
+        store: "test",
+        source: format!("Error performing GET http://s/b in 1ms - {STATUS}{status}: {body}").into(),
+    };
+    let code = |code: &str| format!("<Error><Code>{code}</Code></Error>");
+    for (status, body, expected) in [
+        ("403 Forbidden", &*code("AccessDenied"), true),
+        ("403 Forbidden", "", true),
+        ("404 Not Found", &code("NoSuchBucket"), true),
+        (
+            "404 Not Found",
+            r#"{"error":{"message":"The specified bucket does not exist."}}"#,
+            true,
+        ),
+        ("400 Bad Request", &code("ExpiredToken"), true),
+        ("400 Bad Request", &code("InvalidArgument"), true),
+        ("400 Bad Request", &code("RequestTimeout"), false),
+        ("404 Not Found", &code("NoSuchUpload"), false),
+        ("400 Bad Request", "a page", false),
+        ("404 Not Found", "a page", false),
+        ("408 Request Timeout", &code("AccessDenied"), false),
+        ("429 Too Many Requests", &code("AccessDenied"), false),
+        ("503 Service Unavailable", &code("SlowDown"), false),
+        ("500 Internal Server Error", &code("InternalError"), false),
+    ] {
+        let error = generic(status, body);
+        assert_eq!(is_final(&error), expected, "{status}: {body}");
+        assert_eq!(is_final(&condensed(error)), expected, "condensed: {status}: {body}");
+    }
+    let silent = Error::Generic {
+        store: "test",
+        source: "connection reset".into(),
+    };
+    assert!(!is_final(&silent));
+}
+
+#[test]
 fn a_page_of_a_gateway_fits_on_one_line() {
     let page = not_found("502 Bad Gateway", "<html>\n  <h1>Bad\n  gateway</h1>\r\n</html>\n");
     assert_eq!(

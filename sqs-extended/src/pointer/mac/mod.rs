@@ -11,6 +11,7 @@ pub(super) mod code;
 use std::fmt;
 
 use blake3::Hasher;
+use sqs_client::internal::queue_name;
 
 use crate::codec::{Encoding, EncryptionHeader};
 use crate::error::{Error, ErrorKind};
@@ -226,12 +227,6 @@ impl Fields {
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.0.update(&[1]).update(&len.to_le_bytes()).update(bytes);
     }
-}
-
-/// Returns the queue's name, the end of its URL and of its ARN. The rest differs between servers and accounts.
-fn queue_name(queue: &str) -> &str {
-    let queue = queue.trim_end_matches('/');
-    queue.rsplit(['/', ':']).next().unwrap_or(queue)
 }
 
 #[cfg(test)]

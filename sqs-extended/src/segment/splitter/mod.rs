@@ -11,7 +11,7 @@ use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm};
 use crate::segment::header::{HEADER_ATTRIBUTE, Header, Whole};
-use crate::segment::layout::{BYTES_ATTRIBUTE, Layout, fit, is_body};
+use crate::segment::layout::{Layout, fit, is_body};
 
 /// A payload to split, with the properties of its messages.
 #[derive(Debug)]
@@ -24,8 +24,9 @@ pub(crate) struct Split {
     pub(crate) encoding: Option<(Encoding, u64)>,
     /// The payload's id. It is unique, or derived from the deduplication id by [`payload_id`].
     pub(crate) id: String,
-    /// The caller's message. Its attributes go to the first segment, its group and its delay to all. The segments'
-    /// deduplication ids derive from its own. Its body is ignored.
+    /// The caller's message, without attributes of reserved names and with one attribute to spare. Its attributes go to the
+    /// first segment, its group and its delay to all. The segments' deduplication ids derive from its own. Its body is
+    /// ignored.
     pub(crate) message: OutgoingMessage,
     /// The maximum size of a message in bytes, as SQS counts them.
     pub(crate) limit: usize,
@@ -57,10 +58,8 @@ impl Split {
     ///
     /// # Errors
     ///
-    /// The payload requires more segments than the maximum, the caller's attributes leave no room in the first segment,
-    /// or they use a reserved name.
+    /// The payload requires more segments than the maximum, or the caller's attributes leave no room in the first segment.
     pub(crate) async fn into_segments(self) -> Result<Segments, Error> {
-        check_attributes(&self.message)?;
         let is_text = self.encoding.is_none() && is_body(&self.stored);
         let (encoding, original_length) = self.encoding.unzip();
         // A placeholder: all digests of an algorithm have the same length.
@@ -101,27 +100,6 @@ impl Split {
             cuts: cuts.into_iter().zip(checksums).enumerate(),
         })
     }
-}
-
-/// # Errors
-///
-/// The caller's attributes leave no attribute for the header, or one of them has a reserved name.
-fn check_attributes(message: &OutgoingMessage) -> Result<(), Error> {
-    let attributes = &message.message_attributes;
-    let reserved = [HEADER_ATTRIBUTE, BYTES_ATTRIBUTE];
-    if let Some(name) = reserved.into_iter().find(|name| attributes.contains_key(*name)) {
-        return Err(Error::invalid(format!(
-            "message attribute {name} is reserved for segments; rename it"
-        )));
-    }
-    let max = limits::MAX_MESSAGE_ATTRIBUTES - 1;
-    if attributes.len() > max {
-        return Err(Error::invalid(format!(
-            "the message has {} attributes; a message that is split can have at most {max}",
-            attributes.len()
-        )));
-    }
-    Ok(())
 }
 
 fn bytes_u64(bytes: &[u8]) -> u64 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use sqs_client::internal::full_jitter;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::stream::Chunks;
@@ -102,8 +103,8 @@ impl Object {
         let mut hasher = DefaultHasher::new();
         (self.meta.location.as_ref(), at, in_vain).hash(&mut hasher);
         let random = u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX);
-        let bound = PAUSE.saturating_mul(2_u32.saturating_pow(in_vain)).min(MAX_PAUSE);
-        bound.mul_f64(f64::from(random) / f64::from(u32::MAX))
+        let fraction = f64::from(random) / f64::from(u32::MAX);
+        full_jitter(PAUSE, MAX_PAUSE, in_vain.saturating_add(1), fraction)
     }
 }
 

@@ -13,7 +13,7 @@ use sqs_client::Message;
 use sqs_extended::receive::MissingPayload;
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery, ExtendedMessage, PayloadStore};
-use sqs_tests::embedded::{MessageView, Place};
+use sqs_tests::embedded::{MessageState, MessageView};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -59,7 +59,7 @@ async fn request_missing_payload(fixture: &Fixture, missing: MissingPayload) -> 
     send_without_payload(fixture, &extended, message).await?;
     let delivery = receive(&extended, &fixture.queue).await?;
     ensure!(
-        matches!(messages(fixture)[0].place, Place::InFlight(_)),
+        matches!(messages(fixture)[0].state, MessageState::InFlight(_)),
         "the action was taken before the payload was requested"
     );
     let error = delivery.text().await.unwrap_err();
@@ -73,13 +73,13 @@ fn messages(fixture: &Fixture) -> Vec<MessageView> {
 
 async fn keep_leaves_the_message_in_flight(fixture: Fixture) -> Outcome {
     request_missing_payload(&fixture, MissingPayload::Keep).await?;
-    ensure!(matches!(messages(&fixture)[0].place, Place::InFlight(_)));
+    ensure!(matches!(messages(&fixture)[0].state, MessageState::InFlight(_)));
     Ok(())
 }
 
 async fn return_makes_the_message_visible(fixture: Fixture) -> Outcome {
     request_missing_payload(&fixture, MissingPayload::Return(Duration::ZERO)).await?;
-    ensure!(messages(&fixture)[0].place == Place::Visible);
+    ensure!(messages(&fixture)[0].state == MessageState::Visible);
     Ok(())
 }
 
@@ -207,7 +207,7 @@ async fn other_store_failures_keep_the_message(fixture: Fixture) -> Outcome {
             let error = delivery.text().await.unwrap_err();
             ensure!(error.kind() == ErrorKind::Store, "{code}: {error:?}");
             ensure!(
-                matches!(messages(&fixture)[0].place, Place::InFlight(_)),
+                matches!(messages(&fixture)[0].state, MessageState::InFlight(_)),
                 "the message is no longer in flight after {code}"
             );
             ensure!(
