@@ -87,5 +87,5 @@ pub mod internal {
     pub use crate::queue_name::{is_fifo, queue_name};
     pub use crate::random::Random;
     pub use crate::retry::full_jitter;
-    pub use crate::types::outgoing::validate_properties;
+    pub use crate::types::outgoing::{validate_attributes, validate_properties};
 }

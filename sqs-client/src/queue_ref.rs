@@ -5,14 +5,23 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Shared, WeakShared};
+use tracing::Instrument as _;
 
 use crate::client::Client;
 use crate::credentials::BoxFuture;
 use crate::error::Error;
 use crate::validate;
 
-type Lookup = Shared<BoxFuture<'static, Result<(), Error>>>;
-type WeakLookup = WeakShared<BoxFuture<'static, Result<(), Error>>>;
+type Lookup = Shared<BoxFuture<'static, Result<(), Failure>>>;
+type WeakLookup = WeakShared<BoxFuture<'static, Result<(), Failure>>>;
+
+/// The reason why a lookup did not find the URL.
+#[derive(Clone, Debug)]
+enum Failure {
+    Error(Error),
+    /// The runtime of the lookup's task ended.
+    Interrupted,
+}
 
 /// A queue by its URL or its name. Clones share the lookup of the URL and its result.
 #[derive(Clone)]
@@ -61,16 +70,24 @@ impl QueueRef {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the lookup goes on as long as another caller waits for it.
+    /// If the future is dropped, the lookup goes on in its task. Later callers do not join it unless another caller waits for
+    /// it.
     pub(crate) async fn url(&self, client: &Client) -> Result<&str, Error> {
-        if self.known_url().is_none() {
+        // Twice, because the first lookup may be a task of another runtime, which can end.
+        for _ in 0..2 {
+            if self.known_url().is_some() {
+                break;
+            }
             self.check()?;
-            if let Some(lookup) = self.join_lookup(client) {
-                lookup.await?;
+            let Some(lookup) = self.join_lookup(client) else {
+                continue;
+            };
+            if let Err(Failure::Error(error)) = lookup.await {
+                return Err(error);
             }
         }
-        // After a lookup without an error, the URL is known.
-        Ok(self.known_url().unwrap_or(self.given()))
+        let ended = || Error::closed("the runtime ended").in_lookup(self.given());
+        self.known_url().ok_or_else(ended)
     }
 
     fn known_url(&self) -> Option<&str> {
@@ -92,7 +109,18 @@ impl QueueRef {
             return Some(lookup);
         }
         let (inner, client) = (Arc::clone(&self.0), client.clone());
-        let lookup: BoxFuture<'static, _> = Box::pin(async move { inner.look_up(&client).await });
+        // In a task, because callers of several runtimes share the lookup. Its timers belong to one of them, and panic if
+        // another one polls them after its end.
+        let task = tokio::spawn(async move { inner.look_up(&client).await }.in_current_span());
+        let inner = Arc::clone(&self.0);
+        let lookup: BoxFuture<'static, _> = Box::pin(async move {
+            let ended = task.await;
+            *inner.open_lookup() = None;
+            match ended {
+                Ok(found) => found.map_err(Failure::Error),
+                Err(_cancelled) => Err(Failure::Interrupted),
+            }
+        });
         let lookup = lookup.shared();
         *open = lookup.downgrade();
         Some(lookup)
@@ -102,10 +130,8 @@ impl QueueRef {
 impl Inner {
     async fn look_up(&self, client: &Client) -> Result<(), Error> {
         let found = client.get_queue_url(self.given.as_str()).await;
-        let mut open = self.open_lookup();
-        *open = None;
         let url = found.map_err(|error| error.in_lookup(&self.given))?.queue_url;
-        // Nothing else sets the URL, because there is one lookup at a time.
+        // A lookup whose callers were all dropped may have set it.
         let _ = self.looked_up.set(url);
         Ok(())
     }
@@ -175,5 +201,37 @@ mod tests {
         assert!(first.ptr_eq(&second));
         drop(first);
         assert!(second.await.is_err());
+    }
+
+    #[test]
+    fn the_end_of_a_runtime_concerns_only_its_own_callers() {
+        let runtime = || {
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .worker_threads(1)
+                .build()
+                .unwrap()
+        };
+        let (queue, builder) = (
+            QueueRef::new("orders"),
+            Client::builder().endpoint_url("http://127.0.0.1:1"),
+        );
+        let client = builder.credentials(Credentials::new("k", "s")).build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let begun = first.block_on(async { queue.join_lookup(&client) }).unwrap();
+        let waiting: Vec<_> = (0..8)
+            .map(|_| {
+                let (queue, client) = (queue.clone(), client.clone());
+                second.spawn(async move { queue.url(&client).await.map(str::to_owned) })
+            })
+            .collect();
+        first.shutdown_background();
+        for waiting in waiting {
+            let error = second.block_on(waiting).unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+        }
+        assert!(begun.peek().is_some());
+        let error = second.block_on(queue.url(&client)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
     }
 }

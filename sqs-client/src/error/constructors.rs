@@ -169,7 +169,14 @@ impl Error {
 }
 
 /// Cuts a server's explanation to its maximum length.
+///
+/// Line breaks and other control characters become spaces, so that a server cannot forge lines of a log.
 pub(crate) fn explanation(text: String) -> String {
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let text = match text.contains(breaks) {
+        true => text.replace(breaks, " "),
+        false => text,
+    };
     cut(text, MAX_EXPLANATION_BYTES)
 }
 
@@ -183,6 +190,13 @@ fn cut(text: String, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_explanation_is_one_line() {
+        let forged = "no\r\nERROR forged\u{1b}[2J\u{2028}end".to_owned();
+        assert_eq!(explanation(forged), "no  ERROR forged [2J end");
+        assert_eq!(explanation("plain text".to_owned()), "plain text");
+    }
 
     #[test]
     fn text_is_cut_at_a_character_boundary() {

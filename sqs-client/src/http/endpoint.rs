@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::error::{Error, ServerName};
 use crate::protocol::Wire;
@@ -185,7 +185,11 @@ fn custom(text: &str) -> Result<Url, Error> {
         return Err(refuse("begins with neither http:// nor https://"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse("has a query or fragment"));
+        // Without the query, which may contain a token.
+        let shown = &url[..Position::AfterPath];
+        return Err(Error::configuration(format!(
+            "the endpoint URL {shown:?} has a query or fragment"
+        )));
     }
     Ok(url)
 }

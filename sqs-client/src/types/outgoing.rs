@@ -153,13 +153,25 @@ impl OutgoingMessage {
     /// Checks the characters of the body and of text attributes. Only this check reads the whole message.
     pub(crate) fn validate_content(&self) -> Result<(), Error> {
         validate::characters(|| "message body".to_owned(), &self.body)?;
-        let attributes = self.message_attributes.iter().chain(&self.message_system_attributes);
-        for (name, value) in attributes {
-            let what = || format!("value of message attribute {:?}", bounded_id(name));
-            validate::characters(what, value.as_str().unwrap_or_default())?;
-        }
-        Ok(())
+        validate_attributes(self)
     }
+}
+
+/// Checks the characters of a message's attributes.
+///
+/// # Errors
+///
+/// SQS would refuse a character.
+pub fn validate_attributes(message: &OutgoingMessage) -> Result<(), Error> {
+    let attributes = message
+        .message_attributes
+        .iter()
+        .chain(&message.message_system_attributes);
+    for (name, value) in attributes {
+        let what = || format!("value of message attribute {:?}", bounded_id(name));
+        validate::characters(what, value.as_str().unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 /// Checks all properties of a message except its body and its size.

@@ -1,7 +1,7 @@
 //! The rules that decide whether a payload travels in a message.
 
 use bytes::Bytes;
-use sqs_client::internal::{is_fifo, validate_properties};
+use sqs_client::internal::{is_fifo, validate_attributes, validate_properties};
 use sqs_client::{OutgoingMessage, limits};
 
 use crate::error::Error;
@@ -83,7 +83,9 @@ impl Policy {
                 "the message attribute {name} is reserved for pointers and segments; rename it"
             )));
         }
-        validate_properties(message, is_fifo(queue_url)).map_err(|error| Error::invalid(error.to_string()))
+        // Before any upload, and before the first of several segments.
+        let checked = validate_properties(message, is_fifo(queue_url)).and_then(|()| validate_attributes(message));
+        checked.map_err(|error| Error::invalid(error.to_string()))
     }
 }
 
@@ -163,6 +165,9 @@ mod tests {
         assert!(require_free_attribute(&with_attributes(9)).is_ok());
         let error = require_free_attribute(&with_attributes(10)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let message = OutgoingMessage::new("x").message_attribute("a", "\u{1}");
+        let error = policy.check(&message, STANDARD).unwrap_err();
+        assert!(error.to_string().contains("U+0001"), "{error}");
     }
 
     #[test]
