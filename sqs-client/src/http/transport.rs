@@ -111,13 +111,15 @@ impl Transport {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Response, Error> {
-        let server = shown(&url);
-        let mut request = reqwest::Request::new(Method::POST, url);
+        let mut request = reqwest::Request::new(Method::POST, url.clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
         match tokio::time::timeout(timeout, self.exchange(request)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::timeout(format!("no response from {server} within {timeout:?}")).sent(true)),
+            Err(_) => {
+                let server = shown(&url);
+                Err(Error::timeout(format!("no response from {server} within {timeout:?}")).sent(true))
+            }
         }
     }
 
