@@ -88,4 +88,5 @@ pub mod internal {
     pub use crate::random::Random;
     pub use crate::retry::full_jitter;
     pub use crate::types::outgoing::{validate_attributes, validate_properties};
+    pub use crate::validate::no_arn;
 }

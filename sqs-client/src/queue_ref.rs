@@ -75,14 +75,13 @@ impl QueueRef {
     pub(crate) async fn url(&self, client: &Client) -> Result<&str, Error> {
         // Twice, because the first lookup may be a task of another runtime, which can end.
         for _ in 0..2 {
-            if self.known_url().is_some() {
-                break;
+            if let Some(url) = self.known_url() {
+                return Ok(url);
             }
             self.check()?;
-            let Some(lookup) = self.join_lookup(client) else {
-                continue;
-            };
-            if let Err(Failure::Error(error)) = lookup.await {
+            if let Some(lookup) = self.join_lookup(client)
+                && let Err(Failure::Error(error)) = lookup.await
+            {
                 return Err(error);
             }
         }

@@ -43,7 +43,11 @@ pub(crate) fn within<T: PartialOrd + Debug>(
 }
 
 /// Refuses an ARN in place of a queue's URL, as every server does.
-pub(crate) fn no_arn(queue: &str) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// The text begins with `arn:`.
+pub fn no_arn(queue: &str) -> Result<(), Error> {
     if !queue.starts_with("arn:") {
         return Ok(());
     }

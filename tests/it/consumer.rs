@@ -13,13 +13,14 @@ mod refused;
 mod rejected;
 
 use std::collections::BTreeMap;
+use std::future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::bail;
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
-use sqs_client::{Client, Consumer, OutgoingMessage};
+use sqs_client::{Client, Consumer, Delivery, OutgoingMessage};
 use sqs_tests::embedded::{EmbeddedServer, QueueView};
 use tokio::time::Instant;
 
@@ -120,6 +121,15 @@ impl Seen {
     fn note(&self, key: &str, value: &str) {
         let mut seen = self.0.lock().expect("no handler panics here");
         seen.entry(key.to_owned()).or_default().push(value.to_owned());
+    }
+
+    /// Returns a handler that notes each body and succeeds.
+    fn handler(&self) -> impl Fn(Delivery) -> future::Ready<Result<(), ()>> + Send + Sync + 'static {
+        let seen = self.clone();
+        move |delivery| {
+            seen.note(&delivery.message().body, "");
+            future::ready(Ok(()))
+        }
     }
 
     /// Returns the number of keys and the number of values.

@@ -1,7 +1,7 @@
 //! The rules that decide whether a payload travels in a message.
 
 use bytes::Bytes;
-use sqs_client::internal::{is_fifo, validate_attributes, validate_properties};
+use sqs_client::internal::{is_fifo, no_arn, validate_attributes, validate_properties};
 use sqs_client::{OutgoingMessage, limits};
 
 use crate::error::Error;
@@ -74,7 +74,8 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// An attribute has a reserved name, SQS would refuse a property, or a message to a FIFO queue has no group.
+    /// The queue is given by its ARN, an attribute has a reserved name, SQS would refuse a property, or a message to a FIFO
+    /// queue has no group.
     pub(crate) fn check(&self, message: &OutgoingMessage, queue_url: &str) -> Result<(), Error> {
         // This applies to inline messages too, because their receiver would mistake them for a pointer or a segment.
         let is_ours = |name: &&String| is_reserved(name) || segment::ATTRIBUTES.contains(&name.as_str());
@@ -84,7 +85,9 @@ impl Policy {
             )));
         }
         // Before any upload, and before the first of several segments.
-        let checked = validate_properties(message, is_fifo(queue_url)).and_then(|()| validate_attributes(message));
+        let checked = no_arn(queue_url)
+            .and_then(|()| validate_properties(message, is_fifo(queue_url)))
+            .and_then(|()| validate_attributes(message));
         checked.map_err(|error| Error::invalid(error.to_string()))
     }
 }
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_ten_attributes_are_allowed() {
+    fn invalid_properties_are_refused_before_an_upload() {
         let policy = policy(DEFAULT_THRESHOLD);
         assert!(policy.check(&with_attributes(10), STANDARD).is_ok());
         let error = policy.check(&with_attributes(11), STANDARD).unwrap_err();
@@ -165,6 +168,9 @@ mod tests {
         assert!(require_free_attribute(&with_attributes(9)).is_ok());
         let error = require_free_attribute(&with_attributes(10)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let arn = "arn:aws:sqs:eu-west-1:123456789012:orders";
+        let error = policy.check(&OutgoingMessage::new("x"), arn).unwrap_err();
+        assert!(error.to_string().contains("is an ARN"), "{error}");
         let message = OutgoingMessage::new("x").message_attribute("a", "\u{1}");
         let error = policy.check(&message, STANDARD).unwrap_err();
         assert!(error.to_string().contains("U+0001"), "{error}");

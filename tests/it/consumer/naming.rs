@@ -73,13 +73,7 @@ async fn a_fifo_queue_is_recognized_by_its_name() -> Outcome {
 async fn a_consumer_waits_until_its_queue_is_created() -> Outcome {
     let (server, client, _) = embedded().await?;
     let seen = Seen::default();
-    let handler = {
-        let seen = seen.clone();
-        move |delivery: Delivery| {
-            seen.note(&delivery.message().body, "");
-            async { Ok::<_, ()>(()) }
-        }
-    };
+    let handler = seen.handler();
     let created = async {
         until(|| server.count(Action::GetQueueUrl) >= 3)
             .await

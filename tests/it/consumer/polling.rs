@@ -61,13 +61,7 @@ async fn failing_polls_back_off_and_recover() -> Outcome {
     let faults = kinds.map(|kind| server.faults().add(Fault::on(Action::ReceiveMessage, kind)));
     send(&client, &queue, numbered(1)).await?;
     let seen = Seen::default();
-    let handler = {
-        let seen = seen.clone();
-        move |delivery: Delivery| {
-            seen.note(&delivery.message().body, "");
-            async { Ok::<_, ()>(()) }
-        }
-    };
+    let handler = seen.handler();
     let passes = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let polls = server.count(Action::ReceiveMessage);

@@ -61,13 +61,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 /// Runs a consumer whose polls are refused until `mend`. It must then handle one message.
 async fn survives(client: &Client, queue: &str, mend: impl Future<Output = ()>) -> Outcome {
     let seen = Seen::default();
-    let handler = {
-        let seen = seen.clone();
-        move |delivery: Delivery| {
-            seen.note(&delivery.message().body, "");
-            async { Ok::<_, ()>(()) }
-        }
-    };
+    let handler = seen.handler();
     let mended = async {
         tokio::time::sleep(OUTAGE).await;
         mend.await;
