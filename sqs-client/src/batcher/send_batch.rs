@@ -29,30 +29,28 @@ pub(super) struct BatchTarget {
 }
 
 impl BatchTarget {
-    /// Sends a batch, after the lookup of the queue if its URL is not known yet. If that fails, so do all items.
-    async fn send<B: Batch>(self, items: Vec<B::Item>) -> Results<B> {
+    /// Sends a batch with all its attempts within `time`, after the lookup of the queue if its URL is not known yet. If the
+    /// lookup fails, so do all items, and nothing was sent.
+    async fn send<B: Batch>(self, items: Vec<B::Item>, time: Option<Duration>) -> Results<B> {
+        let count = items.len();
         let url = match self.queue.url(&self.client).await {
             Ok(url) => url.to_owned(),
-            Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return vec![error; count].into_iter().map(Err).collect(),
         };
         let destination = Destination::with_limit(self.client, url, self.limit);
-        destination.send::<B>(items, &mut FailedGroups::default()).await
+        let mut failed_groups = FailedGroups::default();
+        let results = destination.send::<B>(items, &mut failed_groups);
+        let Some(time) = time else { return results.await };
+        let late = || Err(Error::timeout(format!("no response to the batch within {time:?}")).sent(true));
+        let results = tokio::time::timeout(time, results).await;
+        results.unwrap_or_else(|_| std::iter::repeat_with(late).take(count).collect())
     }
 }
 
 /// Sends batches to this queue, each with all its attempts within the time limit.
 pub(super) fn send_to<B: Batch>(target: BatchTarget, time: Option<Duration>) -> SendBatch<B> {
     Arc::new(move |items| {
-        let (count, target) = (items.len(), target.clone());
-        telemetry::record(BATCH_FILL, queue_name(target.queue.given()), count as f64);
-        let results = target.send::<B>(items);
-        match time {
-            None => Box::pin(results),
-            Some(time) => Box::pin(async move {
-                let late = || Err(Error::timeout(format!("no response to the batch within {time:?}")).sent(true));
-                let results = tokio::time::timeout(time, results).await;
-                results.unwrap_or_else(|_| std::iter::repeat_with(late).take(count).collect())
-            }),
-        }
+        telemetry::record(BATCH_FILL, queue_name(target.queue.given()), items.len() as f64);
+        Box::pin(target.clone().send::<B>(items, time))
     })
 }

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 
 use super::code::ErrorCode;
+use super::constructors::explanation;
 use super::{Error, ErrorKind, QueueContext, ServerName};
 
 impl fmt::Display for Error {
@@ -93,10 +94,10 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Appends each cause whose text is not there yet.
+/// Appends each cause whose text is not there yet, on one line and cut to the length of an explanation.
 fn write_causes(text: &mut String, separator: &str, mut cause: Option<&(dyn StdError + 'static)>) {
     while let Some(error) = cause {
-        let shown = error.to_string();
+        let shown = explanation(error.to_string());
         if !text.contains(&shown) {
             let _ = write!(text, "{separator}{shown}");
         }
@@ -212,5 +213,11 @@ mod tests {
              send both again in their order: caused by: the connection broke: reset by peer"
         );
         assert_eq!(format!("{error:#?}"), format!("{error:?}"));
+    }
+
+    #[test]
+    fn debug_cuts_a_cause_of_any_length() {
+        let error = Error::credentials("the credentials provider failed").with_source("x".repeat(1024 * 1024));
+        assert!(format!("{error:?}").len() < 5 * 1024);
     }
 }
