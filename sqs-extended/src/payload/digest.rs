@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
+use super::aligned::Aligned;
+
 /// The digest algorithm for payloads that are sent. Default: BLAKE3.
 ///
 /// A received payload is verified with the algorithm that its sender chose.
@@ -60,6 +62,13 @@ impl Digest {
         let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes);
         hasher.finish()
+    }
+
+    pub(crate) fn from_blake3(hash: blake3::Hash) -> Self {
+        Self {
+            algorithm: DigestAlgorithm::Blake3,
+            hex: to_hex(hash.as_bytes()),
+        }
     }
 
     /// Returns the algorithm.
@@ -157,54 +166,12 @@ impl Hasher {
 
     pub(crate) fn finish(self) -> Digest {
         match self {
-            Self::Blake3(hasher) => Digest {
-                algorithm: DigestAlgorithm::Blake3,
-                hex: to_hex(hasher.finish().as_bytes()),
-            },
+            Self::Blake3(mut hasher) => Digest::from_blake3(hasher.root()),
             Self::Sha256(hasher) => Digest {
                 algorithm: DigestAlgorithm::Sha256,
                 hex: to_hex(&hasher.finalize()),
             },
         }
-    }
-}
-
-/// The number of bytes that BLAKE3 hashes in parallel with the widest instructions. They must begin at a multiple of
-/// this number.
-const BLOCK: usize = 16 * 1024;
-
-/// The number of bytes in one update. A larger one is slower because it leaves the cache.
-const BLOCKS: usize = 8 * BLOCK;
-
-/// BLAKE3 that hashes whole blocks only. Network chunks begin and end anywhere, which can halve its speed.
-#[derive(Default)]
-pub(crate) struct Aligned {
-    hasher: blake3::Hasher,
-    /// The beginning of the next block.
-    pending: Vec<u8>,
-}
-
-impl Aligned {
-    fn update(&mut self, mut bytes: &[u8]) {
-        if !self.pending.is_empty() {
-            let (head, rest) = bytes.split_at(bytes.len().min(BLOCK - self.pending.len()));
-            self.pending.extend_from_slice(head);
-            bytes = rest;
-            if self.pending.len() < BLOCK {
-                return;
-            }
-            self.hasher.update(&self.pending);
-            self.pending.clear();
-        }
-        let (blocks, rest) = bytes.split_at(bytes.len() / BLOCK * BLOCK);
-        for blocks in blocks.chunks(BLOCKS) {
-            self.hasher.update(blocks);
-        }
-        self.pending.extend_from_slice(rest);
-    }
-
-    fn finish(mut self) -> blake3::Hash {
-        self.hasher.update(&self.pending).finalize()
     }
 }
 
@@ -233,6 +200,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::aligned::{BLOCK, BLOCKS};
     use super::*;
 
     fn digest(algorithm: DigestAlgorithm, bytes: &[u8]) -> Digest {

@@ -1,8 +1,11 @@
 //! Payloads: sources to send, streams and readers to receive, and digests.
 
+mod aligned;
 pub(crate) mod digest;
 pub(crate) mod source;
 pub(crate) mod stream;
+#[allow(dead_code, reason = "transfers in ranges are its first user")]
+pub(crate) mod subtree;
 
 pub use digest::{Digest, DigestAlgorithm, InvalidDigest};
 pub use source::Payload;
