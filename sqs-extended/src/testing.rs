@@ -176,7 +176,10 @@ pub(crate) fn payloads(store: &TestStore) -> PayloadStore {
 
 /// Returns content of this length, in which no two parts of a round size are alike.
 pub(crate) fn bytes(len: usize) -> Bytes {
-    (0..=250).cycle().take(len).collect()
+    let block: Vec<u8> = (0..=250).collect();
+    let mut bytes = block.repeat(len / block.len() + 1);
+    bytes.truncate(len);
+    bytes.into()
 }
 
 fn failure() -> object_store::Error {

@@ -121,7 +121,7 @@ impl Pipeline {
             let Some(pipeline) = pipeline else {
                 return Ok(None);
             };
-            let piece = source.next_part(PIECE).await?.map(Bytes::from);
+            let piece = source.next_piece(PIECE).await?.map(Bytes::from);
             let (output, pipeline) = tokio::task::spawn_blocking(|| pipeline.run(piece))
                 .await
                 .map_err(|error| encoding_failed(error.into()))??;

@@ -14,7 +14,7 @@ mod stage;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-pub(crate) use decode::Limits;
+pub(crate) use decode::{Decoder, Limits};
 pub(crate) use encode::{Encoded, Original};
 pub use encoding::{Encoding, EncryptionHeader};
 #[cfg(feature = "encryption")]

@@ -18,6 +18,7 @@ use crate::stores::OpenedStore;
 use crate::stores::SharedCredentials;
 #[cfg(feature = "_http")]
 use crate::stores::StoreConnector;
+use crate::transfer::Resources;
 use crate::transfer::download::DownloadSettings;
 use crate::transfer::part_plan::{MAX_PART_SIZE, MIN_PART_SIZE};
 use crate::transfer::pressure::Pressure;
@@ -112,6 +113,7 @@ pub struct PayloadStoreBuilder {
     max_payload: Option<u64>,
     upload: UploadSettings,
     download: DownloadSettings,
+    transfer_memory: u64,
     deletion: Deletion,
     new_id: NewId,
     #[cfg(feature = "s3")]
@@ -120,11 +122,11 @@ pub struct PayloadStoreBuilder {
 }
 
 impl PayloadStoreBuilder {
-    /// The default of [`part_size`](Self::part_size): 8 MiB, enough for payloads of 78 GiB.
-    pub const DEFAULT_PART_SIZE: u64 = 8 * 1024 * 1024;
+    /// The default of [`transfer_memory`](Self::transfer_memory): 64 MiB.
+    pub const DEFAULT_TRANSFER_MEMORY: u64 = 64 * 1024 * 1024;
 
-    /// The default of [`concurrency`](Self::concurrency): 8 parts of one upload.
-    pub const DEFAULT_CONCURRENCY: usize = 8;
+    /// The minimum of [`transfer_memory`](Self::transfer_memory): 16 MiB.
+    pub const MIN_TRANSFER_MEMORY: u64 = 16 * 1024 * 1024;
 
     fn new(store: Arc<dyn ObjectStore>, bucket: String) -> Self {
         Self {
@@ -139,13 +141,14 @@ impl PayloadStoreBuilder {
             codec: None,
             max_payload: None,
             upload: UploadSettings {
-                part_size: Self::DEFAULT_PART_SIZE,
-                concurrency: Self::DEFAULT_CONCURRENCY,
+                part_size: None,
+                concurrency: None,
                 digest: DigestAlgorithm::default(),
                 attributes: Attributes::new(),
                 tags: TagSet::default(),
             },
             download: DownloadSettings::default(),
+            transfer_memory: Self::DEFAULT_TRANSFER_MEMORY,
             deletion: Deletion::default(),
             new_id: Arc::new(unguessable_id),
             #[cfg(feature = "s3")]
@@ -215,26 +218,25 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the size of an upload's parts, in bytes. Default: [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE). Range: 5
-    /// MiB to 5 GiB, the limits of S3. A payload that fits into one part is stored by a single request.
+    /// Sets the size of an upload's parts, in bytes. Default: the payload's length decides. Range: 5 MiB to 5 GiB, the limits of
+    /// S3.
     ///
-    /// An upload has up to 10,000 parts. A payload of known length gets larger parts if necessary. A payload of unknown
-    /// length fails if it is longer than 10,000 parts of this size.
-    ///
-    /// An upload uses this size × ([`concurrency`](Self::concurrency) + 1) of memory for a payload of any length. Very long
-    /// payloads require larger parts, and so more memory.
+    /// By default, a payload of up to 1 MiB is stored by one request, and a longer one in parts of 5 MiB. An upload has up to
+    /// 10,000 parts, so a payload of more than 48 GiB gets larger parts, and one of unknown length gets parts that double
+    /// with every 1,000. Parts that exceed an eighth of [`transfer_memory`](Self::transfer_memory) may use memory beyond it.
+    /// A payload of unknown length fails if it is longer than 10,000 parts of a size that is set.
     ///
     /// A crash during an upload leaves parts in the store, which cost money and appear in no listing of objects. Give the
     /// bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
     pub fn part_size(mut self, bytes: u64) -> Self {
-        self.upload.part_size = bytes;
+        self.upload.part_size = Some(bytes);
         self
     }
 
-    /// Sets the number of parts of one upload that are in flight at a time. Default:
-    /// [`DEFAULT_CONCURRENCY`](Self::DEFAULT_CONCURRENCY). Range: at least 1.
+    /// Sets the number of parts of one upload that are in flight at a time, at most. Default: the link decides. Range: at least
+    /// 1. [`transfer_memory`](Self::transfer_memory) limits it too, and there are never more than 64 for one store.
     pub fn concurrency(mut self, parts: usize) -> Self {
-        self.upload.concurrency = parts;
+        self.upload.concurrency = Some(parts);
         self
     }
 
@@ -306,23 +308,37 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the number of concurrent requests that download one payload. Default: 1. Range: at least 1.
+    /// Sets the memory that all transfers of this store share, in bytes. Default:
+    /// [`DEFAULT_TRANSFER_MEMORY`](Self::DEFAULT_TRANSFER_MEMORY). Range: at least
+    /// [`MIN_TRANSFER_MEMORY`](Self::MIN_TRANSFER_MEMORY).
     ///
-    /// Each request fetches one [part](Self::download_part_size). A single request is the fastest if the store is near.
-    /// Several help if each connection is slow. Up to (`requests` + 1) parts are in memory, in addition to the buffers of
-    /// the connections.
-    pub fn download_concurrency(mut self, requests: usize) -> Self {
-        self.download.concurrency = requests;
+    /// The store chooses the number and the size of parts within this memory, from the delay and the rate that it measures.
+    /// More memory helps if the link is both far and fast: a download over a link of 1 GB/s with a delay of 100 ms has
+    /// about 100 MB in flight. The memory is allocated while it is needed, and freed when no transfer is in progress.
+    ///
+    /// It contains the buffers of parts and of their connections, and bytes that a reader keeps. Each transfer uses up to 1
+    /// MiB beyond it, so that it continues even if other transfers use all of it. Payloads that are in memory anyway do not
+    /// count.
+    pub fn transfer_memory(mut self, bytes: u64) -> Self {
+        self.transfer_memory = bytes;
         self
     }
 
-    /// Sets the size of the parts that a payload is downloaded in, in bytes. Default:
-    /// [`DEFAULT_PART_SIZE`](Self::DEFAULT_PART_SIZE). Range: at least 1.
+    /// Sets the number of concurrent requests that download one payload. Default: the link decides, from 1 for a near store
+    /// to 64 for a far one. Range: at least 1.
     ///
-    /// It matters only with a [concurrency](Self::download_concurrency) above 1. A payload of at most one part is fetched by
-    /// a single request.
+    /// With 1, a single request fetches the whole payload.
+    pub fn download_concurrency(mut self, requests: usize) -> Self {
+        self.download.concurrency = Some(requests);
+        self
+    }
+
+    /// Sets the size of the parts that a payload is downloaded in, in bytes. Default: the link decides, 2 MiB for concurrent
+    /// parts. Range: at least 1.
+    ///
+    /// A payload of at most one part is fetched by a single request.
     pub fn download_part_size(mut self, bytes: u64) -> Self {
-        self.download.part_size = bytes;
+        self.download.part_size = Some(bytes);
         self
     }
 
@@ -348,16 +364,23 @@ impl PayloadStoreBuilder {
     ///
     /// A setting is out of its range.
     pub fn build(self) -> Result<PayloadStore, Error> {
-        if !(MIN_PART_SIZE..=MAX_PART_SIZE).contains(&self.upload.part_size) {
+        let in_range = |size| (MIN_PART_SIZE..=MAX_PART_SIZE).contains(&size);
+        if !self.upload.part_size.is_none_or(in_range) {
             return Err(Error::invalid(format!(
                 "the part size is out of range; use {MIN_PART_SIZE} to {MAX_PART_SIZE} bytes"
             )));
         }
-        if self.upload.concurrency == 0 {
+        if self.upload.concurrency == Some(0) {
             return Err(Error::invalid("the upload concurrency must be at least 1"));
         }
-        if self.download.concurrency == 0 || self.download.part_size == 0 {
+        if self.download.concurrency == Some(0) || self.download.part_size == Some(0) {
             return Err(Error::invalid("download concurrency and part size must be at least 1"));
+        }
+        if self.transfer_memory < Self::MIN_TRANSFER_MEMORY {
+            return Err(Error::invalid(format!(
+                "the memory for transfers is too little; allow at least {} bytes",
+                Self::MIN_TRANSFER_MEMORY
+            )));
         }
         let content_type = self.upload.attributes.get(&Attribute::ContentType);
         if content_type.is_some_and(|value| value.len() > MAX_CONTENT_TYPE_BYTES) {
@@ -380,13 +403,13 @@ impl PayloadStoreBuilder {
             max_payload: self.max_payload,
             upload: self.upload,
             download: self.download,
+            resources: Resources::new(self.transfer_memory, self.pressure.unwrap_or_default()),
             deletion: self.deletion,
             deleter: Deleter::default(),
             new_id: self.new_id,
             background: TaskTracker::new(),
             #[cfg(feature = "s3")]
             credentials: self.credentials,
-            pressure: self.pressure,
         })))
     }
 }

@@ -1,13 +1,16 @@
 //! Fetches payloads.
 
+use std::sync::Arc;
+
 use object_store::path::Path;
 
-use crate::codec::{Codec, Limits};
+use crate::codec::{Codec, Decoder, Limits};
 use crate::error::Error;
 use crate::payload::stream::PayloadStream;
 use crate::payload_store::store::PayloadStore;
 use crate::pointer::Envelope;
-use crate::transfer::download::{Expected, download};
+use crate::transfer::Resources;
+use crate::transfer::download::{Download, DownloadSettings, Expected, Target, download};
 
 /// A stored payload whose pointer passed the checks of bucket and key.
 #[derive(Debug)]
@@ -32,25 +35,65 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The codec cannot decode it. Or the store failed, does not have the payload, or has one of another length.
-    pub(crate) async fn fetch(&self, located: &Located, codec: &Codec) -> Result<PayloadStream, Error> {
+    pub(crate) async fn fetch(&self, located: &Located, codec: &Codec) -> Result<Fetched, Error> {
         let Envelope { pointer, size } = &*located.envelope;
         let decoder = codec.decoder(&pointer.encoding).await?;
-        let as_stored = size.filter(|_| pointer.encoding.is_plain());
+        let is_plain = pointer.encoding.is_plain();
         let expected = Expected {
-            len: pointer.length.or(as_stored),
+            len: pointer.length.or(size.filter(|_| is_plain)),
             digest: pointer.digest.clone(),
             max: self.0.max_payload.map(|max| decoder.max_stored(max)),
         };
-        let download = download(&self.0.store, &located.key, expected, &self.0.download).await?;
         let limits = Limits {
             len: *size,
             max: self.0.max_payload,
         };
-        let len = if pointer.encoding.is_plain() {
-            Some(download.len)
+        Ok(Fetched {
+            download: download(&self.0.store, &located.key, expected, &self.0.download).await?,
+            settings: self.0.download.clone(),
+            resources: self.0.resources.clone(),
+            decoder,
+            limits,
+            is_plain,
+        })
+    }
+}
+
+/// A payload whose first response has arrived.
+pub(crate) struct Fetched {
+    download: Download,
+    settings: DownloadSettings,
+    resources: Resources,
+    decoder: Decoder,
+    limits: Limits,
+    is_plain: bool,
+}
+
+impl Fetched {
+    /// Returns the payload in order.
+    pub(crate) fn into_stream(self) -> PayloadStream {
+        let len = if self.is_plain {
+            Some(self.download.len())
         } else {
-            *size
+            self.limits.len
         };
-        Ok(PayloadStream::new(decoder.decode(download.chunks, limits), len))
+        let chunks = self.download.into_chunks(&self.settings, &self.resources);
+        PayloadStream::new(self.decoder.decode(chunks, self.limits), len)
+    }
+
+    /// Returns `true` if [`into_file`](Self::into_file) is faster than the payload in order.
+    pub(crate) fn has_parts(&self) -> bool {
+        self.is_plain && self.download.has_parts()
+    }
+
+    /// Writes the payload to a file part by part, and returns its length after it was verified.
+    ///
+    /// # Errors
+    ///
+    /// The payload could not be read or is not what was sent, or the file could not be written.
+    pub(crate) async fn into_file(self, target: Arc<Target>) -> Result<u64, Error> {
+        let len = self.download.len();
+        self.download.into_file(target, &self.settings, &self.resources).await?;
+        Ok(len)
     }
 }

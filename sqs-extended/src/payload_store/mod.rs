@@ -10,7 +10,7 @@ mod store;
 
 pub use builder::PayloadStoreBuilder;
 pub use deletion::Deletion;
-pub(crate) use fetch::Located;
+pub(crate) use fetch::{Fetched, Located};
 pub(crate) use removal::Removed;
 pub(crate) use reserved_key::StoredPayload;
 pub use store::PayloadStore;

@@ -55,7 +55,16 @@ impl PayloadStore {
     pub(crate) async fn put(&self, reserved: ReservedKey, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
         let target = reserved.target;
-        let stored = upload(&inner.store, &target, encoded.source, &inner.upload, &inner.background).await?;
+        let (settings, resources) = (&inner.upload, &inner.resources);
+        let stored = upload(
+            &inner.store,
+            &target,
+            encoded.source,
+            settings,
+            resources,
+            &inner.background,
+        )
+        .await?;
         let original = encoded.original.of(&stored)?;
         let key = target.key;
         Ok(StoredPayload {

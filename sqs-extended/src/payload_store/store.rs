@@ -17,8 +17,8 @@ use crate::pointer::{PointerKeys, ReservedAttribute};
 #[cfg(feature = "s3")]
 use crate::stores::SharedCredentials;
 use crate::sweep::Sweep;
+use crate::transfer::Resources;
 use crate::transfer::download::DownloadSettings;
-use crate::transfer::pressure::Pressure;
 use crate::transfer::upload::UploadSettings;
 
 /// An object store for payloads, with the bucket and the key prefix that they use and the settings to write and read them.
@@ -51,6 +51,7 @@ pub(super) struct Inner {
     pub(super) codec: Option<Codec>,
     pub(super) upload: UploadSettings,
     pub(super) download: DownloadSettings,
+    pub(super) resources: Resources,
     pub(super) max_payload: Option<u64>,
     pub(super) deletion: Deletion,
     pub(super) deleter: Deleter,
@@ -59,9 +60,6 @@ pub(super) struct Inner {
     pub(super) background: TaskTracker,
     #[cfg(feature = "s3")]
     pub(super) credentials: Option<SharedCredentials>,
-    /// The count of the responses by which the store asked to slow down, if the store's connector is known.
-    #[expect(dead_code, reason = "transfers do not read it yet")]
-    pub(super) pressure: Option<Pressure>,
 }
 
 /// The source of the ids of new payloads.

@@ -56,6 +56,6 @@ impl PayloadStore {
     pub async fn open(&self, envelope: &Envelope, queue: &str) -> Result<PayloadStream, Error> {
         let located = locate(self, Box::new(envelope.clone()), queue)?;
         let codec = self.codec().cloned().unwrap_or_default();
-        self.fetch(&located, &codec).await
+        Ok(self.fetch(&located, &codec).await?.into_stream())
     }
 }

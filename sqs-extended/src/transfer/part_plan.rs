@@ -13,30 +13,36 @@ pub(crate) const MIN_PART_SIZE: u64 = 5 * MIB;
 /// S3's maximum size of a part.
 pub(crate) const MAX_PART_SIZE: u64 = 5 * 1024 * MIB;
 
-/// The size of the parts, which are equal because some stores require that, and the number of concurrent ones.
+/// The size of a part unless a long payload needs larger ones. Smaller parts use the memory of a far link better.
+const PART_SIZE: u64 = 5 * MIB;
+
+/// The number of parts after which a payload of unknown length gets parts of twice the size. All parts of up to 5 GB are
+/// equal, as some stores require.
+const PARTS_OF_A_SIZE: u64 = 1000;
+
+/// The sizes of the parts of an upload. All parts of a payload of known length are equal, because some stores require that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartPlan {
-    pub(crate) part_size: usize,
-    pub(crate) in_flight: usize,
+    first: u64,
+    grows: bool,
 }
 
 impl PartPlan {
-    /// Plans parts of the configured `part_size`, or larger ones if a payload of `len` bytes would exceed [`MAX_PARTS`].
-    ///
-    /// Larger parts have a size of whole MiB. Fewer of them are in flight, so the memory stays as configured, as long as
-    /// it holds a single part.
+    /// Plans parts of the `configured` size, or of the default. A payload of `len` bytes gets larger ones if it would exceed
+    /// [`MAX_PARTS`], in whole MiB. If neither is known, the parts grow with the upload.
     ///
     /// # Errors
     ///
     /// Returns an error if the payload exceeds [`MAX_PARTS`] of the maximum size.
-    pub(crate) fn new(len: Option<u64>, part_size: u64, concurrency: usize) -> Result<Self, Error> {
+    pub(crate) fn new(len: Option<u64>, configured: Option<u64>) -> Result<Self, Error> {
         let needed = len.unwrap_or(0).div_ceil(MAX_PARTS);
-        let planned = if needed <= part_size {
-            part_size
+        let size = configured.unwrap_or(PART_SIZE);
+        let first = if needed <= size {
+            size
         } else {
             needed.next_multiple_of(MIB)
         };
-        if planned > MAX_PART_SIZE {
+        if first > MAX_PART_SIZE {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
                 format!(
@@ -44,12 +50,18 @@ impl PartPlan {
                 ),
             ));
         }
-        let in_flight = u64::try_from(concurrency).unwrap_or(u64::MAX).saturating_mul(part_size) / planned;
-        let too_large = |_| Error::invalid("the part size exceeds the memory that this machine can address");
-        Ok(Self {
-            part_size: usize::try_from(planned).map_err(too_large)?,
-            in_flight: usize::try_from(in_flight).map_err(too_large)?.max(1),
-        })
+        let grows = len.is_none() && configured.is_none();
+        Ok(Self { first, grows })
+    }
+
+    /// Returns the size of the part with this number, counted from 0. The last part may be shorter.
+    pub(crate) fn size(&self, number: u64) -> u64 {
+        if !self.grows {
+            return self.first;
+        }
+        let doublings = u32::try_from(number / PARTS_OF_A_SIZE).unwrap_or(u32::MAX);
+        let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
+        self.first.saturating_mul(factor).min(MAX_PART_SIZE)
     }
 }
 
@@ -63,41 +75,49 @@ mod tests {
 
     #[test]
     fn a_payload_within_the_limits_has_parts_of_the_configured_size() {
-        let plan = PartPlan {
-            part_size: 8 << 20,
-            in_flight: 8,
-        };
-        assert_eq!(PartPlan::new(None, 8 * MIB, 8).unwrap(), plan);
-        assert_eq!(PartPlan::new(Some(4 * GIB), 8 * MIB, 8).unwrap(), plan);
-        assert_eq!(PartPlan::new(Some(MAX_PARTS * 8 * MIB), 8 * MIB, 8).unwrap(), plan);
+        for (len, configured, expected) in [
+            (Some(4 * GIB), None, 5),
+            (Some(MAX_PARTS * 5 * MIB), None, 5),
+            (Some(MAX_PARTS * 5 * MIB + 1), None, 6),
+            (None, Some(8 * MIB), 8),
+            (Some(MAX_PARTS * 8 * MIB), Some(8 * MIB), 8),
+            (Some(MAX_PARTS * 8 * MIB + 1), Some(8 * MIB), 9),
+            (Some(1024 * GIB), None, 105),
+        ] {
+            let plan = PartPlan::new(len, configured).unwrap();
+            for number in [0, 1, MAX_PARTS - 1] {
+                assert_eq!(plan.size(number), expected * MIB, "{len:?} {configured:?}");
+            }
+        }
     }
 
     #[test]
-    fn a_larger_payload_has_larger_parts_in_the_same_memory() {
-        let one_more = PartPlan::new(Some(MAX_PARTS * 8 * MIB + 1), 8 * MIB, 8).unwrap();
-        assert_eq!((one_more.part_size, one_more.in_flight), (9 << 20, 7));
-        let tib = PartPlan::new(Some(1024 * GIB), 8 * MIB, 8).unwrap();
-        assert_eq!((tib.part_size, tib.in_flight), (105 << 20, 1));
+    fn growing_parts_hold_five_terabytes() {
+        let plan = PartPlan::new(None, None).unwrap();
+        assert_eq!(
+            (plan.size(0), plan.size(999), plan.size(1000)),
+            (5 * MIB, 5 * MIB, 10 * MIB)
+        );
+        let all: u64 = (0..MAX_PARTS).map(|number| plan.size(number)).sum();
+        assert!(all >= 5_000_000_000_000, "{all}");
+        assert_eq!(plan.size(u64::MAX), MAX_PART_SIZE);
     }
 
     proptest! {
         #[test]
         fn parts_hold_the_payload_within_the_limits(
             len in prop_oneof![0..100 * GIB, any::<u64>()],
-            configured in (MIN_PART_SIZE..=MAX_PART_SIZE),
-            concurrency in 1_usize..64,
+            configured in prop::option::of(MIN_PART_SIZE..=MAX_PART_SIZE),
         ) {
-            match PartPlan::new(Some(len), configured, concurrency) {
+            let wanted = configured.unwrap_or(PART_SIZE);
+            match PartPlan::new(Some(len), configured) {
                 Ok(plan) => {
-                    let part = plan.part_size as u64;
-                    prop_assert!(part >= configured && part <= MAX_PART_SIZE);
+                    let part = plan.size(0);
+                    prop_assert!(part >= wanted && part <= MAX_PART_SIZE);
                     prop_assert!(len.div_ceil(part) <= MAX_PARTS);
-                    prop_assert!(part == configured || part.is_multiple_of(MIB));
+                    prop_assert!(part == wanted || part.is_multiple_of(MIB));
                     // Parts of one MiB less would not suffice.
-                    prop_assert!(part == configured || len.div_ceil(part - MIB) > MAX_PARTS);
-                    prop_assert!(plan.in_flight >= 1 && plan.in_flight <= concurrency);
-                    let memory = part * plan.in_flight as u64;
-                    prop_assert!(plan.in_flight == 1 || memory <= configured * concurrency as u64);
+                    prop_assert!(part == wanted || len.div_ceil(part - MIB) > MAX_PARTS);
                 }
                 Err(error) => {
                     prop_assert_eq!(error.kind(), ErrorKind::TooLarge);

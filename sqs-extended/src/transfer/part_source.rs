@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::error::{Error, ErrorKind};
 use crate::payload::source::{self, Payload};
 use crate::payload::stream::Chunks;
+use crate::transfer::budget::{BLOCK, Block, Budget};
 
 /// Stream chunks below this size are gathered in blocks, because the overhead of each would exceed its content.
 const SMALL_CHUNK: usize = 4 * 1024;
@@ -23,8 +24,6 @@ pub(crate) struct PartSource {
     declared: Option<u64>,
     read: u64,
     ended: bool,
-    /// Buffers of uploaded parts, to be reused because fresh memory costs as much as the reading itself.
-    spare: Vec<BytesMut>,
 }
 
 /// The source of the bytes after [`PartSource::front`].
@@ -49,7 +48,6 @@ impl From<Payload> for PartSource {
             declared: payload.len,
             read: 0,
             ended: false,
-            spare: Vec::new(),
         }
     }
 }
@@ -63,13 +61,22 @@ impl PartSource {
             declared,
             read: 0,
             ended: false,
-            spare: Vec::new(),
         }
     }
 
     /// Returns the payload's length if it was declared.
     pub(crate) fn declared(&self) -> Option<u64> {
         self.declared
+    }
+
+    /// Returns `true` if parts need memory, because the caller does not have the payload in memory anyway.
+    pub(crate) fn needs_memory(&self) -> bool {
+        !matches!(self.source, Source::Nothing)
+    }
+
+    /// Returns `true` after the last part. A source of unknown length may end without a further byte later.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.ended || self.declared == Some(self.read)
     }
 
     /// Returns the number of bytes in the parts so far.
@@ -87,7 +94,7 @@ impl PartSource {
         if self.declared.is_some_and(|len| !fits(len, limit)) {
             return Ok(None);
         }
-        let start = self.next_part(limit.saturating_add(1)).await?;
+        let start = self.next_piece(limit.saturating_add(1)).await?;
         let start = start.map(Bytes::from).unwrap_or_default();
         if start.len() <= limit {
             return Ok(Some(start));
@@ -95,26 +102,45 @@ impl PartSource {
         // The length is undeclared, else it would have been compared above.
         self.read = 0;
         let after = std::mem::replace(&mut self.front, start);
-        if let Source::Stream(stream) = &mut self.source
-            && !after.is_empty()
-        {
-            let rest = std::mem::replace(stream, stream::empty().boxed());
-            *stream = stream::iter([Ok(after)]).chain(rest).boxed();
+        match &mut self.source {
+            _ if after.is_empty() => {}
+            Source::Stream(stream) => {
+                let rest = std::mem::replace(stream, stream::empty().boxed());
+                *stream = stream::iter([Ok(after)]).chain(rest).boxed();
+            }
+            // An earlier call read more than this one needed.
+            Source::Nothing | Source::File(_) | Source::Reader(_) => {
+                self.front = [&*self.front, &*after].concat().into();
+            }
         }
         Ok(None)
     }
 
-    /// Returns the next part, or `None` at the end. It has `size` bytes, or fewer if it is the last one.
+    /// Returns the next part, or `None` at the end. It has `size` bytes, or fewer if it is the last one. Its buffers are blocks of
+    /// the budget, which the caller has reserved.
     ///
     /// # Errors
     ///
     /// Returns an error if the source fails, or if it is shorter or longer than declared. The last part of a source that
     /// is too long is never returned, so that no upload can be completed by mistake.
-    pub(crate) async fn next_part(&mut self, size: usize) -> Result<Option<PutPayload>, Error> {
+    pub(crate) async fn next_part(&mut self, size: usize, budget: &Budget) -> Result<Option<PutPayload>, Error> {
+        self.next(size, Buffers::Blocks(budget.clone())).await
+    }
+
+    /// Returns the next part, in memory that does not count.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`next_part`](Self::next_part) does.
+    pub(crate) async fn next_piece(&mut self, size: usize) -> Result<Option<PutPayload>, Error> {
+        self.next(size, Buffers::Plain).await
+    }
+
+    async fn next(&mut self, size: usize, buffers: Buffers) -> Result<Option<PutPayload>, Error> {
         if self.ended {
             return Ok(None);
         }
-        let part = self.fill(size).await?;
+        let part = self.fill(size, buffers).await?;
         let len = part.content_length();
         self.ended = len < size;
         self.read = self.read.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
@@ -125,29 +151,7 @@ impl PartSource {
         }
     }
 
-    /// Reuses the buffer of an uploaded part.
-    pub(crate) fn recycle(&mut self, part: PutPayload, size: usize) {
-        // The bytes of the other sources belong to the user.
-        if let Source::File(_) | Source::Reader(_) = self.source
-            && let Ok(buffer) = Bytes::from(part).try_into_mut()
-            && buffer.len() == size
-        {
-            self.spare.push(buffer);
-        }
-    }
-
-    async fn fill(&mut self, size: usize) -> Result<PutPayload, Error> {
-        match &mut self.source {
-            Source::Nothing => {
-                let len = size.min(self.front.len());
-                Ok(self.front.split_to(len).into())
-            }
-            Source::Stream(stream) => gather(stream, &mut self.front, size).await,
-            Source::Reader(_) | Source::File(_) => self.fill_buffer(size).await.map_err(unreadable),
-        }
-    }
-
-    async fn fill_buffer(&mut self, size: usize) -> io::Result<PutPayload> {
+    async fn fill(&mut self, size: usize, buffers: Buffers) -> Result<PutPayload, Error> {
         // One byte more than declared, to detect a source that does not end there.
         let remaining = self
             .declared
@@ -156,50 +160,156 @@ impl PartSource {
             .and_then(|remaining| usize::try_from(remaining).ok())
             .unwrap_or(size)
             .min(size);
-        let mut buffer = self.spare.pop().unwrap_or_else(|| BytesMut::zeroed(wanted));
-        let ready = take_front(&mut self.front, &mut buffer);
         match &mut self.source {
-            Source::Nothing | Source::Stream(_) => Ok(filled_part(buffer, ready)),
+            Source::Nothing => {
+                let len = size.min(self.front.len());
+                Ok(self.front.split_to(len).into())
+            }
+            Source::Stream(stream) => gather(stream, &mut self.front, size).await,
             Source::Reader(reader) => {
-                let n = read_to_fill(reader, buffer.get_mut(ready..).unwrap_or_default()).await?;
-                Ok(filled_part(buffer, ready + n))
+                let mut part = Filling::new(wanted);
+                part.copy(&mut self.front, &buffers);
+                while let Some(room) = part.room(&buffers) {
+                    match reader.read(room).await.map_err(unreadable)? {
+                        0 => break,
+                        n => part.advance(n),
+                    }
+                }
+                Ok(part.finish())
             }
             Source::File(file) => {
                 let file = Arc::clone(file);
-                tokio::task::spawn_blocking(move || {
-                    let n = read_file_to_fill(&file, buffer.get_mut(ready..).unwrap_or_default())?;
-                    Ok(filled_part(buffer, ready + n))
-                })
-                .await?
+                let mut front = std::mem::take(&mut self.front);
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut part = Filling::new(wanted);
+                    part.copy(&mut front, &buffers);
+                    read_file(&file, &mut part, &buffers)?;
+                    Ok((part.finish(), front))
+                });
+                let (part, front) = read.await.map_err(io::Error::from).flatten().map_err(unreadable)?;
+                self.front = front;
+                Ok(part)
             }
         }
     }
 }
 
-/// Reads until the buffer is full or the reader ends, and returns the number of bytes read.
-async fn read_to_fill(reader: &mut (dyn AsyncRead + Send + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest).await? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    Ok(filled)
+/// The origin of a part's buffers.
+enum Buffers {
+    Blocks(Budget),
+    Plain,
 }
 
-/// Does the same for a file, blocking.
-fn read_file_to_fill(mut file: &std::fs::File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
+impl Buffers {
+    /// Returns a buffer of at most `len` bytes.
+    fn next(&self, len: usize) -> Buffer {
+        match self {
+            Self::Blocks(budget) => Buffer::Block(budget.uncounted_block()),
+            Self::Plain => Buffer::Plain(BytesMut::zeroed(len.min(BLOCK)), 0),
+        }
+    }
+}
+
+enum Buffer {
+    Block(Block),
+    /// A buffer and the number of bytes in it.
+    Plain(BytesMut, usize),
+}
+
+impl Buffer {
+    fn room(&mut self) -> &mut [u8] {
+        match self {
+            Self::Block(block) => block.room(),
+            Self::Plain(buffer, filled) => buffer.get_mut(*filled..).unwrap_or_default(),
+        }
+    }
+
+    fn advance(&mut self, len: usize) {
+        match self {
+            Self::Block(block) => block.advance(len),
+            Self::Plain(_, filled) => *filled += len,
+        }
+    }
+
+    fn freeze(self) -> Bytes {
+        match self {
+            Self::Block(block) => block.freeze(),
+            Self::Plain(mut buffer, filled) => {
+                buffer.truncate(filled);
+                buffer.freeze()
+            }
+        }
+    }
+}
+
+/// A part that is being filled, buffer by buffer.
+struct Filling {
+    missing: usize,
+    filled: Vec<Bytes>,
+    current: Option<Buffer>,
+}
+
+impl Filling {
+    fn new(len: usize) -> Self {
+        Self {
+            missing: len,
+            filled: Vec::with_capacity(len.div_ceil(BLOCK)),
+            current: None,
+        }
+    }
+
+    /// Returns the next bytes to fill, or `None` if the part is full.
+    fn room(&mut self, buffers: &Buffers) -> Option<&mut [u8]> {
+        if self.missing == 0 {
+            return None;
+        }
+        if self.current.as_mut().is_none_or(|current| current.room().is_empty()) {
+            self.filled.extend(self.current.take().map(Buffer::freeze));
+        }
+        let (missing, current) = (self.missing, &mut self.current);
+        let room = current.get_or_insert_with(|| buffers.next(missing)).room();
+        let len = room.len().min(missing);
+        room.get_mut(..len)
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.missing = self.missing.saturating_sub(len);
+        if let Some(current) = &mut self.current {
+            current.advance(len);
+        }
+    }
+
+    /// Copies the beginning of `bytes` and removes it from `bytes`.
+    fn copy(&mut self, bytes: &mut Bytes, buffers: &Buffers) {
+        while !bytes.is_empty()
+            && let Some(room) = self.room(buffers)
+        {
+            let copied = bytes.split_to(room.len().min(bytes.len()));
+            if let Some(target) = room.get_mut(..copied.len()) {
+                target.copy_from_slice(&copied);
+            }
+            self.advance(copied.len());
+        }
+    }
+
+    fn finish(mut self) -> PutPayload {
+        self.filled.extend(self.current.take().map(Buffer::freeze));
+        self.filled.retain(|bytes| !bytes.is_empty());
+        self.filled.into_iter().collect()
+    }
+}
+
+/// Fills the part from the file, blocking.
+fn read_file(mut file: &std::fs::File, part: &mut Filling, buffers: &Buffers) -> io::Result<()> {
+    while let Some(room) = part.room(buffers) {
+        match file.read(room) {
+            Ok(0) => return Ok(()),
+            Ok(n) => part.advance(n),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(filled)
+    Ok(())
 }
 
 /// Gathers up to `size` bytes of the stream. The rest of the last chunk goes to `front`.
@@ -221,19 +331,6 @@ async fn gather(stream: &mut Chunks, front: &mut Bytes, size: usize) -> Result<P
             None => return Ok(part.freeze()),
         }
     }
-}
-
-fn take_front(front: &mut Bytes, buffer: &mut BytesMut) -> usize {
-    let start = front.split_to(front.len().min(buffer.len()));
-    if let Some(target) = buffer.get_mut(..start.len()) {
-        target.copy_from_slice(&start);
-    }
-    start.len()
-}
-
-fn filled_part(mut buffer: BytesMut, filled: usize) -> PutPayload {
-    buffer.truncate(filled);
-    buffer.freeze().into()
 }
 
 fn unreadable(error: io::Error) -> Error {

@@ -19,7 +19,6 @@ impl Pressure {
     }
 
     /// Returns the number of responses so far that asked to slow down.
-    #[cfg_attr(not(test), expect(dead_code, reason = "transfers do not read it yet"))]
     pub(crate) fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -23,7 +23,7 @@ async fn a_failing_source_keeps_its_own_error() {
         let encoded = codec.encode(short.into(), DigestAlgorithm::Blake3).await.unwrap();
         let mut source: PartSource = encoded.source;
         let error = loop {
-            match source.next_part(10).await {
+            match source.next_piece(10).await {
                 Ok(part) => assert!(part.is_some()),
                 Err(error) => break error,
             }

@@ -20,7 +20,7 @@ async fn encode(codec: &Codec, payload: Payload) -> (Bytes, Encoding, Measured) 
         original,
     } = encoded;
     let (declared, mut stored) = (source.declared(), Vec::new());
-    while let Some(part) = source.next_part(100_000).await.unwrap() {
+    while let Some(part) = source.next_piece(100_000).await.unwrap() {
         stored.extend(Bytes::from(part));
     }
     assert!(declared.is_none_or(|declared| declared == stored.len() as u64));

@@ -10,9 +10,11 @@ use serde_json::error::Category;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::stream::{PayloadReader, PayloadStream};
+use crate::payload_store::{Fetched, Located};
 use crate::receive::body::Content;
 use crate::receive::delivery::ExtendedDelivery;
 use crate::receive::download;
+use crate::receive::missing::PointerParts;
 use crate::shared::Shared;
 
 impl ExtendedDelivery {
@@ -150,26 +152,27 @@ impl ExtendedDelivery {
     ///
     /// Dropping the future or the stream ends the download and changes nothing.
     pub async fn stream(&self) -> Result<PayloadStream, Error> {
-        let inner = &*self.0;
-        let Shared {
-            codec, missing, sender, ..
-        } = &*inner.shared;
-        if let Some(bytes) = inner.content.in_memory() {
+        if let Some(bytes) = self.0.content.in_memory() {
             return Ok(PayloadStream::inline(bytes.clone()));
         }
-        let stream = match &inner.content {
+        let stream = match &self.0.content {
             Content::Inline(body) => Ok(PayloadStream::inline(body.clone())),
-            Content::Assembled(payload) => payload.stream(codec).await,
-            Content::Offloaded { located, parts, .. } => {
-                let fetched = self.payload_store()?.fetch(located, codec).await;
-                if fetched.as_ref().is_err_and(Error::is_missing_payload) {
-                    missing.apply(sender, &inner.claim, &inner.message, parts).await;
-                }
-                fetched
-            }
+            Content::Assembled(payload) => payload.stream(&self.0.shared.codec).await,
+            Content::Offloaded { located, parts, .. } => self.fetch(located, parts).await.map(Fetched::into_stream),
         };
         let stream = stream.map_err(|error| self.error(error))?;
         Ok(stream.of_message(self.receipt_handle()))
+    }
+
+    async fn fetch(&self, located: &Located, parts: &PointerParts) -> Result<Fetched, Error> {
+        let Shared {
+            codec, missing, sender, ..
+        } = &*self.0.shared;
+        let fetched = self.payload_store()?.fetch(located, codec).await;
+        if fetched.as_ref().is_err_and(Error::is_missing_payload) {
+            missing.apply(sender, &self.0.claim, &self.0.message, parts).await;
+        }
+        fetched
     }
 
     /// Downloads the payload to a file, and returns its length in bytes.
@@ -188,9 +191,15 @@ impl ExtendedDelivery {
     /// complete file may still replace `path`.
     pub async fn download_to(&self, path: impl AsRef<Path>) -> Result<u64, Error> {
         let path = path.as_ref().to_owned();
-        download::write_file(self.stream().await?, path)
-            .await
-            .map_err(|error| self.error(error))
+        let written = match &self.0.content {
+            Content::Offloaded { located, parts, .. } => match self.fetch(located, parts).await {
+                Ok(fetched) if fetched.has_parts() => download::write_parts(fetched, path).await,
+                Ok(fetched) => download::write_stream(fetched.into_stream(), path).await,
+                Err(error) => Err(error),
+            },
+            Content::Inline(_) | Content::Assembled(_) => download::write_stream(self.stream().await?, path).await,
+        };
+        written.map_err(|error| self.error(error))
     }
 }
 

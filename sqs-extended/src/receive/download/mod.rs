@@ -5,13 +5,16 @@ mod part_file;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::stream::PayloadStream;
+use crate::payload_store::Fetched;
 use crate::transfer::blocking_writer::BlockingWriter;
+use crate::transfer::download::Target;
 
 /// The number of concurrent downloads to one path whose temporary files a later download finds.
 const PART_NAMES: usize = 8;
@@ -22,15 +25,32 @@ const PART_NAMES: usize = 8;
 /// # Errors
 ///
 /// The payload could not be read, or the file could not be written.
-pub(crate) async fn write_file(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
-    let (file, path) = blocking(move || Ok((create_beside(&path)?, path)))
-        .await
-        .map_err(failed)?;
+pub(crate) async fn write_stream(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
+    let (file, path) = create(path).await?;
     let mut writer = BlockingWriter::new(file);
     let copied = copy(&mut payload, &mut writer).await;
     let file = writer.finish().await;
-    // After a failure this deletes the temporary file, which may block.
-    blocking(move || match copied {
+    end(copied, file, path).await
+}
+
+/// Does the same part by part, each at its offset.
+pub(crate) async fn write_parts(payload: Fetched, path: PathBuf) -> Result<u64, Error> {
+    let (file, path) = create(path).await?;
+    let target = Target::new(file.as_file().try_clone().map_err(failed)?);
+    let written = payload.into_file(Arc::new(target)).await;
+    end(written, Ok(file), path).await
+}
+
+async fn create(path: PathBuf) -> Result<(NamedTempFile, PathBuf), Error> {
+    blocking(move || Ok((create_beside(&path)?, path)))
+        .await
+        .map_err(failed)
+}
+
+/// Publishes the file of a payload that was `written`. After a failure it deletes the file.
+async fn end(written: Result<u64, Error>, file: io::Result<NamedTempFile>, path: PathBuf) -> Result<u64, Error> {
+    // Both may block.
+    blocking(move || match written {
         Ok(size) => Ok(file
             .and_then(|file| publish(file, &path))
             .map(|()| size)
@@ -147,7 +167,7 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, "before").unwrap();
         let chunks = vec![Ok(Bytes::from_static(b"hello")), Ok(Bytes::from_static(b"world"))];
-        let size = write_file(payload(chunks), path.clone()).await.unwrap();
+        let size = write_stream(payload(chunks), path.clone()).await.unwrap();
         assert_eq!(size, 10);
         assert_eq!(std::fs::read(&path).unwrap(), b"helloworld");
         assert_eq!(names(folder.path()), ["file"]);
@@ -161,11 +181,11 @@ mod tests {
             let end = Error::plain(ErrorKind::Corrupt, "not what was sent");
             payload(vec![Ok(Bytes::from(vec![0; 3_000_000])), Err(end)])
         };
-        let error = write_file(wrong(), path.clone()).await.unwrap_err();
+        let error = write_stream(wrong(), path.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(names(folder.path()).is_empty());
         std::fs::write(&path, "before").unwrap();
-        write_file(wrong(), path.clone()).await.unwrap_err();
+        write_stream(wrong(), path.clone()).await.unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), b"before");
     }
 
@@ -173,7 +193,7 @@ mod tests {
     async fn an_impossible_path_is_an_error_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().join("no/such/folder"), folder.path().join("..")] {
-            let error = write_file(payload(Vec::new()), path).await.unwrap_err();
+            let error = write_stream(payload(Vec::new()), path).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::File);
         }
         assert!(names(folder.path()).is_empty());
@@ -184,7 +204,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("n".repeat(255));
         let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
-        assert_eq!(write_file(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(write_stream(done, path.clone()).await.unwrap(), 5);
         assert_eq!(std::fs::read(&path).unwrap(), b"hello");
         assert_eq!(names(folder.path()).len(), 1);
     }
@@ -196,7 +216,7 @@ mod tests {
             begin.send(()).unwrap();
             std::future::pending().await
         });
-        let job = tokio::spawn(write_file(PayloadStream::new(endless.boxed(), None), path.to_owned()));
+        let job = tokio::spawn(write_stream(PayloadStream::new(endless.boxed(), None), path.to_owned()));
         begun.await.unwrap();
         job
     }
@@ -223,7 +243,7 @@ mod tests {
             "the file of the killed download is replaced"
         );
         let done = payload(vec![Ok(Bytes::from_static(b"hello"))]);
-        assert_eq!(write_file(done, path.clone()).await.unwrap(), 5);
+        assert_eq!(write_stream(done, path.clone()).await.unwrap(), 5);
         assert_eq!(names(folder.path()).len(), 4, "live downloads keep their files");
         for job in live {
             job.abort();
@@ -244,7 +264,7 @@ mod tests {
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let payload = PayloadStream::inline(bytes::Bytes::from_static(b"x"));
-        let error = write_file(payload, socket.clone()).await.unwrap_err();
+        let error = write_stream(payload, socket.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::File);
         assert!(
             std::fs::metadata(&socket).unwrap().file_type().is_socket(),

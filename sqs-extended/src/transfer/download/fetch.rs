@@ -1,112 +1,23 @@
 //! One object's bytes in order, fetched with as many requests as necessary.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
-use sqs_client::internal::full_jitter;
+use object_store::GetResult;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(feature = "fs")]
+use crate::error::ErrorKind;
 use crate::payload::stream::Chunks;
-use crate::transfer::lookup::is_same_version;
+use crate::transfer::download::object::{Object, wrong_length};
 
 /// The number of bytes in a piece: hashed in a fraction of a millisecond, and worth a task on the blocking pool to read.
 pub(super) const PIECE: usize = 1024 * 1024;
 
 /// The maximum number of resumptions without progress. Each may include the store's own retries.
 const MAX_IN_VAIN: u32 = 6;
-
-/// The maximum pause before the first resumption. It doubles with every further resumption without progress.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The maximum of all pauses.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
-
-/// An object in the version that was seen first.
-pub(super) struct Object {
-    store: Arc<dyn ObjectStore>,
-    meta: ObjectMeta,
-    /// A digest shows at the end whether all bytes came from one object.
-    with_digest: bool,
-}
-
-impl Object {
-    pub(super) fn new(store: &Arc<dyn ObjectStore>, meta: ObjectMeta, with_digest: bool) -> Self {
-        Self {
-            store: Arc::clone(store),
-            meta,
-            with_digest,
-        }
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.meta.size
-    }
-
-    /// Returns `true` if bytes of different versions are detected.
-    pub(super) fn resumable(&self) -> bool {
-        self.with_digest || self.strong_tag().is_some()
-    }
-
-    /// Returns the ETag if it differs for every version.
-    fn strong_tag(&self) -> Option<&String> {
-        self.meta.e_tag.as_ref().filter(|tag| !tag.starts_with("W/"))
-    }
-
-    /// Checks that the object is still the fetched version, unless a strong ETag or a digest shows it. The object_store crate
-    /// resumes downloads by itself and compares only ETags, even weak ones.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the object was replaced or the store fails.
-    async fn check_version(&self) -> Result<(), Error> {
-        if self.resumable() || self.meta.e_tag.is_none() {
-            return Ok(());
-        }
-        let now = self.store.head(&self.meta.location).await.map_err(Error::fetch)?;
-        if is_same_version(&now, &self.meta) {
-            Ok(())
-        } else {
-            Err(replaced())
-        }
-    }
-
-    async fn get(&self, range: Range<u64>) -> Result<GetResult, Error> {
-        let options = GetOptions {
-            range: Some(range.clone().into()),
-            // A weak tag never matches.
-            if_match: self.strong_tag().cloned(),
-            ..GetOptions::default()
-        };
-        let response = match self.store.get_opts(&self.meta.location, options).await {
-            Ok(response) => response,
-            Err(object_store::Error::Precondition { .. }) => return Err(replaced()),
-            Err(error) => return Err(Error::fetch(error)),
-        };
-        if !is_same_version(&response.meta, &self.meta) {
-            return Err(replaced());
-        }
-        if response.range != range {
-            let message = "the store returned another part of the payload than was requested";
-            return Err(Error::plain(ErrorKind::Corrupt, message));
-        }
-        Ok(response)
-    }
-
-    /// Returns a random share of a bound that doubles each time, so that downloads which broke off together do not resume
-    /// together. The random number depends on the key and the position only, so that a simulation is deterministic.
-    fn pause(&self, at: u64, in_vain: u32) -> Duration {
-        let mut hasher = DefaultHasher::new();
-        (self.meta.location.as_ref(), at, in_vain).hash(&mut hasher);
-        let random = u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX);
-        let fraction = f64::from(random) / f64::from(u32::MAX);
-        full_jitter(PAUSE, MAX_PAUSE, in_vain.saturating_add(1), fraction)
-    }
-}
 
 /// The download of a range of an object.
 pub(super) struct Fetch {
@@ -128,12 +39,12 @@ impl Fetch {
         }
     }
 
-    /// Continues the response to a request for the whole object.
+    /// Continues the response to a request for a range, or for the whole object.
     pub(super) fn from_response(object: Arc<Object>, response: GetResult) -> Self {
-        let all = 0..object.len();
+        let range = response.range.clone();
         Self {
             chunks: Some(chunks(response)),
-            ..Self::new(object, all)
+            ..Self::new(object, range)
         }
     }
 
@@ -157,6 +68,7 @@ impl Fetch {
                     if len > 0 {
                         self.in_vain = 0;
                     }
+                    self.object.count(chunk.len());
                     return Ok(Some(chunk));
                 }
                 // All bytes have arrived, even if the response ends with an error.
@@ -193,16 +105,6 @@ impl Fetch {
         self.in_vain += 1;
         Ok(())
     }
-}
-
-pub(super) fn wrong_length() -> Error {
-    let message = "the stored payload's length differs from the one in the message";
-    Error::plain(ErrorKind::Corrupt, message)
-}
-
-fn replaced() -> Error {
-    let message = "the stored payload was replaced while it was fetched";
-    Error::plain(ErrorKind::Corrupt, message)
 }
 
 #[cfg(not(feature = "fs"))]

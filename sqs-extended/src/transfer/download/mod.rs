@@ -1,37 +1,52 @@
-//! Downloads of payloads, verified while they stream.
+//! Downloads of payloads, verified while they arrive.
 
 mod fetch;
+mod object;
+mod ordered;
+mod pace;
+mod part;
+mod to_file;
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use tokio_util::task::AbortOnDropHandle;
+use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt};
+use tokio::time::Instant;
 
-use crate::error::refusal::NotFound;
 use crate::error::{Error, ErrorKind};
-use crate::payload::digest::{Digest, Hasher};
+use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
 pub(crate) use crate::payload::stream::Chunks;
-use fetch::{Fetch, Object, PIECE, wrong_length};
+use crate::transfer::Resources;
+use crate::transfer::tuner::Tuner;
+use fetch::{Fetch, PIECE};
+use object::{Object, wrong_length};
+use ordered::{FAR_PART, Ordered};
+use part::{Context, Part};
+pub(crate) use to_file::Target;
+use to_file::ToFile;
 
 /// The settings of downloads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DownloadSettings {
-    /// The number of concurrent requests for one payload. With 1, one request fetches the whole payload.
-    pub(crate) concurrency: usize,
-    /// The number of bytes of each of several requests. (`concurrency` + 1) parts are in memory.
-    pub(crate) part_size: u64,
+    /// The number of concurrent requests for one payload, or `None` if the link decides.
+    pub(crate) concurrency: Option<usize>,
+    /// The length of a part, in bytes, or `None` if the link decides.
+    pub(crate) part_size: Option<u64>,
 }
 
-impl Default for DownloadSettings {
-    /// One request.
-    fn default() -> Self {
-        Self {
-            concurrency: 1,
-            part_size: 8 * 1024 * 1024,
-        }
+impl DownloadSettings {
+    /// Returns the length of the first part. A payload of at most that length takes one request.
+    fn first_len(&self) -> u64 {
+        self.part_size.unwrap_or(FAR_PART)
+    }
+
+    /// Returns `true` if one request without a range is best for a payload of `len` bytes, as far as that is known.
+    fn is_single(&self, len: Option<u64>) -> bool {
+        let small = self.part_size.unwrap_or(2 * FAR_PART);
+        self.concurrency == Some(1) || len.is_some_and(|len| len <= small)
     }
 }
 
@@ -59,12 +74,14 @@ impl Expected {
     }
 }
 
-/// A payload that is being fetched.
+/// A payload whose first response has arrived.
 pub(crate) struct Download {
-    /// The object's length according to the store.
-    pub(crate) len: u64,
-    /// Ends without an error only after all expected properties were verified.
-    pub(crate) chunks: Chunks,
+    object: Arc<Object>,
+    digest: Option<Digest>,
+    /// The response. If its range is shorter than the object, further requests can fetch the rest.
+    first: GetResult,
+    /// The time until the response.
+    first_byte: Duration,
 }
 
 /// Starts to fetch the object. An interrupted download is resumed if the object is still the same. The number of resumptions
@@ -81,88 +98,124 @@ pub(crate) async fn download(
 ) -> Result<Download, Error> {
     // A payload that is too long according to its sender is not requested.
     expected.len.map_or(Ok(()), |len| expected.check(len))?;
+    let begin = Instant::now();
     let with_digest = expected.digest.is_some();
-    let in_parts = |len| settings.concurrency > 1 && len > settings.part_size;
-    let parts = match expected.len {
-        Some(len) if !in_parts(len) => None,
-        _ if settings.concurrency <= 1 => None,
-        _ => {
-            match store.head(key).await {
-                Ok(meta) => Some(Object::new(store, meta, with_digest))
-                    .filter(|object| in_parts(object.len()) && object.resumable()),
-                // A 404 to a HEAD request has no body that says what does not exist. The GET below has one.
-                Err(error) if NotFound::from_error(&error) == Some(NotFound::Unclear) => None,
-                Err(error) => return Err(Error::fetch(error)),
-            }
-        }
-    };
-    let (len, chunks) = match parts {
-        Some(object) => {
-            expected.check(object.len())?;
-            (object.len(), parts_of(object.into(), settings))
-        }
-        None => {
-            let response = store.get(key).await.map_err(Error::fetch)?;
-            let object = Object::new(store, response.meta.clone(), with_digest);
-            expected.check(object.len())?;
-            (
-                object.len(),
-                Fetch::from_response(object.into(), response).into_stream(),
-            )
-        }
-    };
-    let chunks = match expected.digest {
-        Some(digest) => verified(chunks, digest),
-        None => chunks,
-    };
-    Ok(Download { len, chunks })
+    let object = |response: &GetResult| Object::new(store, response.meta.clone(), with_digest);
+    let range = (!settings.is_single(expected.len)).then(|| 0..settings.first_len());
+    let mut first = first_response(store, key, range).await?;
+    let first_byte = begin.elapsed();
+    let is_whole = |response: &GetResult| response.range == (0..response.meta.size);
+    expected.check(first.meta.size)?;
+    if !is_whole(&first) && !object(&first).resumable() {
+        // Nothing would show that all parts are of one version.
+        first = first_response(store, key, None).await?;
+        expected.check(first.meta.size)?;
+    }
+    Ok(Download {
+        object: Arc::new(object(&first)),
+        digest: expected.digest,
+        first,
+        first_byte,
+    })
 }
 
-/// Fetches the object with several concurrent requests, each in its own task.
-fn parts_of(object: Arc<Object>, settings: &DownloadSettings) -> Chunks {
-    let (len, part_size) = (object.len(), settings.part_size.max(1));
-    let starts = std::iter::successors(Some(0_u64), move |start| {
-        start.checked_add(part_size).filter(|next| *next < len)
-    });
-    stream::iter(starts)
-        .map(move |start| {
-            let range = start..start.saturating_add(part_size).min(len);
-            let part_len = range.end - range.start;
-            let part = Fetch::new(Arc::clone(&object), range).into_stream();
-            AbortOnDropHandle::new(tokio::spawn(gathered(part, part_len)))
-        })
-        .buffered(settings.concurrency)
-        .map(|part| {
-            let message = "a part of the payload could not be fetched";
-            let chunks = part.map_err(|error| Error::io(ErrorKind::Store, message, error.into()))??;
-            Ok::<_, Error>(stream::iter(chunks).map(Ok))
-        })
-        .try_flatten()
-        .boxed()
-}
+/// Requests the range, or the whole object if there is none or if the store refuses it.
+async fn first_response(
+    store: &Arc<dyn ObjectStore>,
+    key: &Path,
+    range: Option<Range<u64>>,
+) -> Result<GetResult, Error> {
+    use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
 
-/// Copies a part into its own blocks. A network chunk keeps the whole buffer alive that it was read into, which can be
-/// several times as large.
-async fn gathered(mut chunks: Chunks, len: u64) -> Result<Vec<Bytes>, Error> {
-    let mut missing = usize::try_from(len).unwrap_or(usize::MAX);
-    let mut blocks = Vec::with_capacity(missing.div_ceil(PIECE));
-    let (mut block, mut room) = (BytesMut::new(), 0);
-    while let Some(mut chunk) = chunks.try_next().await? {
-        while !chunk.is_empty() {
-            if room == 0 {
-                room = missing.min(PIECE);
-                block = BytesMut::with_capacity(room);
+    if let Some(range) = range {
+        let options = GetOptions {
+            range: Some(range.clone().into()),
+            ..GetOptions::default()
+        };
+        match store.get_opts(key, options).await {
+            Ok(response) if response.range == (0..range.end.min(response.meta.size)) => return Ok(response),
+            Err(error @ (NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })) => {
+                return Err(Error::fetch(error));
             }
-            let copied = chunk.split_to(room.min(chunk.len()));
-            block.extend_from_slice(&copied);
-            room -= copied.len();
-            missing -= copied.len();
-            if room == 0 {
-                blocks.push(std::mem::take(&mut block).freeze());
-            }
+            // The store has no ranges, or the object is empty, so that no range is in it.
+            Ok(_) | Err(_) => {}
         }
     }
-    Ok(blocks)
+    store.get(key).await.map_err(Error::fetch)
+}
+
+impl Download {
+    /// Returns the object's length according to the store.
+    pub(crate) fn len(&self) -> u64 {
+        self.object.len()
+    }
+
+    /// Returns the payload's chunks, which end without an error only after all expected properties were verified.
+    pub(crate) fn into_chunks(mut self, settings: &DownloadSettings, resources: &Resources) -> Chunks {
+        let digest = self.digest.take();
+        let chunks = if self.is_whole() {
+            Fetch::from_response(self.object, self.first).into_stream()
+        } else {
+            let tuner = self.tuner(settings);
+            let (context, first) = self.begin(resources);
+            Ordered::new(context, first, tuner, settings.part_size).into_stream()
+        };
+        match digest {
+            Some(digest) => verified(chunks, digest),
+            None => chunks,
+        }
+    }
+
+    /// Returns `true` if the payload is fetched in parts, which can be verified in any order.
+    pub(crate) fn has_parts(&self) -> bool {
+        let any_order = |digest: &Digest| digest.algorithm() == DigestAlgorithm::Blake3;
+        !self.is_whole() && self.digest.as_ref().is_none_or(any_order)
+    }
+
+    /// Writes the payload to a file, and verifies all expected properties.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the payload cannot be fetched, is not what was sent, or cannot be written.
+    pub(crate) async fn into_file(
+        mut self,
+        target: Arc<Target>,
+        settings: &DownloadSettings,
+        resources: &Resources,
+    ) -> Result<(), Error> {
+        let (len, digest) = (self.len(), self.digest.take());
+        let tuner = self.tuner(settings);
+        let (context, first) = self.begin(resources);
+        let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target));
+        download.run(first).await?;
+        let written = target.root(len).map(Digest::from_blake3);
+        if written.is_none() || digest.is_some() && digest != written {
+            return Err(wrong_digest());
+        }
+        Ok(())
+    }
+
+    /// The first response has all bytes.
+    fn is_whole(&self) -> bool {
+        self.first.range == (0..self.object.len())
+    }
+
+    fn tuner(&self, settings: &DownloadSettings) -> Tuner {
+        match settings.concurrency {
+            Some(concurrency) => Tuner::fixed(concurrency),
+            None => Tuner::adaptive(self.first_byte, Instant::now()),
+        }
+    }
+
+    /// Returns the first of several parts.
+    fn begin(self, resources: &Resources) -> (Arc<Context>, Part) {
+        let range = self.first.range.clone();
+        let first = Fetch::from_response(Arc::clone(&self.object), self.first);
+        let context = Arc::new(Context::new(self.object, resources));
+        let admitted = context.admit_always();
+        let part = Part::from_fetch(&context, range, first, admitted).special();
+        (context, part)
+    }
 }
 
 /// Ends the chunks with an error if their digest is not the expected one.
@@ -176,12 +229,14 @@ pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
         if hasher.finish() == expected {
             return Ok(None);
         }
-        Err(Error::plain(
-            ErrorKind::Corrupt,
-            "the stored payload's digest differs from the one in the message",
-        ))
+        Err(wrong_digest())
     })
     .boxed()
+}
+
+fn wrong_digest() -> Error {
+    let message = "the stored payload's digest differs from the one in the message";
+    Error::plain(ErrorKind::Corrupt, message)
 }
 
 /// Hashes on the thread that received the chunk, while it is in the cache. Network chunks are small, so another thread

@@ -2,25 +2,45 @@
 
 mod destination;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::error::refusal::is_missing_upload;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::transfer::Resources;
 use crate::transfer::blocking_writer::BlockingWriter;
+use crate::transfer::budget::{BLOCK, Budget, Reserved};
 use crate::transfer::part_plan::{MAX_PARTS, PartPlan};
 use crate::transfer::part_source::PartSource;
+use crate::transfer::throttle::Transfer;
+use crate::transfer::tuner::Tuner;
 use destination::Destination;
 pub(crate) use destination::Target;
+
+/// A payload up to this length is stored by one request, in memory that does not count.
+const SHORT: usize = 1024 * 1024;
+
+/// The number of parts in flight before the link is known.
+const FIRST_CONCURRENCY: usize = 8;
+
+/// The shortest time that a part is expected to take.
+const PART_TIME: Duration = Duration::from_millis(100);
 
 /// The settings of uploads.
 #[derive(Clone, Debug)]
 pub(crate) struct UploadSettings {
-    pub(crate) part_size: u64,
-    pub(crate) concurrency: usize,
+    /// The size of a part, in bytes, or `None` if the payload's length decides.
+    pub(crate) part_size: Option<u64>,
+    /// The number of parts of one upload in flight, or `None` if the link decides.
+    pub(crate) concurrency: Option<usize>,
     pub(crate) digest: DigestAlgorithm,
     /// The attributes of every object, such as content type and metadata.
     pub(crate) attributes: Attributes,
@@ -47,32 +67,35 @@ pub(crate) async fn upload(
     target: &Target,
     mut source: PartSource,
     settings: &UploadSettings,
+    resources: &Resources,
     aborts: &TaskTracker,
 ) -> Result<Measured, Error> {
-    let plan = PartPlan::new(source.declared(), settings.part_size, settings.concurrency)?;
+    let plan = PartPlan::new(source.declared(), settings.part_size)?;
     let mut digest = BlockingWriter::new(Hasher::new(settings.digest));
-
-    let first = source.next_part(plan.part_size).await?.unwrap_or_default();
-    hash(&mut digest, &first).await?;
-    match source.next_part(plan.part_size).await? {
-        None => {
-            let options = PutOptions {
-                attributes: settings.attributes.clone(),
-                tags: settings.tags.clone(),
-                ..PutOptions::default()
-            };
-            store
-                .put_opts(&target.key, first, options)
-                .await
-                .map_err(|error| store_error(settings, "the payload could not be stored", error))?;
-        }
-        Some(second) => {
-            hash(&mut digest, &second).await?;
-            let mut parts = Parts::begin(store, target, plan, settings, aborts.clone()).await?;
-            if let Err(error) = parts.send_all([first, second], &mut source, &mut digest).await {
-                parts.abort().await;
-                return Err(error);
-            }
+    let mut parts = PartReader {
+        source: &mut source,
+        plan,
+        budget: &resources.budget,
+        number: 0,
+    };
+    let first = parts.first().await?;
+    hash(&mut digest, &first.payload).await?;
+    if parts.is_at_end().await? {
+        let options = PutOptions {
+            attributes: settings.attributes.clone(),
+            tags: settings.tags.clone(),
+            ..PutOptions::default()
+        };
+        store
+            .put_opts(&target.key, first.payload, options)
+            .await
+            .map_err(|error| store_error(settings, "the payload could not be stored", error))?;
+    } else {
+        let transfer = resources.throttle.enter();
+        let mut upload = Parts::begin(store, target, settings, transfer, aborts.clone()).await?;
+        if let Err(error) = upload.send_all(first, parts, &mut digest).await {
+            upload.abort().await;
+            return Err(error);
         }
     }
 
@@ -81,6 +104,61 @@ pub(crate) async fn upload(
         len: source.read(),
         digest: hasher.finish(),
     })
+}
+
+/// A part with the memory that it uses until the store has it.
+#[derive(Default)]
+struct Part {
+    payload: PutPayload,
+    memory: Option<Reserved>,
+}
+
+/// Reads the parts of a payload within the budget.
+struct PartReader<'a> {
+    source: &'a mut PartSource,
+    plan: PartPlan,
+    budget: &'a Budget,
+    number: u64,
+}
+
+impl PartReader<'_> {
+    /// Returns the first part. A short payload needs no memory of the budget.
+    async fn first(&mut self) -> Result<Part, Error> {
+        let short = SHORT.min(self.size()?);
+        match self.source.whole_up_to(short).await? {
+            Some(whole) => Ok(Part {
+                payload: whole.into(),
+                memory: None,
+            }),
+            None => Ok(self.next().await?.unwrap_or_default()),
+        }
+    }
+
+    /// Returns `true` after the last part, and fails if the source is longer than declared.
+    async fn is_at_end(&mut self) -> Result<bool, Error> {
+        Ok(self.source.is_at_end() && self.source.next_piece(1).await?.is_none())
+    }
+
+    async fn next(&mut self) -> Result<Option<Part>, Error> {
+        // No memory is reserved in vain.
+        if self.is_at_end().await? {
+            return Ok(None);
+        }
+        let size = self.size()?;
+        self.number += 1;
+        let memory = if self.source.needs_memory() {
+            Some(self.budget.reserve(size.div_ceil(BLOCK)).await)
+        } else {
+            None
+        };
+        let payload = self.source.next_part(size, self.budget).await?;
+        Ok(payload.map(|payload| Part { payload, memory }))
+    }
+
+    fn size(&self) -> Result<usize, Error> {
+        let too_large = |_| Error::invalid("the part size exceeds the memory that this machine can address");
+        usize::try_from(self.plan.size(self.number)).map_err(too_large)
+    }
 }
 
 /// Stores without attributes fail with `NotImplemented`.
@@ -111,8 +189,11 @@ struct Parts<'a> {
     /// `None` once it is completed or being aborted.
     upload: Option<Box<dyn MultipartUpload>>,
     /// Each part has a task, so that it is sent while the next one is read.
-    in_flight: JoinSet<object_store::Result<PutPayload>>,
-    plan: PartPlan,
+    in_flight: JoinSet<object_store::Result<()>>,
+    transfer: Transfer,
+    tuner: Tuner,
+    /// The number of bytes that have arrived at the store.
+    stored: Arc<AtomicU64>,
     sent: u64,
     aborts: TaskTracker,
 }
@@ -121,8 +202,8 @@ impl<'a> Parts<'a> {
     async fn begin(
         store: &'a dyn ObjectStore,
         target: &'a Target,
-        plan: PartPlan,
         settings: &UploadSettings,
+        transfer: Transfer,
         aborts: TaskTracker,
     ) -> Result<Self, Error> {
         let options = PutMultipartOptions {
@@ -131,6 +212,7 @@ impl<'a> Parts<'a> {
             ..PutMultipartOptions::default()
         };
         let destination = Destination::before_upload(store, target).await;
+        let begin = Instant::now();
         let upload = store
             .put_multipart_opts(&target.key, options)
             .await
@@ -139,52 +221,67 @@ impl<'a> Parts<'a> {
             destination,
             upload: Some(upload),
             in_flight: JoinSet::new(),
-            plan,
+            transfer,
+            tuner: match settings.concurrency {
+                Some(concurrency) => Tuner::fixed(concurrency),
+                None => Tuner::starting_with(FIRST_CONCURRENCY, begin.elapsed().max(PART_TIME), Instant::now()),
+            },
+            stored: Arc::default(),
             sent: 0,
             aborts,
         })
     }
 
-    /// Sends the parts that were read and hashed already, then the rest of the source. Completes the upload.
+    /// Sends the first part, which was hashed already, and the rest of the source. Completes the upload.
     async fn send_all(
         &mut self,
-        read_ahead: [PutPayload; 2],
-        source: &mut PartSource,
+        first: Part,
+        mut parts: PartReader<'_>,
         digest: &mut BlockingWriter<Hasher>,
     ) -> Result<(), Error> {
-        for part in read_ahead {
-            self.send(part, source).await?;
+        self.send(first).await?;
+        while let Some(part) = parts.next().await? {
+            hash(digest, &part.payload).await?;
+            self.send(part).await?;
         }
-        while let Some(part) = source.next_part(self.plan.part_size).await? {
-            hash(digest, &part).await?;
-            self.send(part, source).await?;
-        }
-        self.complete(source.read()).await
+        self.complete(parts.source.read()).await
     }
 
-    /// Starts to send a part as soon as the limit on concurrent parts permits.
-    async fn send(&mut self, part: PutPayload, source: &mut PartSource) -> Result<(), Error> {
+    /// Starts to send a part as soon as the limits permit.
+    async fn send(&mut self, part: Part) -> Result<(), Error> {
         if self.sent == MAX_PARTS {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
-                format!(
-                    "the payload exceeds {MAX_PARTS} parts of {} bytes; declare its length or set a larger part size",
-                    self.plan.part_size
-                ),
+                format!("the payload exceeds {MAX_PARTS} parts; declare its length or set a larger part size"),
             ));
         }
-        while self.in_flight.len() >= self.plan.in_flight
-            && let Some(done) = self.in_flight.join_next().await
-        {
-            source.recycle(sent_part(done)?, self.plan.part_size);
-        }
+        let admitted = loop {
+            let target = self.tuner.target(self.stored.load(Relaxed), Instant::now());
+            let own = self.in_flight.len();
+            let admitted = match own {
+                0 => Some(self.transfer.admit_always()),
+                own if own < target => self.transfer.admit(own),
+                _ => None,
+            };
+            if let Some(admitted) = admitted {
+                break admitted;
+            }
+            if let Some(done) = self.in_flight.join_next().await {
+                sent_part(done)?;
+            }
+        };
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        let sending = upload.put_part(part.clone());
+        let Part { payload, memory } = part;
+        let len = u64::try_from(payload.content_length()).unwrap_or(u64::MAX);
+        let sending = upload.put_part(payload);
+        let stored = Arc::clone(&self.stored);
         self.in_flight.spawn(async move {
+            let _until_sent = (admitted, memory);
             sending.await?;
-            Ok(part)
+            stored.fetch_add(len, Relaxed);
+            Ok(())
         });
         self.sent += 1;
         Ok(())
@@ -247,10 +344,10 @@ impl Drop for Parts<'_> {
     }
 }
 
-fn sent_part(done: Result<object_store::Result<PutPayload>, JoinError>) -> Result<PutPayload, Error> {
+fn sent_part(done: Result<object_store::Result<()>, JoinError>) -> Result<(), Error> {
     let message = "a part of the payload could not be stored";
     match done {
-        Ok(part) => part.map_err(|error| Error::store(message, error)),
+        Ok(sent) => sent.map_err(|error| Error::store(message, error)),
         Err(error) => Err(Error::io(ErrorKind::Store, message, error.into())),
     }
 }

@@ -11,18 +11,23 @@ use proptest::prelude::*;
 use super::*;
 use crate::payload::source::Payload;
 use crate::testing::{TestStore, bytes};
+use crate::transfer::pressure::Pressure;
 
 /// Far below the minimum of the builder, so that many parts are little data.
 const PART: u64 = 1000;
 
 fn settings() -> UploadSettings {
     UploadSettings {
-        part_size: PART,
-        concurrency: 3,
+        part_size: Some(PART),
+        concurrency: Some(3),
         digest: DigestAlgorithm::Blake3,
         attributes: Attributes::new(),
         tags: TagSet::default(),
     }
+}
+
+fn resources() -> Resources {
+    Resources::new(16 << 20, Pressure::default())
 }
 
 fn key() -> Path {
@@ -38,7 +43,15 @@ fn target() -> Target {
 
 async fn store(payload: Payload) -> (TestStore, Result<Measured, Error>) {
     let store = TestStore::default();
-    let stored = upload(&store, &target(), payload.into(), &settings(), &TaskTracker::new()).await;
+    let stored = upload(
+        &store,
+        &target(),
+        payload.into(),
+        &settings(),
+        &resources(),
+        &TaskTracker::new(),
+    )
+    .await;
     (store, stored)
 }
 
@@ -119,9 +132,16 @@ async fn bytes_that_were_read_ahead_are_uploaded() {
             let store = TestStore::default();
             let mut source = PartSource::from(payload);
             assert_eq!(source.whole_up_to(limit).await.unwrap(), None, "{name}");
-            let stored = upload(&store, &target(), source, &settings(), &TaskTracker::new())
-                .await
-                .unwrap();
+            let stored = upload(
+                &store,
+                &target(),
+                source,
+                &settings(),
+                &resources(),
+                &TaskTracker::new(),
+            )
+            .await
+            .unwrap();
             assert_eq!(stored.digest, digest(&content), "{name} with {limit}");
             assert_eq!(store.object(&key()).await.unwrap(), content, "{name} with {limit}");
         }
@@ -177,6 +197,7 @@ async fn a_failing_part_aborts_the_upload() {
             &target(),
             Payload::from(bytes(10_000)).into(),
             &settings(),
+            &resources(),
             &TaskTracker::new(),
         )
         .await;
@@ -191,8 +212,15 @@ async fn a_failing_part_aborts_the_upload() {
 async fn a_dropped_upload_is_aborted() {
     let store = TestStore::default();
     store.calls.stall.store(true, SeqCst);
-    let (target, settings, aborts) = (target(), settings(), TaskTracker::new());
-    let sending = upload(&store, &target, Payload::from(bytes(10_000)).into(), &settings, &aborts);
+    let (target, settings, resources, aborts) = (target(), settings(), resources(), TaskTracker::new());
+    let sending = upload(
+        &store,
+        &target,
+        Payload::from(bytes(10_000)).into(),
+        &settings,
+        &resources,
+        &aborts,
+    );
     tokio::time::timeout(Duration::from_secs(1), sending).await.unwrap_err();
     // A task aborts the upload.
     aborts.close();
@@ -235,7 +263,7 @@ proptest! {
                     continue;
                 }
                 let store = TestStore::default();
-                let stored = upload(&store, &target(), source, &settings(), &TaskTracker::new()).await.unwrap();
+                let stored = upload(&store, &target(), source, &settings(), &resources(), &TaskTracker::new()).await.unwrap();
                 assert_eq!(stored.digest, digest(&content), "{name}");
                 assert_eq!(store.object(&key()).await.unwrap(), content, "{name}");
             }
@@ -251,7 +279,7 @@ async fn every_kind_of_upload_sets_attributes_and_tags() {
     for len in [10, 5000] {
         let store = TestStore::default();
         let source = Payload::from(bytes(len)).into();
-        upload(&store, &target(), source, &settings, &TaskTracker::new())
+        upload(&store, &target(), source, &settings, &resources(), &TaskTracker::new())
             .await
             .unwrap();
         let stored = store.objects.get(&key()).await.unwrap();
@@ -268,13 +296,80 @@ async fn a_store_without_attributes_names_the_wrong_setting() {
     for len in [10, 5000] {
         let mut settings = settings();
         let source = || Payload::from(bytes(len)).into();
-        upload(&store, &target(), source(), &settings, &TaskTracker::new())
-            .await
-            .unwrap();
+        upload(
+            &store,
+            &target(),
+            source(),
+            &settings,
+            &resources(),
+            &TaskTracker::new(),
+        )
+        .await
+        .unwrap();
         settings.attributes.insert(Attribute::ContentType, "text/csv".into());
-        let stored = upload(&store, &target(), source(), &settings, &TaskTracker::new()).await;
+        let stored = upload(
+            &store,
+            &target(),
+            source(),
+            &settings,
+            &resources(),
+            &TaskTracker::new(),
+        )
+        .await;
         let error = stored.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("`attributes`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn many_uploads_share_the_memory_and_all_end() {
+    let (store, resources) = (TestStore::default(), resources());
+    let settings = UploadSettings {
+        part_size: None,
+        concurrency: None,
+        ..settings()
+    };
+    let content = bytes(11 << 20);
+    let uploads = (0..8_u8).map(|number| {
+        let (store, settings, resources) = (store.clone(), settings.clone(), resources.clone());
+        let reader = Payload::from_reader(io::Cursor::new(content.clone()), None);
+        tokio::spawn(async move {
+            let key = Path::from(format!("payloads/{number}"));
+            let target = Target { key, is_fresh: true };
+            upload(
+                &store,
+                &target,
+                reader.into(),
+                &settings,
+                &resources,
+                &TaskTracker::new(),
+            )
+            .await
+        })
+    });
+    for upload in uploads.collect::<Vec<_>>() {
+        assert_eq!(upload.await.unwrap().unwrap().digest, digest(&content));
+    }
+    // Three parts of 5 MiB fit into 16 MiB.
+    let most = store.calls.most_in_flight.load(SeqCst);
+    assert!((1..=3).contains(&most), "{most}");
+    assert_eq!(store.calls.parts.load(SeqCst), 8 * 3);
+    assert_eq!(resources.budget.free_blocks(), resources.budget.blocks());
+}
+
+#[tokio::test]
+async fn a_short_payload_of_unknown_length_is_one_small_request() {
+    let settings = UploadSettings {
+        part_size: None,
+        ..settings()
+    };
+    for len in [0, 1, 1 << 20] {
+        let store = TestStore::default();
+        let source = Payload::from_reader(io::Cursor::new(bytes(len)), None).into();
+        let resources = resources();
+        let stored = upload(&store, &target(), source, &settings, &resources, &TaskTracker::new()).await;
+        assert_eq!(stored.unwrap().len, len as u64);
+        assert_eq!(store.total_calls(), 1);
     }
 }

@@ -1,0 +1,273 @@
+//! A part of an object: fetched by one request, or by a second one as well if the first is slow.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::time::{Instant, sleep};
+
+use crate::error::Error;
+use crate::payload::stream::Chunks;
+use crate::transfer::Resources;
+use crate::transfer::budget::{Budget, Reserved};
+use crate::transfer::download::fetch::Fetch;
+use crate::transfer::download::object::{Object, wrong_length};
+use crate::transfer::download::pace::Pace;
+use crate::transfer::throttle::{InFlight, Transfer};
+
+/// What the parts of a download share.
+pub(super) struct Context {
+    pub(super) object: Arc<Object>,
+    pub(super) budget: Budget,
+    pub(super) transfer: Transfer,
+    pub(super) pace: Pace,
+}
+
+/// A request's place among those in flight, and the memory of its connection.
+pub(super) struct Admitted {
+    _in_flight: InFlight,
+    /// `None` for the request that a transfer needs to continue.
+    _memory: Option<Reserved>,
+}
+
+impl Context {
+    /// Counts a download of the object until the context is dropped.
+    pub(super) fn new(object: Arc<Object>, resources: &Resources) -> Self {
+        Self {
+            object,
+            budget: resources.budget.clone(),
+            transfer: resources.throttle.enter(),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Logs the end of a download, with the number of requests, for which stores charge.
+    pub(super) fn finished(&self) {
+        let (bytes, requests) = (self.object.len(), self.object.requests());
+        tracing::debug!(bytes, requests, "a payload was fetched in parts");
+    }
+
+    /// Admits one more request, beyond the `own` ones of this download, if the store's limits allow it.
+    pub(super) fn admit(&self, own: usize) -> Option<Admitted> {
+        let memory = self.budget.try_reserve_connection()?;
+        Some(Admitted {
+            _in_flight: self.transfer.admit(own)?,
+            _memory: Some(memory),
+        })
+    }
+
+    /// Admits a second request for a slow part. It needs no free memory, because the reader may be waiting for it while other
+    /// parts use all memory.
+    fn admit_again(&self) -> Option<Admitted> {
+        // The number of requests of this download does not matter, because few parts are requested again.
+        Some(Admitted {
+            _in_flight: self.transfer.admit(0)?,
+            _memory: self.budget.try_reserve_connection(),
+        })
+    }
+
+    /// Admits the request that the download needs to continue.
+    pub(super) fn admit_always(&self) -> Admitted {
+        Admitted {
+            _in_flight: self.transfer.admit_always(),
+            _memory: None,
+        }
+    }
+}
+
+/// The bytes of a part, in order.
+pub(super) struct Part {
+    context: Arc<Context>,
+    missing: Range<u64>,
+    first: Source,
+    /// The same bytes again, from where the first request was when it turned out to be slow.
+    second: Option<Source>,
+    /// The time spent waiting for the network.
+    waited: Duration,
+    /// The wait after which a second request is considered again.
+    not_before: Duration,
+    /// The wait says nothing about other parts.
+    is_special: bool,
+}
+
+/// A request with its position.
+struct Source {
+    at: u64,
+    chunks: Chunks,
+    /// `None` once all bytes have arrived.
+    admitted: Option<Admitted>,
+}
+
+enum Event {
+    First(Option<Result<Bytes, Error>>),
+    Second(Option<Result<Bytes, Error>>),
+    Slow,
+}
+
+impl Part {
+    pub(super) fn new(context: &Arc<Context>, range: Range<u64>, admitted: Admitted) -> Self {
+        let fetch = Fetch::new(Arc::clone(&context.object), range.clone());
+        Self::from_fetch(context, range, fetch, admitted)
+    }
+
+    /// Continues a fetch. `range` is what it has still to fetch.
+    pub(super) fn from_fetch(context: &Arc<Context>, range: Range<u64>, fetch: Fetch, admitted: Admitted) -> Self {
+        Self {
+            context: Arc::clone(context),
+            first: Source {
+                at: range.start,
+                chunks: fetch.into_stream(),
+                admitted: Some(admitted),
+            },
+            missing: range,
+            second: None,
+            waited: Duration::ZERO,
+            not_before: Duration::ZERO,
+            is_special: false,
+        }
+    }
+
+    /// Excludes this part from what the download learns about its parts, because its length differs.
+    pub(super) fn special(mut self) -> Self {
+        self.is_special = true;
+        self
+    }
+
+    /// Returns the number of bytes that are still missing.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing.end.saturating_sub(self.missing.start)
+    }
+
+    /// Returns the position of the next byte.
+    pub(super) fn position(&self) -> u64 {
+        self.missing.start
+    }
+
+    /// Returns the next bytes, or `None` after exactly the bytes of the part.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the requests fail. A second request counts as well as the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no bytes.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            match self.wait().await {
+                Event::Slow => self.request_again(),
+                Event::First(Some(Ok(chunk))) => {
+                    if let Some(fresh) = advance(&mut self.first, &mut self.missing, chunk) {
+                        return Ok(Some(fresh));
+                    }
+                }
+                Event::Second(Some(Ok(chunk))) => {
+                    let fresh = self.second.as_mut();
+                    let fresh = fresh.and_then(|second| advance(second, &mut self.missing, chunk));
+                    if let Some(fresh) = fresh {
+                        // The second request has overtaken the first.
+                        self.keep_second();
+                        return Ok(Some(fresh));
+                    }
+                }
+                Event::First(None) | Event::Second(None) => return self.end(),
+                Event::First(Some(Err(error))) => {
+                    if !self.keep_second() {
+                        return Err(error);
+                    }
+                }
+                // The first request may still succeed.
+                Event::Second(Some(Err(_))) => self.second = None,
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Event {
+        let begin = Instant::now();
+        let patience = self.patience();
+        let event = {
+            let mut slow = pin!(patience.map(sleep));
+            let (first, second) = (&mut self.first, &mut self.second);
+            poll_fn(|cx| {
+                if let Poll::Ready(chunk) = first.chunks.poll_next_unpin(cx) {
+                    return Poll::Ready(Event::First(chunk));
+                }
+                if let Some(second) = second
+                    && let Poll::Ready(chunk) = second.chunks.poll_next_unpin(cx)
+                {
+                    return Poll::Ready(Event::Second(chunk));
+                }
+                match slow.as_mut().as_pin_mut() {
+                    Some(slow) => slow.poll(cx).map(|()| Event::Slow),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        };
+        self.waited += begin.elapsed();
+        event
+    }
+
+    /// Returns the time until this part counts as slow.
+    fn patience(&self) -> Option<Duration> {
+        if self.second.is_some() || self.is_special || !self.context.object.resumable() {
+            return None;
+        }
+        let patience = self.context.pace.patience()?.max(self.not_before);
+        Some(patience.saturating_sub(self.waited))
+    }
+
+    /// Requests the missing bytes a second time if the limits allow it.
+    fn request_again(&mut self) {
+        self.not_before = self.waited * 2;
+        let context = &self.context;
+        let Some(admitted) = context.admit_again() else { return };
+        if !context.pace.may_repeat() {
+            return;
+        }
+        tracing::debug!(at = self.missing.start, waited = ?self.waited, "a part is slow and is requested a second time");
+        let fetch = Fetch::new(Arc::clone(&context.object), self.missing.clone());
+        self.second = Some(Source {
+            at: self.missing.start,
+            chunks: fetch.into_stream(),
+            admitted: Some(admitted),
+        });
+    }
+
+    fn keep_second(&mut self) -> bool {
+        let second = self.second.take();
+        let exists = second.is_some();
+        if let Some(second) = second {
+            self.first = second;
+            self.is_special = true;
+        }
+        exists
+    }
+
+    fn end(&mut self) -> Result<Option<Bytes>, Error> {
+        if !self.missing.is_empty() {
+            return Err(wrong_length());
+        }
+        self.second = None;
+        self.first.admitted = None;
+        if !std::mem::replace(&mut self.is_special, true) {
+            self.context.pace.learn(self.waited);
+        }
+        Ok(None)
+    }
+}
+
+/// Counts a chunk, and returns its bytes that are still missing.
+fn advance(source: &mut Source, missing: &mut Range<u64>, mut chunk: Bytes) -> Option<Bytes> {
+    source.at = source.at.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+    let fresh = usize::try_from(source.at.checked_sub(missing.start)?).ok()?;
+    missing.start = source.at;
+    let known = chunk.len().saturating_sub(fresh);
+    let fresh = chunk.split_off(known);
+    (!fresh.is_empty()).then_some(fresh)
+}
