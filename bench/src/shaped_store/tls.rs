@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -13,6 +13,10 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 /// clients accept a server's certificate that signs itself.
 pub(super) fn acceptor(path: &Path) -> anyhow::Result<TlsAcceptor> {
     let mut authority = CertificateParams::new(Vec::new())?;
+    // OpenSSL takes a certificate whose subject is also its issuer for self-signed.
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "shaped store authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;

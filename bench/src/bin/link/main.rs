@@ -54,7 +54,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
         for link in options.links() {
             let store = ShapedStore::start(&["store"], link.link(), link.has_tls(), folder.path()).await?;
             for direction in options.directions() {
-                let turn = prepare(options, &store, &queues, direction, &file).await?;
+                let turn = prepare(options, &store, &queues, direction, options.size_mib(), &file).await?;
                 let mut rounds = Rounds::new(options, link, turn, store.control()?, python.as_deref().ok());
                 let results = rounds.run().await?;
                 lines.add_results(link, direction, &results, &options.points(direction));
@@ -73,13 +73,15 @@ async fn prepare(
     store: &ShapedStore,
     queues: &EmbeddedServer,
     direction: Direction,
+    size_mib: u64,
     file: &Path,
 ) -> anyhow::Result<Turn> {
     let client = extended(&store.open_url, &queues.endpoint())?;
     // A queue of its own, because the messages of another link point to another store.
-    let name = format!("{direction}-{}", store.url.rsplit(':').next().unwrap_or_default());
+    let port = store.url.rsplit(':').next().unwrap_or_default();
+    let name = format!("{direction}-{port}-{size_mib}");
     let queue = client.client().create_queue(name).await?.queue_url;
-    let size = options.size_mib() * MIB as u64;
+    let size = size_mib * MIB as u64;
     if direction == Direction::Down {
         let raw = raw_store(&store.open_url)?;
         upload_raw(&raw, DOWNLOAD_KEY, size, 64 * MIB as u64, 2).await?;
@@ -113,12 +115,13 @@ async fn peak_of_sizes(
     let store = ShapedStore::start(&["store"], link.link(), false, folder).await?;
     for size_mib in &options.sizes {
         // The message that the upload sends is the one to download.
+        let turn = prepare(options, &store, queues, Direction::Up, *size_mib, folder).await?;
         for direction in [Direction::Up, Direction::Down] {
             let turn = Turn {
-                size: size_mib * MIB as u64,
-                ..prepare(options, &store, queues, Direction::Up, folder).await?
+                direction,
+                transfers: 1,
+                ..turn.clone()
             };
-            let turn = Turn { direction, ..turn };
             let mut rounds = Rounds::new(options, link, turn, store.control()?, None);
             let sample = rounds.turn(Contender::Ours, 0).await?;
             let peak = Spread::over(&[sample], |sample| sample.measured.peak_mib);
