@@ -84,7 +84,7 @@ impl Connection {
             if request.method == "HEAD" {
                 reply = reply.without_body();
             }
-            reply.closes |= request.header_has("connection", "close");
+            reply.closes |= request.closes;
             sleep(self.shared.link.delay()).await;
             self.send(&reply).await?;
             if reply.closes {

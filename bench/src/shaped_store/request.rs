@@ -14,6 +14,8 @@ pub(super) struct Request {
     pub(super) method: String,
     pub(super) bucket: String,
     pub(super) key: String,
+    /// `true` if the client expects the connection to end with the response.
+    pub(super) closes: bool,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
 }
@@ -39,13 +41,16 @@ impl Request {
             let value = std::str::from_utf8(header.value)?.trim();
             Ok((header.name.to_ascii_lowercase(), value.to_owned()))
         });
-        let parsed = Self {
+        let headers = headers.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut parsed = Self {
             method: request.method.unwrap_or_default().to_owned(),
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             query: query.collect::<anyhow::Result<_>>()?,
-            headers: headers.collect::<anyhow::Result<_>>()?,
+            closes: request.version == Some(0),
+            headers,
         };
+        parsed.closes |= parsed.header_has("connection", "close");
         Ok(Some((parsed, length)))
     }
 
@@ -119,7 +124,7 @@ mod tests {
         assert_eq!(request.query("partNumber"), Some("2"));
         assert_eq!(request.query("uploadId"), Some("x/y"));
         assert_eq!(request.query("uploads"), None);
-        assert!(request.header_has("connection", "close"));
+        assert!(request.closes);
     }
 
     #[test]
@@ -127,6 +132,7 @@ mod tests {
         let request = request("GET /bench?list-type=2&prefix= HTTP/1.1\r\n\r\n");
         assert_eq!((&*request.bucket, &*request.key), ("bench", ""));
         assert_eq!(request.query("prefix"), Some(""));
+        assert!(!request.closes);
     }
 
     #[test]

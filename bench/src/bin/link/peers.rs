@@ -115,11 +115,11 @@ fn own_command(turn: &Turn) -> anyhow::Result<Command> {
         command.env("SSL_CERT_FILE", certificate);
     }
     if turn.contender.keeps_payload() {
-        // The harness accepts another server only from the environment.
+        // The harness accepts another server only from the environment. The peers have one key for queues and store.
         command
             .env("SQS_TEST_MINIO", &turn.store)
-            .env("SQS_TEST_MINIO_ACCESS_KEY", ACCESS_KEY_ID)
-            .env("SQS_TEST_MINIO_SECRET_KEY", SECRET_ACCESS_KEY);
+            .env("SQS_TEST_MINIO_ACCESS_KEY", embedded::ACCESS_KEY_ID)
+            .env("SQS_TEST_MINIO_SECRET_KEY", embedded::SECRET_ACCESS_KEY);
     }
     Ok(command)
 }
