@@ -44,7 +44,12 @@ pub struct Control {
 }
 
 impl Control {
-    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
+    /// Returns access to the counters of the store at the URL without limits.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the HTTP client cannot be built.
+    pub fn new(url: &str) -> anyhow::Result<Self> {
         Ok(Self {
             url: url.to_owned(),
             http: sqs_client::client::http_client_builder()?.build()?,

@@ -164,12 +164,15 @@ impl Store {
     }
 }
 
-/// Returns the reply to an upload. S3 repeats the checksum that it has verified.
+/// Returns the reply to an upload. S3 repeats the checksum that it has verified. With this encryption its ETags are no
+/// MD5 digests, as here. AWS's SDK for Java verifies all others.
 fn uploaded(request: &Request, etag: String) -> Reply {
     let checksums = request
         .headers()
         .filter(|(name, _)| name.starts_with("x-amz-checksum-"));
-    let reply = Reply::empty(200).header("ETag", etag);
+    let reply = Reply::empty(200)
+        .header("ETag", etag)
+        .header("x-amz-server-side-encryption", "aws:kms");
     checksums.fold(reply, |reply, (name, value)| reply.header(name, value))
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bench::child;
 use bench::measure::peak_memory_mib;
-use bench::shaped_store::{ACCESS_KEY_ID, MAX_PIECE, Pattern, REGION, SECRET_ACCESS_KEY};
+use bench::shaped_store::{ACCESS_KEY_ID, Control, MAX_PIECE, Pattern, REGION, SECRET_ACCESS_KEY};
 use bench::transfer::BUCKET;
 use sqs_tests::embedded;
 use sqs_tests::peers::{Attribute, Peer};
@@ -149,6 +149,7 @@ pub async fn run_extended_client(turn: &Turn) -> anyhow::Result<Measured> {
     let mut time = peer.send(Attribute::Current, &queue, &text, 1).await?;
     let mut cpu_used = cpu_ms(process)? - cpu;
     if turn.direction == Direction::Down {
+        Control::new(&turn.open_store)?.reset(1).await?;
         let cpu = cpu_ms(process)?;
         let (received_in, received) = peer.receive(&queue).await?;
         (time, cpu_used) = (received_in, cpu_ms(process)? - cpu);
