@@ -53,13 +53,17 @@ pub fn announce(address: &str) {
 ///
 /// Returns an error if the child cannot be started, fails, or reports something else.
 pub async fn run<R: DeserializeOwned>(mut command: Command) -> anyhow::Result<R> {
-    let output = command.stderr(Stdio::inherit()).output().await?;
+    // `output` captures the standard error as well, whatever the command says.
+    let output = command.output().await?;
+    let errors = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
         output.status.success(),
-        "{:?} failed: {}",
-        command.as_std(),
-        output.status
+        "{} failed ({}): {}",
+        command.as_std().get_program().display(),
+        output.status,
+        errors.trim_end()
     );
+    eprint!("{errors}");
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
