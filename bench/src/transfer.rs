@@ -28,7 +28,7 @@ pub struct Shape {
     #[arg(long, default_value_t = 8)]
     pub part_mib: usize,
     /// The number of parts uploaded at a time
-    #[arg(long, default_value_t = sqs_extended::store::PayloadStoreBuilder::DEFAULT_CONCURRENCY)]
+    #[arg(long, default_value_t = 8)]
     pub concurrency: usize,
 }
 
