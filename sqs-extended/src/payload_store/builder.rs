@@ -16,8 +16,11 @@ use crate::pointer::{PointerKeys, ReservedAttribute};
 use crate::stores::OpenedStore;
 #[cfg(feature = "s3")]
 use crate::stores::SharedCredentials;
+#[cfg(feature = "_http")]
+use crate::stores::StoreConnector;
 use crate::transfer::download::DownloadSettings;
 use crate::transfer::part_plan::{MAX_PART_SIZE, MIN_PART_SIZE};
+use crate::transfer::pressure::Pressure;
 use crate::transfer::upload::UploadSettings;
 
 /// The maximum length of a content type. RFC 6838 allows 127 bytes for each of two names.
@@ -113,6 +116,7 @@ pub struct PayloadStoreBuilder {
     new_id: NewId,
     #[cfg(feature = "s3")]
     credentials: Option<SharedCredentials>,
+    pressure: Option<Pressure>,
 }
 
 impl PayloadStoreBuilder {
@@ -146,6 +150,7 @@ impl PayloadStoreBuilder {
             new_id: Arc::new(unguessable_id),
             #[cfg(feature = "s3")]
             credentials: None,
+            pressure: None,
         }
     }
 
@@ -157,6 +162,7 @@ impl PayloadStoreBuilder {
             s3: opened.s3,
             #[cfg(feature = "s3")]
             credentials: opened.credentials,
+            pressure: opened.pressure,
             ..Self::new(opened.store, opened.bucket)
         }
     }
@@ -169,6 +175,34 @@ impl PayloadStoreBuilder {
         if let Some(credentials) = &self.credentials {
             credentials.use_client(client);
         }
+        self
+    }
+
+    /// Names the connector that the object store was built with. Default: the connector of a store that
+    /// [`PayloadStore::from_url`] opened, else none.
+    ///
+    /// object_store repeats a request to which the store responds with 503 (SlowDown) or 429, and does not report it. The
+    /// connector sees these responses, so that transfers make fewer requests at a time until the store keeps up. A clone
+    /// of the connector serves as well as the connector itself.
+    ///
+    /// ```
+    /// use object_store::aws::AmazonS3Builder;
+    /// use sqs_extended::PayloadStore;
+    /// use sqs_extended::store::StoreConnector;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = StoreConnector::new();
+    /// let store = AmazonS3Builder::new()
+    ///     .with_http_connector(connector.clone())
+    ///     .with_bucket_name("my-bucket")
+    ///     .with_region("eu-west-1")
+    ///     .build()?;
+    /// let payloads = PayloadStore::builder(store, "my-bucket").connector(&connector).build()?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "_http")]
+    pub fn connector(mut self, connector: &StoreConnector) -> Self {
+        self.pressure = Some(connector.pressure());
         self
     }
 
@@ -352,6 +386,7 @@ impl PayloadStoreBuilder {
             background: TaskTracker::new(),
             #[cfg(feature = "s3")]
             credentials: self.credentials,
+            pressure: self.pressure,
         })))
     }
 }

@@ -18,6 +18,7 @@ use crate::pointer::{PointerKeys, ReservedAttribute};
 use crate::stores::SharedCredentials;
 use crate::sweep::Sweep;
 use crate::transfer::download::DownloadSettings;
+use crate::transfer::pressure::Pressure;
 use crate::transfer::upload::UploadSettings;
 
 /// An object store for payloads, with the bucket and the key prefix that they use and the settings to write and read them.
@@ -58,6 +59,9 @@ pub(super) struct Inner {
     pub(super) background: TaskTracker,
     #[cfg(feature = "s3")]
     pub(super) credentials: Option<SharedCredentials>,
+    /// The count of the responses by which the store asked to slow down, if the store's connector is known.
+    #[expect(dead_code, reason = "transfers do not read it yet")]
+    pub(super) pressure: Option<Pressure>,
 }
 
 /// The source of the ids of new payloads.

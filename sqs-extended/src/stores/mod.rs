@@ -6,6 +6,8 @@ mod connector;
 mod credentials;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+#[cfg(feature = "_http")]
+mod resolver;
 mod url;
 
 #[cfg(feature = "_http")]

@@ -6,4 +6,5 @@ pub(crate) mod download;
 pub(crate) mod lookup;
 pub(crate) mod part_plan;
 pub(crate) mod part_source;
+pub(crate) mod pressure;
 pub(crate) mod upload;

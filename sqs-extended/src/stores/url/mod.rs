@@ -21,6 +21,7 @@ use crate::stores::connector::StoreConnector;
 use crate::stores::credentials::Bounded;
 #[cfg(feature = "s3")]
 use crate::stores::credentials::{S3Credentials, SharedCredentials};
+use crate::transfer::pressure::Pressure;
 
 /// A store, bucket and prefix named by a URL. See [`PayloadStore::from_url`](crate::PayloadStore::from_url).
 pub(crate) struct OpenedStore {
@@ -34,6 +35,8 @@ pub(crate) struct OpenedStore {
     /// `None` if the URL itself contains credentials.
     #[cfg(feature = "s3")]
     pub(crate) credentials: Option<SharedCredentials>,
+    /// The count of the responses that asked to slow down. `None` for a store without HTTP.
+    pub(crate) pressure: Option<Pressure>,
 }
 
 impl OpenedStore {
@@ -98,6 +101,7 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     }
     let store = builder.build().map_err(|error| options.unusable(error))?;
     Ok(OpenedStore {
+        pressure: Some(connector.pressure()),
         s3: Some((store.clone(), connector)),
         credentials,
         ..OpenedStore::new(store, bucket, url)?
@@ -115,6 +119,7 @@ fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         Key::Client(key) => client_use(key),
         _ => Use::Taken,
     })?;
+    let pressure = Some(connector.pressure());
     let builder = GoogleCloudStorageBuilder::from_env().with_http_connector(connector);
     let builder = settings
         .into_iter()
@@ -126,7 +131,10 @@ fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         .with_credentials(Arc::new(Bounded(own)))
         .build()
         .map_err(unusable)?;
-    OpenedStore::new(store, bucket, url)
+    Ok(OpenedStore {
+        pressure,
+        ..OpenedStore::new(store, bucket, url)?
+    })
 }
 
 #[cfg(feature = "azure")]
@@ -141,6 +149,7 @@ fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     })?;
     let plain = |(key, value): &(Key, String)| *key == Key::Endpoint && value.starts_with("http://");
     let allow_http = settings.iter().any(plain);
+    let pressure = Some(connector.pressure());
     let mut builder = MicrosoftAzureBuilder::from_env().with_http_connector(connector);
     if allow_http {
         builder = builder.with_allow_http(true);
@@ -166,7 +175,10 @@ fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         .with_credentials(Arc::new(Bounded(own)))
         .build()
         .map_err(unusable)?;
-    OpenedStore::new(store, container, url)
+    Ok(OpenedStore {
+        pressure,
+        ..OpenedStore::new(store, container, url)?
+    })
 }
 
 #[cfg(feature = "fs")]
@@ -189,6 +201,7 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         s3: None,
         #[cfg(feature = "s3")]
         credentials: None,
+        pressure: None,
     })
 }
 
@@ -231,6 +244,7 @@ impl OpenedStore {
             s3: None,
             #[cfg(feature = "s3")]
             credentials: None,
+            pressure: None,
         })
     }
 }
