@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "s3")]
+use object_store::multipart::MultipartStore;
 use object_store::{Attribute, Attributes, ObjectStore, TagSet};
 use tokio_util::task::TaskTracker;
 
@@ -60,9 +62,14 @@ impl PayloadStore {
     /// | `region` | default: `us-east-1` |
     /// | `virtual_hosted_style_request=true` | the bucket in the host name; an `endpoint` must then contain it |
     /// | `server_side_encryption=aws:kms`, `sse_kms_key_id`, `sse_bucket_key_enabled` | encryption by the store |
-    /// | `checksum_algorithm=sha256` | a checksum that the store verifies |
-    /// | `unsigned_payload=true` | skips hashing the payload, if TLS protects it |
+    /// | `checksum_algorithm` | the checksum that the store verifies: `crc64nvme` or `sha256` |
+    /// | `unsigned_payload` | `true` skips hashing the payload for its signature, if TLS protects it; `false` signs it |
     /// | `disable_bulk_delete=true` | for servers without `DeleteObjects` |
+    ///
+    /// Over https, S3 payloads are sent unsigned and carry a CRC64NVME checksum, which the store verifies. If a store does
+    /// not accept the checksum, a warning names it once and payloads are sent without. TLS and the digest in the message
+    /// still protect them. Over http, payloads are signed and have no checksum. `checksum_algorithm` or `unsigned_payload`,
+    /// in the URL or the environment, replace both defaults: the payload then has exactly what they say.
     ///
     /// Every store over HTTP has `connect_timeout` and `read_timeout`, such as `30s` (see `StoreConnector`). `file:` and
     /// `memory:` have one option: `bucket`, the bucket's name in pointers. Default: `file` or `memory`.
@@ -103,7 +110,9 @@ impl PayloadStore {
 pub struct PayloadStoreBuilder {
     store: Arc<dyn ObjectStore>,
     #[cfg(feature = "s3")]
-    s3: Option<(object_store::aws::AmazonS3, crate::stores::StoreConnector)>,
+    s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
+    #[cfg(feature = "s3")]
+    multipart: Option<Arc<dyn MultipartStore>>,
     bucket: String,
     prefix: String,
     attribute: ReservedAttribute,
@@ -133,6 +142,8 @@ impl PayloadStoreBuilder {
             store,
             #[cfg(feature = "s3")]
             s3: None,
+            #[cfg(feature = "s3")]
+            multipart: None,
             bucket,
             prefix: String::new(),
             attribute: ReservedAttribute::default(),
@@ -163,6 +174,8 @@ impl PayloadStoreBuilder {
             prefix: opened.prefix,
             #[cfg(feature = "s3")]
             s3: opened.s3,
+            #[cfg(feature = "s3")]
+            multipart: opened.multipart,
             #[cfg(feature = "s3")]
             credentials: opened.credentials,
             pressure: opened.pressure,
@@ -396,6 +409,8 @@ impl PayloadStoreBuilder {
             store: self.store,
             #[cfg(feature = "s3")]
             s3: self.s3,
+            #[cfg(feature = "s3")]
+            multipart: self.multipart,
             attribute: self.attribute,
             extras: self.extras,
             keys: self.keys,

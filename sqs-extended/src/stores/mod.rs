@@ -8,6 +8,8 @@ mod credentials;
 mod dynamodb;
 #[cfg(feature = "_http")]
 mod resolver;
+#[cfg(feature = "s3")]
+mod s3;
 mod url;
 
 #[cfg(feature = "_http")]

@@ -1,26 +1,30 @@
 //! Object stores opened by URL.
 
-use std::collections::BTreeMap;
-#[cfg(feature = "_http")]
-use std::str::FromStr;
-use std::sync::Arc;
-#[cfg(feature = "_http")]
-use std::time::Duration;
+mod options;
 
-#[cfg(feature = "_http")]
+use std::sync::Arc;
+
+#[cfg(feature = "s3")]
 use object_store::ClientConfigKey;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+#[cfg(feature = "s3")]
+use object_store::multipart::MultipartStore;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Error;
-#[cfg(feature = "_http")]
+#[cfg(feature = "s3")]
 use crate::stores::connector::StoreConnector;
 #[cfg(any(feature = "gcs", feature = "azure"))]
 use crate::stores::credentials::Bounded;
 #[cfg(feature = "s3")]
 use crate::stores::credentials::{S3Credentials, SharedCredentials};
+#[cfg(feature = "s3")]
+use crate::stores::s3::{ChecksummedS3, uses_checksums};
+use crate::stores::url::options::Options;
+#[cfg(feature = "_http")]
+use crate::stores::url::options::{Use, client_use};
 use crate::transfer::pressure::Pressure;
 
 /// A store, bucket and prefix named by a URL. See [`PayloadStore::from_url`](crate::PayloadStore::from_url).
@@ -32,6 +36,9 @@ pub(crate) struct OpenedStore {
     /// The store again, for requests that only S3 supports.
     #[cfg(feature = "s3")]
     pub(crate) s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
+    /// The store again, for uploads that another process continues.
+    #[cfg(feature = "s3")]
+    pub(crate) multipart: Option<Arc<dyn MultipartStore>>,
     /// `None` if the URL itself contains credentials.
     #[cfg(feature = "s3")]
     pub(crate) credentials: Option<SharedCredentials>,
@@ -89,6 +96,7 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
     let own_keys = settings
         .iter()
         .any(|(key, _)| matches!(key, Key::AccessKeyId | Key::SecretAccessKey | Key::Token));
+    let keys: Vec<Key> = settings.iter().map(|(key, _)| *key).collect();
     let builder = AmazonS3Builder::from_env().with_http_connector(connector.clone());
     let mut builder = settings
         .into_iter()
@@ -99,10 +107,20 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         let provider = S3Credentials::new(shared.clone(), builder.clone());
         builder = builder.with_credentials(Arc::new(provider));
     }
-    let store = builder.build().map_err(|error| options.unusable(error))?;
+    let unusable = |error| options.unusable(error);
+    let environment = std::env::vars_os().map(|(name, _)| name);
+    let (store, s3, multipart): (Arc<dyn ObjectStore>, _, Arc<dyn MultipartStore>) =
+        if uses_checksums(&builder, &keys, environment) {
+            let store = ChecksummedS3::new(builder, &connector).map_err(unusable)?;
+            (Arc::new(store.clone()), store.plain().clone(), Arc::new(store))
+        } else {
+            let store = builder.build().map_err(unusable)?;
+            (Arc::new(store.clone()), store.clone(), Arc::new(store))
+        };
     Ok(OpenedStore {
         pressure: Some(connector.pressure()),
-        s3: Some((store.clone(), connector)),
+        s3: Some((s3, connector)),
+        multipart: Some(multipart),
         credentials,
         ..OpenedStore::new(store, bucket, url)?
     })
@@ -133,7 +151,7 @@ fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         .map_err(unusable)?;
     Ok(OpenedStore {
         pressure,
-        ..OpenedStore::new(store, bucket, url)?
+        ..OpenedStore::new(Arc::new(store), bucket, url)?
     })
 }
 
@@ -177,7 +195,7 @@ fn azure(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         .map_err(unusable)?;
     Ok(OpenedStore {
         pressure,
-        ..OpenedStore::new(store, container, url)?
+        ..OpenedStore::new(Arc::new(store), container, url)?
     })
 }
 
@@ -200,6 +218,8 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         #[cfg(feature = "s3")]
         s3: None,
         #[cfg(feature = "s3")]
+        multipart: None,
+        #[cfg(feature = "s3")]
         credentials: None,
         pressure: None,
     })
@@ -210,7 +230,7 @@ fn memory(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         return Err(Error::invalid("a store in memory has no host; write memory:///prefix"));
     }
     let bucket = options.bucket("memory")?;
-    OpenedStore::new(InMemory::new(), bucket, url)
+    OpenedStore::new(Arc::new(InMemory::new()), bucket, url)
 }
 
 /// Opens the stores whose features are off, which fails.
@@ -228,7 +248,7 @@ macro_rules! without {
 without! { "s3" s3 "gcs" gcs "azure" azure "fs" file }
 
 impl OpenedStore {
-    fn new(store: impl ObjectStore, bucket: String, url: &Url) -> Result<Self, Error> {
+    fn new(store: Arc<dyn ObjectStore>, bucket: String, url: &Url) -> Result<Self, Error> {
         let path = percent_decode_str(url.path().trim_start_matches('/')).decode_utf8();
         let path = path.map_err(|_| Error::invalid("the prefix in the store's URL is not UTF-8"))?;
         let slash = if path.is_empty() || path.ends_with('/') {
@@ -237,11 +257,13 @@ impl OpenedStore {
             "/"
         };
         Ok(Self {
-            store: Arc::new(store),
+            store,
             bucket,
             prefix: format!("{path}{slash}"),
             #[cfg(feature = "s3")]
             s3: None,
+            #[cfg(feature = "s3")]
+            multipart: None,
             #[cfg(feature = "s3")]
             credentials: None,
             pressure: None,
@@ -259,125 +281,6 @@ fn host(url: &Url) -> Result<String, Error> {
             url.scheme()
         ))),
     }
-}
-
-/// The treatment of an option.
-#[cfg(feature = "_http")]
-enum Use {
-    Taken,
-    /// Another part of the URL names it.
-    NamedByUrl,
-    /// [`StoreConnector`] has no such setting.
-    Ineffective,
-}
-
-/// The treatment of an option of object_store's own connections.
-#[cfg(feature = "_http")]
-fn client_use(key: &ClientConfigKey) -> Use {
-    match key {
-        ClientConfigKey::AllowHttp | ClientConfigKey::DefaultContentType => Use::Taken,
-        _ => Use::Ineffective,
-    }
-}
-
-/// The query of a URL.
-struct Options(BTreeMap<String, String>);
-
-impl Options {
-    fn from_url(url: &Url) -> Result<Self, Error> {
-        let names_container = matches!(url.scheme(), "az" | "abfs" | "abfss");
-        if url.password().is_some() || !(names_container || url.username().is_empty()) {
-            return Err(Error::invalid(
-                "the store's URL contains a user or a password; set credentials in the environment",
-            ));
-        }
-        if url.port().is_some() || url.fragment().is_some() {
-            return Err(Error::invalid(
-                "the store's URL has a port or a fragment; set another server's address with `?endpoint=`",
-            ));
-        }
-        let mut options = BTreeMap::new();
-        for (name, value) in url.query_pairs() {
-            let name = name.to_ascii_lowercase();
-            if options.contains_key(&name) {
-                return Err(Error::invalid(format!(
-                    "the store's URL contains the option `{name}` twice; remove one"
-                )));
-            }
-            options.insert(name, value.into_owned());
-        }
-        Ok(Self(options))
-    }
-
-    /// Returns the option `bucket` for a store without buckets, which has no other options.
-    fn bucket(&mut self, default: &str) -> Result<String, Error> {
-        let bucket = self.0.remove("bucket").unwrap_or_else(|| default.to_owned());
-        match self.0.keys().next() {
-            Some(name) => Err(unknown(name)),
-            None => Ok(bucket),
-        }
-    }
-}
-
-#[cfg(feature = "_http")]
-impl Options {
-    fn connector(&mut self) -> Result<StoreConnector, Error> {
-        let mut connector = StoreConnector::new();
-        if let Some(timeout) = self.duration("connect_timeout")? {
-            connector = connector.connect_timeout(timeout);
-        }
-        if let Some(timeout) = self.duration("read_timeout")? {
-            connector = connector.read_timeout(timeout);
-        }
-        Ok(connector)
-    }
-
-    fn duration(&mut self, name: &str) -> Result<Option<Duration>, Error> {
-        let Some(value) = self.0.remove(name) else {
-            return Ok(None);
-        };
-        let parsed = humantime::parse_duration(&value);
-        parsed.map(Some).map_err(|_| {
-            Error::invalid(format!(
-                "the store's option `{name}` is not a time; write one such as 30s"
-            ))
-        })
-    }
-
-    /// Parses the options as configuration keys of the store's builder.
-    fn parsed<K: FromStr>(&self, used: impl Fn(&K) -> Use) -> Result<Vec<(K, String)>, Error> {
-        let parse = |(name, value): (&String, &String)| {
-            let key = name.parse().map_err(|_| unknown(name))?;
-            match used(&key) {
-                Use::Taken => Ok((key, value.clone())),
-                Use::NamedByUrl => Err(Error::invalid(format!(
-                    "the store's URL already names the value of the option `{name}`; remove the option"
-                ))),
-                Use::Ineffective => Err(Error::invalid(format!(
-                    "the store's option `{name}` has no effect with StoreConnector; remove it"
-                ))),
-            }
-        };
-        self.0.iter().map(parse).collect()
-    }
-
-    /// The error of the builder. Its text is left out if an option is a secret, because the text may quote it.
-    fn unusable(&self, error: object_store::Error) -> Error {
-        const SECRET: [&str; 4] = ["key", "secret", "token", "sas"];
-        let is_secret = |name: &String| SECRET.iter().any(|word| name.contains(word));
-        if self.0.keys().any(is_secret) {
-            return Error::invalid(
-                "the store's settings cannot work together or one of them is malformed; check the options of its URL",
-            );
-        }
-        Error::invalid(format!("the store's settings cannot work: {error}"))
-    }
-}
-
-fn unknown(name: &str) -> Error {
-    Error::invalid(format!(
-        "the store has no option `{name:.40}`; check the options of its URL"
-    ))
 }
 
 #[cfg(test)]

@@ -90,6 +90,32 @@ mod s3 {
     }
 
     #[test]
+    fn only_a_store_over_https_without_a_decision_sends_checksums() {
+        let sends_checksums = |options: &str| {
+            let opened = OpenedStore::open(&format!("s3://bucket/p?{options}")).unwrap();
+            assert!(opened.s3.is_some() && opened.multipart.is_some() && opened.pressure.is_some());
+            format!("{:?}", opened.store).starts_with("ChecksummedS3")
+        };
+        for options in [
+            "",
+            "region=eu-west-1",
+            "endpoint=https://store.example",
+            "skip_signature=true",
+        ] {
+            assert!(sends_checksums(options), "{options}");
+        }
+        for options in [
+            "endpoint=http://127.0.0.1:9000",
+            "unsigned_payload=true",
+            "aws_unsigned_payload=false",
+            "checksum_algorithm=sha256",
+            "endpoint=https://store.example&checksum_algorithm=crc64nvme",
+        ] {
+            assert!(!sends_checksums(options), "{options}");
+        }
+    }
+
+    #[test]
     fn wrong_options_are_errors() {
         for (url, why) in [
             ("s3:///p", "names no bucket"),
@@ -158,4 +184,21 @@ fn azure_blob_storage_is_opened() {
         assert!(!error.contains("hush"), "{url}: {error}");
     }
     assert!(error_of("az://container?container_name=other").contains("already names"));
+}
+
+#[test]
+fn only_a_store_over_http_counts_requests_to_slow_down() {
+    assert!(OpenedStore::open("memory:///p").unwrap().pressure.is_none());
+    #[cfg(feature = "gcs")]
+    assert!(
+        OpenedStore::open("gs://b?skip_signature=true")
+            .unwrap()
+            .pressure
+            .is_some()
+    );
+    #[cfg(feature = "azure")]
+    {
+        let url = "az://container/p?account_name=me&account_key=a2V5";
+        assert!(OpenedStore::open(url).unwrap().pressure.is_some());
+    }
 }
