@@ -1,0 +1,132 @@
+//! The file of a journal.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Take, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::header::{Header, Identity};
+use super::locked;
+use super::record::{Record, Records};
+
+/// A journal that this process owns. It stays on the disk until it is removed.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    header: Header,
+    /// The end of the lines that count. The next record is written there.
+    end: u64,
+}
+
+impl Journal {
+    /// Creates the journal of a new transfer of `payload_len` stored bytes. Replaces a journal that no process owns.
+    ///
+    /// Returns `None` if another process owns the journal, if the path is not a regular file, or if the file system has no
+    /// locks. The transfer is not resumable then.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be written, or the identity is too long.
+    pub(crate) fn create(path: &Path, identity: &Identity, payload_len: u64) -> io::Result<Option<Self>> {
+        let header = Header::new(identity, payload_len)?;
+        let file = match locked::create_new(path)? {
+            Some(file) => Some(file),
+            None => locked::open(path)?,
+        };
+        let Some(mut file) = file else {
+            return Ok(None);
+        };
+        if let Err(error) = file.set_len(0).and_then(|()| file.write_all(header.text.as_bytes())) {
+            // Without a first line it is useless. A later `create` replaces it if it cannot be removed now.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        Ok(Some(Self {
+            file,
+            path: path.to_owned(),
+            end: header.text.len() as u64,
+            header,
+        }))
+    }
+
+    /// Opens the journal of an earlier process. Removes lines that do not count.
+    ///
+    /// Returns `None` if the transfer starts over, because there is no journal, its first line is corrupt, or a field of
+    /// `expected` is missing in it or different. Also returns `None` if [`Journal::create`] would. `expected` consists of
+    /// the fields that are known before the first request. The journal may have more, such as an upload's id.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be read or truncated.
+    pub(crate) fn open(path: &Path, expected: &Identity) -> io::Result<Option<Self>> {
+        let Some(file) = locked::open(path)? else {
+            return Ok(None);
+        };
+        let mut input = BufReader::new(&file);
+        let Some(header) = Header::read(&mut input, expected)? else {
+            return Ok(None);
+        };
+        let mut records = Records::new(input, header.key, header.len);
+        records.by_ref().try_for_each(|record| record.map(drop))?;
+        let end = header.text.len() as u64 + records.valid_bytes();
+        file.set_len(end)?;
+        Ok(Some(Self {
+            file,
+            path: path.to_owned(),
+            header,
+            end,
+        }))
+    }
+
+    /// Returns all fields of the transfer, with its `length`.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.header.identity
+    }
+
+    /// Returns the payload's stored length in bytes.
+    pub(crate) fn payload_len(&self) -> u64 {
+        self.header.len
+    }
+
+    /// Reads the records from the beginning. Their granules are within the payload. Nothing else about them is verified.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be read. Items have the same error.
+    pub(crate) fn records(&mut self) -> io::Result<Records<BufReader<Take<&File>>>> {
+        let start = self.header.text.len() as u64;
+        self.file.seek(SeekFrom::Start(start))?;
+        let lines = (&self.file).take(self.end.saturating_sub(start));
+        Ok(Records::new(BufReader::new(lines), self.header.key, self.header.len))
+    }
+
+    /// Adds records. The journal remains valid if this fails, so a failure costs only these records.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be written, or a part exceeds a limit of S3.
+    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut lines = String::new();
+        for record in records {
+            record.write(&mut lines, &self.header.key)?;
+        }
+        // Overwrites the lines of a failed call.
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(lines.as_bytes())?;
+        self.end += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Removes the journal from the disk.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be removed.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        // Somebody may have replaced it. Another process cannot, because it is locked.
+        if locked::is_at(&self.file, &self.path)? {
+            std::fs::remove_file(&self.path)?;
+        }
+        Ok(())
+    }
+}
