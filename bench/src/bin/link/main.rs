@@ -26,7 +26,7 @@ use sqs_tests::embedded::EmbeddedServer;
 use crate::contenders::{DOWNLOAD_KEY, Turn, extended, raw_store, upload_raw};
 use crate::options::{Contender, Direction, LinkName, Options, Role};
 use crate::report::Lines;
-use crate::rounds::Rounds;
+use crate::rounds::{Rounds, UNMEASURED};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -57,7 +57,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
                 let turn = prepare(options, &store, &queues, direction, options.size_mib(), &file).await?;
                 let mut rounds = Rounds::new(options, link, turn, store.control()?, python.as_deref().ok());
                 let results = rounds.run().await?;
-                lines.add_results(link, direction, &results, &options.points(direction));
+                lines.add_results(link, direction, &results, &options.points(link, direction));
             }
         }
     } else {
@@ -123,7 +123,7 @@ async fn peak_of_sizes(
                 ..turn.clone()
             };
             let mut rounds = Rounds::new(options, link, turn, store.control()?, None);
-            let sample = rounds.turn(Contender::Ours, 0).await?;
+            let sample = rounds.turn(Contender::Ours, UNMEASURED).await?;
             let peak = Spread::over(&[sample], |sample| sample.measured.peak_mib);
             lines.add(&format!("{link}.{direction}.ours-peak-MiB-of-{size_mib}-MiB"), &peak, 0);
         }

@@ -271,8 +271,8 @@ impl Options {
         chosen.map(|(_, _, contender)| contender).collect()
     }
 
-    /// Returns the points of the grid.
-    pub fn points(&self, direction: Direction) -> Vec<Contender> {
+    /// Returns the points of the grid. The fast one has no slow points, which few ranges are if each connection is slow.
+    pub fn points(&self, link: LinkName, direction: Direction) -> Vec<Contender> {
         if !self.includes(Kind::Grid) {
             return Vec::new();
         }
@@ -285,9 +285,10 @@ impl Options {
             .into_iter()
             .flat_map(|ranges| parts.iter().map(move |part_mib| (ranges, *part_mib)));
         let (grid, memory) = (self.grid, self.memory_mib);
+        let fewest = if link.link().per_connection > 0 { 4 } else { 1 };
         let points = points.filter(|(ranges, part_mib)| {
             let used = *ranges as u64 * part_mib;
-            grid == Grid::Full || (used <= memory && used * 3 > memory)
+            grid == Grid::Full || (*ranges >= fewest && used <= memory && used * 3 > memory)
         });
         let points = points.map(|(ranges, part_mib)| Contender::Raw { ranges, part_mib });
         points.collect()
