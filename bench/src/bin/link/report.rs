@@ -106,7 +106,7 @@ impl Lines {
         for (contender, reference) in &named {
             // Files are compared with files, and streams with streams.
             let ours = match reference.contender {
-                Contender::Ours | Contender::OursFile => continue,
+                Contender::Ours | Contender::OursFile | Contender::OursReader => continue,
                 other if other.uses_file() => Contender::OursFile,
                 _ => Contender::Ours,
             };
