@@ -157,15 +157,17 @@ impl Connection {
     fn control(&self, request: &Request) -> anyhow::Result<Reply> {
         match (request.method.as_str(), request.key.as_str()) {
             ("GET", "counts") => {
-                let counts = self
-                    .store
-                    .counts
-                    .lock()
-                    .map_or_else(|_| Counts::default(), |c| c.clone());
+                let mut counts = Counts::default();
+                self.store.count(|current| counts = current.clone());
+                counts.cpu_ms += cpu_ms()?;
                 Ok(Reply::new(200, Body::Text(serde_json::to_string(&counts)?)))
             }
             ("POST", "reset") => {
-                self.store.count(|counts| *counts = Counts::default());
+                let counts = Counts {
+                    cpu_ms: -cpu_ms()?,
+                    ..Counts::default()
+                };
+                self.store.count(|current| *current = counts);
                 self.reset.restart(request.query("seed").unwrap_or("0").parse()?);
                 Ok(Reply::empty(204))
             }
@@ -193,4 +195,8 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn cpu_ms() -> anyhow::Result<f64> {
+    Ok(crate::measure::cpu_time()?.as_secs_f64() * 1e3)
 }
