@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::stream::Chunks;
-use crate::transfer::budget::{BLOCK, Block};
+use crate::transfer::budget::{BLOCK, Block, CONNECTION_BLOCKS};
 use crate::transfer::download::part::{Admitted, Context, Part};
 use crate::transfer::tuner::Tuner;
 
@@ -162,16 +162,17 @@ impl Ordered {
     fn has_room(&self) -> bool {
         let blocks = self.context.budget.blocks() / self.context.transfer.siblings();
         let share = u64::try_from(blocks.saturating_mul(BLOCK)).unwrap_or(u64::MAX);
+        let connection = u64::try_from(CONNECTION_BLOCKS * BLOCK).unwrap_or(u64::MAX);
         let planned = self.ahead.iter().map(|ahead| {
             let buffered = ahead.buffered.load(Relaxed);
             if ahead.task.is_finished() {
                 buffered
             } else {
-                buffered + ahead.len.saturating_sub(buffered) / 2
+                connection + buffered + ahead.len.saturating_sub(buffered) / 2
             }
         });
         // A part beyond the share is fetched if nothing else is ahead, and then waits for its turn.
-        self.ahead.is_empty() || planned.sum::<u64>() + self.part_len() / 2 <= share
+        self.ahead.is_empty() || planned.sum::<u64>() + connection + self.part_len() / 2 <= share
     }
 
     fn part_len(&self) -> u64 {

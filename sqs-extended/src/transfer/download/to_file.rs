@@ -31,7 +31,8 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// A file that receives an object's granules.
 pub(crate) struct Target {
-    file: File,
+    /// One write at a time, because the kernel locks the file anyway, and threads that wait for that lock spin.
+    file: Mutex<File>,
     /// The granules that are in the file.
     tree: Mutex<Tree>,
 }
@@ -39,7 +40,7 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(file: File) -> Self {
         Self {
-            file,
+            file: Mutex::new(file),
             tree: Mutex::new(Tree::new()),
         }
     }
@@ -51,13 +52,17 @@ impl Target {
 
     /// Writes the batch at its offset, and notes the granules that are complete.
     fn write(&self, batch: &Batch, hasher: &mut GranuleHasher) -> io::Result<()> {
+        for block in &batch.blocks {
+            hasher.update(block.filled());
+        }
         let mut offset = batch.offset;
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         for block in &batch.blocks {
             let bytes = block.filled();
-            write_all_at(&self.file, bytes, offset)?;
-            hasher.update(bytes);
+            write_all_at(&file, bytes, offset)?;
             offset += bytes.len() as u64;
         }
+        drop(file);
         self.note(&hasher.take_finished())
     }
 
