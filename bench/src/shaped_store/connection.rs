@@ -182,7 +182,7 @@ impl Connection {
             Body::OnlyLength(_) => self.wire.write(head.as_bytes()).await?,
             Body::Content(range) => {
                 self.wire.write(head.as_bytes()).await?;
-                let mut pace = Pace::of_body(self.rate, Instant::now());
+                let mut pace = Pace::new(self.rate, Instant::now());
                 let mut position = range.start;
                 while position < range.end {
                     let length = pace.write_length().min(range.end - position);

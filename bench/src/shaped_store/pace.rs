@@ -10,12 +10,12 @@ use super::pattern::SplitMix;
 
 const KIB: u64 = 1024;
 
-/// The time that a late sender may catch up. It makes up for timers of 1 ms and for a busy CPU. More would let a
-/// connection exceed its rate after its client was slow.
+/// The time that a late sender may catch up. It makes up for timers of 1 ms and for a busy CPU.
 const CATCH_UP: Duration = Duration::from_millis(25);
 
-/// The same for the total of a link. It is shorter, because an idle link must not save up speed for its next transfer.
-const TOTAL_CATCH_UP: Duration = Duration::from_millis(5);
+/// The time without a transfer after which a sender counts as idle, and catches up nothing. An idle link must not save up
+/// speed.
+const IDLE: Duration = Duration::from_millis(50);
 
 /// The duration of one write at a limited rate.
 const WRITE: Duration = Duration::from_micros(2_500);
@@ -61,18 +61,19 @@ impl Link {
 #[derive(Debug)]
 pub(super) struct Pace {
     rate: u64,
-    catch_up: Duration,
     /// The time at which the bytes so far have been transferred.
     next: Instant,
+    /// The time of the last reservation.
+    last: Instant,
 }
 
 impl Pace {
-    /// Starts a schedule now for one request's or one response's body.
-    pub(super) fn of_body(rate: u64, now: Instant) -> Self {
+    /// Starts a schedule now.
+    pub(super) fn new(rate: u64, now: Instant) -> Self {
         Self {
             rate,
-            catch_up: CATCH_UP,
             next: now,
+            last: now,
         }
     }
 
@@ -81,7 +82,10 @@ impl Pace {
         if self.rate == 0 {
             return now;
         }
-        let earliest = now.checked_sub(self.catch_up).unwrap_or(now);
+        let is_idle = now.saturating_duration_since(self.last.max(self.next)) > IDLE;
+        let catch_up = if is_idle { Duration::ZERO } else { CATCH_UP };
+        let earliest = now.checked_sub(catch_up).unwrap_or(now);
+        self.last = now;
         let duration = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
         self.next = self.next.max(earliest) + duration;
         self.next
@@ -108,11 +112,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(link: Link) -> Self {
-        let total = Pace {
-            rate: link.total,
-            catch_up: TOTAL_CATCH_UP,
-            next: Instant::now(),
-        };
+        let total = Pace::new(link.total, Instant::now());
         Self {
             link,
             total: Mutex::new(total),
@@ -177,7 +177,7 @@ mod tests {
 
     fn begin(rate: u64) -> (Instant, Pace) {
         let now = Instant::now();
-        (now, Pace::of_body(rate, now))
+        (now, Pace::new(rate, now))
     }
 
     #[test]
@@ -199,8 +199,17 @@ mod tests {
     fn a_late_sender_catches_up_a_little() {
         let (begin, mut pace) = begin(MIB);
         assert_eq!(pace.reserve(MIB, begin), begin + Duration::from_secs(1));
-        let late = begin + Duration::from_secs(60);
-        assert_eq!(pace.reserve(MIB, late), late - CATCH_UP + Duration::from_secs(1));
+        let late = begin + Duration::from_millis(1_020);
+        assert_eq!(pace.reserve(MIB, late), begin + Duration::from_secs(2));
+        let later = begin + Duration::from_millis(2_040);
+        assert_eq!(pace.reserve(MIB, later), later - CATCH_UP + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn an_idle_link_saves_up_nothing() {
+        let (begin, mut pace) = begin(MIB);
+        let later = begin + Duration::from_secs(60);
+        assert_eq!(pace.reserve(MIB, later), later + Duration::from_secs(1));
     }
 
     #[test]
@@ -211,7 +220,7 @@ mod tests {
         };
         let shared = Shared::new(link);
         let (begin, _) = begin(0);
-        let mut connections: Vec<_> = (0..64).map(|_| (begin, Pace::of_body(90_000_000, begin))).collect();
+        let mut connections: Vec<_> = (0..64).map(|_| (begin, Pace::new(90_000_000, begin))).collect();
         // The connection whose last write ended first writes next.
         for _ in 0..64 * 250 {
             let next = connections.iter_mut().min_by_key(|(now, _)| *now);
@@ -232,8 +241,8 @@ mod tests {
         let (now, mut pace) = begin(0);
         assert_eq!(pace.reserve(u64::MAX, now), now);
         assert_eq!(pace.write_length(), 256 * KIB);
-        assert_eq!(Pace::of_body(90_000_000, now).write_length(), 225_000);
-        assert_eq!(Pace::of_body(1, now).write_length(), 16 * KIB);
+        assert_eq!(Pace::new(90_000_000, now).write_length(), 225_000);
+        assert_eq!(Pace::new(1, now).write_length(), 16 * KIB);
     }
 
     #[test]
