@@ -9,9 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The number of bytes in a block. All buffers are blocks, so that they can be reused.
 pub(crate) const BLOCK: usize = 256 * 1024;
 
-/// The number of blocks that a connection's buffers use. hyper reads up to 408 KiB at a time, into a new buffer while the last
-/// one is still in use.
-pub(crate) const CONNECTION_BLOCKS: usize = 3;
+/// The number of blocks that a connection's buffers use. hyper reads up to 408 KiB at a time. One such buffer is being filled,
+/// and up to two have not been copied yet.
+pub(crate) const CONNECTION_BLOCKS: usize = 4;
 
 /// The number of blocks in a part of the minimum size.
 const MIN_PART_BLOCKS: usize = 5 * 1024 * 1024 / BLOCK;

@@ -93,6 +93,14 @@ impl Tuner {
         }
     }
 
+    /// Learns the shortest time to the first byte so far. The first one may contain the time to connect, so a near store can
+    /// look far at first.
+    pub(crate) fn learn_delay(&mut self, first_byte: Duration, now: Instant) {
+        if self.target > 1 && first_byte < FAR && matches!(self.phase, Phase::Growing(None)) {
+            *self = Self::adaptive(first_byte, now);
+        }
+    }
+
     /// Returns the number of requests that should be in flight. `bytes` is what has arrived so far.
     pub(crate) fn target(&mut self, bytes: u64, now: Instant) -> usize {
         let (since, before) = self.since;
@@ -195,6 +203,20 @@ mod tests {
         let targets = link.run(Duration::from_secs(10));
         let more = targets.iter().filter(|target| **target > 1).count();
         assert!(more * 10 < targets.len(), "{more} of {}", targets.len());
+    }
+
+    #[test]
+    fn a_near_store_that_looked_far_is_found_out() {
+        let begin = Instant::now();
+        let mut tuner = Tuner::adaptive(Duration::from_millis(9), begin);
+        assert_eq!(tuner.target(0, begin), 8);
+        tuner.learn_delay(Duration::from_millis(7), begin);
+        assert_eq!(tuner.target(0, begin), 8);
+        tuner.learn_delay(Duration::from_micros(700), begin);
+        assert_eq!(tuner.target(0, begin), 1);
+        let mut fixed = Tuner::fixed(8);
+        fixed.learn_delay(Duration::ZERO, begin);
+        assert_eq!(fixed.target(0, begin), 8);
     }
 
     #[test]

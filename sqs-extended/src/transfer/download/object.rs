@@ -9,6 +9,8 @@ use std::time::Duration;
 use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use sqs_client::internal::full_jitter;
 
+use tokio::time::Instant;
+
 use crate::error::{Error, ErrorKind};
 use crate::transfer::lookup::is_same_version;
 
@@ -27,6 +29,8 @@ pub(super) struct Object {
     /// The number of bytes that have arrived.
     received: AtomicU64,
     requests: AtomicU64,
+    /// The shortest time to a response, in microseconds.
+    shortest_delay: AtomicU64,
 }
 
 impl Object {
@@ -38,6 +42,7 @@ impl Object {
             with_digest,
             received: AtomicU64::new(0),
             requests: AtomicU64::new(1),
+            shortest_delay: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -50,6 +55,11 @@ impl Object {
     /// Returns the number of bytes that have arrived.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Relaxed)
+    }
+
+    /// Returns the shortest time to a response so far. The first response does not count.
+    pub(super) fn shortest_delay(&self) -> Duration {
+        Duration::from_micros(self.shortest_delay.load(Relaxed))
     }
 
     /// Returns the number of requests so far. The store may have repeated some of them.
@@ -97,7 +107,11 @@ impl Object {
             if_match: self.strong_tag().cloned(),
             ..GetOptions::default()
         };
-        let response = match self.store.get_opts(&self.meta.location, options).await {
+        let begin = Instant::now();
+        let response = self.store.get_opts(&self.meta.location, options).await;
+        let delay = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shortest_delay.fetch_min(delay, Relaxed);
+        let response = match response {
             Ok(response) => response,
             Err(object_store::Error::Precondition { .. }) => return Err(replaced()),
             Err(error) => return Err(Error::fetch(error)),

@@ -139,7 +139,9 @@ impl Ordered {
 
     /// Requests parts ahead as far as the tuner and the limits allow.
     fn request_more(&mut self) {
-        let target = self.tuner.target(self.context.object.received(), Instant::now());
+        let (object, now) = (&self.context.object, Instant::now());
+        self.tuner.learn_delay(object.shortest_delay(), now);
+        let target = self.tuner.target(object.received(), now);
         while self.next < self.context.object.len() {
             let behind = self.ahead.iter().filter(|ahead| !ahead.task.is_finished()).count();
             let head_ends = match &self.head {

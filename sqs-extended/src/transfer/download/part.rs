@@ -2,14 +2,14 @@
 
 use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::error::Error;
 use crate::payload::stream::Chunks;
@@ -91,6 +91,9 @@ pub(super) struct Part {
     waited: Duration,
     /// The wait after which a second request is considered again.
     not_before: Duration,
+    /// Rings when the part may have become slow. It runs on while chunks arrive, because setting it costs more than a chunk.
+    alarm: Pin<Box<Sleep>>,
+    is_alarm_set: bool,
     /// The wait says nothing about other parts.
     is_special: bool,
 }
@@ -106,7 +109,7 @@ struct Source {
 enum Event {
     First(Option<Result<Bytes, Error>>),
     Second(Option<Result<Bytes, Error>>),
-    Slow,
+    Alarm,
 }
 
 impl Part {
@@ -128,6 +131,8 @@ impl Part {
             second: None,
             waited: Duration::ZERO,
             not_before: Duration::ZERO,
+            alarm: Box::pin(sleep(Duration::ZERO)),
+            is_alarm_set: false,
             is_special: false,
         }
     }
@@ -160,7 +165,9 @@ impl Part {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             match self.wait().await {
-                Event::Slow => self.request_again(),
+                Event::Alarm if self.patience().is_some_and(|left| left.is_zero()) => self.request_again(),
+                // Less of the time was spent waiting for the network.
+                Event::Alarm => {}
                 Event::First(Some(Ok(chunk))) => {
                     if let Some(fresh) = advance(&mut self.first, &mut self.missing, chunk) {
                         return Ok(Some(fresh));
@@ -189,28 +196,36 @@ impl Part {
 
     async fn wait(&mut self) -> Event {
         let begin = Instant::now();
-        let patience = self.patience();
-        let event = {
-            let mut slow = pin!(patience.map(sleep));
-            let (first, second) = (&mut self.first, &mut self.second);
-            poll_fn(|cx| {
-                if let Poll::Ready(chunk) = first.chunks.poll_next_unpin(cx) {
-                    return Poll::Ready(Event::First(chunk));
-                }
-                if let Some(second) = second
-                    && let Poll::Ready(chunk) = second.chunks.poll_next_unpin(cx)
-                {
-                    return Poll::Ready(Event::Second(chunk));
-                }
-                match slow.as_mut().as_pin_mut() {
-                    Some(slow) => slow.poll(cx).map(|()| Event::Slow),
-                    None => Poll::Pending,
-                }
-            })
-            .await
-        };
+        self.set_alarm(begin);
+        let (first, second) = (&mut self.first, &mut self.second);
+        let (alarm, is_alarm_set) = (&mut self.alarm, &mut self.is_alarm_set);
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(chunk) = first.chunks.poll_next_unpin(cx) {
+                return Poll::Ready(Event::First(chunk));
+            }
+            if let Some(second) = second
+                && let Poll::Ready(chunk) = second.chunks.poll_next_unpin(cx)
+            {
+                return Poll::Ready(Event::Second(chunk));
+            }
+            if *is_alarm_set && alarm.as_mut().poll(cx).is_ready() {
+                *is_alarm_set = false;
+                return Poll::Ready(Event::Alarm);
+            }
+            Poll::Pending
+        })
+        .await;
         self.waited += begin.elapsed();
         event
+    }
+
+    fn set_alarm(&mut self, now: Instant) {
+        if !self.is_alarm_set
+            && let Some(patience) = self.patience()
+        {
+            self.alarm.as_mut().reset(now + patience);
+            self.is_alarm_set = true;
+        }
     }
 
     /// Returns the time until this part counts as slow.

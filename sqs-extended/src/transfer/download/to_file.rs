@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
@@ -26,6 +27,9 @@ const FAR_PART: u64 = 8 * GRANULE;
 /// The blocks of a granule, which are hashed and written by one task of the blocking pool.
 const BATCH: usize = 1024 * 1024 / BLOCK;
 
+/// The number of batches that are hashed and written at a time.
+const WRITERS: usize = 4;
+
 /// The time after which the number of requests is considered again, even if no part has ended.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -35,6 +39,8 @@ pub(crate) struct Target {
     file: Mutex<File>,
     /// The granules that are in the file.
     tree: Mutex<Tree>,
+    /// Limits the threads that hash and write.
+    writers: Semaphore,
 }
 
 impl Target {
@@ -42,6 +48,7 @@ impl Target {
         Self {
             file: Mutex::new(file),
             tree: Mutex::new(Tree::new()),
+            writers: Semaphore::new(WRITERS),
         }
     }
 
@@ -140,7 +147,9 @@ impl ToFile {
     }
 
     fn request_more(&mut self) {
-        let target = self.tuner.target(self.context.object.received(), Instant::now());
+        let (object, now) = (&self.context.object, Instant::now());
+        self.tuner.learn_delay(object.shortest_delay(), now);
+        let target = self.tuner.target(object.received(), now);
         while self.parts.len() < target && !self.missing.is_empty() {
             let admitted = match self.parts.len() {
                 0 => self.context.admit_always(),
@@ -270,9 +279,15 @@ impl Writing {
         let next = Batch::at(self.batch.offset + self.batch.len());
         let batch = std::mem::replace(&mut self.batch, next);
         let target = Arc::clone(&self.target);
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            target.write(&batch, &mut hasher)?;
-            Ok(hasher)
+        self.job = Some(tokio::spawn(async move {
+            // The semaphore is never closed.
+            let _permit = target.writers.acquire().await;
+            let writing = Arc::clone(&target);
+            let written = tokio::task::spawn_blocking(move || {
+                writing.write(&batch, &mut hasher)?;
+                Ok(hasher)
+            });
+            written.await?
         }));
         Ok(())
     }
