@@ -21,9 +21,12 @@ use crate::transfer::download::part::{Admitted, Context, Part};
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link. It passes through without memory.
-const NEAR_PART: u64 = 32 * 1024 * 1024;
+const SINGLE_PART: u64 = 32 * 1024 * 1024;
 
-/// The length of a part that is fetched ahead. Shorter parts use the memory better, and longer ones need fewer requests.
+/// The length of a part of a near store.
+const NEAR_PART: u64 = 8 * 1024 * 1024;
+
+/// The length of a part of a far store. Shorter parts use the memory better, and longer ones need fewer requests.
 pub(super) const FAR_PART: u64 = 2 * 1024 * 1024;
 
 /// The next request is due before the current one has delivered its last bytes, so that the link is never idle.
@@ -178,8 +181,11 @@ impl Ordered {
     }
 
     fn part_len(&self) -> u64 {
-        let near = self.ahead.is_empty() && self.tuner.is_single();
-        self.part_size.unwrap_or(if near { NEAR_PART } else { FAR_PART })
+        self.part_size.unwrap_or(match &self.tuner {
+            tuner if tuner.is_single() && self.ahead.is_empty() => SINGLE_PART,
+            tuner if tuner.is_near() => NEAR_PART,
+            _ => FAR_PART,
+        })
     }
 
     /// Requests the next part, or returns `None` at the end.

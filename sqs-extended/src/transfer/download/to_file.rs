@@ -19,7 +19,7 @@ use crate::transfer::download::part::{Admitted, Context, Part};
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link.
-const NEAR_PART: u64 = 32 * GRANULE;
+const SINGLE_PART: u64 = 32 * GRANULE;
 
 /// The length of one of several parts. The order does not matter, so a part needs memory only for what is being written.
 const FAR_PART: u64 = 8 * GRANULE;
@@ -165,7 +165,7 @@ impl ToFile {
     fn start_next(&mut self, admitted: Admitted) {
         let far = self.part_size.unwrap_or(FAR_PART).next_multiple_of(GRANULE);
         let len = if self.tuner.is_single() {
-            NEAR_PART.max(far)
+            SINGLE_PART.max(far)
         } else {
             far
         };

@@ -159,7 +159,7 @@ async fn a_near_store_is_read_by_few_requests() {
         .unwrap();
     assert!(collect(chunks).await.unwrap() == content);
     let gets = store.calls.gets.load(SeqCst);
-    assert!(gets <= 4, "{gets} requests");
+    assert!(gets <= 12, "{gets} requests");
 }
 
 #[tokio::test(start_paused = true)]
