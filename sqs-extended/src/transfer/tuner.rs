@@ -15,6 +15,9 @@ const FAR: Duration = Duration::from_millis(5);
 /// The time to the first byte from which on it starts with even more.
 const VERY_FAR: Duration = Duration::from_millis(20);
 
+/// The time to the first byte from which on a slow start would cost a large share of the transfer.
+const FARTHEST: Duration = Duration::from_millis(60);
+
 /// More requests must raise the rate by this factor to be worth it.
 const GAIN: f64 = 1.1;
 
@@ -84,7 +87,8 @@ impl Tuner {
                 ..Self::starting_with(2, first_byte, now)
             },
             time if time < VERY_FAR => Self::starting_with(8, first_byte, now),
-            _ => Self::starting_with(16, first_byte, now),
+            time if time < FARTHEST => Self::starting_with(16, first_byte, now),
+            _ => Self::starting_with(32, first_byte, now),
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
 pub(crate) use crate::payload::stream::Chunks;
+use crate::payload::subtree::granule::GRANULE;
 use crate::transfer::Resources;
 use crate::transfer::tuner::Tuner;
 use fetch::{Fetch, PIECE};
@@ -153,16 +154,23 @@ impl Download {
     /// Returns the payload's chunks, which end without an error only after all expected properties were verified.
     pub(crate) fn into_chunks(mut self, settings: &DownloadSettings, resources: &Resources) -> Chunks {
         let digest = self.digest.take();
-        let chunks = if self.is_whole() {
-            Fetch::from_response(self.object, self.first).into_stream()
-        } else {
-            let tuner = self.tuner(settings);
-            let (context, first) = self.begin(resources);
-            Ordered::new(context, first, tuner, settings.part_size).into_stream()
-        };
+        if self.is_whole() {
+            let chunks = Fetch::from_response(self.object, self.first).into_stream();
+            return match digest {
+                Some(digest) => verified(chunks, digest),
+                None => chunks,
+            };
+        }
+        let tuner = self.tuner(settings);
+        let in_granules = settings.part_size.is_none_or(|size| size.is_multiple_of(GRANULE));
+        let by_parts = |digest: &Digest| in_granules && digest.algorithm() == DigestAlgorithm::Blake3;
+        let hashed = digest.as_ref().is_some_and(by_parts);
+        let (context, first) = self.begin(resources, hashed);
+        let ordered = Ordered::new(context, first, tuner, settings.part_size);
         match digest {
-            Some(digest) => verified(chunks, digest),
-            None => chunks,
+            Some(digest) if hashed => ordered.verified_by(digest).into_stream(),
+            Some(digest) => verified(ordered.into_stream(), digest),
+            None => ordered.into_stream(),
         }
     }
 
@@ -185,7 +193,7 @@ impl Download {
     ) -> Result<(), Error> {
         let (len, digest) = (self.len(), self.digest.take());
         let tuner = self.tuner(settings);
-        let (context, first) = self.begin(resources);
+        let (context, first) = self.begin(resources, false);
         let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target));
         download.run(first).await?;
         let written = target.root(len).map(Digest::from_blake3);
@@ -207,11 +215,12 @@ impl Download {
         }
     }
 
-    /// Returns the first of several parts.
-    fn begin(self, resources: &Resources) -> (Arc<Context>, Part) {
+    /// Returns the first of several parts, which are hashed on request.
+    fn begin(self, resources: &Resources, hashed: bool) -> (Arc<Context>, Part) {
         let range = self.first.range.clone();
         let first = Fetch::from_response(Arc::clone(&self.object), self.first);
-        let context = Arc::new(Context::new(self.object, resources));
+        let context = Context::new(self.object, resources);
+        let context = Arc::new(if hashed { context.hashed() } else { context });
         let admitted = context.admit_always();
         let part = Part::from_fetch(&context, range, first, admitted).special();
         (context, part)

@@ -15,9 +15,11 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::digest::Digest;
 use crate::payload::stream::Chunks;
 use crate::transfer::budget::{BLOCK, Block, CONNECTION_BLOCKS};
 use crate::transfer::download::part::{Admitted, Context, Part};
+use crate::transfer::download::wrong_digest;
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link. It passes through without memory.
@@ -44,6 +46,8 @@ pub(super) struct Ordered {
     next: u64,
     /// A part behind the head has arrived.
     arrived: Arc<Notify>,
+    /// The digest to compare with that of all parts, which are hashed.
+    digest: Option<Digest>,
 }
 
 /// The part that the reader is at.
@@ -74,7 +78,14 @@ impl Ordered {
             head: Head::Direct(Box::new(first)),
             ahead: VecDeque::new(),
             arrived: Arc::default(),
+            digest: None,
         }
+    }
+
+    /// Verifies the digest of the parts at the end. Their context must hash them.
+    pub(super) fn verified_by(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
     }
 
     /// Returns the object's bytes, or ends with an error.
@@ -95,12 +106,13 @@ impl Ordered {
                         chunk = part.next() => chunk?,
                         () = self.arrived.notified() => continue,
                     };
-                    if chunk.is_some() {
-                        return Ok(chunk);
+                    if let Some(chunk) = chunk {
+                        part.hash(&chunk);
+                        return Ok(Some(chunk));
                     }
                     if !self.advance() {
                         self.context.finished();
-                        return Ok(None);
+                        return self.verify().map(|()| None);
                     }
                 }
                 Head::Buffered(ahead) => {
@@ -121,6 +133,14 @@ impl Ordered {
                 }
             }
         }
+    }
+
+    fn verify(&self) -> Result<(), Error> {
+        let arrived = self.context.root().map(Digest::from_blake3);
+        if self.digest.is_some() && self.digest != arrived {
+            return Err(wrong_digest());
+        }
+        Ok(())
     }
 
     /// Continues with the next part. Returns `false` at the end.
@@ -249,6 +269,7 @@ impl Fetching {
                 chunk = self.part.next() => chunk?,
             };
             let Some(mut chunk) = chunk else { break };
+            self.part.hash(&chunk);
             while !chunk.is_empty() {
                 let mut filling = match block.take() {
                     Some(block) => block,

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
@@ -27,9 +26,6 @@ const FAR_PART: u64 = 8 * GRANULE;
 /// The blocks of a granule, which are hashed and written by one task of the blocking pool.
 const BATCH: usize = 1024 * 1024 / BLOCK;
 
-/// The number of batches that are hashed and written at a time.
-const WRITERS: usize = 4;
-
 /// The time after which the number of requests is considered again, even if no part has ended.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -39,8 +35,6 @@ pub(crate) struct Target {
     file: Mutex<File>,
     /// The granules that are in the file.
     tree: Mutex<Tree>,
-    /// Limits the threads that hash and write.
-    writers: Semaphore,
 }
 
 impl Target {
@@ -48,7 +42,6 @@ impl Target {
         Self {
             file: Mutex::new(file),
             tree: Mutex::new(Tree::new()),
-            writers: Semaphore::new(WRITERS),
         }
     }
 
@@ -279,15 +272,9 @@ impl Writing {
         let next = Batch::at(self.batch.offset + self.batch.len());
         let batch = std::mem::replace(&mut self.batch, next);
         let target = Arc::clone(&self.target);
-        self.job = Some(tokio::spawn(async move {
-            // The semaphore is never closed.
-            let _permit = target.writers.acquire().await;
-            let writing = Arc::clone(&target);
-            let written = tokio::task::spawn_blocking(move || {
-                writing.write(&batch, &mut hasher)?;
-                Ok(hasher)
-            });
-            written.await?
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            target.write(&batch, &mut hasher)?;
+            Ok(hasher)
         }));
         Ok(())
     }

@@ -262,11 +262,19 @@ async fn a_file_is_written_in_parts_of_any_size() {
 }
 
 #[tokio::test]
-async fn a_file_with_other_bytes_is_corrupt() {
+async fn other_bytes_are_corrupt() {
     let content = bytes(10 * MIB);
     let mut other = content.to_vec();
     other[9 * MIB] ^= 1;
     let store = store_with(&other).await;
+    for part_size in [None, Some(1_500_000)] {
+        let settings = DownloadSettings {
+            concurrency: Some(3),
+            part_size,
+        };
+        let fetched = fetch_with(store.clone(), expected(&content), &settings).await;
+        assert_eq!(fetched.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
     let error = to_file(store, expected(&content), &DownloadSettings::default())
         .await
         .unwrap_err();
