@@ -182,8 +182,8 @@ impl Ordered {
         }
     }
 
-    /// Returns `true` if one more part ahead fits into this download's share of the budget. Parts in flight are half
-    /// full on average. The budget itself is the hard limit.
+    /// Returns `true` if one more part ahead fits into this download's share of the budget. Parts in flight are a
+    /// quarter full on average, because they wait for their first byte at first. The budget itself is the hard limit.
     fn has_room(&self) -> bool {
         let blocks = self.context.budget.blocks() / self.context.transfer.siblings();
         let share = u64::try_from(blocks.saturating_mul(BLOCK)).unwrap_or(u64::MAX);
@@ -193,11 +193,11 @@ impl Ordered {
             if ahead.task.is_finished() {
                 buffered
             } else {
-                connection + buffered + ahead.len.saturating_sub(buffered) / 2
+                connection + buffered + ahead.len.saturating_sub(buffered) / 4
             }
         });
         // A part beyond the share is fetched if nothing else is ahead, and then waits for its turn.
-        self.ahead.is_empty() || planned.sum::<u64>() + connection + self.part_len() / 2 <= share
+        self.ahead.is_empty() || planned.sum::<u64>() + connection + self.part_len() / 4 <= share
     }
 
     fn part_len(&self) -> u64 {
