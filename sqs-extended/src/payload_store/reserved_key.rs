@@ -6,13 +6,23 @@ use object_store::path::Path;
 use crate::codec::{Encoded, Encoding};
 use crate::error::Error;
 use crate::payload::digest::Digest;
+use crate::payload::progress::OnProgress;
 use crate::payload_store::store::PayloadStore;
 use crate::pointer::Pointer;
 use crate::transfer::upload::{Measured, Target, upload};
 
+/// The caller's settings of one upload.
+#[derive(Debug, Default)]
+pub(crate) struct UploadOptions {
+    /// The key after the prefix, or `None` for a new one.
+    pub(crate) key: Option<String>,
+    pub(crate) on_progress: OnProgress,
+}
+
 /// The key of a payload that is about to be stored.
 pub(crate) struct ReservedKey {
     target: Target,
+    on_progress: OnProgress,
     /// The longest pointer that the payload can get, without its signature.
     pub(crate) widest: Pointer,
 }
@@ -33,8 +43,9 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The key is not a plain path or is too long.
-    pub(crate) fn reserve_key(&self, key: Option<String>, encoding: &Encoding) -> Result<ReservedKey, Error> {
+    pub(crate) fn reserve_key(&self, options: UploadOptions, encoding: &Encoding) -> Result<ReservedKey, Error> {
         let inner = &*self.0;
+        let UploadOptions { key, on_progress } = options;
         let is_fresh = key.is_none();
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
         let longest = Measured {
@@ -44,6 +55,7 @@ impl PayloadStore {
         Ok(ReservedKey {
             widest: self.pointer(&key, encoding, &longest),
             target: Target { key, is_fresh },
+            on_progress,
         })
     }
 
@@ -60,6 +72,7 @@ impl PayloadStore {
             &inner.store,
             &target,
             encoded.source,
+            &reserved.on_progress,
             settings,
             resources,
             &inner.background,

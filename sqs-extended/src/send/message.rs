@@ -8,6 +8,7 @@ use sqs_client::internal::is_fifo;
 
 use crate::error::Error;
 use crate::payload::source::Payload;
+use crate::payload_store::UploadOptions;
 
 /// A message to send, with its payload and attributes. [`send_messages`](crate::ExtendedClient::send_messages) accepts any
 /// number of them.
@@ -23,7 +24,7 @@ pub struct ExtendedMessage {
     pub(crate) payload: Payload,
     /// The message without its body.
     pub(crate) message: OutgoingMessage,
-    pub(crate) payload_key: Option<String>,
+    pub(crate) upload: UploadOptions,
 }
 
 /// Defines the setters of a message, for all types that contain one. `$this => $message` names the [`ExtendedMessage`].
@@ -72,7 +73,26 @@ macro_rules! message_setters {
         /// upload in parts under such a key costs one more request, which tells an older object from the new one.
         pub fn payload_key(mut self, key: impl Into<String>) -> Self {
             let $this = &mut self;
-            $message.payload_key = Some(key.into());
+            $message.upload.key = Some(key.into());
+            self
+        }
+
+        /// Sets a function that is told how far the upload of an offloaded payload is. Default: none.
+        ///
+        /// It is called when the store has confirmed a part, at most 10 times a second, and once more when the payload is
+        /// stored. An upload that fails has no last call, and a payload that travels in the queue has none at all. The
+        /// function runs within the upload, so it must not block. Calls never overlap, and no lock is held meanwhile. If it
+        /// panics, the upload continues, a warning is logged, and it is not called again.
+        ///
+        /// ```
+        /// use sqs_extended::ExtendedMessage;
+        ///
+        /// let message = ExtendedMessage::new("large or small")
+        ///     .on_progress(|progress| eprintln!("{} of {:?} bytes", progress.done, progress.total));
+        /// ```
+        pub fn on_progress(mut self, report: impl Fn(&$crate::payload::Progress) + Send + Sync + 'static) -> Self {
+            let $this = &mut self;
+            $message.upload.on_progress = $crate::payload::progress::OnProgress::new(report);
             self
         }
 
@@ -92,7 +112,7 @@ impl ExtendedMessage {
         Self {
             payload: payload.into(),
             message: OutgoingMessage::new(""),
-            payload_key: None,
+            upload: UploadOptions::default(),
         }
     }
 

@@ -18,7 +18,9 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::payload::progress::OnProgress;
 pub(crate) use crate::payload::stream::Chunks;
+use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
 use crate::transfer::tuner::Tuner;
 use fetch::{Fetch, PIECE};
@@ -82,6 +84,7 @@ pub(crate) struct Download {
     first: GetResult,
     /// The time until the response.
     first_byte: Duration,
+    on_progress: OnProgress,
 }
 
 /// Starts to fetch the object. An interrupted download is resumed if the object is still the same. The number of resumptions
@@ -116,6 +119,7 @@ pub(crate) async fn download(
         digest: expected.digest,
         first,
         first_byte,
+        on_progress: OnProgress::default(),
     })
 }
 
@@ -132,6 +136,7 @@ async fn first_response(
             range: Some(range.clone().into()),
             ..GetOptions::default()
         };
+        telemetry::count(telemetry::REQUESTS, Direction::Download, 1);
         match store.get_opts(key, options).await {
             Ok(response) if response.range == (0..range.end.min(response.meta.size)) => return Ok(response),
             Err(error @ (NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })) => {
@@ -141,6 +146,7 @@ async fn first_response(
             Ok(_) | Err(_) => {}
         }
     }
+    telemetry::count(telemetry::REQUESTS, Direction::Download, 1);
     store.get(key).await.map_err(Error::fetch)
 }
 
@@ -150,9 +156,16 @@ impl Download {
         self.object.len()
     }
 
+    /// Reports the progress to this function.
+    pub(crate) fn report_to(mut self, on_progress: OnProgress) -> Self {
+        self.on_progress = on_progress;
+        self
+    }
+
     /// Returns the payload's chunks, which end without an error only after all expected properties were verified.
     pub(crate) fn into_chunks(mut self, settings: &DownloadSettings, resources: &Resources) -> Chunks {
         let digest = self.digest.take();
+        let meter = self.on_progress.meter(Some(self.len()), 0);
         let chunks = if self.is_whole() {
             Fetch::from_response(self.object, self.first).into_stream()
         } else {
@@ -160,10 +173,10 @@ impl Download {
             let (context, first) = self.begin(resources);
             Ordered::new(context, first, tuner, settings.part_size).into_stream()
         };
-        match digest {
+        meter.count(match digest {
             Some(digest) => verified(chunks, digest),
             None => chunks,
-        }
+        })
     }
 
     /// Returns `true` if the payload is fetched in parts, which can be verified in any order.
@@ -184,14 +197,16 @@ impl Download {
         resources: &Resources,
     ) -> Result<(), Error> {
         let (len, digest) = (self.len(), self.digest.take());
+        let meter = self.on_progress.meter(Some(len), target.len_present(len));
         let tuner = self.tuner(settings);
         let (context, first) = self.begin(resources);
-        let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target));
+        let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target), meter.clone());
         download.run(first).await?;
         let written = target.root(len).map(Digest::from_blake3);
         if written.is_none() || digest.is_some() && digest != written {
             return Err(wrong_digest());
         }
+        meter.finish();
         Ok(())
     }
 

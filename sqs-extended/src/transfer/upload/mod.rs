@@ -15,6 +15,8 @@ use tokio_util::task::TaskTracker;
 use crate::error::refusal::is_missing_upload;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::payload::progress::{Meter, OnProgress};
+use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
 use crate::transfer::blocking_writer::BlockingWriter;
 use crate::transfer::budget::{BLOCK, Budget, Reserved};
@@ -66,11 +68,13 @@ pub(crate) async fn upload(
     store: &dyn ObjectStore,
     target: &Target,
     mut source: PartSource,
+    on_progress: &OnProgress,
     settings: &UploadSettings,
     resources: &Resources,
     aborts: &TaskTracker,
 ) -> Result<Measured, Error> {
     let plan = PartPlan::new(source.declared(), settings.part_size)?;
+    let meter = on_progress.meter(source.declared(), 0);
     let mut digest = BlockingWriter::new(Hasher::new(settings.digest));
     let mut parts = PartReader {
         source: &mut source,
@@ -86,13 +90,18 @@ pub(crate) async fn upload(
             tags: settings.tags.clone(),
             ..PutOptions::default()
         };
+        let len = first.len();
+        telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         store
             .put_opts(&target.key, first.payload, options)
             .await
             .map_err(|error| store_error(settings, "the payload could not be stored", error))?;
+        telemetry::count(telemetry::BYTES, Direction::Upload, len);
+        meter.add(len);
     } else {
         let transfer = resources.throttle.enter();
         let mut upload = Parts::begin(store, target, settings, transfer, aborts.clone()).await?;
+        upload.meter = meter.clone();
         if let Err(error) = upload.send_all(first, parts, &mut digest).await {
             upload.abort().await;
             return Err(error);
@@ -100,6 +109,7 @@ pub(crate) async fn upload(
     }
 
     let hasher = digest.finish().await.map_err(hashing_failed)?;
+    meter.finish();
     Ok(Measured {
         len: source.read(),
         digest: hasher.finish(),
@@ -111,6 +121,12 @@ pub(crate) async fn upload(
 struct Part {
     payload: PutPayload,
     memory: Option<Reserved>,
+}
+
+impl Part {
+    fn len(&self) -> u64 {
+        u64::try_from(self.payload.content_length()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Reads the parts of a payload within the budget.
@@ -194,6 +210,7 @@ struct Parts<'a> {
     tuner: Tuner,
     /// The number of bytes that have arrived at the store.
     stored: Arc<AtomicU64>,
+    meter: Meter,
     sent: u64,
     aborts: TaskTracker,
 }
@@ -213,6 +230,7 @@ impl<'a> Parts<'a> {
         };
         let destination = Destination::before_upload(store, target).await;
         let begin = Instant::now();
+        telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         let upload = store
             .put_multipart_opts(&target.key, options)
             .await
@@ -227,6 +245,7 @@ impl<'a> Parts<'a> {
                 None => Tuner::starting_with(FIRST_CONCURRENCY, begin.elapsed().max(PART_TIME), Instant::now()),
             },
             stored: Arc::default(),
+            meter: Meter::default(),
             sent: 0,
             aborts,
         })
@@ -273,14 +292,17 @@ impl<'a> Parts<'a> {
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
+        let len = part.len();
         let Part { payload, memory } = part;
-        let len = u64::try_from(payload.content_length()).unwrap_or(u64::MAX);
         let sending = upload.put_part(payload);
-        let stored = Arc::clone(&self.stored);
+        let (stored, meter) = (Arc::clone(&self.stored), self.meter.clone());
+        telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         self.in_flight.spawn(async move {
             let _until_sent = (admitted, memory);
             sending.await?;
             stored.fetch_add(len, Relaxed);
+            telemetry::count(telemetry::BYTES, Direction::Upload, len);
+            meter.add(len);
             Ok(())
         });
         self.sent += 1;
@@ -292,7 +314,10 @@ impl<'a> Parts<'a> {
             sent_part(done)?;
         }
         let completed = match &mut self.upload {
-            Some(upload) => upload.complete().await.map(drop),
+            Some(upload) => {
+                telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
+                upload.complete().await.map(drop)
+            }
             None => Ok(()),
         };
         match completed {
