@@ -14,6 +14,7 @@ use crate::segment::{HEADER_ATTRIBUTE, MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments
 use crate::send::message::ExtendedMessage;
 use crate::send::offload::{StoredGuard, offload};
 use crate::send::policy;
+use crate::send::resumable::check_resumable;
 use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
 use crate::transfer::upload::Measured;
@@ -83,6 +84,7 @@ pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: Extended
         mut message,
         upload,
     } = outgoing;
+    check_resumable(shared, &payload, &upload)?;
     run_send_hooks(shared, queue_url, &mut message);
     policy.check(&message, queue_url)?;
     let limit = message_limit(shared, queue_url).await?;

@@ -44,9 +44,11 @@ pub struct Progress {
     pub elapsed: Duration,
 }
 
+type Report = dyn Fn(&Progress) + Send + Sync;
+
 /// The caller's function, if there is one.
 #[derive(Clone, Default)]
-pub(crate) struct OnProgress(Option<Arc<dyn Fn(&Progress) + Send + Sync>>);
+pub(crate) struct OnProgress(Option<Arc<Report>>);
 
 impl OnProgress {
     pub(crate) fn new(report: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
@@ -81,7 +83,7 @@ impl fmt::Debug for OnProgress {
 pub(crate) struct Meter(Option<Arc<Counted>>);
 
 struct Counted {
-    report: Arc<dyn Fn(&Progress) + Send + Sync>,
+    report: Arc<Report>,
     begin: Instant,
     total: Option<u64>,
     done: AtomicU64,

@@ -1,14 +1,12 @@
 //! Uploads of payloads: one request for a payload of one part, else a bounded number of concurrent parts.
 
 mod destination;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+mod in_flight;
+pub(crate) mod resumable;
 
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -20,21 +18,15 @@ use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
 use crate::transfer::blocking_writer::BlockingWriter;
 use crate::transfer::budget::{BLOCK, Budget, Reserved};
-use crate::transfer::part_plan::{MAX_PARTS, PartPlan};
+use crate::transfer::part_plan::PartPlan;
 use crate::transfer::part_source::PartSource;
 use crate::transfer::throttle::Transfer;
-use crate::transfer::tuner::Tuner;
 use destination::Destination;
 pub(crate) use destination::Target;
+use in_flight::{PART_FAILED, PartsInFlight};
 
 /// A payload up to this length is stored by one request, in memory that does not count.
 const SHORT: usize = 1024 * 1024;
-
-/// The number of parts in flight before the link is known.
-const FIRST_CONCURRENCY: usize = 8;
-
-/// The shortest time that a part is expected to take.
-const PART_TIME: Duration = Duration::from_millis(100);
 
 /// The settings of uploads.
 #[derive(Clone, Debug)]
@@ -100,8 +92,7 @@ pub(crate) async fn upload(
         meter.add(len);
     } else {
         let transfer = resources.throttle.enter();
-        let mut upload = Parts::begin(store, target, settings, transfer, aborts.clone()).await?;
-        upload.meter = meter.clone();
+        let mut upload = Parts::begin(store, target, settings, transfer, meter.clone(), aborts.clone()).await?;
         if let Err(error) = upload.send_all(first, parts, &mut digest).await {
             upload.abort().await;
             return Err(error);
@@ -204,14 +195,7 @@ struct Parts<'a> {
     destination: Destination<'a>,
     /// `None` once it is completed or being aborted.
     upload: Option<Box<dyn MultipartUpload>>,
-    /// Each part has a task, so that it is sent while the next one is read.
-    in_flight: JoinSet<object_store::Result<()>>,
-    transfer: Transfer,
-    tuner: Tuner,
-    /// The number of bytes that have arrived at the store.
-    stored: Arc<AtomicU64>,
-    meter: Meter,
-    sent: u64,
+    in_flight: PartsInFlight,
     aborts: TaskTracker,
 }
 
@@ -221,6 +205,7 @@ impl<'a> Parts<'a> {
         target: &'a Target,
         settings: &UploadSettings,
         transfer: Transfer,
+        meter: Meter,
         aborts: TaskTracker,
     ) -> Result<Self, Error> {
         let options = PutMultipartOptions {
@@ -238,15 +223,7 @@ impl<'a> Parts<'a> {
         Ok(Self {
             destination,
             upload: Some(upload),
-            in_flight: JoinSet::new(),
-            transfer,
-            tuner: match settings.concurrency {
-                Some(concurrency) => Tuner::fixed(concurrency),
-                None => Tuner::starting_with(FIRST_CONCURRENCY, begin.elapsed().max(PART_TIME), Instant::now()),
-            },
-            stored: Arc::default(),
-            meter: Meter::default(),
-            sent: 0,
+            in_flight: PartsInFlight::new(transfer, settings.concurrency, begin.elapsed(), meter),
             aborts,
         })
     }
@@ -266,53 +243,18 @@ impl<'a> Parts<'a> {
         self.complete(parts.source.read()).await
     }
 
-    /// Starts to send a part as soon as the limits permit.
     async fn send(&mut self, part: Part) -> Result<(), Error> {
-        if self.sent == MAX_PARTS {
-            return Err(Error::plain(
-                ErrorKind::TooLarge,
-                format!("the payload exceeds {MAX_PARTS} parts; declare its length or set a larger part size"),
-            ));
-        }
-        let admitted = loop {
-            let target = self.tuner.target(self.stored.load(Relaxed), Instant::now());
-            let own = self.in_flight.len();
-            let admitted = match own {
-                0 => Some(self.transfer.admit_always()),
-                own if own < target => self.transfer.admit(own),
-                _ => None,
-            };
-            if let Some(admitted) = admitted {
-                break admitted;
-            }
-            if let Some(done) = self.in_flight.join_next().await {
-                sent_part(done)?;
-            }
-        };
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
         let len = part.len();
-        let Part { payload, memory } = part;
-        let sending = upload.put_part(payload);
-        let (stored, meter) = (Arc::clone(&self.stored), self.meter.clone());
-        telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
-        self.in_flight.spawn(async move {
-            let _until_sent = (admitted, memory);
-            sending.await?;
-            stored.fetch_add(len, Relaxed);
-            telemetry::count(telemetry::BYTES, Direction::Upload, len);
-            meter.add(len);
-            Ok(())
-        });
-        self.sent += 1;
-        Ok(())
+        let sending = upload.put_part(part.payload);
+        let sending = async { sending.await.map_err(|error| Error::store(PART_FAILED, error)) };
+        self.in_flight.send(len, part.memory, sending).await
     }
 
     async fn complete(&mut self, len: u64) -> Result<(), Error> {
-        while let Some(done) = self.in_flight.join_next().await {
-            sent_part(done)?;
-        }
+        self.in_flight.finish().await?;
         let completed = match &mut self.upload {
             Some(upload) => {
                 telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
@@ -345,7 +287,7 @@ impl<'a> Parts<'a> {
     /// lifecycle rule can remove the upload.
     fn start_abort(&mut self) -> Option<JoinHandle<()>> {
         let mut upload = self.upload.take()?;
-        let mut in_flight = std::mem::take(&mut self.in_flight);
+        let mut in_flight = self.in_flight.take();
         let runtime = Handle::try_current().ok()?;
         let abort = async move {
             // A part that arrives after the abort would stay in the bucket and be billed.
@@ -366,14 +308,6 @@ impl<'a> Parts<'a> {
 impl Drop for Parts<'_> {
     fn drop(&mut self) {
         self.start_abort();
-    }
-}
-
-fn sent_part(done: Result<object_store::Result<()>, JoinError>) -> Result<(), Error> {
-    let message = "a part of the payload could not be stored";
-    match done {
-        Ok(sent) => sent.map_err(|error| Error::store(message, error)),
-        Err(error) => Err(Error::io(ErrorKind::Store, message, error.into())),
     }
 }
 
