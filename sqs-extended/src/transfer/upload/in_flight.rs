@@ -55,12 +55,15 @@ impl PartsInFlight {
     /// # Errors
     ///
     /// Returns an error if an earlier part failed or if there are too many parts.
-    pub(super) async fn send(
+    pub(super) async fn send<Sending>(
         &mut self,
         len: u64,
         memory: Option<Reserved>,
-        sending: impl Future<Output = Result<(), Error>> + Send + 'static,
-    ) -> Result<(), Error> {
+        begin: impl FnOnce() -> Sending,
+    ) -> Result<(), Error>
+    where
+        Sending: Future<Output = Result<(), Error>> + Send + 'static,
+    {
         if self.sent == MAX_PARTS {
             return Err(Error::plain(
                 ErrorKind::TooLarge,
@@ -83,6 +86,7 @@ impl PartsInFlight {
             }
         };
         let (stored, meter) = (Arc::clone(&self.stored), self.meter.clone());
+        let sending = begin();
         telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         self.tasks.spawn(async move {
             let _until_sent = (admitted, memory);

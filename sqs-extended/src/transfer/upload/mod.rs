@@ -248,9 +248,11 @@ impl<'a> Parts<'a> {
             return Ok(());
         };
         let len = part.len();
-        let sending = upload.put_part(part.payload);
-        let sending = async { sending.await.map_err(|error| Error::store(PART_FAILED, error)) };
-        self.in_flight.send(len, part.memory, sending).await
+        let begin = || {
+            let sending = upload.put_part(part.payload);
+            async { sending.await.map_err(|error| Error::store(PART_FAILED, error)) }
+        };
+        self.in_flight.send(len, part.memory, begin).await
     }
 
     async fn complete(&mut self, len: u64) -> Result<(), Error> {

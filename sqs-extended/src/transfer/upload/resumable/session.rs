@@ -164,8 +164,8 @@ impl<'a> Session<'a> {
             let memory = budget.reserve(size.div_ceil(BLOCK)).await;
             source.seek(self.layout.start(part)).await?;
             let payload = source.next_part(size, budget).await?.unwrap_or_default();
-            let sending = Arc::clone(&self.shared).send(part, self.layout.start(part), payload);
-            in_flight.send(part_len, Some(memory), sending).await?;
+            let begin = || Arc::clone(&self.shared).send(part, self.layout.start(part), payload);
+            in_flight.send(part_len, Some(memory), begin).await?;
         }
         // Fails if the file has become longer.
         source.seek(len).await?;

@@ -176,7 +176,8 @@ async fn a_changed_file_starts_over() {
         let case = Case::broken_off_at(4).await;
         case.change(at, false);
         assert_eq!(case.complete().await.len(), PARTS);
-        assert_eq!((case.store.state().begun, case.store.state().aborted), (2, 1));
+        let state = case.store.state();
+        assert_eq!((state.begun, state.aborted), (2, 1));
     }
 }
 

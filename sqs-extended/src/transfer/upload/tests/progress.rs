@@ -1,6 +1,6 @@
 //! What the caller learns about an upload.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::payload::Progress;
