@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -244,31 +243,24 @@ impl Shared {
     }
 
     /// Sends a part while it is hashed, and notes it.
-    fn send(
-        self: Arc<Self>,
-        part: u64,
-        start: u64,
-        payload: PutPayload,
-    ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
-        async move {
-            let bytes = payload.clone();
-            let hashing = blocking(move || Ok(granules(start, &bytes)));
-            let index = usize::try_from(part).unwrap_or(usize::MAX);
-            let sending = self.multipart.put_part(&self.key, &self.id, index, payload);
-            let (hashed, sent) = tokio::join!(hashing, sending);
-            let sent = sent.map_err(|error| {
-                if is_missing_upload(&error) {
-                    self.is_void.store(true, Relaxed);
-                }
-                Error::store(PART_FAILED, error)
-            })?;
-            let granules = hashed.map_err(hashing_failed)?;
-            let noted = blocking(move || {
-                self.note(part, sent.content_id, &granules);
-                Ok(())
-            });
-            noted.await.map_err(journal_failed)
-        }
+    async fn send(self: Arc<Self>, part: u64, start: u64, payload: PutPayload) -> Result<(), Error> {
+        let bytes = payload.clone();
+        let hashing = blocking(move || Ok(granules(start, &bytes)));
+        let index = usize::try_from(part).unwrap_or(usize::MAX);
+        let sending = self.multipart.put_part(&self.key, &self.id, index, payload);
+        let (hashed, sent) = tokio::join!(hashing, sending);
+        let sent = sent.map_err(|error| {
+            if is_missing_upload(&error) {
+                self.is_void.store(true, Relaxed);
+            }
+            Error::store(PART_FAILED, error)
+        })?;
+        let granules = hashed.map_err(hashing_failed)?;
+        let noted = blocking(move || {
+            self.note(part, sent.content_id, &granules);
+            Ok(())
+        });
+        noted.await.map_err(journal_failed)
     }
 
     fn note(&self, part: u64, etag: String, granules: &[Granule]) {
