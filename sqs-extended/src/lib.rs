@@ -70,6 +70,7 @@ pub mod send;
 mod shared;
 mod stores;
 pub mod sweep;
+mod telemetry;
 #[cfg(test)]
 mod testing;
 mod transfer;

@@ -6,6 +6,7 @@ mod faults;
 mod leases;
 mod peer;
 mod pointers;
+pub mod resumed_uploads;
 mod round_trip;
 mod settings;
 pub mod store;
@@ -27,6 +28,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         leases::trials(harness),
         peer::trials(harness),
         pointers::trials(harness),
+        resumed_uploads::trials(harness),
         round_trip::trials(harness),
         settings::trials(harness),
         stores::trials(harness),

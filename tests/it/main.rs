@@ -27,6 +27,7 @@ use crate::harness::Harness;
 fn main() -> ExitCode {
     let ordered = child::run_if_ordered()
         .or_else(extended::crash::child::run_if_ordered)
+        .or_else(extended::resumed_uploads::run_if_ordered)
         .or_else(extended::untrusted::run_if_ordered);
     if let Some(ended) = ordered {
         return ended.map_or_else(

@@ -66,6 +66,15 @@ impl Codec {
         self
     }
 
+    /// Returns `true` if payloads are stored as they are.
+    pub(crate) fn is_plain(&self) -> bool {
+        #[cfg(feature = "zstd")]
+        if self.compression.is_some() {
+            return false;
+        }
+        !self.encrypts()
+    }
+
     /// Returns `true` if payloads are encrypted.
     #[cfg_attr(
         not(feature = "encryption"),

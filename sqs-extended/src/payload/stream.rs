@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use crate::error::Error;
+use crate::payload::progress::OnProgress;
 
 /// Chunks of a payload, in order. Chunks received before an error are not verified.
 pub(crate) type Chunks = BoxStream<'static, Result<Bytes, Error>>;
@@ -50,6 +51,12 @@ impl PayloadStream {
         let handle = receipt_handle.to_owned();
         let chunks = self.chunks.map_err(move |error| error.with_receipt_handle(&handle));
         Self::new(chunks.boxed(), self.size)
+    }
+
+    /// Reports the progress to this function.
+    pub(crate) fn report_to(self, on_progress: &OnProgress) -> Self {
+        let chunks = on_progress.meter(self.size, 0).count(self.chunks);
+        Self::new(chunks, self.size)
     }
 
     /// Returns the payload's length in bytes if it is known before the end.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "s3")]
 use object_store::multipart::MultipartStore;
 use object_store::{Attribute, Attributes, ObjectStore, TagSet};
 use tokio_util::task::TaskTracker;
@@ -111,7 +110,6 @@ pub struct PayloadStoreBuilder {
     store: Arc<dyn ObjectStore>,
     #[cfg(feature = "s3")]
     s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
-    #[cfg(feature = "s3")]
     multipart: Option<Arc<dyn MultipartStore>>,
     bucket: String,
     prefix: String,
@@ -142,7 +140,6 @@ impl PayloadStoreBuilder {
             store,
             #[cfg(feature = "s3")]
             s3: None,
-            #[cfg(feature = "s3")]
             multipart: None,
             bucket,
             prefix: String::new(),
@@ -174,7 +171,6 @@ impl PayloadStoreBuilder {
             prefix: opened.prefix,
             #[cfg(feature = "s3")]
             s3: opened.s3,
-            #[cfg(feature = "s3")]
             multipart: opened.multipart,
             #[cfg(feature = "s3")]
             credentials: opened.credentials,
@@ -355,6 +351,27 @@ impl PayloadStoreBuilder {
         self
     }
 
+    /// Sets the same object store again, so that uploads are
+    /// [resumable](crate::ExtendedMessage::resumable_upload). Default: the store itself if an `s3:` URL opened it, otherwise
+    /// none.
+    ///
+    /// Its uploads must outlive the process, as those of object_store's `AmazonS3` do.
+    ///
+    /// ```
+    /// use object_store::memory::InMemory;
+    /// use sqs_extended::PayloadStore;
+    ///
+    /// # fn main() -> Result<(), sqs_extended::Error> {
+    /// // In practice an `AmazonS3`, whose clones share their connections.
+    /// let store = std::sync::Arc::new(InMemory::new());
+    /// let payloads = PayloadStore::builder(store, "my-bucket").multipart_store(InMemory::new()).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn multipart_store(mut self, store: impl MultipartStore) -> Self {
+        self.multipart = Some(Arc::new(store));
+        self
+    }
+
     /// Sets when the payload of an acknowledged message is deleted. Default: [`Deletion::default`], which deletes it with the
     /// message.
     pub fn deletion(mut self, deletion: Deletion) -> Self {
@@ -409,7 +426,6 @@ impl PayloadStoreBuilder {
             store: self.store,
             #[cfg(feature = "s3")]
             s3: self.s3,
-            #[cfg(feature = "s3")]
             multipart: self.multipart,
             attribute: self.attribute,
             extras: self.extras,

@@ -6,6 +6,7 @@ use object_store::path::Path;
 
 use crate::codec::{Codec, Decoder, Limits};
 use crate::error::Error;
+use crate::payload::progress::OnProgress;
 use crate::payload::stream::PayloadStream;
 use crate::payload_store::store::PayloadStore;
 use crate::pointer::Envelope;
@@ -70,6 +71,12 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
+    /// Reports the progress to this function.
+    pub(crate) fn report_to(mut self, on_progress: OnProgress) -> Self {
+        self.download = self.download.report_to(on_progress);
+        self
+    }
+
     /// Returns the payload in order.
     pub(crate) fn into_stream(self) -> PayloadStream {
         let len = if self.is_plain {

@@ -12,6 +12,6 @@ pub use builder::PayloadStoreBuilder;
 pub use deletion::Deletion;
 pub(crate) use fetch::{Fetched, Located};
 pub(crate) use removal::Removed;
-pub(crate) use reserved_key::StoredPayload;
+pub(crate) use reserved_key::{StoredPayload, UploadOptions};
 pub use store::PayloadStore;
 pub(crate) use store::{NewId, unguessable_id};

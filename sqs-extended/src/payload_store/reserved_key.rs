@@ -1,18 +1,34 @@
 //! Stores payloads under keys that are reserved first.
 
+use std::path::PathBuf;
+
 use object_store::Attribute;
 use object_store::path::Path;
 
 use crate::codec::{Encoded, Encoding};
 use crate::error::Error;
 use crate::payload::digest::Digest;
+use crate::payload::progress::OnProgress;
 use crate::payload_store::store::PayloadStore;
 use crate::pointer::Pointer;
+use crate::transfer::upload::resumable::{self, ResumableUpload};
 use crate::transfer::upload::{Measured, Target, upload};
+
+/// The caller's settings of one upload.
+#[derive(Debug, Default)]
+pub(crate) struct UploadOptions {
+    /// The key after the prefix, or `None` for a new one.
+    pub(crate) key: Option<String>,
+    pub(crate) on_progress: OnProgress,
+    /// The journal of a resumable upload.
+    pub(crate) journal: Option<PathBuf>,
+}
 
 /// The key of a payload that is about to be stored.
 pub(crate) struct ReservedKey {
     target: Target,
+    on_progress: OnProgress,
+    journal: Option<PathBuf>,
     /// The longest pointer that the payload can get, without its signature.
     pub(crate) widest: Pointer,
 }
@@ -33,8 +49,13 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The key is not a plain path or is too long.
-    pub(crate) fn reserve_key(&self, key: Option<String>, encoding: &Encoding) -> Result<ReservedKey, Error> {
+    pub(crate) fn reserve_key(&self, options: UploadOptions, encoding: &Encoding) -> Result<ReservedKey, Error> {
         let inner = &*self.0;
+        let UploadOptions {
+            key,
+            on_progress,
+            journal,
+        } = options;
         let is_fresh = key.is_none();
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
         let longest = Measured {
@@ -44,27 +65,59 @@ impl PayloadStore {
         Ok(ReservedKey {
             widest: self.pointer(&key, encoding, &longest),
             target: Target { key, is_fresh },
+            on_progress,
+            journal,
         })
+    }
+
+    /// Checks that uploads to this store are resumable, without I/O.
+    ///
+    /// # Errors
+    ///
+    /// They are not. The error says what to change.
+    pub(crate) fn check_resumable(&self) -> Result<(), Error> {
+        if self.0.multipart.is_none() {
+            return Err(Error::invalid(
+                "a resumable upload requires a store whose uploads outlive the process; open it with an `s3:` URL or set \
+                 `multipart_store`",
+            ));
+        }
+        resumable::check(&self.0.upload)
     }
 
     /// Stores a payload.
     ///
     /// # Errors
     ///
-    /// The payload could not be read or stored. Nothing of it stays in the store.
+    /// The payload could not be read or stored. Nothing of it stays in the store, unless its upload is resumable.
     pub(crate) async fn put(&self, reserved: ReservedKey, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
-        let target = reserved.target;
-        let (settings, resources) = (&inner.upload, &inner.resources);
-        let stored = upload(
-            &inner.store,
-            &target,
-            encoded.source,
-            settings,
-            resources,
-            &inner.background,
-        )
-        .await?;
+        let ReservedKey {
+            target,
+            on_progress,
+            journal,
+            ..
+        } = reserved;
+        let (source, settings, resources) = (encoded.source, &inner.upload, &inner.resources);
+        let stored = match (&journal, &inner.multipart) {
+            (Some(journal), Some(multipart)) if resumable::is_long_file(&source) => {
+                let upload = ResumableUpload {
+                    store: &inner.store,
+                    multipart,
+                    bucket: inner.location.bucket(),
+                    target: &target,
+                    journal,
+                    on_progress: &on_progress,
+                    settings,
+                    resources,
+                };
+                upload.run(source).await?
+            }
+            _ => {
+                let aborts = &inner.background;
+                upload(&inner.store, &target, source, &on_progress, settings, resources, aborts).await?
+            }
+        };
         let original = encoded.original.of(&stored)?;
         let key = target.key;
         Ok(StoredPayload {

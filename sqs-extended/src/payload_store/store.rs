@@ -45,8 +45,6 @@ pub(super) struct Inner {
     #[cfg(feature = "s3")]
     pub(super) s3: Option<(object_store::aws::AmazonS3, crate::stores::StoreConnector)>,
     /// The same store, for uploads that another process continues. They have the same checksums as other uploads.
-    #[cfg(feature = "s3")]
-    #[expect(dead_code, reason = "uploads do not use it yet")]
     pub(super) multipart: Option<Arc<dyn object_store::multipart::MultipartStore>>,
     pub(super) location: Location,
     pub(super) attribute: ReservedAttribute,

@@ -15,7 +15,7 @@ mod rejected;
 pub(crate) mod request;
 pub(crate) mod segment_bytes;
 
-pub use delivery::ExtendedDelivery;
+pub use delivery::{DownloadRequest, ExtendedDelivery};
 pub use missing_policy::MissingPayload;
 pub use outcome::{PayloadOutcome, RetainReason};
 pub use rejected::Rejected;

@@ -8,6 +8,7 @@ use sqs_client::internal::is_fifo;
 
 use crate::error::Error;
 use crate::payload::source::Payload;
+use crate::payload_store::UploadOptions;
 
 /// A message to send, with its payload and attributes. [`send_messages`](crate::ExtendedClient::send_messages) accepts any
 /// number of them.
@@ -23,7 +24,7 @@ pub struct ExtendedMessage {
     pub(crate) payload: Payload,
     /// The message without its body.
     pub(crate) message: OutgoingMessage,
-    pub(crate) payload_key: Option<String>,
+    pub(crate) upload: UploadOptions,
 }
 
 /// Defines the setters of a message, for all types that contain one. `$this => $message` names the [`ExtendedMessage`].
@@ -72,7 +73,67 @@ macro_rules! message_setters {
         /// upload in parts under such a key costs one more request, which tells an older object from the new one.
         pub fn payload_key(mut self, key: impl Into<String>) -> Self {
             let $this = &mut self;
-            $message.payload_key = Some(key.into());
+            $message.upload.key = Some(key.into());
+            self
+        }
+
+        /// Lets a later process continue the upload of an offloaded payload, from the journal at this path. Default: an
+        /// interrupted upload starts over.
+        ///
+        /// The journal is a small file that this method's caller chooses, one for each payload. Send the same file again
+        /// with the same [`payload_key`](Self::payload_key) and the same journal. The parts that the store already has
+        /// are read and hashed again, and only the others are sent. The upload starts over if the file's length, time
+        /// of modification, inode or content has changed, or if the journal is missing or corrupt. So it does if the
+        /// store no longer has the upload. The journal is removed when the payload is stored.
+        ///
+        /// It requires [`payload_key`](Self::payload_key), a payload of [`Payload::from_path`](crate::Payload::from_path)
+        /// that is neither compressed nor encrypted, BLAKE3 digests, parts of whole MiB, and a store on S3. Such a store
+        /// is opened with an `s3:` URL or has
+        /// [`multipart_store`](crate::store::PayloadStoreBuilder::multipart_store). Otherwise sending fails with
+        /// [`InvalidInput`](crate::ErrorKind::InvalidInput) before any request. It fails in the same way if another
+        /// process uses the journal.
+        ///
+        /// An upload that fails or is dropped is **not** aborted. The bucket needs a lifecycle rule with
+        /// `AbortIncompleteMultipartUpload`, or a [`Sweep`](crate::sweep::Sweep), which removes
+        #[cfg_attr(
+            feature = "s3",
+            doc = "[unfinished uploads](crate::sweep::Sweep::unfinished_uploads),"
+        )]
+        #[cfg_attr(not(feature = "s3"), doc = "unfinished uploads,")]
+        /// for those that nobody continues. Their age must exceed the time in which an upload is to be continued.
+        ///
+        /// ```
+        /// # async fn example() -> std::io::Result<()> {
+        /// use sqs_extended::{ExtendedMessage, Payload};
+        ///
+        /// let message = ExtendedMessage::new(Payload::from_path("backup.tar").await?)
+        ///     .payload_key("2026/backup.tar")
+        ///     .resumable_upload("backup.tar.upload");
+        /// # let _ = message;
+        /// # Ok(()) }
+        /// ```
+        pub fn resumable_upload(mut self, journal: impl Into<std::path::PathBuf>) -> Self {
+            let $this = &mut self;
+            $message.upload.journal = Some(journal.into());
+            self
+        }
+
+        /// Sets a function that is told how far the upload of an offloaded payload is. Default: none.
+        ///
+        /// It is called when the store has confirmed a part, at most 10 times a second, and once more when the payload is
+        /// stored. An upload that fails has no last call, and a payload that travels in the queue has none at all. The
+        /// function runs within the upload, so it must not block. Calls never overlap, and no lock is held meanwhile. If it
+        /// panics, the upload continues, a warning is logged, and it is not called again.
+        ///
+        /// ```
+        /// use sqs_extended::ExtendedMessage;
+        ///
+        /// let message = ExtendedMessage::new("large or small")
+        ///     .on_progress(|progress| eprintln!("{} of {:?} bytes", progress.done, progress.total));
+        /// ```
+        pub fn on_progress(mut self, report: impl Fn(&$crate::payload::Progress) + Send + Sync + 'static) -> Self {
+            let $this = &mut self;
+            $message.upload.on_progress = $crate::payload::progress::OnProgress::new(report);
             self
         }
 
@@ -92,7 +153,7 @@ impl ExtendedMessage {
         Self {
             payload: payload.into(),
             message: OutgoingMessage::new(""),
-            payload_key: None,
+            upload: UploadOptions::default(),
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod policy;
 mod prepare;
 pub(crate) mod queue_limits;
 pub(crate) mod request;
+mod resumable;
 pub(crate) mod strategy;
 
 pub use message::ExtendedMessage;

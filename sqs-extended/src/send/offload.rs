@@ -5,7 +5,7 @@ use sqs_client::OutgoingMessage;
 use crate::codec::Encoded;
 use crate::error::Error;
 use crate::payload::digest::Digest;
-use crate::payload_store::{PayloadStore, StoredPayload};
+use crate::payload_store::{PayloadStore, StoredPayload, UploadOptions};
 use crate::pointer::{self, Pointer, ReservedAttribute};
 
 /// A stored payload whose message is about to be sent.
@@ -34,7 +34,7 @@ impl StoredGuard {
     }
 }
 
-/// Stores the payload under `key` or a new one, and makes `message` a pointer to it, signed for the queue.
+/// Stores the payload under the key of `options` or a new one, and makes `message` a pointer to it, signed for the queue.
 ///
 /// # Errors
 ///
@@ -45,16 +45,16 @@ pub(super) async fn offload(
     message: &mut OutgoingMessage,
     queue_url: &str,
     limit: usize,
-    key: Option<String>,
+    options: UploadOptions,
     encoded: Encoded,
 ) -> Result<StoredGuard, Error> {
-    let shared = key.is_some();
+    let shared = options.key.is_some();
     let sign = |pointer: &mut Pointer, size| {
         if let Some(keys) = payloads.pointer_keys() {
             keys.sign(pointer, size, queue_url);
         }
     };
-    let mut reserved = payloads.reserve_key(key, &encoded.encoding)?;
+    let mut reserved = payloads.reserve_key(options, &encoded.encoding)?;
     sign(&mut reserved.widest, u64::MAX);
     check_room(message, &reserved.widest, payloads.attribute(), limit)?;
     let mut stored = payloads.put(reserved, encoded).await?;
@@ -101,7 +101,11 @@ mod tests {
     #[tokio::test]
     async fn attributes_leave_room_for_the_pointer() {
         let payloads = payloads(&TestStore::default());
-        let reserve = || payloads.reserve_key(None, &Encoding::default()).unwrap();
+        let reserve = || {
+            payloads
+                .reserve_key(UploadOptions::default(), &Encoding::default())
+                .unwrap()
+        };
         let with = |bytes| OutgoingMessage::new("").message_attribute("a", "v".repeat(bytes));
         let limit = 10_000;
         let most = (0..limit)

@@ -9,11 +9,12 @@ use crate::codec::{Encoded, Encoding, Original};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm};
 use crate::payload::source::Payload;
-use crate::payload_store::PayloadStore;
+use crate::payload_store::{PayloadStore, UploadOptions};
 use crate::segment::{HEADER_ATTRIBUTE, MAX_FIFO_SEGMENTS, MAX_SEGMENTS, Segments, Split, payload_id};
 use crate::send::message::ExtendedMessage;
 use crate::send::offload::{StoredGuard, offload};
 use crate::send::policy;
+use crate::send::resumable::check_resumable;
 use crate::shared::Shared;
 use crate::transfer::part_source::PartSource;
 use crate::transfer::upload::Measured;
@@ -81,8 +82,9 @@ pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: Extended
     let ExtendedMessage {
         payload,
         mut message,
-        payload_key,
+        upload,
     } = outgoing;
+    check_resumable(shared, &payload, &upload)?;
     run_send_hooks(shared, queue_url, &mut message);
     policy.check(&message, queue_url)?;
     let limit = message_limit(shared, queue_url).await?;
@@ -104,7 +106,7 @@ pub(crate) async fn prepare(shared: &Shared, queue_url: &str, outgoing: Extended
         shared,
         queue_url,
         message,
-        payload_key,
+        upload,
         limit,
     }
     .prepare(source)
@@ -144,7 +146,7 @@ struct NotInline<'a> {
     shared: &'a Shared,
     queue_url: &'a str,
     message: OutgoingMessage,
-    payload_key: Option<String>,
+    upload: UploadOptions,
     /// The maximum size of a message in bytes.
     limit: usize,
 }
@@ -239,8 +241,8 @@ impl NotInline<'_> {
 
     async fn offload(self, payloads: &PayloadStore, encoded: Encoded) -> Result<Prepared, Error> {
         let mut message = self.message;
-        let key = self.payload_key;
-        let guard = offload(payloads, &mut message, self.queue_url, self.limit, key, encoded).await?;
+        let options = self.upload;
+        let guard = offload(payloads, &mut message, self.queue_url, self.limit, options, encoded).await?;
         if is_fifo(self.queue_url) {
             ensure_deduplication_id(&mut message, || guard.digest().clone());
         }

@@ -1,6 +1,6 @@
 //! A payload that is read part by part, without a copy between the source and the part.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -72,6 +72,32 @@ impl PartSource {
     /// Returns `true` if parts need memory, because the caller does not have the payload in memory anyway.
     pub(crate) fn needs_memory(&self) -> bool {
         !matches!(self.source, Source::Nothing)
+    }
+
+    /// Returns the file if the payload is one and nothing was read yet.
+    pub(crate) fn file(&self) -> Option<Arc<std::fs::File>> {
+        match &self.source {
+            Source::File(file) if self.front.is_empty() && self.read == 0 => Some(Arc::clone(file)),
+            _ => None,
+        }
+    }
+
+    /// Continues at this offset of the file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read at an offset of its own, or the payload is no file.
+    pub(crate) async fn seek(&mut self, offset: u64) -> Result<(), Error> {
+        let Source::File(file) = &self.source else {
+            return Err(unreadable(io::ErrorKind::NotSeekable.into()));
+        };
+        let file = Arc::clone(file);
+        let sought = tokio::task::spawn_blocking(move || (&*file).seek(SeekFrom::Start(offset)));
+        sought.await.map_err(io::Error::from).flatten().map_err(unreadable)?;
+        self.front = Bytes::new();
+        self.read = offset;
+        self.ended = false;
+        Ok(())
     }
 
     /// Returns `true` after the last part. A source of unknown length may end without a further byte later.

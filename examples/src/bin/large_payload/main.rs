@@ -132,9 +132,12 @@ async fn send(
 ) -> anyhow::Result<(blake3::Hash, String)> {
     let size = source.size();
     let bar = report::bar(Direction::Send, size);
-    let (hashed, digest) = Hashed::new(bar.wrap_async_read(source));
+    let (hashed, digest) = Hashed::new(source);
     let begin = Instant::now();
-    let sent = extended.send(queue, Payload::from_reader(hashed, size)).await?;
+    let sent = extended
+        .send(queue, Payload::from_reader(hashed, size))
+        .on_progress(report::moves(&bar))
+        .await?;
     report.add(Direction::Send, size, begin.elapsed());
     bar.finish();
     Ok((digest.get()?, sent.message_id))
@@ -165,9 +168,8 @@ async fn read(delivery: &ExtendedDelivery, options: &Options, report: &mut Repor
     let digest = match &options.output {
         Some(path) => {
             // Returns Ok only if length and digest are right. We hash the file again to compare it with the sent payload.
-            delivery.download_to(path).await?;
+            delivery.download_to(path).on_progress(report::moves(&bar)).await?;
             report.add(Direction::Receive, size, begin.elapsed());
-            bar.set_position(size);
             hash(tokio::fs::File::open(path).await?).await?
         }
         None => {

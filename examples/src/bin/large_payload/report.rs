@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
+use sqs_extended::payload::Progress;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Direction {
@@ -32,6 +33,12 @@ pub(crate) fn bar(direction: Direction, size: u64) -> ProgressBar {
     ProgressBar::new(size)
         .with_style(style)
         .with_prefix(direction.to_string())
+}
+
+/// Returns a function that moves the bar with a transfer.
+pub(crate) fn moves(bar: &ProgressBar) -> impl Fn(&Progress) + Send + Sync + 'static {
+    let bar = bar.clone();
+    move |progress| bar.set_position(progress.done)
 }
 
 /// The transfer rates of both directions.

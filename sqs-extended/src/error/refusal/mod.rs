@@ -200,6 +200,11 @@ pub(crate) fn is_missing_upload(error: &Error) -> bool {
     Refusal::find(error).is_some_and(|refusal| refusal.has_code(&["NoSuchUpload", "InvalidBlockList"]))
 }
 
+/// Returns `true` if the store does not have a part that its upload is completed with.
+pub(crate) fn is_missing_part(error: &Error) -> bool {
+    Refusal::find(error).is_some_and(|refusal| refusal.has_code(&["InvalidPart"]))
+}
+
 /// Returns `true` if the store refused the request for a reason that it names, so that the same request fails again.
 pub(super) fn is_final(error: &Error) -> bool {
     let Some(refusal) = Refusal::find(error) else {

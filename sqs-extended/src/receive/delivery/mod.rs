@@ -1,5 +1,6 @@
 //! A received message and its payload.
 
+mod download_request;
 mod outcome;
 mod read;
 
@@ -19,6 +20,7 @@ use crate::receive::body::{Content, payload_store};
 use crate::receive::claim::Claim;
 use crate::receive::rejected::Rejected;
 use crate::shared::Shared;
+pub use download_request::DownloadRequest;
 
 /// A received message, and its payload of any size.
 ///

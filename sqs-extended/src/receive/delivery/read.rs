@@ -1,7 +1,7 @@
 //! Reads payloads: as text, JSON, bytes, a reader, a stream or a file.
 
 use std::any::type_name;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::progress::OnProgress;
 use crate::payload::stream::{PayloadReader, PayloadStream};
 use crate::payload_store::{Fetched, Located};
 use crate::receive::body::Content;
-use crate::receive::delivery::ExtendedDelivery;
+use crate::receive::delivery::{DownloadRequest, ExtendedDelivery};
 use crate::receive::download;
 use crate::receive::missing::PointerParts;
 use crate::shared::Shared;
@@ -187,17 +188,26 @@ impl ExtendedDelivery {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future deletes the temporary file and leaves `path` unchanged. If the download was about to end, the
-    /// complete file may still replace `path`.
-    pub async fn download_to(&self, path: impl AsRef<Path>) -> Result<u64, Error> {
-        let path = path.as_ref().to_owned();
+    /// As for [`DownloadRequest`], which also reports the progress.
+    pub fn download_to(&self, path: impl AsRef<Path>) -> DownloadRequest<'_> {
+        DownloadRequest::new(self, path.as_ref().to_owned())
+    }
+
+    pub(super) async fn write_to(&self, path: PathBuf, on_progress: OnProgress) -> Result<u64, Error> {
         let written = match &self.0.content {
             Content::Offloaded { located, parts, .. } => match self.fetch(located, parts).await {
-                Ok(fetched) if fetched.has_parts() => download::write_parts(fetched, path).await,
-                Ok(fetched) => download::write_stream(fetched.into_stream(), path).await,
+                Ok(fetched) => {
+                    let fetched = fetched.report_to(on_progress);
+                    match fetched.has_parts() {
+                        true => download::write_parts(fetched, path).await,
+                        false => download::write_stream(fetched.into_stream(), path).await,
+                    }
+                }
                 Err(error) => Err(error),
             },
-            Content::Inline(_) | Content::Assembled(_) => download::write_stream(self.stream().await?, path).await,
+            Content::Inline(_) | Content::Assembled(_) => {
+                download::write_stream(self.stream().await?.report_to(&on_progress), path).await
+            }
         };
         written.map_err(|error| self.error(error))
     }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use object_store::ClientConfigKey;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-#[cfg(feature = "s3")]
 use object_store::multipart::MultipartStore;
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -39,7 +38,6 @@ pub(crate) struct OpenedStore {
     #[cfg(feature = "s3")]
     pub(crate) s3: Option<(object_store::aws::AmazonS3, StoreConnector)>,
     /// The store again, for uploads that another process continues.
-    #[cfg(feature = "s3")]
     pub(crate) multipart: Option<Arc<dyn MultipartStore>>,
     /// `None` if the URL itself contains credentials.
     #[cfg(feature = "s3")]
@@ -231,7 +229,6 @@ fn file(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         prefix: String::new(),
         #[cfg(feature = "s3")]
         s3: None,
-        #[cfg(feature = "s3")]
         multipart: None,
         #[cfg(feature = "s3")]
         credentials: None,
@@ -276,7 +273,6 @@ impl OpenedStore {
             prefix: format!("{path}{slash}"),
             #[cfg(feature = "s3")]
             s3: None,
-            #[cfg(feature = "s3")]
             multipart: None,
             #[cfg(feature = "s3")]
             credentials: None,

@@ -18,8 +18,10 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::payload::progress::OnProgress;
 pub(crate) use crate::payload::stream::Chunks;
 use crate::payload::subtree::granule::GRANULE;
+use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
 use crate::transfer::tuner::Tuner;
 use fetch::{Fetch, PIECE};
@@ -83,6 +85,7 @@ pub(crate) struct Download {
     first: GetResult,
     /// The time until the response.
     first_byte: Duration,
+    on_progress: OnProgress,
 }
 
 /// Starts to fetch the object. An interrupted download is resumed if the object is still the same. The number of resumptions
@@ -117,6 +120,7 @@ pub(crate) async fn download(
         digest: expected.digest,
         first,
         first_byte,
+        on_progress: OnProgress::default(),
     })
 }
 
@@ -133,6 +137,7 @@ async fn first_response(
             range: Some(range.clone().into()),
             ..GetOptions::default()
         };
+        telemetry::count(telemetry::REQUESTS, Direction::Download, 1);
         match store.get_opts(key, options).await {
             Ok(response) if response.range == (0..range.end.min(response.meta.size)) => return Ok(response),
             Err(error @ (NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })) => {
@@ -142,6 +147,7 @@ async fn first_response(
             Ok(_) | Err(_) => {}
         }
     }
+    telemetry::count(telemetry::REQUESTS, Direction::Download, 1);
     store.get(key).await.map_err(Error::fetch)
 }
 
@@ -151,15 +157,22 @@ impl Download {
         self.object.len()
     }
 
+    /// Reports the progress to this function.
+    pub(crate) fn report_to(mut self, on_progress: OnProgress) -> Self {
+        self.on_progress = on_progress;
+        self
+    }
+
     /// Returns the payload's chunks, which end without an error only after all expected properties were verified.
     pub(crate) fn into_chunks(mut self, settings: &DownloadSettings, resources: &Resources) -> Chunks {
         let digest = self.digest.take();
+        let meter = self.on_progress.meter(Some(self.len()), 0);
         if self.is_whole() {
             let chunks = Fetch::from_response(self.object, self.first).into_stream();
-            return match digest {
+            return meter.count(match digest {
                 Some(digest) => verified(chunks, digest),
                 None => chunks,
-            };
+            });
         }
         let tuner = self.tuner(settings);
         let in_granules = settings.part_size.is_none_or(|size| size.is_multiple_of(GRANULE));
@@ -167,11 +180,11 @@ impl Download {
         let hashed = digest.as_ref().is_some_and(by_parts);
         let (context, first) = self.begin(resources, hashed);
         let ordered = Ordered::new(context, first, tuner, settings.part_size);
-        match digest {
+        meter.count(match digest {
             Some(digest) if hashed => ordered.verified_by(digest).into_stream(),
             Some(digest) => verified(ordered.into_stream(), digest),
             None => ordered.into_stream(),
-        }
+        })
     }
 
     /// Returns `true` if the payload is fetched in parts, which can be verified in any order.
@@ -192,14 +205,16 @@ impl Download {
         resources: &Resources,
     ) -> Result<(), Error> {
         let (len, digest) = (self.len(), self.digest.take());
+        let meter = self.on_progress.meter(Some(len), target.len_present(len));
         let tuner = self.tuner(settings);
         let (context, first) = self.begin(resources, false);
-        let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target));
+        let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target), meter.clone());
         download.run(first).await?;
         let written = target.root(len).map(Digest::from_blake3);
         if written.is_none() || digest.is_some() && digest != written {
             return Err(wrong_digest());
         }
+        meter.finish();
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use sqs_client::internal::full_jitter;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
+use crate::telemetry::{self, Direction};
 use crate::transfer::lookup::is_same_version;
 
 /// The maximum pause before the first resumption. It doubles with every further resumption without progress.
@@ -48,8 +49,9 @@ impl Object {
 
     /// Counts bytes that have arrived.
     pub(super) fn count(&self, bytes: usize) {
-        self.received
-            .fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.received.fetch_add(bytes, Relaxed);
+        telemetry::count(telemetry::BYTES, Direction::Download, bytes);
     }
 
     /// Returns the number of bytes that have arrived.
@@ -101,6 +103,7 @@ impl Object {
 
     pub(super) async fn get(&self, range: Range<u64>) -> Result<GetResult, Error> {
         self.requests.fetch_add(1, Relaxed);
+        telemetry::count(telemetry::REQUESTS, Direction::Download, 1);
         let options = GetOptions {
             range: Some(range.clone().into()),
             // A weak tag never matches.

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::progress::Meter;
 use crate::payload::subtree::granule::{GRANULE, Granule, GranuleHasher};
 use crate::payload::subtree::tree::Tree;
 use crate::transfer::budget::{BLOCK, Block, Budget};
@@ -48,6 +49,12 @@ impl Target {
     /// Returns the digest of the whole file if all `len` bytes are there.
     pub(super) fn root(&self, len: u64) -> Option<blake3::Hash> {
         self.tree().root(len)
+    }
+
+    /// Returns how many of the file's `len` bytes are there.
+    pub(super) fn len_present(&self, len: u64) -> u64 {
+        let missing = self.tree().missing(len);
+        len - missing.iter().map(|range| range.end - range.start).sum::<u64>()
     }
 
     /// Writes the batch at its offset, and notes the granules that are complete.
@@ -91,10 +98,17 @@ pub(super) struct ToFile {
     parts: JoinSet<Result<(), Error>>,
     /// Memory beyond the budget, so that the download continues even if other transfers use all of it.
     own: Budget,
+    meter: Meter,
 }
 
 impl ToFile {
-    pub(super) fn new(context: Arc<Context>, tuner: Tuner, part_size: Option<u64>, target: Arc<Target>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        tuner: Tuner,
+        part_size: Option<u64>,
+        target: Arc<Target>,
+        meter: Meter,
+    ) -> Self {
         let mut missing = target.tree().missing(context.object.len());
         missing.reverse();
         Self {
@@ -105,6 +119,7 @@ impl ToFile {
             missing,
             parts: JoinSet::new(),
             own: Budget::new(GRANULE),
+            meter,
         }
     }
 
@@ -188,6 +203,7 @@ impl ToFile {
             job: None,
             budget: self.context.budget.clone(),
             own: self.own.clone(),
+            meter: self.meter.clone(),
             target: Arc::clone(&self.target),
         };
         self.parts.spawn(writing.run(part));
@@ -221,13 +237,16 @@ struct Writing {
     job: Option<JoinHandle<io::Result<GranuleHasher>>>,
     budget: Budget,
     own: Budget,
+    meter: Meter,
     target: Arc<Target>,
 }
 
 impl Writing {
     async fn run(mut self, mut part: Part) -> Result<(), Error> {
         while let Some(chunk) = part.next().await? {
+            let len = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             self.push(chunk).await.map_err(failed)?;
+            self.meter.add(len);
         }
         self.flush().await.map_err(failed)?;
         let hasher = self.idle_hasher().await.map_err(failed)?;

@@ -49,7 +49,8 @@ impl Identity {
         self.0.get(name).map(String::as_str)
     }
 
-    fn includes(&self, expected: &Self) -> bool {
+    /// Returns `true` if all fields of `expected` are here, with the same values.
+    pub(crate) fn includes(&self, expected: &Self) -> bool {
         expected.0.iter().all(|(name, value)| self.0.get(name) == Some(value))
     }
 }

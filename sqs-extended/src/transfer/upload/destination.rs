@@ -24,8 +24,20 @@ pub(super) struct Destination<'a> {
 enum Before {
     Nothing,
     Object(ObjectMeta),
+    /// The object that an earlier process found. The text is what [`Destination::describe`] returned.
+    Described(String),
     /// The lookup failed. The upload continues, because the credentials may permit only writing.
     Unknown,
+}
+
+/// The descriptions without an object. Those of an object begin with its size.
+const NOTHING: &str = "nothing";
+const UNKNOWN: &str = "unknown";
+
+/// Describes a version of an object. Two descriptions differ if [`is_same_version`] returns `false`.
+fn description(object: &ObjectMeta) -> String {
+    let tag = object.e_tag.as_deref().unwrap_or_default();
+    format!("{} {} {tag}", object.size, object.last_modified.to_rfc3339())
 }
 
 impl Before {
@@ -45,6 +57,7 @@ impl Before {
         match self {
             Self::Nothing => true,
             Self::Object(before) => !is_same_version(before, object),
+            Self::Described(before) => *before != description(object),
             Self::Unknown => false,
         }
     }
@@ -56,6 +69,30 @@ impl<'a> Destination<'a> {
             store,
             key: &target.key,
             before: Before::look(store, target).await,
+        }
+    }
+
+    /// Restores what an earlier process described before it began the upload.
+    pub(super) fn described(store: &'a dyn ObjectStore, target: &'a Target, description: &str) -> Self {
+        let before = match description {
+            NOTHING => Before::Nothing,
+            UNKNOWN => Before::Unknown,
+            object => Before::Described(object.to_owned()),
+        };
+        Self {
+            store,
+            key: &target.key,
+            before,
+        }
+    }
+
+    /// Describes the object that was stored before the upload, for a later process.
+    pub(super) fn describe(&self) -> String {
+        match &self.before {
+            Before::Nothing => NOTHING.to_owned(),
+            Before::Unknown => UNKNOWN.to_owned(),
+            Before::Object(object) => description(object),
+            Before::Described(description) => description.clone(),
         }
     }
 

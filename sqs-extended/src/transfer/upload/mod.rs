@@ -1,38 +1,32 @@
 //! Uploads of payloads: one request for a payload of one part, else a bounded number of concurrent parts.
 
 mod destination;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+mod in_flight;
+pub(crate) mod resumable;
 
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::error::refusal::is_missing_upload;
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
+use crate::payload::progress::{Meter, OnProgress};
+use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
 use crate::transfer::blocking_writer::BlockingWriter;
 use crate::transfer::budget::{BLOCK, Budget, Reserved};
-use crate::transfer::part_plan::{MAX_PARTS, PartPlan};
+use crate::transfer::part_plan::PartPlan;
 use crate::transfer::part_source::PartSource;
 use crate::transfer::throttle::Transfer;
-use crate::transfer::tuner::Tuner;
 use destination::Destination;
 pub(crate) use destination::Target;
+use in_flight::{PART_FAILED, PartsInFlight};
 
 /// A payload up to this length is stored by one request, in memory that does not count.
 const SHORT: usize = 1024 * 1024;
-
-/// The number of parts in flight before the link is known.
-const FIRST_CONCURRENCY: usize = 8;
-
-/// The shortest time that a part is expected to take.
-const PART_TIME: Duration = Duration::from_millis(100);
 
 /// The settings of uploads.
 #[derive(Clone, Debug)]
@@ -66,11 +60,13 @@ pub(crate) async fn upload(
     store: &dyn ObjectStore,
     target: &Target,
     mut source: PartSource,
+    on_progress: &OnProgress,
     settings: &UploadSettings,
     resources: &Resources,
     aborts: &TaskTracker,
 ) -> Result<Measured, Error> {
     let plan = PartPlan::new(source.declared(), settings.part_size)?;
+    let meter = on_progress.meter(source.declared(), 0);
     let mut digest = BlockingWriter::new(Hasher::new(settings.digest));
     let mut parts = PartReader {
         source: &mut source,
@@ -86,13 +82,17 @@ pub(crate) async fn upload(
             tags: settings.tags.clone(),
             ..PutOptions::default()
         };
+        let len = first.len();
+        telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         store
             .put_opts(&target.key, first.payload, options)
             .await
             .map_err(|error| store_error(settings, "the payload could not be stored", error))?;
+        telemetry::count(telemetry::BYTES, Direction::Upload, len);
+        meter.add(len);
     } else {
         let transfer = resources.throttle.enter();
-        let mut upload = Parts::begin(store, target, settings, transfer, aborts.clone()).await?;
+        let mut upload = Parts::begin(store, target, settings, transfer, meter.clone(), aborts.clone()).await?;
         if let Err(error) = upload.send_all(first, parts, &mut digest).await {
             upload.abort().await;
             return Err(error);
@@ -100,6 +100,7 @@ pub(crate) async fn upload(
     }
 
     let hasher = digest.finish().await.map_err(hashing_failed)?;
+    meter.finish();
     Ok(Measured {
         len: source.read(),
         digest: hasher.finish(),
@@ -111,6 +112,12 @@ pub(crate) async fn upload(
 struct Part {
     payload: PutPayload,
     memory: Option<Reserved>,
+}
+
+impl Part {
+    fn len(&self) -> u64 {
+        u64::try_from(self.payload.content_length()).unwrap_or(u64::MAX)
+    }
 }
 
 /// Reads the parts of a payload within the budget.
@@ -188,13 +195,7 @@ struct Parts<'a> {
     destination: Destination<'a>,
     /// `None` once it is completed or being aborted.
     upload: Option<Box<dyn MultipartUpload>>,
-    /// Each part has a task, so that it is sent while the next one is read.
-    in_flight: JoinSet<object_store::Result<()>>,
-    transfer: Transfer,
-    tuner: Tuner,
-    /// The number of bytes that have arrived at the store.
-    stored: Arc<AtomicU64>,
-    sent: u64,
+    in_flight: PartsInFlight,
     aborts: TaskTracker,
 }
 
@@ -204,6 +205,7 @@ impl<'a> Parts<'a> {
         target: &'a Target,
         settings: &UploadSettings,
         transfer: Transfer,
+        meter: Meter,
         aborts: TaskTracker,
     ) -> Result<Self, Error> {
         let options = PutMultipartOptions {
@@ -213,6 +215,7 @@ impl<'a> Parts<'a> {
         };
         let destination = Destination::before_upload(store, target).await;
         let begin = Instant::now();
+        telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         let upload = store
             .put_multipart_opts(&target.key, options)
             .await
@@ -220,14 +223,7 @@ impl<'a> Parts<'a> {
         Ok(Self {
             destination,
             upload: Some(upload),
-            in_flight: JoinSet::new(),
-            transfer,
-            tuner: match settings.concurrency {
-                Some(concurrency) => Tuner::fixed(concurrency),
-                None => Tuner::starting_with(FIRST_CONCURRENCY, begin.elapsed().max(PART_TIME), Instant::now()),
-            },
-            stored: Arc::default(),
-            sent: 0,
+            in_flight: PartsInFlight::new(transfer, settings.concurrency, begin.elapsed(), meter),
             aborts,
         })
     }
@@ -247,52 +243,25 @@ impl<'a> Parts<'a> {
         self.complete(parts.source.read()).await
     }
 
-    /// Starts to send a part as soon as the limits permit.
     async fn send(&mut self, part: Part) -> Result<(), Error> {
-        if self.sent == MAX_PARTS {
-            return Err(Error::plain(
-                ErrorKind::TooLarge,
-                format!("the payload exceeds {MAX_PARTS} parts; declare its length or set a larger part size"),
-            ));
-        }
-        let admitted = loop {
-            let target = self.tuner.target(self.stored.load(Relaxed), Instant::now());
-            let own = self.in_flight.len();
-            let admitted = match own {
-                0 => Some(self.transfer.admit_always()),
-                own if own < target => self.transfer.admit(own),
-                _ => None,
-            };
-            if let Some(admitted) = admitted {
-                break admitted;
-            }
-            if let Some(done) = self.in_flight.join_next().await {
-                sent_part(done)?;
-            }
-        };
         let Some(upload) = &mut self.upload else {
             return Ok(());
         };
-        let Part { payload, memory } = part;
-        let len = u64::try_from(payload.content_length()).unwrap_or(u64::MAX);
-        let sending = upload.put_part(payload);
-        let stored = Arc::clone(&self.stored);
-        self.in_flight.spawn(async move {
-            let _until_sent = (admitted, memory);
-            sending.await?;
-            stored.fetch_add(len, Relaxed);
-            Ok(())
-        });
-        self.sent += 1;
-        Ok(())
+        let len = part.len();
+        let begin = || {
+            let sending = upload.put_part(part.payload);
+            async { sending.await.map_err(|error| Error::store(PART_FAILED, error)) }
+        };
+        self.in_flight.send(len, part.memory, begin).await
     }
 
     async fn complete(&mut self, len: u64) -> Result<(), Error> {
-        while let Some(done) = self.in_flight.join_next().await {
-            sent_part(done)?;
-        }
+        self.in_flight.finish().await?;
         let completed = match &mut self.upload {
-            Some(upload) => upload.complete().await.map(drop),
+            Some(upload) => {
+                telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
+                upload.complete().await.map(drop)
+            }
             None => Ok(()),
         };
         match completed {
@@ -320,7 +289,7 @@ impl<'a> Parts<'a> {
     /// lifecycle rule can remove the upload.
     fn start_abort(&mut self) -> Option<JoinHandle<()>> {
         let mut upload = self.upload.take()?;
-        let mut in_flight = std::mem::take(&mut self.in_flight);
+        let mut in_flight = self.in_flight.take();
         let runtime = Handle::try_current().ok()?;
         let abort = async move {
             // A part that arrives after the abort would stay in the bucket and be billed.
@@ -341,14 +310,6 @@ impl<'a> Parts<'a> {
 impl Drop for Parts<'_> {
     fn drop(&mut self) {
         self.start_abort();
-    }
-}
-
-fn sent_part(done: Result<object_store::Result<()>, JoinError>) -> Result<(), Error> {
-    let message = "a part of the payload could not be stored";
-    match done {
-        Ok(sent) => sent.map_err(|error| Error::store(message, error)),
-        Err(error) => Err(Error::io(ErrorKind::Store, message, error.into())),
     }
 }
 

@@ -1,3 +1,5 @@
+mod progress;
+
 use std::io;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -39,6 +41,27 @@ fn target() -> Target {
         key: key(),
         is_fresh: true,
     }
+}
+
+/// Uploads without a report of the progress.
+async fn upload(
+    store: &dyn ObjectStore,
+    target: &Target,
+    source: PartSource,
+    settings: &UploadSettings,
+    resources: &Resources,
+    aborts: &TaskTracker,
+) -> Result<Measured, Error> {
+    super::upload(
+        store,
+        target,
+        source,
+        &OnProgress::default(),
+        settings,
+        resources,
+        aborts,
+    )
+    .await
 }
 
 async fn store(payload: Payload) -> (TestStore, Result<Measured, Error>) {

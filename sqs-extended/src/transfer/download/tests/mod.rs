@@ -1,6 +1,7 @@
 //! Downloads from stores that fail.
 
 mod parts;
+mod progress;
 
 use std::io::Write;
 use std::sync::Arc;
