@@ -4,6 +4,7 @@ mod ambiguous;
 mod credentials;
 mod dynamodb;
 mod http;
+pub mod killed;
 pub mod memory;
 mod multipart;
 mod other_writers;
@@ -20,6 +21,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         ambiguous::trials(harness),
         credentials::trials(harness),
         dynamodb::trials(harness),
+        killed::trials(harness),
         memory::trials(harness),
         multipart::trials(harness),
         other_writers::trials(harness),
