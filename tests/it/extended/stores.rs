@@ -6,6 +6,7 @@ mod credentials;
 mod dynamodb;
 mod google;
 mod http;
+pub mod killed;
 pub mod memory;
 mod multipart;
 mod other_writers;
@@ -26,6 +27,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         credentials::trials(harness),
         dynamodb::trials(harness),
         google::trials(harness),
+        killed::trials(harness),
         memory::trials(harness),
         multipart::trials(harness),
         other_writers::trials(harness),

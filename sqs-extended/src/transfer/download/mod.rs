@@ -5,6 +5,7 @@ mod object;
 mod ordered;
 mod pace;
 mod part;
+mod target;
 mod to_file;
 
 use std::ops::Range;
@@ -23,12 +24,13 @@ pub(crate) use crate::payload::stream::Chunks;
 use crate::payload::subtree::granule::GRANULE;
 use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
+use crate::transfer::journal::header::Identity;
 use crate::transfer::tuner::Tuner;
 use fetch::{Fetch, PIECE};
 use object::{Object, wrong_length};
 use ordered::{FAR_PART, Ordered};
 use part::{Context, Part};
-pub(crate) use to_file::Target;
+pub(crate) use target::Target;
 use to_file::ToFile;
 
 /// The settings of downloads.
@@ -38,6 +40,8 @@ pub(crate) struct DownloadSettings {
     pub(crate) concurrency: Option<usize>,
     /// The length of a part, in bytes, or `None` if the link decides.
     pub(crate) part_size: Option<u64>,
+    /// Keep the file of a download that ends early, so that a later one continues it.
+    pub(crate) keep_partial: bool,
 }
 
 impl DownloadSettings {
@@ -193,7 +197,17 @@ impl Download {
         !self.is_whole() && self.digest.as_ref().is_none_or(any_order)
     }
 
-    /// Writes the payload to a file, and verifies all expected properties.
+    /// Returns what identifies this version of the object in `bucket` to a later process. It contains no key, because some
+    /// keys are secrets.
+    pub(crate) fn identity(&self, bucket: &str) -> Identity {
+        let identity = self.object.identity(bucket);
+        match &self.digest {
+            Some(digest) => identity.with("digest", digest),
+            None => identity,
+        }
+    }
+
+    /// Writes the payload to a file, and verifies all expected properties. Fetches only what the target does not contain.
     ///
     /// # Errors
     ///
@@ -212,7 +226,10 @@ impl Download {
         download.run(first).await?;
         let written = target.root(len).map(Digest::from_blake3);
         if written.is_none() || digest.is_some() && digest != written {
-            return Err(wrong_digest());
+            return Err(match target.is_resumed() {
+                true => wrong_digest_after_resumption(),
+                false => wrong_digest(),
+            });
         }
         meter.finish();
         Ok(())
@@ -260,6 +277,12 @@ pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
 
 fn wrong_digest() -> Error {
     let message = "the stored payload's digest differs from the one in the message";
+    Error::plain(ErrorKind::Corrupt, message)
+}
+
+fn wrong_digest_after_resumption() -> Error {
+    let message = "the digest of the payload, of which an earlier download fetched a part, differs from the one in the \
+                   message; the file is discarded, so that the next download starts over";
     Error::plain(ErrorKind::Corrupt, message)
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::{self, Direction};
+use crate::transfer::journal::header::{Identity, TransferKind};
 use crate::transfer::lookup::is_same_version;
 
 /// The maximum pause before the first resumption. It doubles with every further resumption without progress.
@@ -71,6 +72,20 @@ impl Object {
 
     pub(super) fn len(&self) -> u64 {
         self.meta.size
+    }
+
+    /// Returns what identifies this version in a journal: everything that [`is_same_version`] compares, of ETags only strong
+    /// ones.
+    pub(super) fn identity(&self, bucket: &str) -> Identity {
+        let key = self.meta.location.as_ref();
+        let object = blake3::hash(format!("{} {bucket} {key}", bucket.len()).as_bytes());
+        let identity = Identity::new(TransferKind::Download)
+            .with("object", object.to_hex())
+            .with("modified", self.meta.last_modified.to_rfc3339());
+        match self.strong_tag() {
+            Some(tag) => identity.with("etag", tag),
+            None => identity,
+        }
     }
 
     /// Returns `true` if bytes of different versions are detected.

@@ -243,7 +243,11 @@ async fn a_file_is_written_in_parts_of_any_size() {
     for len in [5 * MIB, 5 * MIB + 7, 17 * MIB, 40 * MIB + 1] {
         let content = bytes(len);
         for (concurrency, part_size) in [(None, None), (Some(3), Some(1_500_000)), (Some(2), None)] {
-            let settings = DownloadSettings { concurrency, part_size };
+            let settings = DownloadSettings {
+                concurrency,
+                part_size,
+                ..DownloadSettings::default()
+            };
             let store = store_with(&content).await;
             store
                 .calls
@@ -289,6 +293,7 @@ async fn versions_are_not_mixed_by_parts() {
     let settings = DownloadSettings {
         concurrency: Some(2),
         part_size: Some(MIB as u64),
+        ..DownloadSettings::default()
     };
     let (_, mut chunks) = open(&shared, Expected::default(), &settings).await.unwrap();
     chunks.try_next().await.unwrap().unwrap();
