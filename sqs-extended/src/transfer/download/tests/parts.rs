@@ -275,6 +275,7 @@ async fn other_bytes_are_corrupt() {
         let settings = DownloadSettings {
             concurrency: Some(3),
             part_size,
+            ..DownloadSettings::default()
         };
         let fetched = fetch_with(store.clone(), expected(&content), &settings).await;
         assert_eq!(fetched.unwrap_err().kind(), ErrorKind::Corrupt);
