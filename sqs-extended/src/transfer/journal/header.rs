@@ -20,7 +20,6 @@ const LENGTH: &str = "length";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransferKind {
     Download,
-    #[allow(dead_code, reason = "resumable uploads are its first user")]
     Upload,
 }
 

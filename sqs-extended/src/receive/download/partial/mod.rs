@@ -106,7 +106,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         let Some(file) = &mut self.file else { return };
         if self.keep {
-            // Then the next download finds the file unlocked. The writes that it waits for are of one granule each.
+            // Then the next download finds the file unlocked. The write that it waits for is of one granule.
             self.target.close();
         }
         match self.target.take_journal() {
