@@ -18,6 +18,10 @@ test *arguments:
 test-all *arguments:
     tests/run {{ arguments }}
 
+# Runs the contract of stores, with those that run on request only. SQS_TEST_S3=http://… adds another S3 server.
+stores:
+    SQS_TEST_STORES=seaweedfs,garage cargo test --locked -p sqs-tests --test it -- stores::contract
+
 # Runs everything that a change must pass.
 ci *steps:
     .ci/run {{ steps }}

@@ -12,8 +12,8 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, TagSet, UploadPart,
+    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, TagSet, UploadPart,
 };
 
 use crate::client::ExtendedClient;
@@ -34,6 +34,8 @@ pub(crate) struct Calls {
     pub(crate) completed: AtomicUsize,
     pub(crate) aborted: AtomicUsize,
     pub(crate) gets: AtomicUsize,
+    /// The number of bytes in the responses to downloads.
+    pub(crate) bytes: AtomicUsize,
     pub(crate) deletes: AtomicUsize,
     in_flight: AtomicUsize,
     pub(crate) most_in_flight: AtomicUsize,
@@ -42,6 +44,10 @@ pub(crate) struct Calls {
     /// Makes parts take so long that they never arrive.
     pub(crate) stall: AtomicBool,
     pub(crate) fail_deletes: AtomicBool,
+    /// The offset from which requests for a range never get a response. None if 0.
+    pub(crate) hang_from: AtomicUsize,
+    /// The offset from which requests for a range find no object. None if 0.
+    pub(crate) missing_from: AtomicUsize,
     /// The failures of the next downloads, one after another.
     pub(crate) breaks: Mutex<VecDeque<Break>>,
     /// The number of bytes after which every download fails. None if 0.
@@ -130,6 +136,13 @@ impl Calls {
     }
 }
 
+/// Returns `true` if the requested range begins at the offset or after it.
+fn is_from(offset: &AtomicUsize, options: &GetOptions) -> bool {
+    let offset = offset.load(SeqCst);
+    let begins_there = |start: u64| usize::try_from(start).is_ok_and(|start| start >= offset);
+    matches!(&options.range, Some(GetRange::Bounded(range)) if offset > 0 && begins_there(range.start))
+}
+
 impl TestStore {
     /// Returns the number of requests of all kinds.
     pub(crate) fn total_calls(&self) -> usize {
@@ -214,8 +227,19 @@ impl ObjectStore for TestStore {
 
     async fn get_opts(&self, key: &Path, options: GetOptions) -> Result<GetResult> {
         self.calls.gets.fetch_add(1, SeqCst);
+        if is_from(&self.calls.hang_from, &options) {
+            std::future::pending::<()>().await;
+        }
+        if is_from(&self.calls.missing_from, &options) {
+            let (path, source) = (key.to_string(), "told to be missing".into());
+            return Err(object_store::Error::NotFound { path, source });
+        }
         let head = options.head;
         let mut object = self.objects.get_opts(key, options).await?;
+        if !head {
+            let len = usize::try_from(object.range.end - object.range.start).unwrap();
+            self.calls.bytes.fetch_add(len, SeqCst);
+        }
         if self.calls.without_etags.load(SeqCst) {
             object.meta.e_tag = None;
         }

@@ -144,6 +144,12 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
             let [url] = queues else { bail!("no store") };
             extended::stores::memory::fetch(url, report).await
         }
+        extended::stores::killed::TEST => {
+            let [queue, store, path] = queues else {
+                bail!("no store")
+            };
+            extended::stores::killed::download(client, queue, store, path).await
+        }
         unknown => bail!("no test {unknown}"),
     }
 }

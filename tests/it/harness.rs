@@ -12,11 +12,14 @@ use sqs_tests::embedded::EmbeddedServer;
 use sqs_tests::servers::{Server, Servers, Unavailable};
 use tokio::runtime::Runtime;
 
+use crate::extended::stores::s3s::S3sFs;
+
 /// The runtime and the servers that all tests share.
 pub struct Harness {
     pub runtime: Runtime,
     pub servers: Servers,
     embedded: OnceLock<EmbeddedServer>,
+    s3s: OnceLock<S3sFs>,
 }
 
 /// An SQS server that the conformance suite runs against.
@@ -114,6 +117,7 @@ impl Harness {
             runtime: Runtime::new().expect("a runtime"),
             servers: Servers::new(),
             embedded: OnceLock::new(),
+            s3s: OnceLock::new(),
         }
     }
 
@@ -125,6 +129,15 @@ impl Harness {
                 .block_on(EmbeddedServer::start())
                 .expect("the embedded server starts");
             eprintln!("server: embedded at {}", server.endpoint());
+            server
+        })
+    }
+
+    /// Returns the S3 server in this process that all tests share.
+    pub fn s3s(&self) -> &S3sFs {
+        self.s3s.get_or_init(|| {
+            let server = self.runtime.block_on(S3sFs::start()).expect("s3s-fs starts");
+            eprintln!("server: s3s-fs at {}", server.bucket().endpoint);
             server
         })
     }

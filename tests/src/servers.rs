@@ -1,9 +1,9 @@
-//! Real SQS- and S3-compatible servers for tests, provided by [`Servers`].
+//! Real SQS-, S3- and Azure-compatible servers for tests, provided by [`Servers`].
 //!
 //! [`Servers`] looks for each server in this order:
 //!
 //! 1. the address in the environment variable below, which is used as it is and never stopped,
-//! 2. the program on `PATH` (`minio`, or `moto_server` with its Python),
+//! 2. the program on `PATH` (`minio`, `azurite-blob`, `weed`, `garage`, or `moto_server` with its Python),
 //! 3. an installation in `target/servers`, which is made if it is missing.
 //!
 //! Otherwise the server is [`Unavailable`], and the test calls [`Unavailable::skip`]. A started server listens on a
@@ -15,11 +15,16 @@
 //! | [`Servers::minio`] | `SQS_TEST_MINIO` | `minioadmin`, `minioadmin` | Go 1.24, or Python |
 //! | [`Servers::elasticmq`] | `SQS_TEST_ELASTICMQ` | `test`, `test` | Java and Maven |
 //! | [`Servers::moto`] | `SQS_TEST_MOTO` | `test`, `test` | Python with `venv` |
+//! | [`Servers::azurite`] | `SQS_TEST_AZURITE` | the emulator's well-known account and key | Node.js with npm |
+//! | [`Servers::seaweedfs`] | `SQS_TEST_SEAWEEDFS` | `test`, `testtest` | Python with `venv` |
+//! | [`Servers::garage`] | `SQS_TEST_GARAGE` | those in `servers/garage.rs` | Rust, and half an hour on 2 cores |
 //!
 //! An address is an `http://host:port`. The variable's name followed by `_ACCESS_KEY`, `_SECRET_KEY` or `_REGION`
 //! overrides a default. The default region is `us-east-1`.
 
+mod azurite;
 mod elasticmq;
+mod garage;
 mod http;
 mod install;
 mod java;
@@ -27,6 +32,7 @@ mod minio;
 mod moto;
 mod process;
 mod python;
+mod seaweedfs;
 mod server;
 mod sigv4;
 
@@ -34,6 +40,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use server::Kind;
 pub use server::Server;
 
 /// The servers of a test run. Each is started at its first use, shared by all tests, and stopped when this is dropped.
@@ -57,9 +64,23 @@ pub struct Servers {
     elasticmq_small_batches: Once<Server>,
     moto: Once<Server>,
     moto_with_auth: Once<Server>,
+    azurite: Once<Server>,
+    seaweedfs: Once<Server>,
+    garage: Once<Server>,
+    given_s3: OnceLock<Option<Result<Server, Unavailable>>>,
     python: Once<PathBuf>,
     java: Once<PathBuf>,
 }
+
+/// Any S3 server that somebody else runs.
+const GIVEN_S3: Kind = Kind {
+    name: "the S3 server",
+    variable: "SQS_TEST_S3",
+    ready: "/",
+    ready_status: 200,
+    access_key: "test",
+    secret_key: "test",
+};
 
 type Once<T> = OnceLock<Result<T, Unavailable>>;
 
@@ -133,6 +154,47 @@ impl Servers {
     /// Returns [`Unavailable`] if the server can neither be found nor installed.
     pub fn moto_with_auth(&self) -> Result<&Server, &Unavailable> {
         shared(&self.moto_with_auth, "moto with authentication", moto::start_with_auth)
+    }
+
+    /// Returns Azurite, an emulator of Azure Blob Storage that checks signatures. [`Server::access_key`] is its account.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
+    pub fn azurite(&self) -> Result<&Server, &Unavailable> {
+        shared(&self.azurite, "Azurite", azurite::start)
+    }
+
+    /// Returns SeaweedFS, an S3 server that checks signatures.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
+    pub fn seaweedfs(&self) -> Result<&Server, &Unavailable> {
+        shared(&self.seaweedfs, "SeaweedFS", seaweedfs::start)
+    }
+
+    /// Returns Garage, an S3 server that checks signatures.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
+    pub fn garage(&self) -> Result<&Server, &Unavailable> {
+        shared(&self.garage, "Garage", garage::start)
+    }
+
+    /// Returns the S3 server at the address in `SQS_TEST_S3`, or `None` if that is not set. Its keys and its region are
+    /// in `SQS_TEST_S3_ACCESS_KEY`, `SQS_TEST_S3_SECRET_KEY` and `SQS_TEST_S3_REGION`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server does not respond.
+    pub fn given_s3(&self) -> Option<Result<&Server, &Unavailable>> {
+        let given = self.given_s3.get_or_init(|| {
+            let given = Server::given(&GIVEN_S3).map_err(|why| Unavailable::new("the S3 server", &why));
+            given.transpose()
+        });
+        given.as_ref().map(Result::as_ref)
     }
 
     /// Returns a Python interpreter with AWS's own extended client: it can `import boto3, sqs_extended_client`.

@@ -100,7 +100,7 @@ impl Reader<'_> {
     pub(super) async fn upload(mut self, request: &Request) -> anyhow::Result<Uploaded> {
         let mut framing = Framing::of(request)?;
         let mut uploaded = Uploaded::default();
-        let mut pace = Pace::of_body(self.rate, Instant::now());
+        let mut pace = Pace::new(self.rate, Instant::now());
         while !framing.is_done() {
             let taken = match &mut framing.remaining {
                 Some(remaining) if framing.encodings.is_empty() && self.received.is_empty() => {

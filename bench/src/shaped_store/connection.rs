@@ -157,15 +157,17 @@ impl Connection {
     fn control(&self, request: &Request) -> anyhow::Result<Reply> {
         match (request.method.as_str(), request.key.as_str()) {
             ("GET", "counts") => {
-                let counts = self
-                    .store
-                    .counts
-                    .lock()
-                    .map_or_else(|_| Counts::default(), |c| c.clone());
+                let mut counts = Counts::default();
+                self.store.count(|current| counts = current.clone());
+                counts.cpu_ms += cpu_ms()?;
                 Ok(Reply::new(200, Body::Text(serde_json::to_string(&counts)?)))
             }
             ("POST", "reset") => {
-                self.store.count(|counts| *counts = Counts::default());
+                let counts = Counts {
+                    cpu_ms: -cpu_ms()?,
+                    ..Counts::default()
+                };
+                self.store.count(|current| *current = counts);
                 self.reset.restart(request.query("seed").unwrap_or("0").parse()?);
                 Ok(Reply::empty(204))
             }
@@ -180,7 +182,7 @@ impl Connection {
             Body::OnlyLength(_) => self.wire.write(head.as_bytes()).await?,
             Body::Content(range) => {
                 self.wire.write(head.as_bytes()).await?;
-                let mut pace = Pace::of_body(self.rate, Instant::now());
+                let mut pace = Pace::new(self.rate, Instant::now());
                 let mut position = range.start;
                 while position < range.end {
                     let length = pace.write_length().min(range.end - position);
@@ -193,4 +195,8 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn cpu_ms() -> anyhow::Result<f64> {
+    Ok(crate::measure::cpu_time()?.as_secs_f64() * 1e3)
 }

@@ -21,6 +21,8 @@ pub struct Counts {
     pub bytes_in: u64,
     /// Bytes of objects that were sent.
     pub bytes_out: u64,
+    /// The CPU time of the store itself in milliseconds.
+    pub cpu_ms: f64,
 }
 
 impl Counts {

@@ -372,6 +372,22 @@ impl PayloadStoreBuilder {
         self
     }
 
+    /// Sets whether [`download_to`](crate::ExtendedDelivery::download_to) keeps its temporary file if it ends early in a
+    /// process that continues. Default: `false`, which removes the file after an error or a drop. The file of a killed
+    /// process always stays.
+    ///
+    /// With `true`, a repeated call continues, in this process or in one that starts after a graceful shutdown. The file
+    /// `.name.part` and its journal `.name.part.journal` then stay beside the path, as large as the part of the payload that
+    /// was fetched. The next download to the same path continues or removes them. If there is none, remove them yourself.
+    /// They never stay after an error of kind [`Corrupt`](crate::ErrorKind::Corrupt), because nothing could continue.
+    ///
+    /// This has an effect only on the payloads that [`download_to`](crate::ExtendedDelivery::download_to) continues.
+    /// Dropping its future waits for the writes in progress, of up to 1 MiB each.
+    pub fn keep_partial_downloads(mut self, on: bool) -> Self {
+        self.download.keep_partial = on;
+        self
+    }
+
     /// Sets when the payload of an acknowledged message is deleted. Default: [`Deletion::default`], which deletes it with the
     /// message.
     pub fn deletion(mut self, deletion: Deletion) -> Self {

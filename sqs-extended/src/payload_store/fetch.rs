@@ -12,6 +12,7 @@ use crate::payload_store::store::PayloadStore;
 use crate::pointer::Envelope;
 use crate::transfer::Resources;
 use crate::transfer::download::{Download, DownloadSettings, Expected, Target, download};
+use crate::transfer::journal::header::Identity;
 
 /// A stored payload whose pointer passed the checks of bucket and key.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ impl PayloadStore {
         };
         Ok(Fetched {
             download: download(&self.0.store, &located.key, expected, &self.0.download).await?,
+            bucket: pointer.bucket.clone(),
             settings: self.0.download.clone(),
             resources: self.0.resources.clone(),
             decoder,
@@ -63,6 +65,7 @@ impl PayloadStore {
 /// A payload whose first response has arrived.
 pub(crate) struct Fetched {
     download: Download,
+    bucket: String,
     settings: DownloadSettings,
     resources: Resources,
     decoder: Decoder,
@@ -91,6 +94,21 @@ impl Fetched {
     /// Returns `true` if [`into_file`](Self::into_file) is faster than the payload in order.
     pub(crate) fn has_parts(&self) -> bool {
         self.is_plain && self.download.has_parts()
+    }
+
+    /// Returns what identifies this version of the payload to a later process.
+    pub(crate) fn identity(&self) -> Identity {
+        self.download.identity(&self.bucket)
+    }
+
+    /// Returns the payload's length in bytes, as it is stored.
+    pub(crate) fn stored_len(&self) -> u64 {
+        self.download.len()
+    }
+
+    /// Returns `true` if the file of a download that ends early is kept.
+    pub(crate) fn keeps_partial(&self) -> bool {
+        self.settings.keep_partial
     }
 
     /// Writes the payload to a file part by part, and returns its length after it was verified.

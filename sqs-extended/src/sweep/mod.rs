@@ -1,6 +1,10 @@
 //! Removal of orphaned objects, to which no message points.
 
+#[cfg(feature = "s3")]
+mod objects;
 mod report;
+#[cfg(feature = "s3")]
+mod requests;
 mod run;
 #[cfg(feature = "s3")]
 mod uploads;
@@ -34,7 +38,8 @@ pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUp
 /// beginning of its upload. With a lower age, a sweep removes payloads whose messages are about to be sent.
 ///
 /// The current time comes from the store, so a wrong clock on this machine is harmless. The sweep stores an object of
-/// one byte under the prefix, reads its time, and removes it. So even a dry run requires the permission to write.
+/// one byte under the prefix, reads its time, and removes it. So even a dry run requires the permission to write. A store
+/// that reports no times cannot be swept.
 ///
 /// # Scope
 ///
@@ -43,6 +48,9 @@ pub use report::{SweepCount, SweepEvent, SweepReport, SweepUploads, UnfinishedUp
 ///
 /// Right before an object is removed, the sweep looks it up again. The object stays if another one was stored under its
 /// key since the listing. An object stored between the lookup and the removal is removed.
+///
+/// Keys with empty segments, such as `p//k`, are swept on S3 if the sweep was created by a URL, with `Sweep::s3` or from a
+/// payload store that was opened by URL. On other stores, the `object_store` crate cannot list them, and the sweep fails.
 ///
 /// On S3, a sweep requires `s3:ListBucket`, `s3:GetObject`, `s3:PutObject` and `s3:DeleteObject`.
 ///
@@ -71,7 +79,7 @@ pub struct Sweep {
     on_event: Box<dyn Fn(&SweepEvent<'_>) + Send + Sync>,
     unfinished_uploads: bool,
     #[cfg(feature = "s3")]
-    uploads: Option<uploads::S3Uploads>,
+    s3: Option<requests::S3Requests>,
     #[cfg(feature = "s3")]
     credentials: Option<SharedCredentials>,
 }
@@ -107,11 +115,11 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// Enables the sweep of unfinished uploads if the store is S3.
+    /// Enables the requests that only S3 supports.
     #[cfg(feature = "s3")]
     pub(crate) fn with_s3(self, s3: Option<(object_store::aws::AmazonS3, crate::stores::StoreConnector)>) -> Self {
         Self {
-            uploads: s3.map(|(s3, connector)| uploads::S3Uploads::new(s3, connector)),
+            s3: s3.map(|(s3, connector)| requests::S3Requests::new(s3, connector)),
             ..self
         }
     }
@@ -150,7 +158,7 @@ impl Sweep {
             on_event: Box::new(|_| {}),
             unfinished_uploads: false,
             #[cfg(feature = "s3")]
-            uploads: None,
+            s3: None,
             #[cfg(feature = "s3")]
             credentials: None,
         };

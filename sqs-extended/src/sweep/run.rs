@@ -2,20 +2,26 @@
 
 use std::time::SystemTime;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutPayload};
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::sweep::Sweep;
 #[cfg(feature = "s3")]
 use crate::sweep::report::SweepUploads;
 use crate::sweep::report::{SweepEvent, SweepReport};
 #[cfg(feature = "s3")]
-use crate::sweep::uploads::{Marker, S3Uploads};
+use crate::sweep::requests::S3Requests;
+#[cfg(feature = "s3")]
+use crate::sweep::uploads::Marker;
 use crate::transfer::delete::{BATCH, delete_all};
 use crate::transfer::lookup::find;
+
+/// The failure to list keys such as `p//k`.
+const UNLISTABLE: &str = "object_store cannot list a key with an empty segment; remove that object with another tool, or on \
+                          S3 create the sweep by URL";
 
 /// The number of concurrent lookups before objects are removed.
 const LOOKUP_CONCURRENCY: usize = 16;
@@ -29,9 +35,8 @@ impl Sweep {
 
         let mut report = SweepReport::default();
         let mut batch = Vec::new();
-        let mut objects = self.store.list(self.folder()?.as_ref());
-        let unlisted = |error| Error::store("the prefix could not be listed", error);
-        while let Some(object) = objects.try_next().await.map_err(unlisted)? {
+        let mut listing = Listing::new(self.store.list(self.folder()?.as_ref()));
+        while let Some(object) = listing.next(self).await? {
             if !object.location.as_ref().starts_with(&self.prefix) || object.location == probe {
                 continue;
             }
@@ -51,8 +56,8 @@ impl Sweep {
         }
         self.remove_batch(batch, &mut report).await;
         #[cfg(feature = "s3")]
-        if let (true, Some(uploads), Some(limit)) = (self.unfinished_uploads, &self.uploads, limit) {
-            report.uploads = self.sweep_uploads(uploads, limit, remove).await?;
+        if let (true, Some(s3), Some(limit)) = (self.unfinished_uploads, &self.s3, limit) {
+            report.uploads = self.sweep_uploads(s3, limit, remove).await?;
         }
         Ok(report)
     }
@@ -60,7 +65,7 @@ impl Sweep {
     /// Returns an error if unfinished uploads are enabled but the store does not support them.
     fn check_uploads(&self) -> Result<(), Error> {
         #[cfg(feature = "s3")]
-        if self.uploads.is_some() {
+        if self.s3.is_some() {
             return Ok(());
         }
         if self.unfinished_uploads {
@@ -71,13 +76,24 @@ impl Sweep {
         Ok(())
     }
 
+    /// Lists the objects after this one, whatever their keys. Returns `None` if the store does not support that.
     #[cfg(feature = "s3")]
-    async fn sweep_uploads(&self, uploads: &S3Uploads, limit: SystemTime, remove: bool) -> Result<SweepUploads, Error> {
+    fn list_any_keys(&self, after: Option<&Path>) -> Option<BoxStream<'_, object_store::Result<ObjectMeta>>> {
+        Some(self.s3.as_ref()?.list_objects(&self.prefix, after))
+    }
+
+    #[cfg(not(feature = "s3"))]
+    fn list_any_keys(&self, _: Option<&Path>) -> Option<BoxStream<'_, object_store::Result<ObjectMeta>>> {
+        None
+    }
+
+    #[cfg(feature = "s3")]
+    async fn sweep_uploads(&self, s3: &S3Requests, limit: SystemTime, remove: bool) -> Result<SweepUploads, Error> {
         let mut report = SweepUploads::default();
         let mut after = Some(Marker::default());
         while let Some(marker) = after {
             let unlisted = |error| Error::store("unfinished uploads could not be listed", error);
-            let page = uploads.list(&self.prefix, &marker).await.map_err(unlisted)?;
+            let page = s3.list_uploads(&self.prefix, &marker).await.map_err(unlisted)?;
             after = page.next;
             for upload in page
                 .uploads
@@ -93,7 +109,7 @@ impl Sweep {
                 if !remove {
                     continue;
                 }
-                match uploads.abort(upload).await {
+                match s3.abort_upload(upload).await {
                     Ok(()) => {
                         report.removed += 1;
                         (self.on_event)(&SweepEvent::RemovedUpload(upload));
@@ -144,19 +160,31 @@ impl Sweep {
 
     /// Reads the store's time from a new object.
     async fn now(&self, probe: &Path) -> Result<SystemTime, Error> {
-        let failed = |error| Error::store("the store's time could not be read from a new object", error);
         // Some stores refuse empty objects.
-        self.store
-            .put(probe, PutPayload::from_static(b"."))
-            .await
-            .map_err(failed)?;
+        let stored = self.store.put(probe, PutPayload::from_static(b".")).await;
+        stored.map_err(|error| {
+            Error::store(
+                "a sweep must write one byte under the prefix to read the store's time",
+                error,
+            )
+        })?;
         let stored = self.store.head(probe).await;
         for removed in delete_all(&self.store, std::slice::from_ref(probe)).await {
             if let Err(error) = removed {
                 tracing::warn!(key = %probe, %error, "the sweep's one-byte object could not be removed; a later sweep removes it");
             }
         }
-        Ok(stored.map_err(failed)?.last_modified.into())
+        let failed = |error| Error::store("the store's time could not be read from a new object", error);
+        let time = SystemTime::from(stored.map_err(failed)?.last_modified);
+        // object_store's replacement for a missing time. By that, no object would ever be old.
+        if time <= SystemTime::UNIX_EPOCH {
+            return Err(Error::plain(
+                ErrorKind::Store,
+                "the store reports no time of a new object (Last-Modified), so a sweep cannot tell which objects are old; \
+                 remove old objects by a lifecycle rule of the bucket",
+            ));
+        }
+        Ok(time)
     }
 
     /// Returns the innermost folder that contains all keys with the prefix, because stores list by folder.
@@ -166,6 +194,35 @@ impl Sweep {
             Some((folder, _)) => Path::parse(folder)
                 .map(Some)
                 .map_err(|_| Error::invalid("the prefix is not a path; write one such as payloads/")),
+        }
+    }
+}
+
+/// The objects under a prefix, and others in its folder.
+struct Listing<'a> {
+    objects: BoxStream<'a, object_store::Result<ObjectMeta>>,
+    /// The last object that was listed.
+    last: Option<Path>,
+}
+
+impl<'a> Listing<'a> {
+    fn new(objects: BoxStream<'a, object_store::Result<ObjectMeta>>) -> Self {
+        Self { objects, last: None }
+    }
+
+    async fn next(&mut self, sweep: &'a Sweep) -> Result<Option<ObjectMeta>, Error> {
+        loop {
+            match self.objects.try_next().await {
+                Ok(object) => {
+                    self.last = object.as_ref().map(|object| object.location.clone());
+                    return Ok(object);
+                }
+                Err(error @ object_store::Error::InvalidPath { .. }) => {
+                    let rest = sweep.list_any_keys(self.last.as_ref());
+                    self.objects = rest.ok_or_else(|| Error::store(UNLISTABLE, error))?;
+                }
+                Err(error) => return Err(Error::store("the prefix could not be listed", error)),
+            }
         }
     }
 }

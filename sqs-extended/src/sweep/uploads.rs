@@ -1,44 +1,16 @@
-//! Unfinished multipart uploads of S3, which object_store cannot list. The store signs the requests.
+//! Unfinished multipart uploads of S3, which object_store cannot list.
 
-use std::time::Duration;
-
-use bytes::BytesMut;
-use futures::StreamExt as _;
-use http::{Method, Request, StatusCode};
-use object_store::aws::AmazonS3;
-use object_store::client::{HttpClient, HttpConnector as _, HttpRequestBody, HttpResponseBody};
+use http::{Method, StatusCode};
+use object_store::Result;
 use object_store::path::Path;
-use object_store::signer::{SignedUrlOptions, Signer as _};
-use object_store::{ClientOptions, Error, Result};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::sync::OnceCell;
-use url::Url;
 
 use crate::error::refusal::xml_code;
 use crate::payload_store::location::any_path;
-use crate::stores::StoreConnector;
 use crate::sweep::report::UnfinishedUpload;
-
-/// The maximum length of a response. A page of 1,000 uploads with the longest keys, escaped, is shorter.
-const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
-
-/// The lifetime of a signature.
-const SIGNED_FOR: Duration = Duration::from_secs(5 * 60);
-
-const ATTEMPTS: u32 = 4;
-
-/// The pause after the first attempt. It doubles after each further one.
-const BACKOFF: Duration = Duration::from_millis(200);
-
-/// The unfinished uploads of a bucket.
-#[derive(Debug)]
-pub(super) struct S3Uploads {
-    store: AmazonS3,
-    connector: StoreConnector,
-    http: OnceCell<HttpClient>,
-}
+use crate::sweep::requests::{S3Requests, failed, response_error};
 
 /// A page of uploads, and the beginning of the next page.
 #[derive(Debug, Default, PartialEq)]
@@ -54,17 +26,9 @@ pub(super) struct Marker {
     upload_id: String,
 }
 
-impl S3Uploads {
-    pub(super) fn new(store: AmazonS3, connector: StoreConnector) -> Self {
-        Self {
-            store,
-            connector,
-            http: OnceCell::new(),
-        }
-    }
-
+impl S3Requests {
     /// Lists uploads to keys that begin with `prefix`. Some servers also list uploads to other keys.
-    pub(super) async fn list(&self, prefix: &str, after: &Marker) -> Result<Page> {
+    pub(super) async fn list_uploads(&self, prefix: &str, after: &Marker) -> Result<Page> {
         let query = |prefix: &str| {
             let mut query = vec![("uploads", String::new()), ("prefix", prefix.to_owned())];
             if !after.key.is_empty() {
@@ -86,7 +50,7 @@ impl S3Uploads {
     }
 
     /// Aborts an upload, which removes its parts. An upload that no longer exists is a success.
-    pub(super) async fn abort(&self, upload: &UnfinishedUpload) -> Result<()> {
+    pub(super) async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<()> {
         let key = any_path(&upload.key).ok_or_else(|| {
             failed("the upload's key cannot be used with object_store; abort the upload with another tool")
         })?;
@@ -98,66 +62,6 @@ impl S3Uploads {
             status => Err(response_error(&upload.key, status, &response.body)),
         }
     }
-
-    async fn request(&self, method: Method, path: &Path, query: Vec<(&str, String)>) -> Result<Response> {
-        let options = SignedUrlOptions::new().with_query(query);
-        let mut wait = BACKOFF;
-        let mut attempt = 1;
-        loop {
-            let url = self
-                .store
-                .signed_url_opts(method.clone(), path, SIGNED_FOR, &options)
-                .await?;
-            let response = self.exchange(method.clone(), &url).await;
-            let is_final = match &response {
-                Ok(response) => !response.status.is_server_error() && response.status != StatusCode::TOO_MANY_REQUESTS,
-                Err(_) => false,
-            };
-            if is_final || attempt == ATTEMPTS {
-                return response;
-            }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
-            attempt += 1;
-        }
-    }
-
-    async fn exchange(&self, method: Method, url: &Url) -> Result<Response> {
-        // The store's own connections are private. Plain HTTP is allowed if the store itself uses it.
-        let connect = || async {
-            let options = ClientOptions::new().with_allow_http(url.scheme() == "http");
-            self.connector.connect(&options)
-        };
-        let http = self.http.get_or_try_init(connect).await?;
-        let request = Request::builder().method(method).uri(url.as_str());
-        let request = request.body(HttpRequestBody::empty()).map_err(failed)?;
-        let (parts, body) = http.execute(request).await.map_err(failed)?.into_parts();
-        let server = parts.headers.get(http::header::SERVER);
-        Ok(Response {
-            status: parts.status,
-            is_minio: server.is_some_and(|server| server.as_bytes().starts_with(b"MinIO")),
-            body: read(body).await?,
-        })
-    }
-}
-
-struct Response {
-    status: StatusCode,
-    is_minio: bool,
-    body: String,
-}
-
-async fn read(body: HttpResponseBody) -> Result<String> {
-    let mut chunks = body.bytes_stream();
-    let mut read = BytesMut::new();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(failed)?;
-        if read.len().saturating_add(chunk.len()) > MAX_RESPONSE_BYTES {
-            return Err(failed("the response is longer than 8 MiB"));
-        }
-        read.extend_from_slice(&chunk);
-    }
-    String::from_utf8(read.into()).map_err(failed)
 }
 
 #[derive(Deserialize)]
@@ -202,29 +106,9 @@ fn parse(body: &str, after: &Marker) -> Result<Page> {
     }
 }
 
-/// An error response, reduced to its status and code.
-fn response_error(path: &str, status: StatusCode, body: &str) -> Error {
-    let code = xml_code(body).unwrap_or_default();
-    let source = format!("{status} {code:.100}").into();
-    match status {
-        StatusCode::FORBIDDEN => Error::PermissionDenied {
-            path: path.to_owned(),
-            source,
-        },
-        _ => failed(source),
-    }
-}
-
-fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Generic {
-        store: "S3",
-        source: source.into(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
 
@@ -276,15 +160,5 @@ mod tests {
         ] {
             assert!(parse(body, &Marker::default()).is_err(), "{body}");
         }
-    }
-
-    #[test]
-    fn an_error_response_keeps_its_code() {
-        let error = response_error("k", StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>");
-        assert!(matches!(&error, Error::PermissionDenied { .. }) && error.to_string().contains("AccessDenied"));
-        assert!(matches!(
-            response_error("k", StatusCode::BAD_REQUEST, ""),
-            Error::Generic { .. }
-        ));
     }
 }

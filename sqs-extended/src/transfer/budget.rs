@@ -9,6 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The number of bytes in a block. All buffers are blocks, so that they can be reused.
 pub(crate) const BLOCK: usize = 256 * 1024;
 
+/// The number of blocks that a connection's buffers use. hyper reads up to 408 KiB at a time. One such buffer is being filled,
+/// and up to two have not been copied yet.
+pub(crate) const CONNECTION_BLOCKS: usize = 4;
+
 /// The number of blocks in a part of the minimum size.
 const MIN_PART_BLOCKS: usize = 5 * 1024 * 1024 / BLOCK;
 
@@ -103,10 +107,11 @@ impl Budget {
         self.reserved(Permits { free, unread })
     }
 
-    /// Counts one block for the buffers of a connection, if a block for readers is free now.
+    /// Counts the blocks of a connection's buffers, if blocks for readers are free now.
     pub(crate) fn try_reserve_connection(&self) -> Option<Reserved> {
-        let unread = Some(Arc::clone(&self.0.unread).try_acquire_owned().ok()?);
-        let free = Some(Arc::clone(&self.0.free).try_acquire_owned().ok()?);
+        let acquire = |all: &Arc<Semaphore>| Arc::clone(all).try_acquire_many_owned(count(CONNECTION_BLOCKS)).ok();
+        let unread = Some(acquire(&self.0.unread)?);
+        let free = Some(acquire(&self.0.free)?);
         // Spare memory may only fill what is free.
         self.spare().truncate(self.free_blocks());
         Some(self.reserved(Permits { free, unread }))
@@ -268,7 +273,7 @@ mod tests {
         assert!(budget.try_reserve_connection().is_none());
         assert_eq!(budget.free_blocks(), MIN_PART_BLOCKS);
         assert!(budget.reserve(1000).now_or_never().is_some());
-        drop(unread.pop());
+        unread.truncate(unread.len() - CONNECTION_BLOCKS);
         assert!(budget.try_reserve_connection().is_some());
         drop(unread);
         assert_eq!(budget.free_blocks(), budget.blocks());

@@ -4,7 +4,6 @@ pub(crate) mod blocking_writer;
 mod budget;
 pub(crate) mod delete;
 pub(crate) mod download;
-#[allow(dead_code, reason = "resumable downloads are the user of the rest")]
 pub(crate) mod journal;
 pub(crate) mod lookup;
 pub(crate) mod part_plan;

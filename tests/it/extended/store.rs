@@ -60,12 +60,34 @@ impl Bucket {
         Ok(Self::with_secret(server, server.secret_key()))
     }
 
+    /// Returns the [`BUCKET`] of a server that has it, in its default region.
+    pub fn at(endpoint: String, (access_key, secret_key): (&str, &str)) -> Self {
+        Self {
+            endpoint,
+            region: "us-east-1".to_owned(),
+            keys: (access_key.to_owned(), secret_key.to_owned()),
+        }
+    }
+
     fn with_secret(server: &Server, secret: &str) -> Self {
         Self {
             endpoint: server.endpoint().to_owned(),
             region: server.region().to_owned(),
             keys: (server.access_key().to_owned(), secret.to_owned()),
         }
+    }
+
+    /// Returns the options of its URL, without the secret.
+    pub fn url_options(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("endpoint", self.endpoint.clone()),
+            ("region", self.region.clone()),
+            ("access_key_id", self.keys.0.clone()),
+        ]
+    }
+
+    pub fn secret(&self) -> &str {
+        &self.keys.1
     }
 
     pub fn store(&self) -> anyhow::Result<AmazonS3> {

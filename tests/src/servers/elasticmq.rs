@@ -23,6 +23,7 @@ const ELASTICMQ: Kind = Kind {
     name: "ElasticMQ",
     variable: "SQS_TEST_ELASTICMQ",
     ready: "/?Action=ListQueues",
+    ready_status: 200,
     access_key: "test",
     secret_key: "test",
 };

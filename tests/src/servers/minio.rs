@@ -25,6 +25,7 @@ const MINIO: Kind = Kind {
     variable: "SQS_TEST_MINIO",
     // MinIO reports that it is "live" and "ready" before it accepts requests.
     ready: "/minio/health/cluster",
+    ready_status: 200,
     access_key: "minioadmin",
     secret_key: "minioadmin",
 };

@@ -18,6 +18,7 @@ const MOTO: Kind = Kind {
     name: "moto",
     variable: "SQS_TEST_MOTO",
     ready: "/moto-api/data.json",
+    ready_status: 200,
     access_key: "test",
     secret_key: "test",
 };

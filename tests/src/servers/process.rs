@@ -75,7 +75,7 @@ impl Process {
                 bail!("{} exited ({status}):\n{}", kind.name, tail(&log, 20));
             }
             let response = http::exchange(&self.endpoint(), &Request::get(kind.ready));
-            if response.is_ok_and(|response| response.is_success()) {
+            if response.is_ok_and(|response| response.status == kind.ready_status) {
                 return Ok(true);
             }
             std::thread::sleep(POLL);
@@ -144,6 +144,7 @@ mod tests {
         name: "Test",
         variable: "",
         ready: "/",
+        ready_status: 200,
         access_key: "",
         secret_key: "",
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::azurite;
 use super::http::{self, Request, Response};
 use super::process::Process;
 use super::sigv4;
@@ -14,8 +15,9 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// The environment variable with its address.
     pub(super) variable: &'static str,
-    /// The path that responds with 200 once the server is ready.
+    /// The path that responds with [`ready_status`](Self::ready_status) once the server is ready.
     pub(super) ready: &'static str,
+    pub(super) ready_status: u16,
     pub(super) access_key: &'static str,
     pub(super) secret_key: &'static str,
 }
@@ -143,6 +145,15 @@ impl Server {
             self.name
         );
         Ok(())
+    }
+
+    /// Creates a container in the account of an Azure server. Does nothing if it already exists.
+    ///
+    /// # Errors
+    ///
+    /// Returns the server's response if it is an error.
+    pub fn create_container(&self, container: &str) -> Result<()> {
+        azurite::create_container(self, container)
     }
 
     /// Sends a request, signed with the server's keys.

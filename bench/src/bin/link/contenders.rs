@@ -19,6 +19,7 @@ use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, Payload, PayloadStore};
 use sqs_tests::embedded;
 use tokio::time::Instant;
+use tokio_util::io::StreamReader;
 
 use crate::options::{Contender, Direction};
 use crate::peers;
@@ -62,8 +63,10 @@ impl Turn {
     /// Runs the turn in this process and reports its result.
     pub async fn run(&self) -> anyhow::Result<()> {
         let measured = match (self.contender, self.direction) {
-            (Contender::Ours | Contender::OursFile, Direction::Down) => self.download().await?,
-            (Contender::Ours | Contender::OursFile, Direction::Up) => self.upload().await?,
+            (Contender::Ours | Contender::OursFile | Contender::OursReader, direction) => match direction {
+                Direction::Down => self.download().await?,
+                Direction::Up => self.upload().await?,
+            },
             (Contender::Raw { ranges, part_mib }, direction) => {
                 let store = raw_store(&self.store)?;
                 let part = part_mib * MIB as u64;
@@ -110,6 +113,7 @@ impl Turn {
         let uploads = (0..self.transfers).map(async |_| {
             let payload = match self.contender {
                 Contender::OursFile => Payload::from_path(&self.file).await?,
+                Contender::OursReader => Payload::from_reader(StreamReader::new(pattern.stream(self.size)), None),
                 _ => Payload::from_stream(pattern.stream(self.size), self.size),
             };
             client.send(&self.queue, payload).await?;

@@ -22,11 +22,12 @@ use bench::shaped_store::{self, Pattern, ShapedStore};
 use bench::transfer::MIB;
 use clap::Parser as _;
 use sqs_tests::embedded::EmbeddedServer;
+use tempfile::TempDir;
 
 use crate::contenders::{DOWNLOAD_KEY, Turn, extended, raw_store, upload_raw};
 use crate::options::{Contender, Direction, LinkName, Options, Role};
 use crate::report::Lines;
-use crate::rounds::Rounds;
+use crate::rounds::{Rounds, UNMEASURED};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -39,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
-    let folder = tempfile::Builder::new().prefix("link-").tempdir_in(&options.folder)?;
+    let folder = temporary_folder(&options.folder)?;
     let queues = EmbeddedServer::builder().journal_capacity(0).start().await?;
     let mut lines = Lines::default();
     if options.sizes.is_empty() {
@@ -57,7 +58,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
                 let turn = prepare(options, &store, &queues, direction, options.size_mib(), &file).await?;
                 let mut rounds = Rounds::new(options, link, turn, store.control()?, python.as_deref().ok());
                 let results = rounds.run().await?;
-                lines.add_results(link, direction, &results, &options.points(direction));
+                lines.add_results(link, direction, &results, &options.points(link, direction));
             }
         }
     } else {
@@ -65,6 +66,24 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     }
     lines.print();
     Ok(())
+}
+
+/// Creates a folder for files. Before that, removes those of killed benchmarks, because they use memory.
+fn temporary_folder(parent: &Path) -> anyhow::Result<TempDir> {
+    const PREFIX: &str = "link-bench-";
+
+    for entry in std::fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let process = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?)
 }
 
 /// Stores the object to download, with a message for each transfer. Returns the turn that all contenders have.
@@ -123,7 +142,12 @@ async fn peak_of_sizes(
                 ..turn.clone()
             };
             let mut rounds = Rounds::new(options, link, turn, store.control()?, None);
-            let sample = rounds.turn(Contender::Ours, 0).await?;
+            // The chunks of a stream are uploaded as they are. A reader needs buffers.
+            let contender = match direction {
+                Direction::Up => Contender::OursReader,
+                Direction::Down => Contender::Ours,
+            };
+            let sample = rounds.turn(contender, UNMEASURED).await?;
             let peak = Spread::over(&[sample], |sample| sample.measured.peak_mib);
             lines.add(&format!("{link}.{direction}.ours-peak-MiB-of-{size_mib}-MiB"), &peak, 0);
         }

@@ -135,7 +135,7 @@ impl fmt::Display for Direction {
 /// The contenders as `--only` names them.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Kind {
-    /// sqs-extended, to and from a stream and a file
+    /// sqs-extended, to and from a stream and a file, and from a reader of unknown length
     Ours,
     /// raw object_store with the best ranges and part size
     Grid,
@@ -164,7 +164,12 @@ pub enum Grid {
 pub enum Contender {
     Ours,
     OursFile,
-    Raw { ranges: usize, part_mib: u64 },
+    /// Uploads from a reader of unknown length.
+    OursReader,
+    Raw {
+        ranges: usize,
+        part_mib: u64,
+    },
     OneStream,
     Boto3,
     Crt,
@@ -198,6 +203,7 @@ impl fmt::Display for Contender {
             Self::Raw { ranges, part_mib } => return f.pad(&format!("raw-{ranges}x{part_mib}MiB")),
             Self::Ours => "ours",
             Self::OursFile => "ours-file",
+            Self::OursReader => "ours-reader",
             Self::OneStream => "one-stream",
             Self::Boto3 => "boto3",
             Self::Crt => "crt",
@@ -260,6 +266,7 @@ impl Options {
         let all = [
             (Kind::Ours, true, Contender::Ours),
             (Kind::Ours, true, Contender::OursFile),
+            (Kind::Ours, direction == Direction::Up, Contender::OursReader),
             (Kind::OneStream, has_one_stream, Contender::OneStream),
             (Kind::Boto3, true, Contender::Boto3),
             (Kind::Crt, true, Contender::Crt),
@@ -271,8 +278,8 @@ impl Options {
         chosen.map(|(_, _, contender)| contender).collect()
     }
 
-    /// Returns the points of the grid.
-    pub fn points(&self, direction: Direction) -> Vec<Contender> {
+    /// Returns the points of the grid. The fast one has no slow points, which few ranges are if each connection is slow.
+    pub fn points(&self, link: LinkName, direction: Direction) -> Vec<Contender> {
         if !self.includes(Kind::Grid) {
             return Vec::new();
         }
@@ -285,9 +292,10 @@ impl Options {
             .into_iter()
             .flat_map(|ranges| parts.iter().map(move |part_mib| (ranges, *part_mib)));
         let (grid, memory) = (self.grid, self.memory_mib);
+        let fewest = if link.link().per_connection > 0 { 4 } else { 1 };
         let points = points.filter(|(ranges, part_mib)| {
             let used = *ranges as u64 * part_mib;
-            grid == Grid::Full || (used <= memory && used * 3 > memory)
+            grid == Grid::Full || (*ranges >= fewest && used <= memory && used * 3 > memory)
         });
         let points = points.map(|(ranges, part_mib)| Contender::Raw { ranges, part_mib });
         points.collect()

@@ -22,7 +22,15 @@ impl Sample {
     }
 
     fn cpu_ms_per_mib(&self) -> f64 {
-        self.measured.cpu_ms / (self.bytes as f64 / (1024.0 * 1024.0))
+        self.measured.cpu_ms / self.mib()
+    }
+
+    fn store_cpu_ms_per_mib(&self) -> f64 {
+        self.counts.cpu_ms / self.mib()
+    }
+
+    fn mib(&self) -> f64 {
+        self.bytes as f64 / (1024.0 * 1024.0)
     }
 }
 
@@ -42,13 +50,15 @@ impl Results {
         let spread = |metric: fn(&Sample) -> f64| Spread::over(&self.samples, metric);
         let speed = self.speed();
         println!(
-            "  {:<14} {:>7.0} MB/s ({:.0}–{:.0}), {:>5.0} MiB peak, {:>5.2} ms CPU/MiB, {:>4.0} requests{}",
+            "  {:<14} {:>7.0} MB/s ({:.0}–{:.0}), {:>5.0} MiB peak, {:>5.2} ms CPU/MiB \
+             (store {:.2}), {:>4.0} requests{}",
             self.contender,
             speed.median,
             speed.min,
             speed.max,
             spread(|sample| sample.measured.peak_mib).max,
             spread(Sample::cpu_ms_per_mib).median,
+            spread(Sample::store_cpu_ms_per_mib).median,
             spread(|sample| sample.counts.requests() as f64).median,
             self.faults()
         );
@@ -106,7 +116,7 @@ impl Lines {
         for (contender, reference) in &named {
             // Files are compared with files, and streams with streams.
             let ours = match reference.contender {
-                Contender::Ours | Contender::OursFile => continue,
+                Contender::Ours | Contender::OursFile | Contender::OursReader => continue,
                 other if other.uses_file() => Contender::OursFile,
                 _ => Contender::Ours,
             };

@@ -22,6 +22,9 @@ const MAX_TURN: Duration = Duration::from_secs(900);
 /// The grid's points that take turns in every round, after a scan has found them.
 const FINALISTS: usize = 2;
 
+/// The seed of the link's faults in turns that find the best point or warm up. The round is that of all others.
+pub const UNMEASURED: u64 = 6;
+
 pub struct Rounds<'a> {
     options: &'a Options,
     link: LinkName,
@@ -65,8 +68,8 @@ impl<'a> Rounds<'a> {
     /// Tries each point of the grid once, and returns the fastest ones that fit into the memory.
     async fn finalists(&mut self) -> anyhow::Result<Vec<Contender>> {
         let mut points = Vec::new();
-        for point in self.options.points(self.turn.direction) {
-            let sample = self.turn(point, 0).await?;
+        for point in self.options.points(self.link, self.turn.direction) {
+            let sample = self.turn(point, UNMEASURED).await?;
             let fits = self.options.fits_memory(point);
             println!(
                 "  {point:<14} {:>7.0} MB/s, {:>5.0} MiB peak{}",
@@ -86,7 +89,7 @@ impl<'a> Rounds<'a> {
     async fn warmed_up(&mut self, contenders: Vec<Contender>) -> anyhow::Result<Vec<Results>> {
         let mut results = Vec::new();
         for contender in contenders {
-            match self.turn(contender, 0).await {
+            match self.turn(contender, UNMEASURED).await {
                 Err(why) if contender.is_optional() => println!("  {contender} is left out: {why:#}"),
                 Err(why) => return Err(why),
                 Ok(_) => results.push(Results {

@@ -17,8 +17,9 @@ use crate::receive::delivery::ExtendedDelivery;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future deletes the temporary file and leaves the target unchanged. If the download was about to end, the
-/// complete file may still replace the target.
+/// Dropping the future leaves the target unchanged. It deletes the temporary file, unless
+/// [`keep_partial_downloads`](crate::store::PayloadStoreBuilder::keep_partial_downloads) is set. If the download was about to
+/// end, the complete file may still replace the target.
 ///
 /// ```no_run
 /// # async fn example(delivery: sqs_extended::ExtendedDelivery) -> Result<(), sqs_extended::Error> {

@@ -18,6 +18,7 @@ use crate::pointer::{EmbeddedReceiptHandle, InvalidReceiptHandle, Pointer};
 use crate::receive::assembled::Assembled;
 use crate::receive::body::{Content, payload_store};
 use crate::receive::claim::Claim;
+use crate::receive::download;
 use crate::receive::rejected::Rejected;
 use crate::shared::Shared;
 pub use download_request::DownloadRequest;
@@ -56,6 +57,9 @@ impl ExtendedDelivery {
     /// The margin between the end of a lease and the end of the visibility timeout: 1 second. For a timeout below 4 seconds it
     /// is a quarter of the timeout. It allows for the network and for clocks that differ.
     pub const LEASE_MARGIN: Duration = sqs_client::internal::LEASE_MARGIN;
+
+    /// The length in bytes from which [`download_to`](Self::download_to) continues an earlier download: 16 MiB.
+    pub const MIN_RESUMABLE: u64 = download::MIN_RESUMABLE;
 
     /// Opens a received message, without I/O.
     pub(crate) fn open(shared: &Arc<Shared>, claim: Claim, mut message: Message) -> Result<Self, Rejected> {

@@ -181,10 +181,23 @@ impl ExtendedDelivery {
     /// The bytes go to a temporary file in the same directory. It replaces `path` only after length and digest were
     /// verified and the file was synced to disk. So a following [`ack`](Self::ack) can safely delete the payload.
     ///
+    /// If the process is killed, the next download of the payload to the same path continues. It hashes what the temporary
+    /// file `.name.part` contains, and fetches only the rest. This requires a payload of at least
+    /// [`MIN_RESUMABLE`](Self::MIN_RESUMABLE) bytes that is fetched in parts. It must be neither compressed nor encrypted, its
+    /// digest must be BLAKE3 or missing, and the store's
+    /// [`download_concurrency`](crate::store::PayloadStoreBuilder::download_concurrency) must not be 1. The directory's file
+    /// system must have locks.
+    ///
+    /// The journal `.name.part.journal` identifies the object's version and the bytes that were written. If the object was
+    /// replaced, the download starts over. If the file or the journal was damaged, the damaged part is fetched again. Up to
+    /// eight concurrent downloads to one path have such files, the second one `.name.1.part` and so on. Each download removes
+    /// those of killed processes that it does not continue.
+    ///
     /// # Errors
     ///
     /// As for [`stream`](Self::stream) and its items. [`File`](ErrorKind::File) if the file cannot be written, or if `path`
-    /// is something other than a regular file. An existing file at `path` is unchanged.
+    /// is something other than a regular file. An existing file at `path` is unchanged. The temporary file is deleted, unless
+    /// [`keep_partial_downloads`](crate::store::PayloadStoreBuilder::keep_partial_downloads) is set.
     ///
     /// # Cancel safety
     ///

@@ -1,11 +1,10 @@
 //! Downloads a payload to a file, as a whole or not at all.
 
 mod part_file;
+mod partial;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 use tempfile::NamedTempFile;
@@ -14,10 +13,9 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::stream::PayloadStream;
 use crate::payload_store::Fetched;
 use crate::transfer::blocking_writer::BlockingWriter;
-use crate::transfer::download::Target;
+use partial::{Partial, Plan};
 
-/// The number of concurrent downloads to one path whose temporary files a later download finds.
-const PART_NAMES: usize = 8;
+pub(crate) use partial::MIN_RESUMABLE;
 
 /// Writes the payload to a temporary file beside `path`, which replaces `path` once the payload is verified. If the
 /// download ends early, the temporary file is deleted. Returns the payload's length.
@@ -26,39 +24,43 @@ const PART_NAMES: usize = 8;
 ///
 /// The payload could not be read, or the file could not be written.
 pub(crate) async fn write_stream(mut payload: PayloadStream, path: PathBuf) -> Result<u64, Error> {
-    let (file, path) = create(path).await?;
+    let created = blocking(move || Ok((part_file::create_beside(&path)?, path))).await;
+    let (file, path) = created.map_err(failed)?;
     let mut writer = BlockingWriter::new(file);
     let copied = copy(&mut payload, &mut writer).await;
     let file = writer.finish().await;
-    end(copied, file, path).await
+    // Removing the file may block as well.
+    let ended = blocking(move || Ok(copied.and_then(|size| publish(file, &path).map(|()| size).map_err(failed))));
+    ended.await.map_err(failed)?
 }
 
-/// Does the same part by part, each at its offset.
+fn publish(file: io::Result<NamedTempFile>, path: &Path) -> io::Result<()> {
+    part_file::rename_to(file?, path)?;
+    part_file::sync_folder(path)
+}
+
+/// Does the same part by part, each at its offset. Continues an earlier download of the payload whose process was killed.
+///
+/// # Errors
+///
+/// The payload could not be read, or the file could not be written.
 pub(crate) async fn write_parts(payload: Fetched, path: PathBuf) -> Result<u64, Error> {
-    let (file, path) = create(path).await?;
-    let target = Target::new(file.as_file().try_clone().map_err(failed)?);
-    let written = payload.into_file(Arc::new(target)).await;
-    end(written, Ok(file), path).await
+    let plan = Plan::new(&payload);
+    write(payload, path, plan).await
 }
 
-async fn create(path: PathBuf) -> Result<(NamedTempFile, PathBuf), Error> {
-    blocking(move || Ok((create_beside(&path)?, path)))
-        .await
-        .map_err(failed)
-}
-
-/// Publishes the file of a payload that was `written`. After a failure it deletes the file.
-async fn end(written: Result<u64, Error>, file: io::Result<NamedTempFile>, path: PathBuf) -> Result<u64, Error> {
-    // Both may block.
-    blocking(move || match written {
-        Ok(size) => Ok(file
-            .and_then(|file| publish(file, &path))
-            .map(|()| size)
-            .map_err(failed)),
-        Err(error) => Ok(Err(error)),
-    })
-    .await
-    .map_err(failed)?
+async fn write(payload: Fetched, path: PathBuf, plan: Plan) -> Result<u64, Error> {
+    let opened = blocking(move || Ok((Partial::open(&path, &plan)?, path))).await;
+    let (partial, path) = opened.map_err(failed)?;
+    let written = payload.into_file(partial.target()).await;
+    let ended = blocking(move || match written {
+        Ok(size) => Ok(partial.publish(&path).map(|()| size).map_err(failed)),
+        Err(error) => {
+            partial.fail(error.kind());
+            Ok(Err(error))
+        }
+    });
+    ended.await.map_err(failed)?
 }
 
 /// Copies the payload, and returns its length.
@@ -75,76 +77,14 @@ fn failed(error: io::Error) -> Error {
     Error::io(ErrorKind::File, "failed to write the payload's file", error)
 }
 
-/// Creates the temporary file of a download. Before that, removes the files of killed downloads.
-fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
-    check_replaceable(path)?;
-    let parts = (0..PART_NAMES).map(|number| part_name(path, number));
-    let parts = parts.collect::<io::Result<Vec<_>>>()?;
-    for part in &parts {
-        if let Err(error) = part_file::remove_if_abandoned(part) {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(path = %part.display(), error, "failed to remove the temporary file of an earlier download");
-        }
-    }
-    for part in &parts {
-        match part_file::create(part) {
-            Ok(Some(file)) => return Ok(file),
-            Ok(None) => {}
-            // The target's name is too long for a suffix.
-            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => break,
-            Err(error) => return Err(error),
-        }
-    }
-    // All names are in use or too long, or exist on a file system without locks.
-    part_file::create_with_a_random_name(folder(path))
-}
-
-/// Returns a name that downloads to one path share, so that a later one finds the file of a killed one.
-fn part_name(path: &Path, number: usize) -> io::Result<PathBuf> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().ok_or(io::ErrorKind::InvalidFilename)?);
-    name.push(match number {
-        0 => ".part".to_owned(),
-        number => format!(".{number}.part"),
-    });
-    Ok(folder(path).join(name))
-}
-
-/// Refuses to replace a device, a pipe or a socket, which the new file would destroy.
-fn check_replaceable(path: &Path) -> io::Result<()> {
-    match std::fs::metadata(path) {
-        Ok(there) if !there.is_file() => {
-            let why = "the path is not a regular file; write to it from the payload's reader";
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Syncs the file before it is renamed, and its directory after. Otherwise a crash or a power cut could leave an incomplete
-/// file, or lose one that was reported as complete.
-fn publish(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    #[cfg(unix)]
-    std::fs::File::open(folder(path))?.sync_all()?;
-    Ok(())
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await?
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use bytes::Bytes;
     use futures::stream::{self, StreamExt};
 

@@ -1,10 +1,12 @@
 //! Object stores opened by URL.
 
+#[cfg(feature = "gcs")]
+mod anonymous;
 mod options;
 
 use std::sync::Arc;
 
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "gcs", feature = "s3"))]
 use object_store::ClientConfigKey;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -126,7 +128,9 @@ fn s3(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
 
 #[cfg(feature = "gcs")]
 fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
-    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Key};
+    use anonymous::WithoutToken;
+    use object_store::StaticCredentialProvider;
+    use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey as Key};
 
     let bucket = host(url)?;
     let connector = options.connector()?;
@@ -135,18 +139,28 @@ fn gcs(url: &Url, mut options: Options) -> Result<OpenedStore, Error> {
         Key::Client(key) => client_use(key),
         _ => Use::Taken,
     })?;
+    let plain = |(key, value): &(Key, String)| *key == Key::BaseUrl && value.starts_with("http://");
     let pressure = Some(connector.pressure());
-    let builder = GoogleCloudStorageBuilder::from_env().with_http_connector(connector);
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_http_connector(connector.clone());
+    if settings.iter().any(plain) {
+        builder = builder.with_config(Key::Client(ClientConfigKey::AllowHttp), "true");
+    }
     let builder = settings
         .into_iter()
         .fold(builder, |builder, (key, value)| builder.with_config(key, value))
         .with_bucket_name(&bucket);
     let unusable = |error| options.unusable(error);
-    let own = builder.clone().build().map_err(unusable)?.credentials().clone();
-    let store = builder
-        .with_credentials(Arc::new(Bounded(own)))
-        .build()
-        .map_err(unusable)?;
+    let is_anonymous = builder.get_config_value(&Key::SkipSignature);
+    let builder = if is_anonymous.is_some_and(|value| anonymous::is_true(&value)) {
+        let no_token = GcpCredential { bearer: String::new() };
+        builder
+            .with_http_connector(WithoutToken::new(connector))
+            .with_credentials(Arc::new(StaticCredentialProvider::new(no_token)))
+    } else {
+        let own = builder.clone().build().map_err(unusable)?.credentials().clone();
+        builder.with_credentials(Arc::new(Bounded(own)))
+    };
+    let store = builder.build().map_err(unusable)?;
     Ok(OpenedStore {
         pressure,
         ..OpenedStore::new(Arc::new(store), bucket, url)?

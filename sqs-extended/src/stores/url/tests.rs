@@ -202,3 +202,49 @@ fn only_a_store_over_http_counts_requests_to_slow_down() {
         assert!(OpenedStore::open(url).unwrap().pressure.is_some());
     }
 }
+
+/// object_store itself asks the metadata service for a token before uploads and deletions.
+#[cfg(feature = "gcs")]
+#[tokio::test]
+async fn google_cloud_storage_without_a_signature_sends_no_token() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+
+    use object_store::ObjectStoreExt as _;
+
+    const UPLOAD: &str = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        for body in ["", UPLOAD, "", "", ""] {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(&connection);
+            let lines = reader.by_ref().lines().map(Result::unwrap);
+            let head: Vec<_> = lines
+                .take_while(|line| !line.is_empty())
+                .map(|line| line.to_lowercase())
+                .collect();
+            let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+            let mut sent = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+            reader.read_exact(&mut sent).unwrap();
+            let headers = format!(
+                "content-length: {}\r\netag: \"e\"\r\nlast-modified: Wed, 25 Nov 2026 10:00:00 GMT\r\nconnection: close",
+                body.len()
+            );
+            write!(connection, "HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}").unwrap();
+            heads.push(head);
+        }
+        heads
+    });
+    let url = format!("gs://bucket/p?skip_signature=TRUE&base_url=http://{address}");
+    let store = OpenedStore::open(&url).unwrap().store;
+    let key = object_store::path::Path::from("p/k");
+    store.put(&key, "payload".into()).await.unwrap();
+    let mut upload = store.put_multipart(&key).await.unwrap();
+    upload.put_part("part".into()).await.unwrap();
+    store.head(&key).await.unwrap();
+    store.delete(&key).await.unwrap();
+    let heads = server.join().unwrap();
+    let signed = |head: &Vec<String>| head.iter().any(|line| line.starts_with("authorization"));
+    assert!(!heads.iter().any(signed), "{heads:?}");
+}

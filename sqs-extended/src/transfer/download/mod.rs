@@ -5,6 +5,7 @@ mod object;
 mod ordered;
 mod pace;
 mod part;
+mod target;
 mod to_file;
 
 use std::ops::Range;
@@ -20,14 +21,16 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::payload::progress::OnProgress;
 pub(crate) use crate::payload::stream::Chunks;
+use crate::payload::subtree::granule::GRANULE;
 use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
+use crate::transfer::journal::header::Identity;
 use crate::transfer::tuner::Tuner;
 use fetch::{Fetch, PIECE};
 use object::{Object, wrong_length};
 use ordered::{FAR_PART, Ordered};
 use part::{Context, Part};
-pub(crate) use to_file::Target;
+pub(crate) use target::Target;
 use to_file::ToFile;
 
 /// The settings of downloads.
@@ -37,6 +40,8 @@ pub(crate) struct DownloadSettings {
     pub(crate) concurrency: Option<usize>,
     /// The length of a part, in bytes, or `None` if the link decides.
     pub(crate) part_size: Option<u64>,
+    /// Keep the file of a download that ends early, so that a later one continues it.
+    pub(crate) keep_partial: bool,
 }
 
 impl DownloadSettings {
@@ -166,16 +171,23 @@ impl Download {
     pub(crate) fn into_chunks(mut self, settings: &DownloadSettings, resources: &Resources) -> Chunks {
         let digest = self.digest.take();
         let meter = self.on_progress.meter(Some(self.len()), 0);
-        let chunks = if self.is_whole() {
-            Fetch::from_response(self.object, self.first).into_stream()
-        } else {
-            let tuner = self.tuner(settings);
-            let (context, first) = self.begin(resources);
-            Ordered::new(context, first, tuner, settings.part_size).into_stream()
-        };
+        if self.is_whole() {
+            let chunks = Fetch::from_response(self.object, self.first).into_stream();
+            return meter.count(match digest {
+                Some(digest) => verified(chunks, digest),
+                None => chunks,
+            });
+        }
+        let tuner = self.tuner(settings);
+        let in_granules = settings.part_size.is_none_or(|size| size.is_multiple_of(GRANULE));
+        let by_parts = |digest: &Digest| in_granules && digest.algorithm() == DigestAlgorithm::Blake3;
+        let hashed = digest.as_ref().is_some_and(by_parts);
+        let (context, first) = self.begin(resources, hashed);
+        let ordered = Ordered::new(context, first, tuner, settings.part_size);
         meter.count(match digest {
-            Some(digest) => verified(chunks, digest),
-            None => chunks,
+            Some(digest) if hashed => ordered.verified_by(digest).into_stream(),
+            Some(digest) => verified(ordered.into_stream(), digest),
+            None => ordered.into_stream(),
         })
     }
 
@@ -185,7 +197,17 @@ impl Download {
         !self.is_whole() && self.digest.as_ref().is_none_or(any_order)
     }
 
-    /// Writes the payload to a file, and verifies all expected properties.
+    /// Returns what identifies this version of the object in `bucket` to a later process. It contains no key, because some
+    /// keys are secrets.
+    pub(crate) fn identity(&self, bucket: &str) -> Identity {
+        let identity = self.object.identity(bucket);
+        match &self.digest {
+            Some(digest) => identity.with("digest", digest),
+            None => identity,
+        }
+    }
+
+    /// Writes the payload to a file, and verifies all expected properties. Fetches only what the target does not contain.
     ///
     /// # Errors
     ///
@@ -199,12 +221,15 @@ impl Download {
         let (len, digest) = (self.len(), self.digest.take());
         let meter = self.on_progress.meter(Some(len), target.len_present(len));
         let tuner = self.tuner(settings);
-        let (context, first) = self.begin(resources);
+        let (context, first) = self.begin(resources, false);
         let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target), meter.clone());
         download.run(first).await?;
         let written = target.root(len).map(Digest::from_blake3);
         if written.is_none() || digest.is_some() && digest != written {
-            return Err(wrong_digest());
+            return Err(match target.is_resumed() {
+                true => wrong_digest_after_resumption(),
+                false => wrong_digest(),
+            });
         }
         meter.finish();
         Ok(())
@@ -222,11 +247,12 @@ impl Download {
         }
     }
 
-    /// Returns the first of several parts.
-    fn begin(self, resources: &Resources) -> (Arc<Context>, Part) {
+    /// Returns the first of several parts, which are hashed on request.
+    fn begin(self, resources: &Resources, hashed: bool) -> (Arc<Context>, Part) {
         let range = self.first.range.clone();
         let first = Fetch::from_response(Arc::clone(&self.object), self.first);
-        let context = Arc::new(Context::new(self.object, resources));
+        let context = Context::new(self.object, resources);
+        let context = Arc::new(if hashed { context.hashed() } else { context });
         let admitted = context.admit_always();
         let part = Part::from_fetch(&context, range, first, admitted).special();
         (context, part)
@@ -251,6 +277,12 @@ pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
 
 fn wrong_digest() -> Error {
     let message = "the stored payload's digest differs from the one in the message";
+    Error::plain(ErrorKind::Corrupt, message)
+}
+
+fn wrong_digest_after_resumption() -> Error {
+    let message = "the digest of the payload, of which an earlier download fetched a part, differs from the one in the \
+                   message; the file is discarded, so that the next download starts over";
     Error::plain(ErrorKind::Corrupt, message)
 }
 

@@ -9,8 +9,11 @@ use std::time::Duration;
 use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use sqs_client::internal::full_jitter;
 
+use tokio::time::Instant;
+
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::{self, Direction};
+use crate::transfer::journal::header::{Identity, TransferKind};
 use crate::transfer::lookup::is_same_version;
 
 /// The maximum pause before the first resumption. It doubles with every further resumption without progress.
@@ -28,6 +31,8 @@ pub(super) struct Object {
     /// The number of bytes that have arrived.
     received: AtomicU64,
     requests: AtomicU64,
+    /// The shortest time to a response, in microseconds.
+    shortest_delay: AtomicU64,
 }
 
 impl Object {
@@ -39,6 +44,7 @@ impl Object {
             with_digest,
             received: AtomicU64::new(0),
             requests: AtomicU64::new(1),
+            shortest_delay: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -54,6 +60,11 @@ impl Object {
         self.received.load(Relaxed)
     }
 
+    /// Returns the shortest time to a response so far. The first response does not count.
+    pub(super) fn shortest_delay(&self) -> Duration {
+        Duration::from_micros(self.shortest_delay.load(Relaxed))
+    }
+
     /// Returns the number of requests so far. The store may have repeated some of them.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
@@ -61,6 +72,20 @@ impl Object {
 
     pub(super) fn len(&self) -> u64 {
         self.meta.size
+    }
+
+    /// Returns what identifies this version in a journal: everything that [`is_same_version`] compares, of ETags only strong
+    /// ones.
+    pub(super) fn identity(&self, bucket: &str) -> Identity {
+        let key = self.meta.location.as_ref();
+        let object = blake3::hash(format!("{} {bucket} {key}", bucket.len()).as_bytes());
+        let identity = Identity::new(TransferKind::Download)
+            .with("object", object.to_hex())
+            .with("modified", self.meta.last_modified.to_rfc3339());
+        match self.strong_tag() {
+            Some(tag) => identity.with("etag", tag),
+            None => identity,
+        }
     }
 
     /// Returns `true` if bytes of different versions are detected.
@@ -100,7 +125,11 @@ impl Object {
             if_match: self.strong_tag().cloned(),
             ..GetOptions::default()
         };
-        let response = match self.store.get_opts(&self.meta.location, options).await {
+        let begin = Instant::now();
+        let response = self.store.get_opts(&self.meta.location, options).await;
+        let delay = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.shortest_delay.fetch_min(delay, Relaxed);
+        let response = match response {
             Ok(response) => response,
             Err(object_store::Error::Precondition { .. }) => return Err(replaced()),
             Err(error) => return Err(Error::fetch(error)),

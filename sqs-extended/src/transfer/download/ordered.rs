@@ -15,15 +15,20 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::digest::Digest;
 use crate::payload::stream::Chunks;
-use crate::transfer::budget::{BLOCK, Block};
+use crate::transfer::budget::{BLOCK, Block, CONNECTION_BLOCKS};
 use crate::transfer::download::part::{Admitted, Context, Part};
+use crate::transfer::download::wrong_digest;
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link. It passes through without memory.
-const NEAR_PART: u64 = 32 * 1024 * 1024;
+const SINGLE_PART: u64 = 32 * 1024 * 1024;
 
-/// The length of a part that is fetched ahead. Shorter parts use the memory better, and longer ones need fewer requests.
+/// The length of a part of a near store.
+const NEAR_PART: u64 = 8 * 1024 * 1024;
+
+/// The length of a part of a far store. Shorter parts use the memory better, and longer ones need fewer requests.
 pub(super) const FAR_PART: u64 = 2 * 1024 * 1024;
 
 /// The next request is due before the current one has delivered its last bytes, so that the link is never idle.
@@ -41,6 +46,8 @@ pub(super) struct Ordered {
     next: u64,
     /// A part behind the head has arrived.
     arrived: Arc<Notify>,
+    /// The digest to compare with that of all parts, which are hashed.
+    digest: Option<Digest>,
 }
 
 /// The part that the reader is at.
@@ -71,7 +78,14 @@ impl Ordered {
             head: Head::Direct(Box::new(first)),
             ahead: VecDeque::new(),
             arrived: Arc::default(),
+            digest: None,
         }
+    }
+
+    /// Verifies the digest of the parts at the end. Their context must hash them.
+    pub(super) fn verified_by(mut self, digest: Digest) -> Self {
+        self.digest = Some(digest);
+        self
     }
 
     /// Returns the object's bytes, or ends with an error.
@@ -92,12 +106,13 @@ impl Ordered {
                         chunk = part.next() => chunk?,
                         () = self.arrived.notified() => continue,
                     };
-                    if chunk.is_some() {
-                        return Ok(chunk);
+                    if let Some(chunk) = chunk {
+                        part.hash(&chunk);
+                        return Ok(Some(chunk));
                     }
                     if !self.advance() {
                         self.context.finished();
-                        return Ok(None);
+                        return self.verify().map(|()| None);
                     }
                 }
                 Head::Buffered(ahead) => {
@@ -120,6 +135,14 @@ impl Ordered {
         }
     }
 
+    fn verify(&self) -> Result<(), Error> {
+        let arrived = self.context.root().map(Digest::from_blake3);
+        if self.digest.is_some() && self.digest != arrived {
+            return Err(wrong_digest());
+        }
+        Ok(())
+    }
+
     /// Continues with the next part. Returns `false` at the end.
     fn advance(&mut self) -> bool {
         if let Some(mut ahead) = self.ahead.pop_front() {
@@ -139,7 +162,9 @@ impl Ordered {
 
     /// Requests parts ahead as far as the tuner and the limits allow.
     fn request_more(&mut self) {
-        let target = self.tuner.target(self.context.object.received(), Instant::now());
+        let (object, now) = (&self.context.object, Instant::now());
+        self.tuner.learn_delay(object.shortest_delay(), now);
+        let target = self.tuner.target(object.received(), now);
         while self.next < self.context.object.len() {
             let behind = self.ahead.iter().filter(|ahead| !ahead.task.is_finished()).count();
             let head_ends = match &self.head {
@@ -157,26 +182,30 @@ impl Ordered {
         }
     }
 
-    /// Returns `true` if one more part ahead fits into this download's share of the budget. Parts in flight are half
-    /// full on average. The budget itself is the hard limit.
+    /// Returns `true` if one more part ahead fits into this download's share of the budget. Parts in flight are a
+    /// quarter full on average, because they wait for their first byte at first. The budget itself is the hard limit.
     fn has_room(&self) -> bool {
         let blocks = self.context.budget.blocks() / self.context.transfer.siblings();
         let share = u64::try_from(blocks.saturating_mul(BLOCK)).unwrap_or(u64::MAX);
+        let connection = u64::try_from(CONNECTION_BLOCKS * BLOCK).unwrap_or(u64::MAX);
         let planned = self.ahead.iter().map(|ahead| {
             let buffered = ahead.buffered.load(Relaxed);
             if ahead.task.is_finished() {
                 buffered
             } else {
-                buffered + ahead.len.saturating_sub(buffered) / 2
+                connection + buffered + ahead.len.saturating_sub(buffered) / 4
             }
         });
         // A part beyond the share is fetched if nothing else is ahead, and then waits for its turn.
-        self.ahead.is_empty() || planned.sum::<u64>() + self.part_len() / 2 <= share
+        self.ahead.is_empty() || planned.sum::<u64>() + connection + self.part_len() / 4 <= share
     }
 
     fn part_len(&self) -> u64 {
-        let near = self.ahead.is_empty() && self.tuner.is_single();
-        self.part_size.unwrap_or(if near { NEAR_PART } else { FAR_PART })
+        self.part_size.unwrap_or(match &self.tuner {
+            tuner if tuner.is_single() && self.ahead.is_empty() => SINGLE_PART,
+            tuner if tuner.is_near() => NEAR_PART,
+            _ => FAR_PART,
+        })
     }
 
     /// Requests the next part, or returns `None` at the end.
@@ -240,6 +269,7 @@ impl Fetching {
                 chunk = self.part.next() => chunk?,
             };
             let Some(mut chunk) = chunk else { break };
+            self.part.hash(&chunk);
             while !chunk.is_empty() {
                 let mut filling = match block.take() {
                     Some(block) => block,

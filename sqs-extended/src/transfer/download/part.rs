@@ -2,17 +2,19 @@
 
 use std::future::poll_fn;
 use std::ops::Range;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::error::Error;
 use crate::payload::stream::Chunks;
+use crate::payload::subtree::granule::{Granule, GranuleHasher};
+use crate::payload::subtree::tree::Tree;
 use crate::transfer::Resources;
 use crate::transfer::budget::{Budget, Reserved};
 use crate::transfer::download::fetch::Fetch;
@@ -26,6 +28,8 @@ pub(super) struct Context {
     pub(super) budget: Budget,
     pub(super) transfer: Transfer,
     pub(super) pace: Pace,
+    /// The hashes of the granules, if they verify the payload.
+    tree: Option<Mutex<Tree>>,
 }
 
 /// A request's place among those in flight, and the memory of its connection.
@@ -43,7 +47,25 @@ impl Context {
             budget: resources.budget.clone(),
             transfer: resources.throttle.enter(),
             pace: Pace::default(),
+            tree: None,
         }
+    }
+
+    /// Hashes all parts of the download. Each must begin at a granule.
+    pub(super) fn hashed(mut self) -> Self {
+        self.tree = Some(Mutex::new(Tree::new()));
+        self
+    }
+
+    /// Returns the digest of the bytes of all parts if they are hashed and complete.
+    pub(super) fn root(&self) -> Option<blake3::Hash> {
+        self.tree().and_then(|tree| tree.root(self.object.len()))
+    }
+
+    fn tree(&self) -> Option<MutexGuard<'_, Tree>> {
+        // An insertion that panicked has lost a granule at most, so that the digest cannot be right.
+        let tree = self.tree.as_ref()?;
+        Some(tree.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Logs the end of a download, with the number of requests, for which stores charge.
@@ -61,14 +83,13 @@ impl Context {
         })
     }
 
-    /// Admits a second request for a slow part. It needs no free memory, because the reader may be waiting for it while other
-    /// parts use all memory.
-    fn admit_again(&self) -> Option<Admitted> {
-        // The number of requests of this download does not matter, because few parts are requested again.
-        Some(Admitted {
-            _in_flight: self.transfer.admit(0)?,
+    /// Admits a second request for a slow part, whatever the limits are, because few parts are requested again. The reader may
+    /// be waiting for it while other parts use all memory.
+    fn admit_again(&self) -> Admitted {
+        Admitted {
+            _in_flight: self.transfer.admit_always(),
             _memory: self.budget.try_reserve_connection(),
-        })
+        }
     }
 
     /// Admits the request that the download needs to continue.
@@ -91,8 +112,12 @@ pub(super) struct Part {
     waited: Duration,
     /// The wait after which a second request is considered again.
     not_before: Duration,
+    /// Rings when the part may have become slow. It runs on while chunks arrive, because setting it costs more than a chunk.
+    alarm: Pin<Box<Sleep>>,
+    is_alarm_set: bool,
     /// The wait says nothing about other parts.
     is_special: bool,
+    hasher: Option<GranuleHasher>,
 }
 
 /// A request with its position.
@@ -106,7 +131,7 @@ struct Source {
 enum Event {
     First(Option<Result<Bytes, Error>>),
     Second(Option<Result<Bytes, Error>>),
-    Slow,
+    Alarm,
 }
 
 impl Part {
@@ -118,6 +143,7 @@ impl Part {
     /// Continues a fetch. `range` is what it has still to fetch.
     pub(super) fn from_fetch(context: &Arc<Context>, range: Range<u64>, fetch: Fetch, admitted: Admitted) -> Self {
         Self {
+            hasher: context.tree.is_some().then(|| GranuleHasher::new(range.start)),
             context: Arc::clone(context),
             first: Source {
                 at: range.start,
@@ -128,6 +154,8 @@ impl Part {
             second: None,
             waited: Duration::ZERO,
             not_before: Duration::ZERO,
+            alarm: Box::pin(sleep(Duration::ZERO)),
+            is_alarm_set: false,
             is_special: false,
         }
     }
@@ -148,6 +176,25 @@ impl Part {
         self.missing.start
     }
 
+    /// Hashes bytes that [`next`](Self::next) returned, on the thread that received them, while they are in its cache.
+    pub(super) fn hash(&mut self, bytes: &[u8]) {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+            let granules = hasher.take_finished();
+            self.note(&granules);
+        }
+    }
+
+    fn note(&self, granules: &[Granule]) {
+        if !granules.is_empty()
+            && let Some(mut tree) = self.context.tree()
+        {
+            for granule in granules {
+                tree.insert(granule);
+            }
+        }
+    }
+
     /// Returns the next bytes, or `None` after exactly the bytes of the part.
     ///
     /// # Errors
@@ -160,7 +207,9 @@ impl Part {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             match self.wait().await {
-                Event::Slow => self.request_again(),
+                Event::Alarm if self.patience().is_some_and(|left| left.is_zero()) => self.request_again(),
+                // Less of the time was spent waiting for the network.
+                Event::Alarm => {}
                 Event::First(Some(Ok(chunk))) => {
                     if let Some(fresh) = advance(&mut self.first, &mut self.missing, chunk) {
                         return Ok(Some(fresh));
@@ -189,28 +238,36 @@ impl Part {
 
     async fn wait(&mut self) -> Event {
         let begin = Instant::now();
-        let patience = self.patience();
-        let event = {
-            let mut slow = pin!(patience.map(sleep));
-            let (first, second) = (&mut self.first, &mut self.second);
-            poll_fn(|cx| {
-                if let Poll::Ready(chunk) = first.chunks.poll_next_unpin(cx) {
-                    return Poll::Ready(Event::First(chunk));
-                }
-                if let Some(second) = second
-                    && let Poll::Ready(chunk) = second.chunks.poll_next_unpin(cx)
-                {
-                    return Poll::Ready(Event::Second(chunk));
-                }
-                match slow.as_mut().as_pin_mut() {
-                    Some(slow) => slow.poll(cx).map(|()| Event::Slow),
-                    None => Poll::Pending,
-                }
-            })
-            .await
-        };
+        self.set_alarm(begin);
+        let (first, second) = (&mut self.first, &mut self.second);
+        let (alarm, is_alarm_set) = (&mut self.alarm, &mut self.is_alarm_set);
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(chunk) = first.chunks.poll_next_unpin(cx) {
+                return Poll::Ready(Event::First(chunk));
+            }
+            if let Some(second) = second
+                && let Poll::Ready(chunk) = second.chunks.poll_next_unpin(cx)
+            {
+                return Poll::Ready(Event::Second(chunk));
+            }
+            if *is_alarm_set && alarm.as_mut().poll(cx).is_ready() {
+                *is_alarm_set = false;
+                return Poll::Ready(Event::Alarm);
+            }
+            Poll::Pending
+        })
+        .await;
         self.waited += begin.elapsed();
         event
+    }
+
+    fn set_alarm(&mut self, now: Instant) {
+        if !self.is_alarm_set
+            && let Some(patience) = self.patience()
+        {
+            self.alarm.as_mut().reset(now + patience);
+            self.is_alarm_set = true;
+        }
     }
 
     /// Returns the time until this part counts as slow.
@@ -226,11 +283,11 @@ impl Part {
     fn request_again(&mut self) {
         self.not_before = self.waited * 2;
         let context = &self.context;
-        let Some(admitted) = context.admit_again() else { return };
         if !context.pace.may_repeat() {
             return;
         }
         tracing::debug!(at = self.missing.start, waited = ?self.waited, "a part is slow and is requested a second time");
+        let admitted = context.admit_again();
         let fetch = Fetch::new(Arc::clone(&context.object), self.missing.clone());
         self.second = Some(Source {
             at: self.missing.start,
@@ -255,6 +312,9 @@ impl Part {
         }
         self.second = None;
         self.first.admitted = None;
+        if let Some(hasher) = self.hasher.take() {
+            self.note(&hasher.finish());
+        }
         if !std::mem::replace(&mut self.is_special, true) {
             self.context.pace.learn(self.waited);
         }

@@ -1,9 +1,8 @@
 //! An object's bytes in a file, each part at its offset, in any order.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,14 +11,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::progress::Meter;
-use crate::payload::subtree::granule::{GRANULE, Granule, GranuleHasher};
-use crate::payload::subtree::tree::Tree;
+use crate::payload::subtree::granule::{GRANULE, GranuleHasher};
 use crate::transfer::budget::{BLOCK, Block, Budget};
 use crate::transfer::download::part::{Admitted, Context, Part};
+use crate::transfer::download::target::Target;
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link.
-const NEAR_PART: u64 = 32 * GRANULE;
+const SINGLE_PART: u64 = 32 * GRANULE;
 
 /// The length of one of several parts. The order does not matter, so a part needs memory only for what is being written.
 const FAR_PART: u64 = 8 * GRANULE;
@@ -29,58 +28,6 @@ const BATCH: usize = 1024 * 1024 / BLOCK;
 
 /// The time after which the number of requests is considered again, even if no part has ended.
 const TICK: Duration = Duration::from_millis(20);
-
-/// A file that receives an object's granules.
-pub(crate) struct Target {
-    file: File,
-    /// The granules that are in the file.
-    tree: Mutex<Tree>,
-}
-
-impl Target {
-    pub(crate) fn new(file: File) -> Self {
-        Self {
-            file,
-            tree: Mutex::new(Tree::new()),
-        }
-    }
-
-    /// Returns the digest of the whole file if all `len` bytes are there.
-    pub(super) fn root(&self, len: u64) -> Option<blake3::Hash> {
-        self.tree().root(len)
-    }
-
-    /// Returns how many of the file's `len` bytes are there.
-    pub(super) fn len_present(&self, len: u64) -> u64 {
-        let missing = self.tree().missing(len);
-        len - missing.iter().map(|range| range.end - range.start).sum::<u64>()
-    }
-
-    /// Writes the batch at its offset, and notes the granules that are complete.
-    fn write(&self, batch: &Batch, hasher: &mut GranuleHasher) -> io::Result<()> {
-        let mut offset = batch.offset;
-        for block in &batch.blocks {
-            let bytes = block.filled();
-            write_all_at(&self.file, bytes, offset)?;
-            hasher.update(bytes);
-            offset += bytes.len() as u64;
-        }
-        self.note(&hasher.take_finished())
-    }
-
-    fn note(&self, granules: &[Granule]) -> io::Result<()> {
-        let mut tree = self.tree();
-        for granule in granules {
-            tree.insert(granule);
-        }
-        Ok(())
-    }
-
-    fn tree(&self) -> MutexGuard<'_, Tree> {
-        // An insertion that panicked has lost a granule at most, so that the digest cannot be right.
-        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The download of an object to a file.
 pub(super) struct ToFile {
@@ -129,6 +76,9 @@ impl ToFile {
         if end.is_multiple_of(GRANULE) && self.missing.last().is_some_and(is_next) {
             self.skip(end);
             self.start(first);
+        } else {
+            // Its request must not count as one in flight.
+            drop(first);
         }
         loop {
             self.request_more();
@@ -150,7 +100,9 @@ impl ToFile {
     }
 
     fn request_more(&mut self) {
-        let target = self.tuner.target(self.context.object.received(), Instant::now());
+        let (object, now) = (&self.context.object, Instant::now());
+        self.tuner.learn_delay(object.shortest_delay(), now);
+        let target = self.tuner.target(object.received(), now);
         while self.parts.len() < target && !self.missing.is_empty() {
             let admitted = match self.parts.len() {
                 0 => self.context.admit_always(),
@@ -166,7 +118,7 @@ impl ToFile {
     fn start_next(&mut self, admitted: Admitted) {
         let far = self.part_size.unwrap_or(FAR_PART).next_multiple_of(GRANULE);
         let len = if self.tuner.is_single() {
-            NEAR_PART.max(far)
+            SINGLE_PART.max(far)
         } else {
             far
         };
@@ -242,8 +194,12 @@ impl Writing {
             self.meter.add(len);
         }
         self.flush().await.map_err(failed)?;
-        let hasher = self.idle_hasher().await.map_err(failed)?;
-        self.target.note(&hasher.finish()).map_err(failed)
+        let rest = self.idle_hasher().await.map_err(failed)?.finish();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let noted = tokio::task::spawn_blocking(move || self.target.note(&rest));
+        noted.await.map_err(|error| failed(error.into()))
     }
 
     async fn push(&mut self, mut chunk: Bytes) -> io::Result<()> {
@@ -285,7 +241,7 @@ impl Writing {
         let batch = std::mem::replace(&mut self.batch, next);
         let target = Arc::clone(&self.target);
         self.job = Some(tokio::task::spawn_blocking(move || {
-            target.write(&batch, &mut hasher)?;
+            target.write(&batch.blocks, batch.offset, &mut hasher)?;
             Ok(hasher)
         }));
         Ok(())
@@ -304,24 +260,4 @@ impl Writing {
 
 fn failed(error: io::Error) -> Error {
     Error::io(ErrorKind::File, "failed to write the payload's file", error)
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    use std::os::windows::fs::FileExt as _;
-
-    while !bytes.is_empty() {
-        let written = file.seek_write(bytes, offset)?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = bytes.get(written..).unwrap_or_default();
-        offset += written as u64;
-    }
-    Ok(())
 }

@@ -79,6 +79,7 @@ impl Journal {
     }
 
     /// Returns all fields of the transfer, with its `length`.
+    #[allow(dead_code, reason = "resumable uploads are its first user")]
     pub(crate) fn identity(&self) -> &Identity {
         &self.header.identity
     }

@@ -20,6 +20,7 @@ const LENGTH: &str = "length";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TransferKind {
     Download,
+    #[allow(dead_code, reason = "resumable uploads are its first user")]
     Upload,
 }
 

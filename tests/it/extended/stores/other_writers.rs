@@ -1,5 +1,4 @@
-//! Tests behavior of other writers and servers: unusual keys, responses about keys that were not requested, and stores
-//! that refuse empty objects.
+//! Tests behavior of other writers and servers: unusual keys, and responses about keys that were not requested.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,6 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         harness.server_test(embedded, json, unusual_keys_are_read),
         harness.server_test(embedded, json, an_unrequested_key_in_a_bulk_delete_is_reported),
         harness.test(an_unrequested_key_in_a_bulk_delete_does_not_end_a_sweep),
-        harness.test(a_store_that_refuses_empty_objects_is_swept),
         harness.test(unfinished_uploads_are_swept),
         harness.test(an_unexplained_404_for_an_upload_is_a_failure),
         harness.server_test(embedded, json, weak_etags_do_not_mix_versions),
@@ -141,25 +139,6 @@ async fn an_unrequested_key_in_a_bulk_delete_does_not_end_a_sweep() -> Outcome {
         seen, removed, failed, ..
     } = report;
     ensure!((seen.objects, removed.objects, failed) == (1, 0, 1), "{report:?}");
-    Ok(())
-}
-
-async fn a_store_that_refuses_empty_objects_is_swept() -> Outcome {
-    let server = Scripted::start(|request| match &*request.method {
-        "PUT" if request.body.is_empty() => {
-            Response::new("400 Bad Request", "<Error><Code>InvalidRequest</Code></Error>")
-        }
-        "PUT" => Response::new("200 OK", "").header("ETag", "\"e\""),
-        "HEAD" => Response::new("200 OK", "x")
-            .header("ETag", "\"e\"")
-            .header("Last-Modified", MODIFIED),
-        "GET" => Response::new("200 OK", "<ListBucketResult></ListBucketResult>"),
-        _ => Response::new("200 OK", "<DeleteResult></DeleteResult>"),
-    })
-    .await?;
-    let payloads = PayloadStore::from_url(&server.url(Service::S3))?.build()?;
-    let report = payloads.sweep(Duration::ZERO)?.remove().await?;
-    ensure!(report == SweepReport::default(), "{report:?}");
     Ok(())
 }
 

@@ -53,6 +53,7 @@ pub struct Response {
     /// The number of body bytes before the connection closes.
     cut: Option<usize>,
     lost: bool,
+    never: bool,
 }
 
 impl Response {
@@ -68,6 +69,14 @@ impl Response {
     pub fn lost() -> Self {
         Self {
             lost: true,
+            ..Self::default()
+        }
+    }
+
+    /// Returns no response, and leaves the connection open.
+    pub fn never() -> Self {
+        Self {
+            never: true,
             ..Self::default()
         }
     }
@@ -146,10 +155,14 @@ where
         let (respond, requests) = (Arc::clone(&respond), Arc::clone(&requests));
         connections.spawn(async move {
             if let Some(request) = read(&mut connection).await {
-                let response = respond(&request).bytes(&request);
+                let response = respond(&request);
+                let bytes = response.bytes(&request);
                 requests.lock().expect("nobody panics here").push(request);
+                if response.never {
+                    std::future::pending::<()>().await;
+                }
                 // The client may have gone.
-                let _ = connection.write_all(&response).await;
+                let _ = connection.write_all(&bytes).await;
             }
         });
         while connections.try_join_next().is_some() {}

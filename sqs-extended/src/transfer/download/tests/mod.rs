@@ -66,6 +66,7 @@ fn in_parts(concurrency: usize) -> DownloadSettings {
     DownloadSettings {
         concurrency: Some(concurrency),
         part_size: Some(1000),
+        ..DownloadSettings::default()
     }
 }
 
