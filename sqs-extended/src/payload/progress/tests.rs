@@ -1,9 +1,7 @@
 use std::sync::atomic::AtomicUsize;
 
-use bytes::Bytes;
-
 use super::*;
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 
 fn recorded() -> (OnProgress, Arc<Mutex<Vec<Progress>>>) {
     let reports = Arc::<Mutex<Vec<Progress>>>::default();

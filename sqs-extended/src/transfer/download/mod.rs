@@ -27,7 +27,7 @@ use crate::transfer::Resources;
 use crate::transfer::journal::header::Identity;
 use crate::transfer::tuner::Tuner;
 use fetch::{Fetch, PIECE};
-use object::{Object, wrong_length};
+use object::{Object, wrong_digest, wrong_length};
 use ordered::{FAR_PART, Ordered};
 use part::{Context, Part};
 pub(crate) use target::Target;
@@ -273,11 +273,6 @@ pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
         Err(wrong_digest())
     })
     .boxed()
-}
-
-fn wrong_digest() -> Error {
-    let message = "the stored payload's digest differs from the one in the message";
-    Error::plain(ErrorKind::Corrupt, message)
 }
 
 fn wrong_digest_after_resumption() -> Error {

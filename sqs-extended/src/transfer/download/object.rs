@@ -160,6 +160,11 @@ pub(super) fn wrong_length() -> Error {
     Error::plain(ErrorKind::Corrupt, message)
 }
 
+pub(super) fn wrong_digest() -> Error {
+    let message = "the stored payload's digest differs from the one in the message";
+    Error::plain(ErrorKind::Corrupt, message)
+}
+
 fn replaced() -> Error {
     let message = "the stored payload was replaced while it was fetched";
     Error::plain(ErrorKind::Corrupt, message)

@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::digest::Digest;
 use crate::payload::stream::Chunks;
 use crate::transfer::budget::{BLOCK, Block, CONNECTION_BLOCKS};
+use crate::transfer::download::object::wrong_digest;
 use crate::transfer::download::part::{Admitted, Context, Part};
-use crate::transfer::download::wrong_digest;
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link. It passes through without memory.

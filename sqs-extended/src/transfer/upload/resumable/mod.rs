@@ -3,39 +3,20 @@
 //! The process that begins an upload writes its id into a journal, and then each part that the store has confirmed. A later
 //! process with the same file hashes these parts again and sends only the others. Nobody aborts the upload meanwhile.
 
+mod context;
 mod session;
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
-use object_store::ObjectStore;
-use object_store::multipart::MultipartStore;
-
-use super::{Measured, SHORT, Target, UploadSettings};
-use crate::error::{Error, ErrorKind};
+use super::{Measured, SHORT, UploadSettings};
+use crate::error::Error;
 use crate::payload::digest::DigestAlgorithm;
-use crate::payload::progress::OnProgress;
 use crate::payload::subtree::granule::GRANULE;
-use crate::transfer::Resources;
-use crate::transfer::journal::header::{Identity, TransferKind};
 use crate::transfer::part_plan::PartPlan;
 use crate::transfer::part_source::PartSource;
+use context::Layout;
+pub(crate) use context::ResumableUpload;
 use session::Session;
-
-/// A resumable upload, with everything that it needs but the payload.
-pub(crate) struct ResumableUpload<'a> {
-    pub(crate) store: &'a dyn ObjectStore,
-    /// The same store.
-    pub(crate) multipart: &'a Arc<dyn MultipartStore>,
-    pub(crate) bucket: &'a str,
-    pub(crate) target: &'a Target,
-    pub(crate) journal: &'a Path,
-    pub(crate) on_progress: &'a OnProgress,
-    pub(crate) settings: &'a UploadSettings,
-    pub(crate) resources: &'a Resources,
-}
 
 /// Returns `true` if a journal is worth its while. Any other payload is stored by one request, or is not in a file.
 pub(crate) fn is_long_file(source: &PartSource) -> bool {
@@ -90,82 +71,6 @@ impl ResumableUpload<'_> {
         let session = Session::begin(self, &identity, layout).await?;
         session.transfer(self, &mut source).await
     }
-
-    /// Returns what must be the same for the upload to continue.
-    async fn identity(&self, file: Arc<File>, part_size: u64) -> Result<Identity, Error> {
-        let metadata = blocking(move || file.metadata()).await.map_err(file_failed)?;
-        let modified = metadata.modified().map_err(file_failed)?;
-        let modified = match modified.duration_since(UNIX_EPOCH) {
-            Ok(after) => format!("{}", after.as_nanos()),
-            Err(before) => format!("-{}", before.duration().as_nanos()),
-        };
-        let identity = self.of_key();
-        let identity = identity.with("part_size", part_size).with("modified", modified);
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt as _;
-
-            identity.with("device", metadata.dev()).with("inode", metadata.ino())
-        };
-        Ok(identity.with("attributes", self.attributes().to_hex()))
-    }
-
-    /// Returns the identity of all uploads to the key.
-    fn of_key(&self) -> Identity {
-        let identity = Identity::new(TransferKind::Upload);
-        identity.with("bucket", self.bucket).with("key", &self.target.key)
-    }
-
-    /// Returns a hash, because the values may be secret.
-    fn attributes(&self) -> blake3::Hash {
-        let attributes = self.settings.attributes.iter();
-        let mut attributes: Vec<_> = attributes.map(|(name, value)| format!("{name:?}={value:?}")).collect();
-        attributes.sort();
-        attributes.push(self.settings.tags.encoded().to_owned());
-        blake3::hash(attributes.join("\n").as_bytes())
-    }
-}
-
-/// The division of a file into parts of whole granules.
-#[derive(Clone, Copy)]
-struct Layout {
-    len: u64,
-    part_size: u64,
-}
-
-impl Layout {
-    fn parts(&self) -> std::ops::Range<u64> {
-        0..self.len.div_ceil(self.part_size)
-    }
-
-    fn start(&self, part: u64) -> u64 {
-        part.saturating_mul(self.part_size)
-    }
-
-    fn len_of(&self, part: u64) -> u64 {
-        self.part_size.min(self.len.saturating_sub(self.start(part)))
-    }
-
-    fn granules(&self, part: u64) -> std::ops::Range<u64> {
-        let start = self.start(part);
-        start / GRANULE..(start + self.len_of(part)).div_ceil(GRANULE)
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await?
-}
-
-fn file_failed(error: std::io::Error) -> Error {
-    Error::io(ErrorKind::PayloadSource, "the payload to send could not be read", error)
-}
-
-fn journal_failed(error: std::io::Error) -> Error {
-    Error::io(
-        ErrorKind::File,
-        "the journal of a resumable upload could not be read or written",
-        error,
-    )
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, PutMultipartOptions, PutPayload};
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::super::destination::Destination;
 use super::super::in_flight::{PART_FAILED, PartsInFlight};
 use super::super::{Measured, hashing_failed, store_error};
-use super::{Layout, ResumableUpload, blocking, file_failed, journal_failed};
+use super::context::{Layout, ResumableUpload, blocking, file_failed, journal_failed};
 use crate::error::refusal::{is_missing_part, is_missing_upload};
 use crate::error::{Error, ErrorKind};
 use crate::payload::digest::Digest;
@@ -248,7 +249,7 @@ impl Shared {
         let hashing = blocking(move || Ok(granules(start, &bytes)));
         let index = usize::try_from(part).unwrap_or(usize::MAX);
         let sending = self.multipart.put_part(&self.key, &self.id, index, payload);
-        let (hashed, sent) = tokio::join!(hashing, sending);
+        let (hashed, sent) = future::join(hashing, sending).await;
         let sent = sent.map_err(|error| {
             if is_missing_upload(&error) {
                 self.is_void.store(true, Relaxed);

@@ -2,19 +2,25 @@
 
 mod uploads;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path as Key;
 use object_store::{Attributes, TagSet};
 use tempfile::TempDir;
 
 use self::uploads::{Completion, Uploads};
+use super::super::Target;
 use super::*;
+use crate::error::ErrorKind;
+use crate::payload::progress::OnProgress;
 use crate::payload::{Payload, Progress};
 use crate::testing::bytes;
+use crate::transfer::Resources;
 use crate::transfer::pressure::Pressure;
 
 const PART: usize = 1024 * 1024;
