@@ -40,6 +40,13 @@ pub(crate) fn open(path: &Path) -> io::Result<Option<File>> {
     Ok(is_ours.then_some(file))
 }
 
+/// Returns `true` if somebody else has locked the file.
+pub(crate) fn is_in_use(path: &Path) -> bool {
+    // Opens only regular files, because opening a pipe could block forever.
+    std::fs::symlink_metadata(path).is_ok_and(|there| there.is_file())
+        && File::open(path).is_ok_and(|file| lock(&file) == Lock::Others)
+}
+
 /// Creates and locks a file. Returns `None` if the name exists, or if the file cannot be locked.
 ///
 /// # Errors

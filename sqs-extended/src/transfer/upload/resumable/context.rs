@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use object_store::ObjectStore;
 use object_store::multipart::MultipartStore;
@@ -17,6 +17,7 @@ use crate::payload::progress::OnProgress;
 use crate::payload::subtree::granule::GRANULE;
 use crate::transfer::Resources;
 use crate::transfer::journal::header::{Identity, TransferKind};
+use crate::transfer::journal::locked::is_in_use;
 
 /// A resumable upload, with everything that it needs but the payload.
 pub(crate) struct ResumableUpload<'a> {
@@ -31,7 +32,29 @@ pub(crate) struct ResumableUpload<'a> {
     pub(crate) resources: &'a Resources,
 }
 
+/// The number of looks at a journal that is in use, before it counts as another process's.
+const JOURNAL_LOOKS: u32 = 250;
+
+/// The pause after a look, so that all of them take about 5 seconds.
+const JOURNAL_PAUSE: Duration = Duration::from_millis(20);
+
 impl ResumableUpload<'_> {
+    /// Waits for a short time while the journal is in use. An attempt of this process that was dropped uses it until its last
+    /// part is noted.
+    pub(super) async fn wait_for_journal(&self) -> Result<(), Error> {
+        let path = self.journal.to_owned();
+        let waiting = blocking(move || {
+            for _ in 0..JOURNAL_LOOKS {
+                if !is_in_use(&path) {
+                    break;
+                }
+                std::thread::sleep(JOURNAL_PAUSE);
+            }
+            Ok(())
+        });
+        waiting.await.map_err(journal_failed)
+    }
+
     /// Returns what must be the same for the upload to continue.
     pub(super) async fn identity(&self, file: Arc<File>, part_size: u64) -> Result<Identity, Error> {
         let metadata = blocking(move || file.metadata()).await.map_err(file_failed)?;

@@ -55,6 +55,7 @@ impl ResumableUpload<'_> {
         };
         let part_size = PartPlan::new(Some(len), self.settings.part_size)?.size(0);
         let layout = Layout { len, part_size };
+        self.wait_for_journal().await?;
         let identity = self.identity(Arc::clone(&file), part_size).await?;
         if let Some(session) = Session::resume(self, &identity, file, layout).await? {
             match session.transfer(self, &mut source).await {
