@@ -33,6 +33,12 @@ pub trait ConsumerExt: sealed::Sealed {
     #[must_use]
     fn min_messages_per_poll(self, messages: u8) -> Self;
 
+    /// Keeps messages together that are handled together: `belongs(first, later)` tells if a later message of a group
+    /// belongs with one before it. Neither is then returned to the queue without the other to find out if the queue is
+    /// blocked. Default: each message is handled alone.
+    #[must_use]
+    fn keep_together(self, belongs: fn(&Message, &Message) -> bool) -> Self;
+
     /// Requests these message attributes in addition to those of
     /// [`message_attribute_names`](Consumer::message_attribute_names), whichever is called first.
     #[must_use]
@@ -53,6 +59,11 @@ pub trait ConsumerExt: sealed::Sealed {
 impl ConsumerExt for Consumer {
     fn min_messages_per_poll(mut self, messages: u8) -> Self {
         self.settings.min_receive = usize::from(messages).clamp(1, limits::MAX_BATCH_ENTRIES);
+        self
+    }
+
+    fn keep_together(mut self, belongs: fn(&Message, &Message) -> bool) -> Self {
+        self.settings.belongs_with = belongs;
         self
     }
 

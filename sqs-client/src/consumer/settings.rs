@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::queue_name::is_fifo;
-use crate::types::MessageSystemAttributeName;
+use crate::types::{Message, MessageSystemAttributeName};
 use crate::{limits, validate};
 
 pub(crate) const CONCURRENCY: usize = 10;
@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) ordered: bool,
     pub(super) concurrency: usize,
     pub(super) min_receive: usize,
+    /// Tells if the second message, a later one of the same group, is handled together with the first.
+    pub(super) belongs_with: fn(&Message, &Message) -> bool,
     pub(super) prefetch: Option<usize>,
     pub(super) pollers: Option<usize>,
     pub(super) visibility_timeout: Duration,
@@ -47,6 +49,7 @@ impl Settings {
             ordered: is_fifo(queue_url),
             concurrency: CONCURRENCY,
             min_receive: 1,
+            belongs_with: |_, _| false,
             prefetch: None,
             pollers: None,
             visibility_timeout: VISIBILITY_TIMEOUT,

@@ -39,6 +39,12 @@ pub(super) fn take_group_head(first: sqs_client::Delivery, header: Header) -> Re
     Ok(GroupHead { segments, sent_again })
 }
 
+/// Returns `true` if both messages are segments of one payload.
+pub(super) fn are_of_one_payload(first: &Message, later: &Message) -> bool {
+    let whole = |message| header_of(message).map(|header| header.whole);
+    whole(first).is_some_and(|first| whole(later) == Some(first))
+}
+
 fn header_of(message: &Message) -> Option<Header> {
     Header::find(&message.message_attributes).ok().flatten()
 }

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use self::dispatch::Worker;
 use self::fifo_groups::FifoGroups;
 use self::gathering::Gathering;
+use self::group_head::are_of_one_payload;
 use self::incomplete::Hook;
 use self::return_guard::ReturnGuard;
 use self::settings::Settings;
@@ -276,7 +277,10 @@ impl ExtendedConsumer {
         }
         if fifo {
             // A payload of 10 segments requires a receive of 10 messages.
-            consumer = consumer.min_messages_per_poll(u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX));
+            let whole_receive = u8::try_from(limits::MAX_BATCH_ENTRIES).unwrap_or(u8::MAX);
+            consumer = consumer
+                .min_messages_per_poll(whole_receive)
+                .keep_together(are_of_one_payload);
         }
         let groups = fifo.then(|| FifoGroups::new(Planner::new(self.settings.assembly_timeout)));
         let worker = Worker::new(self.shared, handler, Arc::clone(&gathering), self.return_guard, groups);

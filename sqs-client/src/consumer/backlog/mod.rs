@@ -30,7 +30,7 @@ struct Group<T> {
     next: NextStep,
     /// `true` while the item with the claim waits for its retry.
     awaiting_retry: bool,
-    /// `true` if the item behind the awaited one was also returned.
+    /// `true` if the items behind the awaited one were also returned.
     probed: bool,
 }
 
@@ -62,7 +62,7 @@ impl NextStep {
 /// The items of groups that waited in vain for a returned item.
 #[derive(Debug)]
 pub(super) struct Overdue<T> {
-    /// The next item of each group, to be returned also. It has the group's claim.
+    /// The next item of each group and those that belong with it, to be returned also. They share the group's claim.
     pub(super) probes: Vec<T>,
     /// All items of the groups whose next item was not received again either.
     pub(super) rest: Vec<T>,
@@ -84,6 +84,14 @@ impl<T> Group<T> {
     fn insert(&mut self, position: Position, item: T) {
         let at = self.behind.partition_point(|(other, _)| *other <= position);
         self.behind.insert(at, (position, item));
+    }
+
+    /// Returns the number of items behind the claim that belong with the first of them, itself included.
+    fn len_of_first(&self, belongs: impl Fn(&T, &T) -> bool) -> usize {
+        let mut items = self.behind.iter().map(|(_, item)| item);
+        items
+            .next()
+            .map_or(0, |first| 1 + items.take_while(|later| belongs(first, later)).count())
     }
 
     fn awaits(&self) -> Option<(Position, Instant)> {
@@ -273,7 +281,8 @@ impl<T> Backlog<T> {
     }
 
     /// Removes and returns the items to return to the queue, from the groups whose wait for a returned item is over.
-    pub(super) fn overdue(&mut self, now: Instant) -> Overdue<T> {
+    /// `belongs(first, later)` tells if two items belong together, so that neither is returned without the other.
+    pub(super) fn overdue(&mut self, now: Instant, belongs: impl Fn(&T, &T) -> bool) -> Overdue<T> {
         let mut overdue = Overdue {
             probes: Vec::new(),
             rest: Vec::new(),
@@ -290,13 +299,16 @@ impl<T> Backlog<T> {
             let Some(group) = self.groups.get_mut(&name) else {
                 continue;
             };
-            if group.probed || group.behind.len() == 1 {
+            let probes = group.len_of_first(&belongs);
+            if group.probed || group.behind.len() == probes {
                 overdue.rest.extend(self.leave(&name));
                 overdue.groups.push(name);
-            } else if let Some((_, probe)) = group.behind.pop_front() {
-                (group.claims, group.next, group.probed) = (1, NextStep::Proceed, true);
-                self.len -= 1;
-                overdue.probes.push(probe);
+            } else {
+                (group.claims, group.next, group.probed) = (probes, NextStep::Proceed, true);
+                self.len -= probes;
+                overdue
+                    .probes
+                    .extend(group.behind.drain(..probes).map(|(_, item)| item));
             }
         }
         overdue

@@ -11,6 +11,10 @@ fn backlog(items: &[(&str, u32)]) -> Backlog<u32> {
 }
 
 /// Pushes an item that is its own position.
+fn alone(_: &u32, _: &u32) -> bool {
+    false
+}
+
 fn push(backlog: &mut Backlog<u32>, group: &str, item: u32) -> bool {
     backlog.push(Some(group).filter(|group| !group.is_empty()), item.into(), item)
 }
@@ -92,15 +96,38 @@ fn a_group_that_waits_in_vain_first_returns_its_next_item_and_then_all() {
     assert_eq!(backlog.pop(), Some(1));
     backlog.done("a", NextStep::Await(1, later));
     assert_eq!(backlog.next_overdue(), Some(later));
-    assert!(backlog.overdue(now).probes.is_empty());
-    let first = backlog.overdue(later);
+    assert!(backlog.overdue(now, alone).probes.is_empty());
+    let first = backlog.overdue(later, alone);
     assert_eq!((first.probes, first.rest), (vec![2], vec![]));
-    assert!(backlog.overdue(later).probes.is_empty(), "it is being returned");
+    assert!(backlog.overdue(later, alone).probes.is_empty(), "it is being returned");
     backlog.done("a", NextStep::Await(2, later));
-    let second = backlog.overdue(later);
+    let second = backlog.overdue(later, alone);
     assert_eq!((second.probes, second.rest, backlog.len()), (vec![], vec![3, 4], 0));
     assert_eq!(second.groups, ["a"]);
     assert!(backlog.groups.is_empty());
+}
+
+#[test]
+fn items_that_belong_together_are_returned_together() {
+    let now = Instant::now();
+    let same_tens = |first: &u32, later: &u32| first / 10 == later / 10;
+    let mut backlog = backlog(&[("a", 1), ("a", 11), ("a", 12), ("a", 13), ("a", 21), ("a", 22)]);
+    assert_eq!(backlog.pop(), Some(1));
+    backlog.done("a", NextStep::Await(1, now));
+    assert_eq!(backlog.overdue(now, same_tens).probes, [11, 12, 13]);
+    for position in [13_u64, 12, 11] {
+        backlog.done("a", NextStep::Await(position, now));
+    }
+    for again in [11, 12, 13] {
+        push(&mut backlog, "a", again);
+    }
+    assert_eq!(pop_all(&mut backlog), [11]);
+    assert_eq!(backlog.claim_behind("a", |item| same_tens(&11, item)), [12, 13]);
+    for _ in 0..3 {
+        backlog.done("a", NextStep::Await(11, now));
+    }
+    let last = backlog.overdue(now, same_tens);
+    assert_eq!((last.probes, last.rest, backlog.len()), (vec![], vec![21, 22], 0));
 }
 
 #[test]
@@ -109,12 +136,12 @@ fn after_a_probe_that_came_again_the_next_is_returned_alone_too() {
     let mut backlog = backlog(&[("a", 1), ("a", 2), ("a", 3), ("a", 4)]);
     assert_eq!(backlog.pop(), Some(1));
     backlog.done("a", NextStep::Await(1, now));
-    assert_eq!(backlog.overdue(now).probes, [2]);
+    assert_eq!(backlog.overdue(now, alone).probes, [2]);
     backlog.done("a", NextStep::Await(2, now));
     assert!(push(&mut backlog, "a", 2));
     assert_eq!(backlog.pop(), Some(2));
     backlog.done("a", NextStep::Await(2, now));
-    assert_eq!(backlog.overdue(now).probes, [3]);
+    assert_eq!(backlog.overdue(now, alone).probes, [3]);
 }
 
 #[test]

@@ -203,8 +203,12 @@ impl State {
         if self.reserved == 0 {
             return;
         }
-        let overdue = self.backlog.overdue(now);
-        for probe in overdue.probes {
+        let belongs = |first: &Arc<TrackedMessage>, later: &Arc<TrackedMessage>| {
+            (self.belongs_with)(&first.message(), &later.message())
+        };
+        let overdue = self.backlog.overdue(now, belongs);
+        // The first message last, because until then SQS delivers none of those that belong together.
+        for probe in overdue.probes.into_iter().rev() {
             if let Some(slot) = self.tracked.get_mut(&probe.id) {
                 slot.shares_claim = true;
             }

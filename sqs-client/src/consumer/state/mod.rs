@@ -20,6 +20,7 @@ use crate::consumer::tracked::TrackedMessage;
 use crate::error::Error;
 use crate::limits::MAX_BATCH_ENTRIES;
 use crate::queue_name::is_fifo;
+use crate::types::Message;
 
 use end::Returned;
 
@@ -85,6 +86,7 @@ pub(super) struct Wakes {
 pub(super) struct State {
     concurrency: usize,
     min_receive: usize,
+    belongs_with: fn(&Message, &Message) -> bool,
     max_prefetch: usize,
     /// The number of messages that may be buffered now.
     prefetch: usize,
@@ -132,6 +134,7 @@ impl State {
         Self {
             concurrency: settings.concurrency,
             min_receive: settings.min_receive,
+            belongs_with: settings.belongs_with,
             max_prefetch: settings.prefetch(),
             prefetch: 0,
             visibility: settings.visibility_timeout,
