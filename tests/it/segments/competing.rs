@@ -22,8 +22,10 @@ const CONSUMERS: usize = 4;
 /// The environment variable with the number of payloads.
 const PAYLOADS: &str = "SQS_TEST_COMPETING_PAYLOADS";
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(4);
-/// The time between kills.
+/// The least time between kills.
 const KILL_INTERVAL: Duration = Duration::from_secs(5);
+/// The least number of payloads between kills. A busy machine would otherwise spend its time on killed work.
+const PAYLOADS_PER_KILL: usize = 4;
 /// The consumers count as stuck if no payload arrives for this long.
 const STUCK: Duration = Duration::from_secs(120);
 
@@ -82,6 +84,7 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
     let mut ledger = Ledger::default();
     let mut children: Vec<ChildProcess> = (0..CONSUMERS).map(|_| orders.start()).collect::<anyhow::Result<_>>()?;
     let (mut kills, mut last_kill, mut last_news) = (0, begin, begin);
+    let mut next_kill_at = 0;
     while !view.is_empty() {
         while let Ok(line) = lines.try_recv() {
             if ledger.note(&line)? {
@@ -94,11 +97,12 @@ async fn killed_consumers_lose_no_payload() -> Outcome {
             ledger.arrived.len(),
             view.len()
         );
-        if last_kill.elapsed() > KILL_INTERVAL {
+        if last_kill.elapsed() > KILL_INTERVAL && ledger.arrived.len() >= next_kill_at {
             let child = &mut children[kills % CONSUMERS];
             child.kill()?;
             *child = orders.start()?;
             (kills, last_kill) = (kills + 1, Instant::now());
+            next_kill_at = ledger.arrived.len() + PAYLOADS_PER_KILL;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
