@@ -162,16 +162,20 @@ impl TestStore {
     }
 }
 
-/// Returns a client of that store, whose queue refuses every connection.
-pub(crate) fn extended(store: &TestStore) -> ExtendedClient {
-    let client = sqs_client::Client::builder()
+/// Returns a client whose queues refuse every connection.
+pub(crate) fn refused_client() -> sqs_client::Client {
+    sqs_client::Client::builder()
         .region("us-east-1")
         .endpoint_url("http://127.0.0.1:1")
         .credentials(sqs_client::Credentials::new("key", "secret"))
         .retry(sqs_client::client::RetryPolicy::never())
         .build()
-        .unwrap();
-    ExtendedClient::builder(client)
+        .unwrap()
+}
+
+/// Returns a client of that store, whose queue refuses every connection.
+pub(crate) fn extended(store: &TestStore) -> ExtendedClient {
+    ExtendedClient::builder(refused_client())
         .payload_store(payloads(store))
         .threshold(100)
         .max_in_memory(1000)

@@ -1,7 +1,7 @@
 //! An S3-compatible store behind a link of a chosen speed, for loopback only.
 //!
 //! It stores no content. Every object consists of the same [pattern](Pattern), and an upload of anything else is refused.
-//! So it needs neither a disk nor memory, and its CPU time is small against that of the contenders.
+//! It needs neither a disk nor memory, and little CPU time beside the contenders.
 //!
 //! It listens twice: behind the [`Link`], and without limits for preparations. Its counters and its objects are the
 //! same. Over the second one, `GET /-/counts` returns [`Counts`] as JSON, and `POST /-/reset?seed=1` clears them.

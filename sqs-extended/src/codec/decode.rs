@@ -7,7 +7,7 @@ use crate::codec::encoding::Encoding;
 use crate::codec::settings::Codec;
 use crate::codec::stage::DecodeStage;
 use crate::error::{Error, ErrorKind};
-use crate::payload::stream::Chunks;
+use crate::payload::chunks::Chunks;
 
 /// The limits on the length of a decoded payload.
 #[derive(Clone, Copy, Debug, Default)]

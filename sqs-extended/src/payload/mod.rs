@@ -1,6 +1,7 @@
 //! Payloads: sources to send, streams and readers to receive, and digests.
 
 mod aligned;
+pub(crate) mod chunks;
 pub(crate) mod digest;
 pub(crate) mod progress;
 pub(crate) mod source;

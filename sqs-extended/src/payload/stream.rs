@@ -5,15 +5,13 @@ use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use crate::error::Error;
+use crate::payload::chunks::Chunks;
 use crate::payload::progress::OnProgress;
-
-/// Chunks of a payload, in order. Chunks received before an error are not verified.
-pub(crate) type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 
 /// A payload's chunks, returned by [`ExtendedDelivery::stream`](crate::ExtendedDelivery::stream).
 ///

@@ -27,8 +27,7 @@ pub(crate) struct UploadOptions {
 /// The key of a payload that is about to be stored.
 pub(crate) struct ReservedKey {
     target: Target,
-    on_progress: OnProgress,
-    journal: Option<PathBuf>,
+    options: UploadOptions,
     /// The longest pointer that the payload can get, without its signature.
     pub(crate) widest: Pointer,
 }
@@ -49,13 +48,9 @@ impl PayloadStore {
     /// # Errors
     ///
     /// The key is not a plain path or is too long.
-    pub(crate) fn reserve_key(&self, options: UploadOptions, encoding: &Encoding) -> Result<ReservedKey, Error> {
+    pub(crate) fn reserve_key(&self, mut options: UploadOptions, encoding: &Encoding) -> Result<ReservedKey, Error> {
         let inner = &*self.0;
-        let UploadOptions {
-            key,
-            on_progress,
-            journal,
-        } = options;
+        let key = options.key.take();
         let is_fresh = key.is_none();
         let key = inner.location.key(&key.unwrap_or_else(|| (inner.new_id)()))?;
         let longest = Measured {
@@ -65,8 +60,7 @@ impl PayloadStore {
         Ok(ReservedKey {
             widest: self.pointer(&key, encoding, &longest),
             target: Target { key, is_fresh },
-            on_progress,
-            journal,
+            options,
         })
     }
 
@@ -92,14 +86,10 @@ impl PayloadStore {
     /// The payload could not be read or stored. Nothing of it stays in the store, unless its upload is resumable.
     pub(crate) async fn put(&self, reserved: ReservedKey, encoded: Encoded) -> Result<StoredPayload, Error> {
         let inner = &*self.0;
-        let ReservedKey {
-            target,
-            on_progress,
-            journal,
-            ..
-        } = reserved;
+        let ReservedKey { target, options, .. } = reserved;
+        let on_progress = &options.on_progress;
         let (source, settings, resources) = (encoded.source, &inner.upload, &inner.resources);
-        let stored = match (&journal, &inner.multipart) {
+        let stored = match (&options.journal, &inner.multipart) {
             (Some(journal), Some(multipart)) if resumable::is_long_file(&source) => {
                 let upload = ResumableUpload {
                     store: &inner.store,
@@ -107,7 +97,7 @@ impl PayloadStore {
                     bucket: inner.location.bucket(),
                     target: &target,
                     journal,
-                    on_progress: &on_progress,
+                    on_progress,
                     settings,
                     resources,
                 };
@@ -115,7 +105,7 @@ impl PayloadStore {
             }
             _ => {
                 let aborts = &inner.background;
-                upload(&inner.store, &target, source, &on_progress, settings, resources, aborts).await?
+                upload(&inner.store, &target, source, on_progress, settings, resources, aborts).await?
             }
         };
         let original = encoded.original.of(&stored)?;

@@ -9,9 +9,10 @@ use futures::stream::{self, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::chunks::Chunks;
 use crate::payload::digest::Digest;
 use crate::segment::Header;
-use crate::transfer::download::{Chunks, verified};
+use crate::transfer::download::verified;
 
 /// The number of bytes to read from a file at a time.
 const READ_SIZE: usize = 1024 * 1024;

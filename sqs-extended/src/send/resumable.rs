@@ -48,18 +48,11 @@ mod tests {
     use crate::payload::digest::DigestAlgorithm;
     use crate::payload_store::{PayloadStore, PayloadStoreBuilder};
     use crate::send::{ExtendedMessage, Strategy};
-    use crate::testing::TestStore;
+    use crate::testing::{TestStore, refused_client};
 
     /// Sends to a queue that refuses connections.
     async fn error(payloads: PayloadStoreBuilder, strategy: Strategy, message: ExtendedMessage) -> String {
-        let client = sqs_client::Client::builder()
-            .region("us-east-1")
-            .endpoint_url("http://127.0.0.1:1")
-            .credentials(sqs_client::Credentials::new("key", "secret"))
-            .retry(sqs_client::client::RetryPolicy::never())
-            .build()
-            .unwrap();
-        let builder = ExtendedClient::builder(client).payload_store(payloads.build().unwrap());
+        let builder = ExtendedClient::builder(refused_client()).payload_store(payloads.build().unwrap());
         let extended = builder.strategy(strategy).threshold(0).build().unwrap();
         let sent = extended.send_messages("http://127.0.0.1:1/q", [message]).await;
         let error = sent.into_iter().next().unwrap().unwrap_err();

@@ -29,7 +29,7 @@ pub(crate) struct Budget(Arc<Inner>);
 struct Inner {
     free: Arc<Semaphore>,
     blocks: usize,
-    /// What buffers for readers may use of `free`.
+    /// The share of `free` that buffers for readers may use.
     unread: Arc<Semaphore>,
     /// The memory of freed blocks. Emptied when no block is in use, so that an idle store uses none.
     spare: Mutex<Vec<Vec<u8>>>,
@@ -139,14 +139,16 @@ impl Budget {
     }
 
     fn recycle(&self, memory: Vec<u8>, permits: Permits) {
-        let mut spare = self.spare();
-        drop(permits);
-        if spare.len() < self.0.blocks {
-            spare.push(memory);
+        {
+            let mut spare = self.spare();
+            if spare.len() < self.0.blocks {
+                spare.push(memory);
+            }
         }
+        // Only now, so that nobody allocates memory that is about to be spare.
+        drop(permits);
         if self.free_blocks() == self.0.blocks {
-            let unused = std::mem::take(&mut *spare);
-            drop(spare);
+            let unused = std::mem::take(&mut *self.spare());
             drop(unused);
         }
     }

@@ -9,8 +9,8 @@ use object_store::{PutPayload, PutPayloadMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::chunks::Chunks;
 use crate::payload::source::{self, Payload};
-use crate::payload::stream::Chunks;
 use crate::transfer::budget::{BLOCK, Block, Budget};
 
 /// Stream chunks below this size are gathered in blocks, because the overhead of each would exceed its content.
@@ -177,15 +177,18 @@ impl PartSource {
         }
     }
 
-    async fn fill(&mut self, size: usize, buffers: Buffers) -> Result<PutPayload, Error> {
-        // One byte more than declared, to detect a source that does not end there.
+    /// Returns the number of bytes to read for a part of `size` bytes: at most one more than remain as declared, to detect a
+    /// source that does not end there.
+    pub(crate) fn at_most(&self, size: usize) -> usize {
         let remaining = self
             .declared
             .map(|declared| declared.saturating_sub(self.read).saturating_add(1));
-        let wanted = remaining
-            .and_then(|remaining| usize::try_from(remaining).ok())
-            .unwrap_or(size)
-            .min(size);
+        let remaining = remaining.and_then(|remaining| usize::try_from(remaining).ok());
+        remaining.unwrap_or(size).min(size)
+    }
+
+    async fn fill(&mut self, size: usize, buffers: Buffers) -> Result<PutPayload, Error> {
+        let wanted = self.at_most(size);
         match &mut self.source {
             Source::Nothing => {
                 let len = size.min(self.front.len());

@@ -39,7 +39,8 @@ impl Throttle {
             in_flight: 0,
             transfers: 0,
             changed: None,
-            seen: 0,
+            // The connector may have served another store before.
+            seen: pressure.count(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),

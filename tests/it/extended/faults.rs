@@ -4,27 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::stream;
 use libtest_mimic::Trial;
-use object_store::aws::AmazonS3;
 use sqs_client::Client;
 use sqs_client::client::RetryPolicy;
 use sqs_extended::Payload;
 use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
-use tokio::sync::oneshot;
 
-use super::store::{Counting, bucket_of, extended, keys};
-use crate::harness::{Harness, Outcome, name_of, unique};
+use super::store::{Counting, extended, keys};
+use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        harness.trial(name_of(&a_dropped_upload_leaves_no_message_and_no_object), |harness| {
-            let client = harness.embedded().client().expect("a client");
-            let store = bucket_of(harness.servers.minio().map_err(Clone::clone)?).expect("a bucket");
-            Ok(Box::pin(a_dropped_upload_leaves_no_message_and_no_object(
-                client, store,
-            )))
-        }),
         harness.test(a_refused_message_deletes_its_payload),
         harness.test(a_message_that_may_have_been_sent_keeps_its_payload),
         harness.test(a_retry_uploads_nothing_again),
@@ -38,43 +29,6 @@ async fn faulty(retry: RetryPolicy) -> anyhow::Result<(EmbeddedServer, Client, S
     let client = server.client_builder().retry(retry).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
-}
-
-async fn a_dropped_upload_leaves_no_message_and_no_object(client: Client, store: AmazonS3) -> Outcome {
-    let prefix = format!("{}/", unique("dropped"));
-    let extended = extended(client.clone(), store.clone(), &prefix);
-    let queue = client.create_queue(unique("dropped")).await?.queue_url;
-    let (reached, halfway) = oneshot::channel();
-    let mut reached = Some(reached);
-    let chunk = Bytes::from(vec![7; 1024 * 1024]);
-    // The source yields 40 of 64 MiB and then hangs.
-    let source = stream::iter(0..64).then(move |i| {
-        let reached = if i == 40 { reached.take() } else { None };
-        let chunk = chunk.clone();
-        async move {
-            if let Some(reached) = reached {
-                let _ = reached.send(());
-                std::future::pending::<()>().await;
-            }
-            Ok(chunk)
-        }
-    });
-    let payload = Payload::from_stream(source, Some(64 * 1024 * 1024));
-    tokio::select! {
-        sent = extended.send(&queue, payload) => panic!("sent although the source is stuck: {sent:?}"),
-        _ = halfway => {}
-    }
-    extended.flush().await;
-    assert!(
-        client
-            .receive_message(&queue)
-            .wait_time(Duration::ZERO)
-            .await?
-            .messages
-            .is_empty()
-    );
-    anyhow::ensure!(keys(&store, &prefix).await?.is_empty(), "an object remains");
-    Ok(())
 }
 
 async fn a_refused_message_deletes_its_payload() -> Outcome {

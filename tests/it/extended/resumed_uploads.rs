@@ -56,7 +56,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials.into()
 }
 
-/// What happens between the two attempts.
+/// A change between the two attempts.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Nothing,

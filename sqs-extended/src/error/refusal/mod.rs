@@ -24,7 +24,7 @@ const NO_SUCH_BUCKET: &str = "The specified bucket does not exist";
 /// request that was damaged or delayed on its way, a conflict with a concurrent request, and an upload that is gone, in
 /// whose place a later call begins another. For S3's, see
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
-const TRANSIENT_CODES: [&str; 12] = [
+const TRANSIENT_CODES: [&str; 13] = [
     "BadDigest",
     "ConditionalRequestConflict",
     "IncompleteBody",
@@ -37,6 +37,8 @@ const TRANSIENT_CODES: [&str; 12] = [
     "Throttling",
     "ThrottlingException",
     "TooManyRequests",
+    // MinIO's name of `BadDigest`, for a checksum in a header.
+    "XAmzContentChecksumMismatch",
 ];
 
 /// The maximum length of a server's explanation that an error keeps.

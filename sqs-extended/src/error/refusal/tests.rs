@@ -94,6 +94,7 @@ fn only_a_refusal_with_a_known_reason_is_final() {
         ("400 Bad Request", &code("ExpiredToken"), true),
         ("400 Bad Request", &code("InvalidArgument"), true),
         ("400 Bad Request", &code("RequestTimeout"), false),
+        ("400 Bad Request", &code("XAmzContentChecksumMismatch"), false),
         ("404 Not Found", &code("NoSuchUpload"), false),
         ("400 Bad Request", "a page", false),
         ("404 Not Found", "a page", false),

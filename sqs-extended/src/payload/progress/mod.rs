@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use crate::error::Error;
+use crate::payload::chunks::Chunks;
 use rate::Rate;
 
 /// The shortest time between two reports.
@@ -44,9 +43,6 @@ pub struct Progress {
     /// The time since this process began to transfer the payload.
     pub elapsed: Duration,
 }
-
-/// The chunks of a payload, as in `payload/stream.rs`.
-type Chunks = BoxStream<'static, Result<Bytes, Error>>;
 
 type Report = dyn Fn(&Progress) + Send + Sync;
 

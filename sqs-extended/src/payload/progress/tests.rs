@@ -1,7 +1,9 @@
 use std::sync::atomic::AtomicUsize;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 
 fn recorded() -> (OnProgress, Arc<Mutex<Vec<Progress>>>) {
     let reports = Arc::<Mutex<Vec<Progress>>>::default();

@@ -57,6 +57,13 @@ impl Tree {
         true
     }
 
+    /// Adds granules.
+    pub(crate) fn insert_all(&mut self, granules: &[Granule]) {
+        for granule in granules {
+            self.insert(granule);
+        }
+    }
+
     /// Removes the granule's siblings, and returns the largest subtree that they form with it.
     fn merged_with_siblings(&mut self, granule: &Granule) -> (u64, Node) {
         let mut first = granule.index;

@@ -10,11 +10,23 @@ use object_store::GetResult;
 use crate::error::Error;
 #[cfg(feature = "fs")]
 use crate::error::ErrorKind;
-use crate::payload::stream::Chunks;
+use crate::payload::chunks::Chunks;
 use crate::transfer::download::object::{Object, wrong_length};
 
 /// The number of bytes in a piece: hashed in a fraction of a millisecond, and worth a task on the blocking pool to read.
 pub(super) const PIECE: usize = 1024 * 1024;
+
+/// Passes a chunk to `work` in pieces, between which other tasks run.
+pub(super) async fn in_pieces(chunk: &[u8], mut work: impl FnMut(&[u8])) {
+    let mut pieces = chunk.chunks(PIECE);
+    if let Some(first) = pieces.next() {
+        work(first);
+    }
+    for piece in pieces {
+        tokio::task::yield_now().await;
+        work(piece);
+    }
+}
 
 /// The maximum number of resumptions without progress. Each may include the store's own retries.
 const MAX_IN_VAIN: u32 = 6;

@@ -18,15 +18,15 @@ use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
+use crate::payload::chunks::Chunks;
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
 use crate::payload::progress::OnProgress;
-pub(crate) use crate::payload::stream::Chunks;
 use crate::payload::subtree::granule::GRANULE;
 use crate::telemetry::{self, Direction};
 use crate::transfer::Resources;
 use crate::transfer::journal::header::Identity;
 use crate::transfer::tuner::Tuner;
-use fetch::{Fetch, PIECE};
+use fetch::{Fetch, in_pieces};
 use object::{Object, wrong_digest, wrong_length};
 use ordered::{FAR_PART, Ordered};
 use part::{Context, Part};
@@ -254,7 +254,7 @@ impl Download {
         let context = Context::new(self.object, resources);
         let context = Arc::new(if hashed { context.hashed() } else { context });
         let admitted = context.admit_always();
-        let part = Part::from_fetch(&context, range, first, admitted).special();
+        let part = Part::first(&context, range, first, admitted, self.first_byte);
         (context, part)
     }
 }
@@ -264,7 +264,8 @@ pub(crate) fn verified(chunks: Chunks, expected: Digest) -> Chunks {
     let hasher = Hasher::new(expected.algorithm());
     stream::try_unfold((chunks, hasher, expected), |(mut chunks, mut hasher, expected)| async {
         if let Some(chunk) = chunks.try_next().await? {
-            hash(&mut hasher, &chunk).await;
+            // On the thread that received the chunk, while it is in the cache.
+            in_pieces(&chunk, |piece| hasher.update(piece)).await;
             return Ok(Some((chunk, (chunks, hasher, expected))));
         }
         if hasher.finish() == expected {
@@ -279,19 +280,6 @@ fn wrong_digest_after_resumption() -> Error {
     let message = "the digest of the payload, of which an earlier download fetched a part, differs from the one in the \
                    message; the file is discarded, so that the next download starts over";
     Error::plain(ErrorKind::Corrupt, message)
-}
-
-/// Hashes on the thread that received the chunk, while it is in the cache. Network chunks are small, so another thread
-/// would cost more than it gains. A large chunk yields to the runtime between two pieces.
-async fn hash(hasher: &mut Hasher, chunk: &[u8]) {
-    let mut pieces = chunk.chunks(PIECE);
-    if let Some(first) = pieces.next() {
-        hasher.update(first);
-    }
-    for piece in pieces {
-        tokio::task::yield_now().await;
-        hasher.update(piece);
-    }
 }
 
 #[cfg(test)]

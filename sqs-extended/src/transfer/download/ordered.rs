@@ -11,15 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::payload::chunks::Chunks;
 use crate::payload::digest::Digest;
-use crate::payload::stream::Chunks;
 use crate::transfer::budget::{BLOCK, Block, CONNECTION_BLOCKS};
 use crate::transfer::download::object::wrong_digest;
-use crate::transfer::download::part::{Admitted, Context, Part};
+use crate::transfer::download::part::{Admitted, Context, Part, task_failed};
 use crate::transfer::tuner::Tuner;
 
 /// The length of a part if a single request fills the link. It passes through without memory.
@@ -107,7 +106,7 @@ impl Ordered {
                         () = self.arrived.notified() => continue,
                     };
                     if let Some(chunk) = chunk {
-                        part.hash(&chunk);
+                        part.hash(&chunk).await;
                         return Ok(Some(chunk));
                     }
                     if !self.advance() {
@@ -126,9 +125,7 @@ impl Ordered {
                         ahead.buffered.fetch_sub(len, Relaxed);
                         return Ok(Some(block));
                     }
-                    let message = "a part of the payload could not be fetched";
-                    let part = (&mut ahead.task).await;
-                    let part = part.map_err(|error| Error::io(ErrorKind::Store, message, error.into()))??;
+                    let part = (&mut ahead.task).await.map_err(task_failed)??;
                     self.head = Head::Direct(Box::new(part));
                 }
             }
@@ -162,9 +159,7 @@ impl Ordered {
 
     /// Requests parts ahead as far as the tuner and the limits allow.
     fn request_more(&mut self) {
-        let (object, now) = (&self.context.object, Instant::now());
-        self.tuner.learn_delay(object.shortest_delay(), now);
-        let target = self.tuner.target(object.received(), now);
+        let target = self.context.target(&mut self.tuner);
         while self.next < self.context.object.len() {
             let behind = self.ahead.iter().filter(|ahead| !ahead.task.is_finished()).count();
             let head_ends = match &self.head {
@@ -217,8 +212,7 @@ impl Ordered {
             return None;
         }
         let part = Part::new(&self.context, start..end, admitted);
-        let usual = self.part_size.unwrap_or(FAR_PART);
-        Some(if end - start == usual { part } else { part.special() })
+        Some(part.compared_with(self.part_size.unwrap_or(FAR_PART)))
     }
 }
 
@@ -269,7 +263,7 @@ impl Fetching {
                 chunk = self.part.next() => chunk?,
             };
             let Some(mut chunk) = chunk else { break };
-            self.part.hash(&chunk);
+            self.part.hash(&chunk).await;
             while !chunk.is_empty() {
                 let mut filling = match block.take() {
                     Some(block) => block,

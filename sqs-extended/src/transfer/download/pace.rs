@@ -3,11 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The number of parts that must have arrived before another one counts as slow.
-const MIN_SAMPLES: u32 = 4;
-
 /// One in this number of parts may be requested a second time, and one more.
 const REPEATED_SHARE: u32 = 16;
+
+/// The least wait after which a part is slow. Within less, a second request gains nothing.
+const MIN_PATIENCE: Duration = Duration::from_millis(10);
 
 /// Learns from the parts that have arrived. A part is slow if it waits far longer than they did.
 #[derive(Debug, Default)]
@@ -37,11 +37,12 @@ impl Pace {
         state.samples = state.samples.saturating_add(1);
     }
 
-    /// Returns the wait after which a part is slow, or `None` as long as too little is known.
+    /// Returns the wait after which a part is slow, or `None` before the first one has arrived.
     pub(super) fn patience(&self) -> Option<Duration> {
         let state = self.lock();
         let patience = state.mean + (4.0 * state.deviation).max(state.mean / 2.0);
-        (state.samples >= MIN_SAMPLES).then(|| Duration::try_from_secs_f64(patience).unwrap_or(Duration::MAX))
+        let patience = Duration::try_from_secs_f64(patience).unwrap_or(Duration::MAX);
+        (state.samples > 0).then_some(patience.max(MIN_PATIENCE))
     }
 
     /// Returns `true` if a slow part may be requested a second time, which counts it as repeated.
@@ -65,10 +66,10 @@ mod tests {
     #[test]
     fn a_part_is_slow_only_compared_with_others() {
         let pace = Pace::default();
-        for _ in 0..MIN_SAMPLES {
-            assert_eq!(pace.patience(), None);
-            pace.learn(Duration::from_millis(100));
-        }
+        assert_eq!(pace.patience(), None);
+        pace.learn(Duration::from_millis(100));
+        // The deviation of a single part is unknown, so the estimate is cautious.
+        assert_eq!(pace.patience(), Some(Duration::from_millis(300)));
         for _ in 0..50 {
             pace.learn(Duration::from_millis(100));
         }

@@ -9,20 +9,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use tokio::task::JoinError;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::error::Error;
-use crate::payload::stream::Chunks;
+use crate::error::{Error, ErrorKind};
+use crate::payload::chunks::Chunks;
 use crate::payload::subtree::granule::{Granule, GranuleHasher};
 use crate::payload::subtree::tree::Tree;
 use crate::transfer::Resources;
 use crate::transfer::budget::{Budget, Reserved};
-use crate::transfer::download::fetch::Fetch;
+use crate::transfer::download::fetch::{Fetch, in_pieces};
 use crate::transfer::download::object::{Object, wrong_length};
 use crate::transfer::download::pace::Pace;
 use crate::transfer::throttle::{InFlight, Transfer};
+use crate::transfer::tuner::Tuner;
 
-/// What the parts of a download share.
+/// The time after which a part asks again how long others take, as long as none has arrived.
+const UNKNOWN_PACE: Duration = Duration::from_millis(100);
+
+/// The state that the parts of a download share.
 pub(super) struct Context {
     pub(super) object: Arc<Object>,
     pub(super) budget: Budget,
@@ -62,10 +67,25 @@ impl Context {
         self.tree().and_then(|tree| tree.root(self.object.len()))
     }
 
+    fn note(&self, granules: &[Granule]) {
+        if !granules.is_empty()
+            && let Some(mut tree) = self.tree()
+        {
+            tree.insert_all(granules);
+        }
+    }
+
     fn tree(&self) -> Option<MutexGuard<'_, Tree>> {
         // An insertion that panicked has lost a granule at most, so that the digest cannot be right.
         let tree = self.tree.as_ref()?;
         Some(tree.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the number of requests that should be in flight now.
+    pub(super) fn target(&self, tuner: &mut Tuner) -> usize {
+        let now = Instant::now();
+        tuner.learn_delay(self.object.shortest_delay(), now);
+        tuner.target(self.object.received(), now)
     }
 
     /// Logs the end of a download, with the number of requests, for which stores charge.
@@ -115,8 +135,10 @@ pub(super) struct Part {
     /// Rings when the part may have become slow. It runs on while chunks arrive, because setting it costs more than a chunk.
     alarm: Pin<Box<Sleep>>,
     is_alarm_set: bool,
-    /// The wait says nothing about other parts.
-    is_special: bool,
+    /// The number of usual parts that it is as long as, rounded up.
+    usual_parts: u32,
+    /// The wait says how long usual parts wait.
+    is_usual: bool,
     hasher: Option<GranuleHasher>,
 }
 
@@ -126,6 +148,18 @@ struct Source {
     chunks: Chunks,
     /// `None` once all bytes have arrived.
     admitted: Option<Admitted>,
+}
+
+/// Counts a wait, also one that is cut short because its future is dropped.
+struct Clock<'a> {
+    begin: Instant,
+    waited: &'a mut Duration,
+}
+
+impl Drop for Clock<'_> {
+    fn drop(&mut self) {
+        *self.waited += self.begin.elapsed();
+    }
 }
 
 enum Event {
@@ -140,8 +174,24 @@ impl Part {
         Self::from_fetch(context, range, fetch, admitted)
     }
 
+    /// Continues the request of the first part, whose response took this time. The others are compared with it, until more
+    /// is known.
+    pub(super) fn first(
+        context: &Arc<Context>,
+        range: Range<u64>,
+        fetch: Fetch,
+        admitted: Admitted,
+        first_byte: Duration,
+    ) -> Self {
+        Self {
+            waited: first_byte,
+            is_usual: true,
+            ..Self::from_fetch(context, range, fetch, admitted)
+        }
+    }
+
     /// Continues a fetch. `range` is what it has still to fetch.
-    pub(super) fn from_fetch(context: &Arc<Context>, range: Range<u64>, fetch: Fetch, admitted: Admitted) -> Self {
+    fn from_fetch(context: &Arc<Context>, range: Range<u64>, fetch: Fetch, admitted: Admitted) -> Self {
         Self {
             hasher: context.tree.is_some().then(|| GranuleHasher::new(range.start)),
             context: Arc::clone(context),
@@ -156,13 +206,17 @@ impl Part {
             not_before: Duration::ZERO,
             alarm: Box::pin(sleep(Duration::ZERO)),
             is_alarm_set: false,
-            is_special: false,
+            usual_parts: 1,
+            is_usual: false,
         }
     }
 
-    /// Excludes this part from what the download learns about its parts, because its length differs.
-    pub(super) fn special(mut self) -> Self {
-        self.is_special = true;
+    /// Compares this part with others. The download learns from the parts of the usual length, and a longer part may wait
+    /// longer.
+    pub(super) fn compared_with(mut self, usual_len: u64) -> Self {
+        self.is_usual = self.missing() == usual_len;
+        let times = self.missing().div_ceil(usual_len.max(1));
+        self.usual_parts = u32::try_from(times).unwrap_or(u32::MAX);
         self
     }
 
@@ -177,22 +231,11 @@ impl Part {
     }
 
     /// Hashes bytes that [`next`](Self::next) returned, on the thread that received them, while they are in its cache.
-    pub(super) fn hash(&mut self, bytes: &[u8]) {
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
-            let granules = hasher.take_finished();
-            self.note(&granules);
-        }
-    }
-
-    fn note(&self, granules: &[Granule]) {
-        if !granules.is_empty()
-            && let Some(mut tree) = self.context.tree()
-        {
-            for granule in granules {
-                tree.insert(granule);
-            }
-        }
+    /// Yields to the runtime within a large chunk.
+    pub(super) async fn hash(&mut self, bytes: &[u8]) {
+        let Some(hasher) = &mut self.hasher else { return };
+        in_pieces(bytes, |piece| hasher.update(piece)).await;
+        self.context.note(&hasher.take_finished());
     }
 
     /// Returns the next bytes, or `None` after exactly the bytes of the part.
@@ -208,7 +251,7 @@ impl Part {
         loop {
             match self.wait().await {
                 Event::Alarm if self.patience().is_some_and(|left| left.is_zero()) => self.request_again(),
-                // Less of the time was spent waiting for the network.
+                // Too little is known yet, or less of the time was spent waiting for the network.
                 Event::Alarm => {}
                 Event::First(Some(Ok(chunk))) => {
                     if let Some(fresh) = advance(&mut self.first, &mut self.missing, chunk) {
@@ -239,9 +282,13 @@ impl Part {
     async fn wait(&mut self) -> Event {
         let begin = Instant::now();
         self.set_alarm(begin);
+        let _clock = Clock {
+            begin,
+            waited: &mut self.waited,
+        };
         let (first, second) = (&mut self.first, &mut self.second);
         let (alarm, is_alarm_set) = (&mut self.alarm, &mut self.is_alarm_set);
-        let event = poll_fn(|cx| {
+        poll_fn(|cx| {
             if let Poll::Ready(chunk) = first.chunks.poll_next_unpin(cx) {
                 return Poll::Ready(Event::First(chunk));
             }
@@ -256,26 +303,25 @@ impl Part {
             }
             Poll::Pending
         })
-        .await;
-        self.waited += begin.elapsed();
-        event
+        .await
     }
 
     fn set_alarm(&mut self, now: Instant) {
-        if !self.is_alarm_set
-            && let Some(patience) = self.patience()
-        {
+        if !self.is_alarm_set && self.may_be_slow() {
+            let patience = self.patience().unwrap_or(UNKNOWN_PACE);
             self.alarm.as_mut().reset(now + patience);
             self.is_alarm_set = true;
         }
     }
 
-    /// Returns the time until this part counts as slow.
+    fn may_be_slow(&self) -> bool {
+        self.second.is_none() && self.context.object.resumable()
+    }
+
+    /// Returns the time until this part counts as slow, or `None` as long as too little is known of the others.
     fn patience(&self) -> Option<Duration> {
-        if self.second.is_some() || self.is_special || !self.context.object.resumable() {
-            return None;
-        }
-        let patience = self.context.pace.patience()?.max(self.not_before);
+        let patience = self.context.pace.patience()?.saturating_mul(self.usual_parts);
+        let patience = patience.max(self.not_before);
         Some(patience.saturating_sub(self.waited))
     }
 
@@ -301,7 +347,7 @@ impl Part {
         let exists = second.is_some();
         if let Some(second) = second {
             self.first = second;
-            self.is_special = true;
+            self.is_usual = false;
         }
         exists
     }
@@ -313,13 +359,19 @@ impl Part {
         self.second = None;
         self.first.admitted = None;
         if let Some(hasher) = self.hasher.take() {
-            self.note(&hasher.finish());
+            self.context.note(&hasher.finish());
         }
-        if !std::mem::replace(&mut self.is_special, true) {
+        if std::mem::take(&mut self.is_usual) {
             self.context.pace.learn(self.waited);
         }
         Ok(None)
     }
+}
+
+/// Converts the failure of a task that fetches a part.
+pub(super) fn task_failed(error: JoinError) -> Error {
+    let message = "a part of the payload could not be fetched";
+    Error::io(ErrorKind::Store, message, error.into())
 }
 
 /// Counts a chunk, and returns its bytes that are still missing.

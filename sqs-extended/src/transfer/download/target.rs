@@ -113,11 +113,7 @@ impl Target {
         if granules.is_empty() {
             return;
         }
-        let mut tree = self.tree();
-        for granule in granules {
-            tree.insert(granule);
-        }
-        drop(tree);
+        self.tree().insert_all(granules);
         lock(&self.journal).record(granules);
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::error::{Error, ErrorKind};
 use crate::payload::progress::Meter;
 use crate::payload::subtree::granule::{GRANULE, GranuleHasher};
 use crate::transfer::budget::{BLOCK, Block, Budget};
-use crate::transfer::download::part::{Admitted, Context, Part};
+use crate::transfer::download::part::{Admitted, Context, Part, task_failed};
 use crate::transfer::download::target::Target;
 use crate::transfer::tuner::Tuner;
 
@@ -21,7 +21,7 @@ use crate::transfer::tuner::Tuner;
 const SINGLE_PART: u64 = 32 * GRANULE;
 
 /// The length of one of several parts. The order does not matter, so a part needs memory only for what is being written.
-const FAR_PART: u64 = 8 * GRANULE;
+const FILE_PART: u64 = 8 * GRANULE;
 
 /// The blocks of a granule, which are hashed and written by one task of the blocking pool.
 const BATCH: usize = 1024 * 1024 / BLOCK;
@@ -35,7 +35,7 @@ pub(super) struct ToFile {
     tuner: Tuner,
     part_size: Option<u64>,
     target: Arc<Target>,
-    /// What is neither in the file nor requested, the first range last.
+    /// The ranges that are neither in the file nor requested, the first one last.
     missing: Vec<Range<u64>>,
     parts: JoinSet<Result<(), Error>>,
     /// Memory beyond the budget, so that the download continues even if other transfers use all of it.
@@ -85,10 +85,7 @@ impl ToFile {
             tokio::select! {
                 biased;
                 done = self.parts.join_next() => match done {
-                    Some(done) => {
-                        let message = "a part of the payload could not be fetched";
-                        done.map_err(|error| Error::io(ErrorKind::Store, message, error.into()))??;
-                    }
+                    Some(done) => done.map_err(task_failed)??,
                     None => {
                         self.context.finished();
                         return Ok(());
@@ -100,9 +97,7 @@ impl ToFile {
     }
 
     fn request_more(&mut self) {
-        let (object, now) = (&self.context.object, Instant::now());
-        self.tuner.learn_delay(object.shortest_delay(), now);
-        let target = self.tuner.target(object.received(), now);
+        let target = self.context.target(&mut self.tuner);
         while self.parts.len() < target && !self.missing.is_empty() {
             let admitted = match self.parts.len() {
                 0 => self.context.admit_always(),
@@ -116,11 +111,11 @@ impl ToFile {
     }
 
     fn start_next(&mut self, admitted: Admitted) {
-        let far = self.part_size.unwrap_or(FAR_PART).next_multiple_of(GRANULE);
+        let usual = self.part_size.unwrap_or(FILE_PART).next_multiple_of(GRANULE);
         let len = if self.tuner.is_single() {
-            SINGLE_PART.max(far)
+            SINGLE_PART.max(usual)
         } else {
-            far
+            usual
         };
         let Some(range) = self.missing.last().cloned() else {
             return;
@@ -128,7 +123,7 @@ impl ToFile {
         let end = range.end.min(range.start.saturating_add(len));
         self.skip(end);
         let part = Part::new(&self.context, range.start..end, admitted);
-        self.start(if end - range.start == far { part } else { part.special() });
+        self.start(part.compared_with(usual));
     }
 
     /// Counts the missing bytes before `end` as requested.
@@ -169,6 +164,10 @@ impl Batch {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.blocks.len() == BATCH && self.blocks.iter().all(Block::is_full)
+    }
+
     fn len(&self) -> u64 {
         self.blocks.iter().map(|block| block.filled().len() as u64).sum()
     }
@@ -204,14 +203,15 @@ impl Writing {
 
     async fn push(&mut self, mut chunk: Bytes) -> io::Result<()> {
         while !chunk.is_empty() {
-            let blocks = self.batch.blocks.len();
             match self.batch.blocks.last_mut() {
                 Some(block) if !block.is_full() => block.copy_from(&mut chunk),
-                _ if blocks == BATCH => self.flush().await?,
                 _ => {
                     let block = self.block().await?;
                     self.batch.blocks.push(block);
                 }
+            }
+            if self.batch.is_full() {
+                self.flush().await?;
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ const MAX_ETAG: usize = 1024;
 /// The maximum length of a line in bytes, and with it the memory for reading a journal of any length.
 const MAX_LINE: usize = MAX_VALUES * VALUE_DIGITS + 3 * MAX_ETAG + 128;
 
-/// How often a journal may record each granule on average. Bounds the work for a hostile journal.
+/// The maximum number of records of each granule in a journal, on average. It bounds the work for a hostile journal.
 const MAX_REPEATS: u64 = 4;
 
 /// Adjacent granules that are done.
@@ -40,7 +40,7 @@ pub(crate) struct Record {
 pub(crate) struct UploadedPart {
     /// The part's number, counted from 0.
     pub(super) index: u64,
-    /// What completes the upload together with those of the other parts.
+    /// The ETag of the part, by which the upload is completed.
     pub(super) etag: String,
 }
 
@@ -114,7 +114,7 @@ impl Record {
         })
     }
 
-    /// Returns `true` if a payload of so many granules can have this record.
+    /// Returns `true` if a payload with this number of granules can have this record.
     fn is_within(&self, granules: u64) -> bool {
         let end = self.first.checked_add(self.chaining_values.len() as u64);
         let part = self.part.as_ref();

@@ -4,7 +4,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
 use crate::error::Error;
-use crate::transfer::lookup::{find, is_same_version};
+use crate::transfer::lookup::find;
 
 /// The key for a payload.
 #[derive(Clone, Debug)]
@@ -23,9 +23,8 @@ pub(super) struct Destination<'a> {
 
 enum Before {
     Nothing,
-    Object(ObjectMeta),
-    /// The object that an earlier process found. The text is what [`Destination::describe`] returned.
-    Described(String),
+    /// An object of this [`description`], which a journal can carry to a later process.
+    Object(String),
     /// The lookup failed. The upload continues, because the credentials may permit only writing.
     Unknown,
 }
@@ -34,7 +33,8 @@ enum Before {
 const NOTHING: &str = "nothing";
 const UNKNOWN: &str = "unknown";
 
-/// Describes a version of an object. Two descriptions differ if [`is_same_version`] returns `false`.
+/// Describes a version of an object. Two descriptions differ if
+/// [`is_same_version`](crate::transfer::lookup::is_same_version) returns `false`.
 fn description(object: &ObjectMeta) -> String {
     let tag = object.e_tag.as_deref().unwrap_or_default();
     format!("{} {} {tag}", object.size, object.last_modified.to_rfc3339())
@@ -47,7 +47,7 @@ impl Before {
         }
         match find(store, &target.key).await {
             Ok(None) => Self::Nothing,
-            Ok(Some(object)) => Self::Object(object),
+            Ok(Some(object)) => Self::Object(description(&object)),
             Err(_) => Self::Unknown,
         }
     }
@@ -56,8 +56,7 @@ impl Before {
     fn is_older_than(&self, object: &ObjectMeta) -> bool {
         match self {
             Self::Nothing => true,
-            Self::Object(before) => !is_same_version(before, object),
-            Self::Described(before) => *before != description(object),
+            Self::Object(before) => *before != description(object),
             Self::Unknown => false,
         }
     }
@@ -77,7 +76,7 @@ impl<'a> Destination<'a> {
         let before = match description {
             NOTHING => Before::Nothing,
             UNKNOWN => Before::Unknown,
-            object => Before::Described(object.to_owned()),
+            object => Before::Object(object.to_owned()),
         };
         Self {
             store,
@@ -91,8 +90,7 @@ impl<'a> Destination<'a> {
         match &self.before {
             Before::Nothing => NOTHING.to_owned(),
             Before::Unknown => UNKNOWN.to_owned(),
-            Before::Object(object) => description(object),
-            Before::Described(description) => description.clone(),
+            Before::Object(description) => description.clone(),
         }
     }
 

@@ -154,7 +154,7 @@ impl PartReader<'_> {
         let size = self.size()?;
         self.number += 1;
         let memory = if self.source.needs_memory() {
-            Some(self.budget.reserve(size.div_ceil(BLOCK)).await)
+            Some(self.budget.reserve(self.source.at_most(size).div_ceil(BLOCK)).await)
         } else {
             None
         };

@@ -64,17 +64,14 @@ async fn upload(
     .await
 }
 
+/// Does the same within limits of its own.
+async fn put(store: &dyn ObjectStore, source: PartSource, settings: &UploadSettings) -> Result<Measured, Error> {
+    upload(store, &target(), source, settings, &resources(), &TaskTracker::new()).await
+}
+
 async fn store(payload: Payload) -> (TestStore, Result<Measured, Error>) {
     let store = TestStore::default();
-    let stored = upload(
-        &store,
-        &target(),
-        payload.into(),
-        &settings(),
-        &resources(),
-        &TaskTracker::new(),
-    )
-    .await;
+    let stored = put(&store, payload.into(), &settings()).await;
     (store, stored)
 }
 
@@ -155,16 +152,7 @@ async fn bytes_that_were_read_ahead_are_uploaded() {
             let store = TestStore::default();
             let mut source = PartSource::from(payload);
             assert_eq!(source.whole_up_to(limit).await.unwrap(), None, "{name}");
-            let stored = upload(
-                &store,
-                &target(),
-                source,
-                &settings(),
-                &resources(),
-                &TaskTracker::new(),
-            )
-            .await
-            .unwrap();
+            let stored = put(&store, source, &settings()).await.unwrap();
             assert_eq!(stored.digest, digest(&content), "{name} with {limit}");
             assert_eq!(store.object(&key()).await.unwrap(), content, "{name} with {limit}");
         }
@@ -215,15 +203,7 @@ async fn a_failing_part_aborts_the_upload() {
     for part in [1, 4, 10] {
         let store = TestStore::default();
         store.calls.fail_from_part.store(part, SeqCst);
-        let stored = upload(
-            &store,
-            &target(),
-            Payload::from(bytes(10_000)).into(),
-            &settings(),
-            &resources(),
-            &TaskTracker::new(),
-        )
-        .await;
+        let stored = put(&store, Payload::from(bytes(10_000)).into(), &settings()).await;
         assert_eq!(stored.unwrap_err().kind(), ErrorKind::Store);
         assert!(store.is_empty().await);
         assert_eq!(store.calls.completed.load(SeqCst), 0);
@@ -286,7 +266,7 @@ proptest! {
                     continue;
                 }
                 let store = TestStore::default();
-                let stored = upload(&store, &target(), source, &settings(), &resources(), &TaskTracker::new()).await.unwrap();
+                let stored = put(&store, source, &settings()).await.unwrap();
                 assert_eq!(stored.digest, digest(&content), "{name}");
                 assert_eq!(store.object(&key()).await.unwrap(), content, "{name}");
             }
@@ -302,9 +282,7 @@ async fn every_kind_of_upload_sets_attributes_and_tags() {
     for len in [10, 5000] {
         let store = TestStore::default();
         let source = Payload::from(bytes(len)).into();
-        upload(&store, &target(), source, &settings, &resources(), &TaskTracker::new())
-            .await
-            .unwrap();
+        put(&store, source, &settings).await.unwrap();
         let stored = store.objects.get(&key()).await.unwrap();
         assert_eq!(stored.attributes, settings.attributes, "{len}");
         let tags = store.calls.tags.lock().unwrap().clone();
@@ -319,26 +297,9 @@ async fn a_store_without_attributes_names_the_wrong_setting() {
     for len in [10, 5000] {
         let mut settings = settings();
         let source = || Payload::from(bytes(len)).into();
-        upload(
-            &store,
-            &target(),
-            source(),
-            &settings,
-            &resources(),
-            &TaskTracker::new(),
-        )
-        .await
-        .unwrap();
+        put(&store, source(), &settings).await.unwrap();
         settings.attributes.insert(Attribute::ContentType, "text/csv".into());
-        let stored = upload(
-            &store,
-            &target(),
-            source(),
-            &settings,
-            &resources(),
-            &TaskTracker::new(),
-        )
-        .await;
+        let stored = put(&store, source(), &settings).await;
         let error = stored.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("`attributes`"), "{error}");
@@ -390,8 +351,7 @@ async fn a_short_payload_of_unknown_length_is_one_small_request() {
     for len in [0, 1, 1 << 20] {
         let store = TestStore::default();
         let source = Payload::from_reader(io::Cursor::new(bytes(len)), None).into();
-        let resources = resources();
-        let stored = upload(&store, &target(), source, &settings, &resources, &TaskTracker::new()).await;
+        let stored = put(&store, source, &settings).await;
         assert_eq!(stored.unwrap().len, len as u64);
         assert_eq!(store.total_calls(), 1);
     }

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::payload::digest::DigestAlgorithm;
 use crate::testing::{Break, TestStore, bytes};
+use crate::transfer::download::fetch::PIECE;
 use crate::transfer::pressure::Pressure;
 
 fn key() -> Path {

@@ -1,4 +1,4 @@
-//! What the caller learns about a download.
+//! Tests the progress that a download reports.
 
 use std::sync::Mutex;
 

@@ -277,9 +277,7 @@ impl Shared {
                 "failed to note a part of an upload; a later process will send it again"
             );
         }
-        for granule in granules {
-            state.tree.insert(granule);
-        }
+        state.tree.insert_all(granules);
         state.parts.insert(part, etag);
     }
 

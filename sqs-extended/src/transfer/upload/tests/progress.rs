@@ -1,4 +1,4 @@
-//! What the caller learns about an upload.
+//! Tests the progress that an upload reports.
 
 use std::sync::{Arc, Mutex};
 
