@@ -182,7 +182,8 @@ impl Download {
         let in_granules = settings.part_size.is_none_or(|size| size.is_multiple_of(GRANULE));
         let by_parts = |digest: &Digest| in_granules && digest.algorithm() == DigestAlgorithm::Blake3;
         let hashed = digest.as_ref().is_some_and(by_parts);
-        let (context, first) = self.begin(resources, hashed);
+        let usual_len = Ordered::usual_len(settings.part_size);
+        let (context, first) = self.begin(resources, hashed, usual_len);
         let ordered = Ordered::new(context, first, tuner, settings.part_size);
         meter.count(match digest {
             Some(digest) if hashed => ordered.verified_by(digest).into_stream(),
@@ -221,7 +222,8 @@ impl Download {
         let (len, digest) = (self.len(), self.digest.take());
         let meter = self.on_progress.meter(Some(len), target.len_present(len));
         let tuner = self.tuner(settings);
-        let (context, first) = self.begin(resources, false);
+        let usual_len = ToFile::usual_len(settings.part_size);
+        let (context, first) = self.begin(resources, false, usual_len);
         let download = ToFile::new(context, tuner, settings.part_size, Arc::clone(&target), meter.clone());
         download.run(first).await?;
         let written = target.root(len).map(Digest::from_blake3);
@@ -247,14 +249,13 @@ impl Download {
         }
     }
 
-    /// Returns the first of several parts, which are hashed on request.
-    fn begin(self, resources: &Resources, hashed: bool) -> (Arc<Context>, Part) {
+    /// Returns the first of several parts, most of which have the usual length. They are hashed on request.
+    fn begin(self, resources: &Resources, hashed: bool, usual_len: u64) -> (Arc<Context>, Part) {
         let range = self.first.range.clone();
         let first = Fetch::from_response(Arc::clone(&self.object), self.first);
         let context = Context::new(self.object, resources);
         let context = Arc::new(if hashed { context.hashed() } else { context });
-        let admitted = context.admit_always();
-        let part = Part::first(&context, range, first, admitted, self.first_byte);
+        let part = Part::first(&context, range, first, self.first_byte, usual_len);
         (context, part)
     }
 }

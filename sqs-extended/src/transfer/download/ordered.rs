@@ -81,6 +81,11 @@ impl Ordered {
         }
     }
 
+    /// Returns the length of most parts of a far store.
+    pub(super) fn usual_len(part_size: Option<u64>) -> u64 {
+        part_size.unwrap_or(FAR_PART)
+    }
+
     /// Verifies the digest of the parts at the end. Their context must hash them.
     pub(super) fn verified_by(mut self, digest: Digest) -> Self {
         self.digest = Some(digest);
@@ -212,7 +217,7 @@ impl Ordered {
             return None;
         }
         let part = Part::new(&self.context, start..end, admitted);
-        Some(part.compared_with(self.part_size.unwrap_or(FAR_PART)))
+        Some(part.compared_with(Self::usual_len(self.part_size)))
     }
 }
 

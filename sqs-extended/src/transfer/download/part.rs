@@ -137,8 +137,8 @@ pub(super) struct Part {
     is_alarm_set: bool,
     /// The number of usual parts that it is as long as, rounded up.
     usual_parts: u32,
-    /// The wait says how long usual parts wait.
-    is_usual: bool,
+    /// A usual part waits this number of times as long, or `None` if the wait says nothing about other parts.
+    teaches: Option<u32>,
     hasher: Option<GranuleHasher>,
 }
 
@@ -174,19 +174,19 @@ impl Part {
         Self::from_fetch(context, range, fetch, admitted)
     }
 
-    /// Continues the request of the first part, whose response took this time. The others are compared with it, until more
-    /// is known.
+    /// Continues the request of the first part, whose response took `first_byte`. Until more is known, parts of the usual
+    /// length are compared with it.
     pub(super) fn first(
         context: &Arc<Context>,
         range: Range<u64>,
         fetch: Fetch,
-        admitted: Admitted,
         first_byte: Duration,
+        usual_len: u64,
     ) -> Self {
         Self {
             waited: first_byte,
-            is_usual: true,
-            ..Self::from_fetch(context, range, fetch, admitted)
+            teaches: Some(times_as_long(usual_len, range.end - range.start)),
+            ..Self::from_fetch(context, range, fetch, context.admit_always())
         }
     }
 
@@ -207,16 +207,15 @@ impl Part {
             alarm: Box::pin(sleep(Duration::ZERO)),
             is_alarm_set: false,
             usual_parts: 1,
-            is_usual: false,
+            teaches: None,
         }
     }
 
     /// Compares this part with others. The download learns from the parts of the usual length, and a longer part may wait
     /// longer.
     pub(super) fn compared_with(mut self, usual_len: u64) -> Self {
-        self.is_usual = self.missing() == usual_len;
-        let times = self.missing().div_ceil(usual_len.max(1));
-        self.usual_parts = u32::try_from(times).unwrap_or(u32::MAX);
+        self.teaches = (self.missing() == usual_len).then_some(1);
+        self.usual_parts = times_as_long(self.missing(), usual_len);
         self
     }
 
@@ -347,7 +346,7 @@ impl Part {
         let exists = second.is_some();
         if let Some(second) = second {
             self.first = second;
-            self.is_usual = false;
+            self.teaches = None;
         }
         exists
     }
@@ -361,11 +360,16 @@ impl Part {
         if let Some(hasher) = self.hasher.take() {
             self.context.note(&hasher.finish());
         }
-        if std::mem::take(&mut self.is_usual) {
-            self.context.pace.learn(self.waited);
+        if let Some(times) = self.teaches.take() {
+            self.context.pace.learn(self.waited.saturating_mul(times));
         }
         Ok(None)
     }
+}
+
+/// Returns the number of times that `other` fits into `len`, rounded up.
+fn times_as_long(len: u64, other: u64) -> u32 {
+    u32::try_from(len.div_ceil(other.max(1))).unwrap_or(u32::MAX)
 }
 
 /// Converts the failure of a task that fetches a part.

@@ -96,6 +96,12 @@ impl ToFile {
         }
     }
 
+    /// Returns the length of most parts.
+    pub(super) fn usual_len(part_size: Option<u64>) -> u64 {
+        let len = part_size.unwrap_or(FILE_PART);
+        len.checked_next_multiple_of(GRANULE).unwrap_or(len)
+    }
+
     fn request_more(&mut self) {
         let target = self.context.target(&mut self.tuner);
         while self.parts.len() < target && !self.missing.is_empty() {
@@ -111,7 +117,7 @@ impl ToFile {
     }
 
     fn start_next(&mut self, admitted: Admitted) {
-        let usual = self.part_size.unwrap_or(FILE_PART).next_multiple_of(GRANULE);
+        let usual = Self::usual_len(self.part_size);
         let len = if self.tuner.is_single() {
             SINGLE_PART.max(usual)
         } else {
