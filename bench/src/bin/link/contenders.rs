@@ -75,7 +75,14 @@ impl Turn {
                     Direction::Up => measure(upload_raw(&store, "raw", self.size, part, ranges)).await?,
                 }
             }
-            (Contender::OneStream, _) => measure(one_stream(&raw_store(&self.store)?, self.size)).await?,
+            (Contender::OneStream, _) => measure(one_stream(&raw_store(&self.store)?, self.size, |_| ())).await?,
+            (Contender::OneStreamHashed, _) => {
+                let mut hasher = blake3::Hasher::new();
+                let hash = |chunk: &[u8]| {
+                    hasher.update(chunk);
+                };
+                measure(one_stream(&raw_store(&self.store)?, self.size, hash)).await?
+            }
             (Contender::AwsPython | Contender::AwsJava, _) => peers::run_extended_client(self).await?,
             (contender, _) => anyhow::bail!("{contender} is another program"),
         };
@@ -232,11 +239,13 @@ pub async fn upload_raw(store: &AmazonS3, key: &str, size: u64, part: u64, range
     Ok(())
 }
 
-async fn one_stream(store: &AmazonS3, size: u64) -> anyhow::Result<()> {
+async fn one_stream(store: &AmazonS3, size: u64, mut read: impl FnMut(&[u8])) -> anyhow::Result<()> {
     let mut chunks = store.get(&Path::from(DOWNLOAD_KEY)).await?.into_stream();
     let mut length = 0;
     while let Some(chunk) = chunks.next().await {
-        length += chunk.context("the stream failed")?.len() as u64;
+        let chunk = chunk.context("the stream failed")?;
+        read(&chunk);
+        length += chunk.len() as u64;
     }
     anyhow::ensure!(length == size, "{length} bytes were downloaded");
     Ok(())

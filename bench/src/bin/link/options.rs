@@ -139,7 +139,7 @@ pub enum Kind {
     Ours,
     /// raw object_store with the best ranges and part size
     Grid,
-    /// raw object_store with a single request for the whole object
+    /// raw object_store with a single request for the whole object, without and with a digest
     OneStream,
     Boto3,
     /// AWS's Common Runtime through boto3's transfer manager
@@ -171,6 +171,8 @@ pub enum Contender {
         part_mib: u64,
     },
     OneStream,
+    /// One stream whose bytes are hashed, as sqs-extended hashes them.
+    OneStreamHashed,
     Boto3,
     Crt,
     S5cmd,
@@ -205,6 +207,7 @@ impl fmt::Display for Contender {
             Self::OursFile => "ours-file",
             Self::OursReader => "ours-reader",
             Self::OneStream => "one-stream",
+            Self::OneStreamHashed => "one-stream-hashed",
             Self::Boto3 => "boto3",
             Self::Crt => "crt",
             Self::S5cmd => "s5cmd",
@@ -268,6 +271,7 @@ impl Options {
             (Kind::Ours, true, Contender::OursFile),
             (Kind::Ours, direction == Direction::Up, Contender::OursReader),
             (Kind::OneStream, has_one_stream, Contender::OneStream),
+            (Kind::OneStream, has_one_stream, Contender::OneStreamHashed),
             (Kind::Boto3, true, Contender::Boto3),
             (Kind::Crt, true, Contender::Crt),
             (Kind::S5cmd, true, Contender::S5cmd),
