@@ -79,16 +79,15 @@ impl Tuner {
 
     /// Starts after the first response, whose first byte took this time.
     pub(crate) fn adaptive(first_byte: Duration, now: Instant) -> Self {
-        match first_byte {
-            // Two connections use two cores. The first interval measures only how buffers grow.
-            time if time < FAR => Self {
-                phase: Phase::Warming,
-                is_near: true,
-                ..Self::starting_with(2, first_byte, now)
-            },
-            time if time < VERY_FAR => Self::starting_with(8, first_byte, now),
-            time if time < FARTHEST => Self::starting_with(16, first_byte, now),
-            _ => Self::starting_with(32, first_byte, now),
+        let tuner = Self::starting_with(first_target(first_byte), first_byte, now);
+        if first_byte >= FAR {
+            return tuner;
+        }
+        Self {
+            // The first interval measures only how buffers grow.
+            phase: Phase::Warming,
+            is_near: true,
+            ..tuner
         }
     }
 
@@ -177,6 +176,17 @@ impl Tuner {
             (before - (before / 3).max(1)).max(1)
         };
         self.phase = Phase::Settling { before, rate };
+    }
+}
+
+/// Returns the number of requests to start with, from the time that the store took to respond.
+pub(crate) fn first_target(first_byte: Duration) -> usize {
+    match first_byte {
+        // Two connections use two cores.
+        time if time < FAR => 2,
+        time if time < VERY_FAR => 8,
+        time if time < FARTHEST => 16,
+        _ => 32,
     }
 }
 

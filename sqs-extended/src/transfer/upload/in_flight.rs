@@ -14,9 +14,9 @@ use crate::telemetry::{self, Direction};
 use crate::transfer::budget::Reserved;
 use crate::transfer::part_plan::MAX_PARTS;
 use crate::transfer::throttle::Transfer;
-use crate::transfer::tuner::Tuner;
+use crate::transfer::tuner::{Tuner, first_target};
 
-/// The number of parts in flight before the link is known.
+/// The least number of parts in flight before the link is known.
 const FIRST_CONCURRENCY: usize = 8;
 
 /// The shortest time that a part is expected to take.
@@ -42,7 +42,10 @@ impl PartsInFlight {
             transfer,
             tuner: match concurrency {
                 Some(concurrency) => Tuner::fixed(concurrency),
-                None => Tuner::starting_with(FIRST_CONCURRENCY, delay.max(PART_TIME), Instant::now()),
+                None => {
+                    let first = first_target(delay).max(FIRST_CONCURRENCY);
+                    Tuner::starting_with(first, delay.max(PART_TIME), Instant::now())
+                }
             },
             stored: Arc::default(),
             meter,
