@@ -26,8 +26,9 @@ impl PayloadStoreBuilder {
     /// about 100 MB in flight. The memory is allocated while it is needed, and freed when no transfer is in progress.
     ///
     /// It contains the buffers of parts and of their connections, and bytes that a reader keeps. Each transfer uses up to 1
-    /// MiB beyond it, so that it continues even if other transfers use all of it. Payloads that are in memory anyway do not
-    /// count.
+    /// MiB beyond it, so that it continues even if other transfers use all of it. If a payload's source needs more than 2
+    /// seconds for a part, the part does not count until it is complete, so that it holds up no other upload. Payloads that
+    /// are in memory anyway do not count.
     pub fn transfer_memory(mut self, bytes: u64) -> Self {
         self.transfer_memory = bytes;
         self
