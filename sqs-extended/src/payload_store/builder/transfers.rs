@@ -83,7 +83,7 @@ impl PayloadStoreBuilder {
     /// They never stay after an error of kind [`Corrupt`](crate::ErrorKind::Corrupt), because nothing could continue.
     ///
     /// This has an effect only on the payloads that [`download_to`](crate::ExtendedDelivery::download_to) continues.
-    /// Dropping its future waits for a write in progress, of up to 1 MiB.
+    /// Dropping its future waits for a read or a write in progress, of up to 1 MiB.
     pub fn keep_partial_downloads(mut self, on: bool) -> Self {
         self.download.keep_partial = on;
         self

@@ -23,6 +23,7 @@ use crate::payload::subtree::granule::{Granule, GranuleHasher};
 use crate::payload::subtree::tree::Tree;
 use crate::telemetry::{self, Direction};
 use crate::transfer::budget::BLOCK;
+use crate::transfer::interruptible::{Interrupt, interruptible};
 use crate::transfer::journal::file::Journal;
 use crate::transfer::journal::header::Identity;
 use crate::transfer::journal::record::Record;
@@ -120,9 +121,9 @@ impl<'a> Session<'a> {
         };
         let before = journal.identity().get(BEFORE).unwrap_or_default().to_owned();
         let is_same = journal.payload_len() == layout.len && journal.identity().includes(identity);
-        let verifying = blocking(move || {
+        let verifying = interruptible(move |interrupt| {
             let verified = if is_same {
-                verified(journal, &file, layout)?
+                verified(journal, &file, layout, interrupt)?
             } else {
                 Err(journal)
             };
@@ -288,9 +289,14 @@ impl Shared {
 }
 
 /// Compares the journal with the file. Returns the journal if the file has changed.
-fn verified(mut journal: Journal, file: &File, layout: Layout) -> std::io::Result<Result<State, Journal>> {
+fn verified(
+    mut journal: Journal,
+    file: &File,
+    layout: Layout,
+    interrupt: &Interrupt,
+) -> std::io::Result<Result<State, Journal>> {
     let records = journal.records()?;
-    let Verified { tree, parts } = verified_granules(file, layout.len, records)?;
+    let Verified { tree, parts } = verified_granules(file, layout.len, records, interrupt)?;
     // A granule without its part cannot be replaced in the tree, whose digest would then be that of older content.
     let is_consistent = layout.parts().all(|part| {
         let is_stored = parts.contains_key(&part);
