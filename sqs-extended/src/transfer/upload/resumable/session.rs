@@ -57,6 +57,8 @@ struct Shared {
 struct State {
     /// `None` once it is removed.
     journal: Option<Journal>,
+    /// A part could not be noted.
+    has_failed: bool,
     tree: Tree,
     /// The ETags by the part's number.
     parts: BTreeMap<u64, String>,
@@ -92,6 +94,7 @@ impl<'a> Session<'a> {
         };
         let state = State {
             journal: Some(journal),
+            has_failed: false,
             tree: Tree::new(),
             parts: BTreeMap::new(),
         };
@@ -270,12 +273,13 @@ impl Shared {
         let record = Record::uploaded(granules, part, etag.as_str());
         if let Some(journal) = &mut state.journal
             && let Err(error) = journal.append(&[record])
+            && !std::mem::replace(&mut state.has_failed, true)
         {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 part,
                 error,
-                "failed to note a part of an upload; a later process will send it again"
+                "failed to note a part of an upload; a later process will send it again, as all parts that cannot be noted"
             );
         }
         state.tree.insert_all(granules);
@@ -307,6 +311,7 @@ fn verified(
     }
     Ok(Ok(State {
         journal: Some(journal),
+        has_failed: false,
         tree,
         parts,
     }))
