@@ -73,6 +73,8 @@ pub(crate) struct Calls {
 pub(crate) enum Break {
     /// Fails at once.
     Refused,
+    /// Fails at once, because the store asks to slow down.
+    Busy,
     /// Fails after this number of bytes.
     Failing(usize),
     /// Ends after this number of bytes, without an error.
@@ -85,7 +87,7 @@ impl Break {
     fn apply(self, content: Bytes) -> BoxStream<'static, Result<Bytes>> {
         let len = content.len();
         let (at, fails) = match self {
-            Self::Refused => (0, true),
+            Self::Refused | Self::Busy => (0, true),
             Self::Failing(at) => (at, at < len),
             Self::Ending(at) => (at, false),
             Self::Short(by) => (len.saturating_sub(by), false),
@@ -206,6 +208,14 @@ fn failure() -> object_store::Error {
     }
 }
 
+fn busy() -> object_store::Error {
+    let text = "Server returned non-2xx status code: 503 Slow Down: <Error><Code>SlowDown</Code></Error>";
+    object_store::Error::Generic {
+        store: "TestStore",
+        source: text.into(),
+    }
+}
+
 impl fmt::Display for TestStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TestStore")
@@ -253,8 +263,10 @@ impl ObjectStore for TestStore {
         let later = self.calls.later.load(SeqCst) * self.calls.gets.load(SeqCst);
         object.meta.last_modified += Duration::from_secs(later as u64);
         if !head && let Some(how) = self.calls.next_break() {
-            if let Break::Refused = how {
-                return Err(failure());
+            match how {
+                Break::Refused => return Err(failure()),
+                Break::Busy => return Err(busy()),
+                _ => {}
             }
             let payload = &mut object.payload;
             let whole = std::mem::replace(payload, GetResultPayload::Stream(futures::stream::empty().boxed()));

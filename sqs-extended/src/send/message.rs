@@ -91,7 +91,7 @@ macro_rules! message_setters {
         /// is opened with an `s3:` URL or has
         /// [`multipart_store`](crate::store::PayloadStoreBuilder::multipart_store). Otherwise sending fails with
         /// [`InvalidInput`](crate::ErrorKind::InvalidInput) before any request. It fails in the same way if another
-        /// process uses the journal.
+        /// process uses the journal, or if the file at its path is not a journal. Such a file is never changed.
         ///
         /// An upload that fails or is dropped is **not** aborted. The bucket needs a lifecycle rule with
         /// `AbortIncompleteMultipartUpload`, or a [`Sweep`](crate::sweep::Sweep), which removes

@@ -74,7 +74,7 @@ impl Budget {
         self.0.free.available_permits()
     }
 
-    /// Reserves blocks whose release depends on nothing but the network and the disk. Waiters are served in order.
+    /// Reserves blocks whose release depends on nothing but the network, the disk and time. Waiters are served in order.
     ///
     /// It waits for at most the share that readers never use, so that it always succeeds. Of what exceeds that share, it
     /// counts what is free.

@@ -4,6 +4,7 @@ pub(crate) mod blocking_writer;
 mod budget;
 pub(crate) mod delete;
 pub(crate) mod download;
+pub(crate) mod interruptible;
 pub(crate) mod journal;
 pub(crate) mod lookup;
 pub(crate) mod part_plan;

@@ -218,6 +218,27 @@ pub(super) fn is_final(error: &Error) -> bool {
     is_refused && is_known && !refusal.has_code(&TRANSIENT_CODES)
 }
 
+/// Returns `true` if the failure says nothing about the request itself: the store did not respond, or is overloaded or down.
+pub(crate) fn is_outage(error: &Error) -> bool {
+    let Some(refusal) = Refusal::find(error) else {
+        return is_without_response(error);
+    };
+    // Not 500, which some servers respond to requests that they do not support.
+    let statuses = ["408", "429", "502", "503", "504"];
+    statuses.iter().any(|status| refusal.status.starts_with(status)) || refusal.has_code(&TRANSIENT_CODES)
+}
+
+#[cfg(feature = "_http")]
+fn is_without_response(error: &Error) -> bool {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| cause.is::<object_store::client::HttpError>())
+}
+
+#[cfg(not(feature = "_http"))]
+fn is_without_response(_: &Error) -> bool {
+    false
+}
+
 /// Returns the cause of the error and its remedy in plain words, if both are known.
 pub(super) fn advice(error: &Error) -> Option<String> {
     let refusal = Refusal::find(error).unwrap_or_default();

@@ -146,3 +146,41 @@ fn a_missing_bucket_is_named_by_the_response_or_by_the_url() {
         );
     }
 }
+
+#[test]
+fn an_outage_says_nothing_about_the_request() {
+    let response = |text: &str| Error::Generic {
+        store: "test",
+        source: format!("Error performing GET http://s/b/k in 1ms - {STATUS}{text}").into(),
+    };
+    for (text, expected) in [
+        ("503 Service Unavailable: <Error><Code>SlowDown</Code></Error>", true),
+        ("429 Too Many Requests: ", true),
+        ("502 Bad Gateway: <html>", true),
+        ("400 Bad Request: <Error><Code>RequestTimeout</Code></Error>", true),
+        (
+            "416 Range Not Satisfiable: <Error><Code>InvalidRange</Code></Error>",
+            false,
+        ),
+        ("500 Internal Server Error: ", false),
+        ("501 Not Implemented: <Error><Code>NotImplemented</Code></Error>", false),
+    ] {
+        assert_eq!(is_outage(&response(text)), expected, "{text}");
+    }
+    let without_ranges = Error::Generic {
+        store: "test",
+        source: "Received non-partial response when range requested".into(),
+    };
+    assert!(!is_outage(&without_ranges));
+    #[cfg(feature = "_http")]
+    {
+        use object_store::client::{HttpError, HttpErrorKind};
+
+        let error = HttpError::new(HttpErrorKind::Timeout, std::io::Error::other("silent"));
+        let error = Error::Generic {
+            store: "test",
+            source: error.into(),
+        };
+        assert!(is_outage(&error));
+    }
+}

@@ -26,15 +26,16 @@ impl PayloadStoreBuilder {
     /// about 100 MB in flight. The memory is allocated while it is needed, and freed when no transfer is in progress.
     ///
     /// It contains the buffers of parts and of their connections, and bytes that a reader keeps. Each transfer uses up to 1
-    /// MiB beyond it, so that it continues even if other transfers use all of it. Payloads that are in memory anyway do not
-    /// count.
+    /// MiB beyond it, so that it continues even if other transfers use all of it. If a payload's source needs more than 2
+    /// seconds for a part, the part does not count until it is complete, so that it holds up no other upload. Payloads that
+    /// are in memory anyway do not count.
     pub fn transfer_memory(mut self, bytes: u64) -> Self {
         self.transfer_memory = bytes;
         self
     }
 
     /// Sets the number of concurrent requests that download one payload. Default: the link decides, from 1 for a near store
-    /// to 64 for a far one. Range: at least 1. There are never more than 64 for one store.
+    /// to 64 for a far one. Range: at least 1. All transfers of a store share 64, but each always has one.
     ///
     /// With 1, a single request fetches the whole payload.
     pub fn download_concurrency(mut self, requests: usize) -> Self {
@@ -79,10 +80,11 @@ impl PayloadStoreBuilder {
     /// With `true`, a repeated call continues, in this process or in one that starts after a graceful shutdown. The file
     /// `.name.part` and its journal `.name.part.journal` then stay beside the path, as large as the part of the payload that
     /// was fetched. The next download to the same path continues or removes them. If there is none, remove them yourself.
-    /// They never stay after an error of kind [`Corrupt`](crate::ErrorKind::Corrupt), because nothing could continue.
+    /// A download that ends with an error of kind [`Corrupt`](crate::ErrorKind::Corrupt) leaves none, because nothing could
+    /// continue.
     ///
     /// This has an effect only on the payloads that [`download_to`](crate::ExtendedDelivery::download_to) continues.
-    /// Dropping its future waits for a write in progress, of up to 1 MiB.
+    /// Dropping its future waits for a read or a write in progress, of up to 1 MiB.
     pub fn keep_partial_downloads(mut self, on: bool) -> Self {
         self.download.keep_partial = on;
         self
@@ -103,8 +105,10 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the number of parts of one upload that are in flight at a time, at most. Default: the link decides. Range: at least
-    /// 1. [`transfer_memory`](Self::transfer_memory) limits it too, and there are never more than 64 for one store.
+    /// Sets the maximum number of parts of one upload that are in flight at a time. Default: the link decides. Range: at least 1.
+    ///
+    /// [`transfer_memory`](Self::transfer_memory) limits it too. All transfers of a store share 64 requests, but each always
+    /// has one.
     pub fn concurrency(mut self, parts: usize) -> Self {
         self.upload.concurrency = Some(parts);
         self

@@ -50,7 +50,7 @@ impl<'a> DownloadRequest<'a> {
     /// Sets a function that is told how far the download is. Default: none.
     ///
     /// It is called while bytes arrive, at most 10 times a second, and once more when the payload is complete and verified.
-    /// A download that fails has no last call. It runs within the download, so it must not block. Calls never overlap, and
+    /// A download that fails before that has no last call. It runs within the download, so it must not block. Calls never overlap, and
     /// no lock is held meanwhile. If it panics, the download continues, a warning is logged, and it is not called again.
     pub fn on_progress(mut self, report: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = OnProgress::new(report);

@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::stream::PayloadStream;
 use crate::payload_store::Fetched;
 use crate::transfer::blocking_writer::BlockingWriter;
+use crate::transfer::interruptible::interruptible;
 use partial::{Partial, Plan};
 
 pub(crate) use partial::MIN_RESUMABLE;
@@ -50,7 +51,7 @@ pub(crate) async fn write_parts(payload: Fetched, path: PathBuf) -> Result<u64, 
 }
 
 async fn write(payload: Fetched, path: PathBuf, plan: Plan) -> Result<u64, Error> {
-    let opened = blocking(move || Ok((Partial::open(&path, &plan)?, path))).await;
+    let opened = interruptible(move |interrupt| Ok((Partial::open(&path, &plan, interrupt)?, path))).await;
     let (partial, path) = opened.map_err(failed)?;
     let written = payload.into_file(partial.target()).await;
     let ended = blocking(move || match written {

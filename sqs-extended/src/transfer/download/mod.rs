@@ -17,6 +17,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt};
 use tokio::time::Instant;
 
+use crate::error::refusal::is_outage;
 use crate::error::{Error, ErrorKind};
 use crate::payload::chunks::Chunks;
 use crate::payload::digest::{Digest, DigestAlgorithm, Hasher};
@@ -147,6 +148,8 @@ async fn first_response(
             Err(error @ (NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })) => {
                 return Err(Error::fetch(error));
             }
+            // Without a range the payload could not continue an earlier download, and its file would be removed.
+            Err(error) if is_outage(&error) => return Err(Error::fetch(error)),
             // The store has no ranges, or the object is empty, so that no range is in it.
             Ok(_) | Err(_) => {}
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Take, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::header::{Header, Identity};
+use super::header::{self, Header, Identity};
 use super::locked;
 use super::record::{Record, Records};
 
@@ -26,12 +26,12 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// The file could not be written, or the identity is too long.
+    /// The file could not be written, or the identity is too long. `AlreadyExists` if the file is not a journal.
     pub(crate) fn create(path: &Path, identity: &Identity, payload_len: u64) -> io::Result<Option<Self>> {
         let header = Header::new(identity, payload_len)?;
         let file = match locked::create_new(path)? {
             Some(file) => Some(file),
-            None => locked::open(path)?,
+            None => open_locked(path)?,
         };
         let Some(mut file) = file else {
             return Ok(None);
@@ -57,9 +57,9 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// The file could not be read or truncated.
+    /// The file could not be read or truncated. `AlreadyExists` if it is not a journal.
     pub(crate) fn open(path: &Path, expected: &Identity) -> io::Result<Option<Self>> {
-        let Some(file) = locked::open(path)? else {
+        let Some(file) = open_locked(path)? else {
             return Ok(None);
         };
         let mut input = BufReader::new(&file);
@@ -129,4 +129,19 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// Opens a file as [`locked::open`] does. The path may be a mistake, so a file that never was a journal is an error.
+fn open_locked(path: &Path) -> io::Result<Option<File>> {
+    let Some(mut file) = locked::open(path)? else {
+        return Ok(None);
+    };
+    let mut start = Vec::new();
+    (&file).take(header::START as u64).read_to_end(&mut start)?;
+    file.rewind()?;
+    if header::may_be_journal(&start) {
+        return Ok(Some(file));
+    }
+    let why = "the file at the journal's path is not a journal; choose another path, or remove the file";
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
 }

@@ -13,6 +13,9 @@ const MAX_HEADER: usize = 32 * 1024;
 /// The format and its version.
 const FORMAT: &str = "sqs-extended-transfer 1";
 
+/// The number of bytes by which a journal is recognized: the first line's checksum, a space and the format.
+pub(super) const START: usize = line::CHECKSUM + 1 + FORMAT.len();
+
 /// The field of every header that contains the payload's stored length in bytes.
 const LENGTH: &str = "length";
 
@@ -120,6 +123,16 @@ impl Header {
             text,
         }
     }
+}
+
+/// Returns `true` if a file with this beginning is empty, or a journal that may be damaged. Any other file is somebody's.
+pub(super) fn may_be_journal(start: &[u8]) -> bool {
+    let format = start.get(line::CHECKSUM + 1..).unwrap_or_default();
+    let equal = format
+        .iter()
+        .zip(FORMAT.as_bytes())
+        .filter(|(there, ours)| there == ours);
+    start.is_empty() || 4 * equal.count() >= 3 * FORMAT.len()
 }
 
 /// The first line's key. A text that is not a journal does not begin with such a checksum.

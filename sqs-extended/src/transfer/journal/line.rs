@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read as _};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
 /// The number of hexadecimal digits of a checksum.
-const CHECKSUM: usize = 16;
+pub(super) const CHECKSUM: usize = 16;
 
 /// The key of the checksums. Lines with another key are corrupt.
 pub(super) type Key = [u8; blake3::KEY_LEN];

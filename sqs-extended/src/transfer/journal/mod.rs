@@ -31,6 +31,8 @@
 //! that file only while it owns the file. A file system without locks has no journals, because two processes could
 //! continue one transfer.
 //!
+//! A file that does not begin like a journal is neither replaced nor truncated, because its path may be a mistake.
+//!
 //! A [`file::Journal`] that is dropped stays on the disk. Its owner removes it when the transfer is complete or hopeless.
 //! All functions block, so async callers run them on the blocking pool.
 

@@ -7,6 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use super::record::Record;
 use crate::payload::subtree::granule::{GRANULE, Granule, GranuleHasher};
 use crate::payload::subtree::tree::Tree;
+use crate::transfer::interruptible::Interrupt;
 
 /// The parts of a transfer that need not be transferred again.
 pub(crate) struct Verified {
@@ -21,11 +22,12 @@ pub(crate) struct Verified {
 ///
 /// # Errors
 ///
-/// The file or a record could not be read. A file that is too short only lacks granules.
+/// The file or a record could not be read, or the work was interrupted. A file that is too short only lacks granules.
 pub(crate) fn verified_granules(
     file: &File,
     payload_len: u64,
     records: impl IntoIterator<Item = io::Result<Record>>,
+    interrupt: &Interrupt,
 ) -> io::Result<Verified> {
     let mut verified = Verified {
         tree: Tree::new(),
@@ -35,6 +37,7 @@ pub(crate) fn verified_granules(
         file,
         payload_len,
         bytes: Vec::new(),
+        interrupt,
     };
     for record in records {
         verified.add(record?, &mut granules)?;
@@ -73,11 +76,13 @@ struct GranuleReader<'a> {
     payload_len: u64,
     /// The granule that was read last.
     bytes: Vec<u8>,
+    interrupt: &'a Interrupt,
 }
 
 impl GranuleReader<'_> {
     /// Reads and hashes a granule. Returns `None` if the file or the payload ends before it does.
     fn read(&mut self, index: u64) -> io::Result<Option<Granule>> {
+        self.interrupt.check()?;
         let Some(start) = index.checked_mul(GRANULE).filter(|start| *start < self.payload_len) else {
             return Ok(None);
         };

@@ -4,10 +4,13 @@ mod destination;
 mod in_flight;
 pub(crate) mod resumable;
 
+use std::pin::pin;
+use std::time::Duration;
+
 use object_store::{Attributes, MultipartUpload, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, TagSet};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::error::refusal::is_missing_upload;
@@ -27,6 +30,10 @@ use in_flight::{PART_FAILED, PartsInFlight};
 
 /// A payload up to this length is stored by one request, in memory that does not count.
 const SHORT: usize = 1024 * 1024;
+
+/// The time after which a part does not count in the budget until it is complete. Its source may wait for another upload,
+/// which waits for memory.
+const FILL_TIME: Duration = Duration::from_secs(2);
 
 /// The settings of uploads.
 #[derive(Clone, Debug)]
@@ -74,9 +81,10 @@ pub(crate) async fn upload(
         budget: &resources.budget,
         number: 0,
     };
-    let first = parts.first().await?;
+    let mut first = parts.first().await?;
     hash(&mut digest, &first.payload).await?;
-    if parts.is_at_end().await? {
+    let blocks = first.payload.content_length().div_ceil(BLOCK);
+    if filling(&mut first.memory, parts.budget, blocks, parts.is_at_end()).await? {
         let options = PutOptions {
             attributes: settings.attributes.clone(),
             tags: settings.tags.clone(),
@@ -153,12 +161,19 @@ impl PartReader<'_> {
         }
         let size = self.size()?;
         self.number += 1;
-        let memory = if self.source.needs_memory() {
-            Some(self.budget.reserve(self.source.at_most(size).div_ceil(BLOCK)).await)
+        let blocks = self.source.at_most(size).div_ceil(BLOCK);
+        let mut memory = if self.source.needs_memory() {
+            Some(self.budget.reserve(blocks).await)
         } else {
             None
         };
-        let payload = self.source.next_part(size, self.budget).await?;
+        let payload = filling(
+            &mut memory,
+            self.budget,
+            blocks,
+            self.source.next_part(size, self.budget),
+        )
+        .await?;
         Ok(payload.map(|payload| Part { payload, memory }))
     }
 
@@ -166,6 +181,28 @@ impl PartReader<'_> {
         let too_large = |_| Error::invalid("the part size exceeds the memory that this machine can address");
         usize::try_from(self.plan.size(self.number)).map_err(too_large)
     }
+}
+
+/// Reads a part of the source into `memory`. Ends the reservation if that takes long, so that sources that stall hold up no
+/// other upload, and reserves the part's blocks again before the part is sent.
+async fn filling<T>(
+    memory: &mut Option<Reserved>,
+    budget: &Budget,
+    blocks: usize,
+    reading: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    if memory.is_none() {
+        return reading.await;
+    }
+    let mut reading = pin!(reading);
+    tokio::select! {
+        biased;
+        read = &mut reading => return read,
+        () = sleep(FILL_TIME) => *memory = None,
+    }
+    let read = reading.await?;
+    *memory = Some(budget.reserve(blocks).await);
+    Ok(read)
 }
 
 /// Stores without attributes fail with `NotImplemented`.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use object_store::path::Path;
 use object_store::{Attribute, ObjectStoreExt};
 use proptest::prelude::*;
@@ -355,4 +355,64 @@ async fn a_short_payload_of_unknown_length_is_one_small_request() {
         assert_eq!(stored.unwrap().len, len as u64);
         assert_eq!(store.total_calls(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_that_stall_hold_up_no_other_upload() {
+    let (store, resources) = (TestStore::default(), resources());
+    let settings = UploadSettings {
+        part_size: None,
+        concurrency: None,
+        ..settings()
+    };
+    let start = |number: u8, payload: Payload| {
+        let (store, settings, resources) = (store.clone(), settings.clone(), resources.clone());
+        tokio::spawn(async move {
+            let key = Path::from(format!("payloads/{number}"));
+            let target = Target { key, is_fresh: true };
+            let aborts = TaskTracker::new();
+            upload(&store, &target, payload.into(), &settings, &resources, &aborts).await
+        })
+    };
+    let stalled = (0..3).map(|number| {
+        let begin = stream::iter([io::Result::Ok(bytes(2 << 20))]).chain(stream::pending());
+        let reader = tokio_util::io::StreamReader::new(begin);
+        start(number, Payload::from_reader(reader, None))
+    });
+    let stalled: Vec<_> = stalled.collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(resources.budget.free_blocks() < (5 << 20) / BLOCK, "nothing stalls");
+
+    let content = bytes(11 << 20);
+    let other = start(3, Payload::from_reader(io::Cursor::new(content.clone()), None));
+    let other = tokio::time::timeout(Duration::from_secs(60), other).await;
+    assert_eq!(other.unwrap().unwrap().unwrap().digest, digest(&content));
+    for upload in stalled {
+        upload.abort();
+        assert!(upload.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(resources.budget.free_blocks(), resources.budget.blocks());
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_a_slow_source_count_once_they_are_complete() {
+    let (store, resources) = (TestStore::default(), resources());
+    store.calls.stall.store(true, SeqCst);
+    let settings = UploadSettings {
+        part_size: None,
+        concurrency: None,
+        ..settings()
+    };
+    let slow = stream::repeat(bytes(1 << 20)).then(|chunk| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        io::Result::Ok(chunk)
+    });
+    let source = Payload::from_stream(slow, None).into();
+    let (target, aborts) = (target(), TaskTracker::new());
+    let sending = upload(&store, &target, source, &settings, &resources, &aborts);
+    tokio::time::timeout(Duration::from_secs(600), sending)
+        .await
+        .unwrap_err();
+    // Three parts of 5 MiB fit into 16 MiB.
+    assert_eq!(store.calls.parts.load(SeqCst), 3);
 }

@@ -11,6 +11,7 @@ use crate::error::ErrorKind;
 use crate::payload_store::Fetched;
 use crate::receive::download::part_file;
 use crate::transfer::download::Target;
+use crate::transfer::interruptible::Interrupt;
 use crate::transfer::journal::file::Journal;
 use crate::transfer::journal::header::Identity;
 use crate::transfer::journal::locked;
@@ -52,12 +53,16 @@ impl Partial {
     ///
     /// # Errors
     ///
-    /// No file could be created, or the path is not that of a regular file.
-    pub(super) fn open(path: &Path, plan: &Plan) -> io::Result<Self> {
+    /// No file could be created, or the path is not that of a regular file. Or the work was interrupted.
+    pub(super) fn open(path: &Path, plan: &Plan, interrupt: &Interrupt) -> io::Result<Self> {
         let earlier = match &plan.identity {
-            Some(identity) => find(path, identity, plan.len)?,
-            None => None,
+            Some(identity) => find(path, identity, plan.len, interrupt),
+            None => Ok(None),
         };
+        if interrupt.check().is_err() && !plan.keep {
+            part_file::remove_all_abandoned(&part_file::names(path)?);
+        }
+        let earlier = earlier?;
         let (file, target) = match earlier {
             Some(earlier) => {
                 // Those of other downloads. This one is locked.
@@ -140,13 +145,20 @@ fn create_journal(part: &Path, plan: &Plan) -> Option<Journal> {
 }
 
 /// Finds and locks the file of an earlier download of this payload, whatever its process left of it.
-fn find(path: &Path, identity: &Identity, len: u64) -> io::Result<Option<(NamedTempFile, Target)>> {
+fn find(
+    path: &Path,
+    identity: &Identity,
+    len: u64,
+    interrupt: &Interrupt,
+) -> io::Result<Option<(NamedTempFile, Target)>> {
     part_file::check_replaceable(path)?;
     for part in part_file::names(path)? {
-        match resume(&part, identity, len) {
+        match resume(&part, identity, len, interrupt) {
             Ok(None) => {}
             Ok(resumed) => return Ok(resumed),
             Err(error) => {
+                // The file is as good as before.
+                interrupt.check()?;
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(path = %part.display(), error, "failed to continue an earlier download; it starts over");
             }
@@ -155,7 +167,12 @@ fn find(path: &Path, identity: &Identity, len: u64) -> io::Result<Option<(NamedT
     Ok(None)
 }
 
-fn resume(part: &Path, identity: &Identity, len: u64) -> io::Result<Option<(NamedTempFile, Target)>> {
+fn resume(
+    part: &Path,
+    identity: &Identity,
+    len: u64,
+    interrupt: &Interrupt,
+) -> io::Result<Option<(NamedTempFile, Target)>> {
     let Some(file) = locked::open(part)? else {
         return Ok(None);
     };
@@ -169,7 +186,7 @@ fn resume(part: &Path, identity: &Identity, len: u64) -> io::Result<Option<(Name
     if file.metadata()?.len() > len {
         file.set_len(len)?;
     }
-    let tree = verified_granules(&file, len, journal.records()?)?.tree;
+    let tree = verified_granules(&file, len, journal.records()?, interrupt)?.tree;
     let missing: u64 = tree.missing(len).iter().map(|range| range.end - range.start).sum();
     if missing == len {
         return Ok(None);

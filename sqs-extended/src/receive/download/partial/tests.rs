@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path as Key;
 use tempfile::TempDir;
@@ -392,4 +393,37 @@ async fn a_file_with_another_name_is_not_continued() {
     assert_eq!(fixture.download().await.unwrap(), LEN);
     assert_eq!(fixture.store.calls.bytes.load(SeqCst) as u64, LEN);
     assert!(std::fs::read(&link).unwrap() == before);
+}
+
+#[tokio::test]
+async fn a_download_that_is_dropped_while_it_hashes_is_continued() {
+    let mut fixture = Arc::new(Fixture::new().await);
+    fixture.killed().await;
+    Arc::get_mut(&mut fixture).unwrap().keep = true;
+    let mut download = Box::pin(fixture.download());
+    assert!(download.as_mut().now_or_never().is_none());
+    // The hashing takes longer than this.
+    std::thread::sleep(Duration::from_millis(1));
+    drop(download);
+    assert_eq!(fixture.requested().await, REST);
+}
+
+#[tokio::test]
+async fn an_interrupted_continuation_keeps_the_file_on_request() {
+    let fixture = Arc::new(Fixture::new().await);
+    let (part, journal) = fixture.killed().await;
+    let fetched = fixture.fetched(&fixture.store).await;
+    for keep in [true, false] {
+        fixture.leave(&part, &journal);
+        let plan = Plan {
+            identity: Some(fetched.identity()),
+            keep,
+            ..Plan::new(&fetched)
+        };
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        assert!(Partial::open(&fixture.path(), &plan, &interrupt).is_err());
+        let kept = [".file.part", ".file.part.journal"];
+        assert_eq!(fixture.names(), kept[..if keep { 2 } else { 0 }]);
+    }
 }

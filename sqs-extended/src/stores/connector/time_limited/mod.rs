@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use futures::StreamExt;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService};
 
 use crate::error::refusal::xml_code;
@@ -18,8 +18,8 @@ const MIN_UPLOAD_RATE: u64 = 16 * 1024;
 /// and object_store keeps it in its error.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
-/// The maximum length that is read of the response to a request with a body. The longest is that to a deletion of many
-/// objects, with a few KiB for each.
+/// The maximum length that is read of the response to a request that changes something. The longest is that to a deletion of
+/// many objects, with a few KiB for each.
 const MAX_WRITE_RESPONSE: usize = 16 * 1024 * 1024;
 
 /// The minimum length of a secret. A shorter value may occur in ordinary words, and no service issues such short tokens.
@@ -59,18 +59,20 @@ impl<C: HttpService> HttpService for TimeLimited<C> {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let secrets = secrets_of(&request);
         let length = request.body().content_length();
-        if length == 0 {
-            let response = self.reading.call(request).await?;
-            if is_error(&response) {
-                return Ok(self.error_response(response, &secrets).await);
-            }
-            return Ok(response);
-        }
-        let sending = Duration::from_secs(u64::try_from(length).unwrap_or(u64::MAX) / MIN_UPLOAD_RATE);
-        let response = self.writing.call(request);
-        let response = within(self.read_timeout.saturating_add(sending), response).await??;
+        // object_store reads the responses to all other requests into memory.
+        let may_stream = request.method() == Method::GET;
+        let response = if length == 0 {
+            self.reading.call(request).await?
+        } else {
+            let sending = Duration::from_secs(u64::try_from(length).unwrap_or(u64::MAX) / MIN_UPLOAD_RATE);
+            let response = self.writing.call(request);
+            within(self.read_timeout.saturating_add(sending), response).await??
+        };
         if is_error(&response) {
             return Ok(self.error_response(response, &secrets).await);
+        }
+        if length == 0 && may_stream {
+            return Ok(response);
         }
         let (parts, body) = response.into_parts();
         let mut complete = BytesMut::new();

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use http::Method;
 
 use super::*;
 
@@ -195,5 +196,28 @@ async fn responses_that_ask_to_slow_down_are_counted() {
         let response = service.call(request).await.unwrap();
         assert_eq!(response.into_body().bytes().await.unwrap(), body, "{status}");
         assert_eq!(service.pressure.count(), counted, "{status}: {body}");
+    }
+}
+
+/// An upload begins with such a request, and object_store reads the whole response.
+#[tokio::test]
+async fn responses_to_writes_without_a_body_are_bounded_too() {
+    for (method, is_bounded) in [
+        (Method::POST, true),
+        (Method::DELETE, true),
+        (Method::PUT, true),
+        (Method::GET, false),
+    ] {
+        let service = Refusing(200, Bytes::from(vec![b'x'; MAX_WRITE_RESPONSE + 1]));
+        let service = TimeLimited {
+            reading: service.clone(),
+            writing: service,
+            read_timeout: READ_TIMEOUT,
+            pressure: Pressure::default(),
+        };
+        let mut request = HttpRequest::new(Bytes::new().into());
+        *request.method_mut() = method.clone();
+        let response = service.call(request).await;
+        assert_eq!(response.is_err(), is_bounded, "{method}");
     }
 }

@@ -343,3 +343,19 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_busy_store_is_not_taken_for_one_without_ranges() {
+    let store = store_with(&bytes(5000)).await;
+    for settings in [DownloadSettings::default(), in_parts(2)] {
+        store.calls.gets.store(0, SeqCst);
+        store.calls.breaks.lock().unwrap().push_back(Break::Busy);
+        let error = fetch_with(store.clone(), Expected::default(), &settings).await;
+        assert!(error.unwrap_err().is_retryable());
+        assert_eq!(store.calls.gets.load(SeqCst), 1);
+
+        store.calls.breaks.lock().unwrap().push_back(Break::Refused);
+        let fetched = fetch_with(store.clone(), Expected::default(), &settings).await;
+        assert_eq!(fetched.unwrap(), bytes(5000), "by one request without a range");
+    }
+}

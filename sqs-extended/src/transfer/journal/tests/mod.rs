@@ -362,3 +362,32 @@ fn a_file_that_replaced_the_journal_is_not_removed() {
     journal.remove().unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "of another program");
 }
+
+#[test]
+fn only_journals_are_replaced() {
+    let folder = folder();
+    let path = folder.path().join("journal");
+    let opened = || Journal::open(&path, &identity()).map(drop);
+    let created = || Journal::create(&path, &identity(), LEN).map(|journal| assert!(journal.is_some()));
+    for foreign in [
+        vec![0; 4096],
+        b"0123456789abcdef,0123456789abcdef,0123456789".to_vec(),
+        b"x".to_vec(),
+    ] {
+        std::fs::write(&path, &foreign).unwrap();
+        for error in [opened().unwrap_err(), created().unwrap_err()] {
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), foreign);
+    }
+    let text = text_of(&identity(), &records()).into_bytes();
+    for index in 0..50 {
+        let mut damaged = text.clone();
+        damaged[index] ^= 1;
+        std::fs::write(&path, damaged).unwrap();
+        opened().unwrap();
+        created().unwrap();
+    }
+    std::fs::write(&path, "").unwrap();
+    created().unwrap();
+}

@@ -5,6 +5,7 @@ use super::super::record::Record;
 use super::super::verify::{Verified, verified_granules};
 use super::record;
 use crate::payload::subtree::granule::{GRANULE, Granule, GranuleHasher};
+use crate::transfer::interruptible::Interrupt;
 
 /// The length of [`payload`]: three granules and a short one.
 const PAYLOAD_LEN: u64 = 3 * GRANULE + 1000;
@@ -32,7 +33,13 @@ fn file_of(bytes: &[u8]) -> File {
 }
 
 fn verify(bytes: &[u8], records: &[Record]) -> Verified {
-    verified_granules(&file_of(bytes), PAYLOAD_LEN, records.iter().cloned().map(Ok)).unwrap()
+    verified_granules(
+        &file_of(bytes),
+        PAYLOAD_LEN,
+        records.iter().cloned().map(Ok),
+        &Interrupt::default(),
+    )
+    .unwrap()
 }
 
 fn indexes(verified: &Verified) -> Vec<u64> {
@@ -89,7 +96,7 @@ fn a_payload_of_one_granule_is_verified() {
     for len in [1, 1000, GRANULE] {
         let payload = &payload()[..usize::try_from(len).unwrap()];
         let records = [Ok(Record::downloaded(&granules_of(payload)))];
-        let verified = verified_granules(&file_of(payload), len, records).unwrap();
+        let verified = verified_granules(&file_of(payload), len, records, &Interrupt::default()).unwrap();
         assert_eq!(verified.tree.root(len), Some(blake3::hash(payload)));
     }
 }
@@ -121,6 +128,6 @@ fn the_last_record_of_a_part_decides() {
 #[test]
 fn a_record_that_cannot_be_read_is_an_error() {
     let records = [Err(io::Error::other("broken disk"))];
-    let result = verified_granules(&file_of(&payload()), 1, records);
+    let result = verified_granules(&file_of(&payload()), 1, records, &Interrupt::default());
     assert_eq!(result.err().unwrap().to_string(), "broken disk");
 }

@@ -127,9 +127,11 @@ pub(super) fn file_failed(error: io::Error) -> Error {
 }
 
 pub(super) fn journal_failed(error: io::Error) -> Error {
-    Error::io(
-        ErrorKind::File,
-        "the journal of a resumable upload could not be read or written",
-        error,
-    )
+    let kind = match error.kind() {
+        // The file there is not a journal.
+        io::ErrorKind::AlreadyExists => ErrorKind::InvalidInput,
+        _ => ErrorKind::File,
+    };
+    let message = "the journal of a resumable upload could not be read or written";
+    Error::io(kind, message, error)
 }

@@ -23,6 +23,7 @@ use crate::payload::subtree::granule::{Granule, GranuleHasher};
 use crate::payload::subtree::tree::Tree;
 use crate::telemetry::{self, Direction};
 use crate::transfer::budget::BLOCK;
+use crate::transfer::interruptible::{Interrupt, interruptible};
 use crate::transfer::journal::file::Journal;
 use crate::transfer::journal::header::Identity;
 use crate::transfer::journal::record::Record;
@@ -56,6 +57,8 @@ struct Shared {
 struct State {
     /// `None` once it is removed.
     journal: Option<Journal>,
+    /// A part could not be noted.
+    has_failed: bool,
     tree: Tree,
     /// The ETags by the part's number.
     parts: BTreeMap<u64, String>,
@@ -91,6 +94,7 @@ impl<'a> Session<'a> {
         };
         let state = State {
             journal: Some(journal),
+            has_failed: false,
             tree: Tree::new(),
             parts: BTreeMap::new(),
         };
@@ -120,9 +124,9 @@ impl<'a> Session<'a> {
         };
         let before = journal.identity().get(BEFORE).unwrap_or_default().to_owned();
         let is_same = journal.payload_len() == layout.len && journal.identity().includes(identity);
-        let verifying = blocking(move || {
+        let verifying = interruptible(move |interrupt| {
             let verified = if is_same {
-                verified(journal, &file, layout)?
+                verified(journal, &file, layout, interrupt)?
             } else {
                 Err(journal)
             };
@@ -269,12 +273,13 @@ impl Shared {
         let record = Record::uploaded(granules, part, etag.as_str());
         if let Some(journal) = &mut state.journal
             && let Err(error) = journal.append(&[record])
+            && !std::mem::replace(&mut state.has_failed, true)
         {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(
                 part,
                 error,
-                "failed to note a part of an upload; a later process will send it again"
+                "failed to note a part of an upload; a later process will send it again, as all parts that cannot be noted"
             );
         }
         state.tree.insert_all(granules);
@@ -288,9 +293,14 @@ impl Shared {
 }
 
 /// Compares the journal with the file. Returns the journal if the file has changed.
-fn verified(mut journal: Journal, file: &File, layout: Layout) -> std::io::Result<Result<State, Journal>> {
+fn verified(
+    mut journal: Journal,
+    file: &File,
+    layout: Layout,
+    interrupt: &Interrupt,
+) -> std::io::Result<Result<State, Journal>> {
     let records = journal.records()?;
-    let Verified { tree, parts } = verified_granules(file, layout.len, records)?;
+    let Verified { tree, parts } = verified_granules(file, layout.len, records, interrupt)?;
     // A granule without its part cannot be replaced in the tree, whose digest would then be that of older content.
     let is_consistent = layout.parts().all(|part| {
         let is_stored = parts.contains_key(&part);
@@ -301,6 +311,7 @@ fn verified(mut journal: Journal, file: &File, layout: Layout) -> std::io::Resul
     }
     Ok(Ok(State {
         journal: Some(journal),
+        has_failed: false,
         tree,
         parts,
     }))

@@ -288,3 +288,23 @@ async fn a_journal_in_use_is_refused_and_its_upload_stays() {
     let state = case.store.state();
     assert_eq!((state.begun, state.aborted, state.uploads.len()), (2, 1, 1));
 }
+
+#[tokio::test]
+async fn a_file_that_is_not_a_journal_is_never_replaced() {
+    let case = Case::new();
+    // A mistake is to name another file, or the payload's own.
+    std::fs::write(case.journal(), "precious").unwrap();
+    let error = case.send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert_eq!(std::fs::read(case.journal()).unwrap(), b"precious");
+
+    std::fs::remove_file(case.journal()).unwrap();
+    std::fs::hard_link(case.file(), case.journal()).unwrap();
+    let error = case.send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(
+        std::fs::read(case.file()).unwrap() == bytes(LEN),
+        "the payload was overwritten"
+    );
+    assert_eq!(case.store.state().begun, 0, "before any request");
+}
