@@ -59,7 +59,7 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         Self {
             min: values[0],
-            median: values[values.len() / 2],
+            median: f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]),
             max: values[values.len() - 1],
         }
     }

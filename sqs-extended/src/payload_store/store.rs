@@ -119,8 +119,8 @@ impl PayloadStore {
     /// Waits until all background work is done: deletions, including [delayed](crate::store::Deletion::After) ones, and the
     /// aborts of unfinished uploads.
     ///
-    /// Call it before the process exits, so that no parts of unfinished uploads stay in the store. It does not wait for
-    /// uploads in flight.
+    /// Call it before the process exits, so that no parts of unfinished uploads stay in the store. Those of
+    /// [resumable](crate::ExtendedMessage::resumable_upload) uploads stay on purpose. It does not wait for uploads in flight.
     ///
     /// # Cancel safety
     ///

@@ -80,18 +80,23 @@ macro_rules! message_setters {
         /// Lets a later process continue the upload of an offloaded payload, from the journal at this path. Default: an
         /// interrupted upload starts over.
         ///
-        /// The journal is a small file that this method's caller chooses, one for each payload. Send the same file again
-        /// with the same [`payload_key`](Self::payload_key) and the same journal. The parts that the store already has
-        /// are read and hashed again, and only the others are sent. The upload starts over if the file's length, time
-        /// of modification, inode or content has changed, or if the journal is missing or corrupt. So it does if the
-        /// store no longer has the upload. The journal is removed when the payload is stored.
+        /// The journal is a small file. Use one for each payload. Send the same file again with the same
+        /// [`payload_key`](Self::payload_key), journal and store settings. The parts that the store already has are read
+        /// and hashed again, and only the others are sent. The upload starts over if the file's length, time of
+        /// modification, device, inode or content has changed. It also starts over if the part size, the attributes or
+        /// the tags of the object have changed, if the journal is missing or corrupt, or if the store no longer has the
+        /// upload. With another key or bucket, the earlier upload stays in the store.
+        ///
+        /// The journal is removed when the payload is stored. If the message cannot be sent after that, the next attempt
+        /// uploads the whole payload again. A payload of up to 1 MiB, or one that is not offloaded, has no journal.
         ///
         /// It requires [`payload_key`](Self::payload_key), a payload of [`Payload::from_path`](crate::Payload::from_path)
-        /// that is neither compressed nor encrypted, BLAKE3 digests, parts of whole MiB, and a store on S3. Such a store
-        /// is opened with an `s3:` URL or has
-        /// [`multipart_store`](crate::store::PayloadStoreBuilder::multipart_store). Otherwise sending fails with
-        /// [`InvalidInput`](crate::ErrorKind::InvalidInput) before any request. It fails in the same way if another
-        /// process uses the journal, or if the file at its path is not a journal. Such a file is never changed.
+        /// that is neither compressed nor encrypted, BLAKE3 digests, parts of whole MiB, and a store that was opened with
+        /// an `s3:` URL or has [`multipart_store`](crate::store::PayloadStoreBuilder::multipart_store). Otherwise sending
+        /// fails with [`InvalidInput`](crate::ErrorKind::InvalidInput) before any request. It fails in the same way if
+        /// the file at the journal's path is not a journal. Such a file is never changed. The journal's file system must
+        /// have locks. If another attempt uses the journal, sending waits for up to 5 seconds, and then fails with
+        /// `InvalidInput`.
         ///
         /// An upload that fails or is dropped is **not** aborted. The bucket needs a lifecycle rule with
         /// `AbortIncompleteMultipartUpload`, or a [`Sweep`](crate::sweep::Sweep), which removes
@@ -100,7 +105,8 @@ macro_rules! message_setters {
             doc = "[unfinished uploads](crate::sweep::Sweep::unfinished_uploads),"
         )]
         #[cfg_attr(not(feature = "s3"), doc = "unfinished uploads,")]
-        /// for those that nobody continues. Their age must exceed the time in which an upload is to be continued.
+        /// for those that no process continues. The age in the rule or the sweep must exceed the time until an upload is
+        /// continued.
         ///
         /// ```
         /// # async fn example() -> std::io::Result<()> {
@@ -118,7 +124,7 @@ macro_rules! message_setters {
             self
         }
 
-        /// Sets a function that is told how far the upload of an offloaded payload is. Default: none.
+        /// Sets the function that receives the progress of the upload of an offloaded payload. Default: none.
         ///
         /// It is called when the store has confirmed a part, at most 10 times a second, and once more when the payload is
         /// stored. An upload that fails has no last call, and a payload that travels in the queue has none at all. The

@@ -39,7 +39,7 @@ const CONCURRENT_PAYLOADS: usize = 4;
 /// # Cancel safety
 ///
 /// Dropping the future sends no message, unless its request is already in flight. An unfinished upload is aborted on the
-/// current runtime. Without a runtime, or if the process exits, its parts stay until the bucket's lifecycle rule
+/// current runtime, unless it is [resumable](Self::resumable_upload). Without a runtime, or if the process exits, its parts stay until the bucket's lifecycle rule
 /// (`AbortIncompleteMultipartUpload`) removes them. A payload that was completely stored becomes an orphaned object.
 ///
 /// # FIFO queues

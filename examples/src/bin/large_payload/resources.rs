@@ -40,11 +40,14 @@ impl Resources {
     pub(crate) async fn open(options: &Options) -> Result<Self, InvalidInput> {
         let (client, server) = client(options).await?;
         let bucket = options.bucket.clone().unwrap_or_else(|| DEFAULT_BUCKET.to_owned());
-        let (store, store_name, folder) = store(options, &bucket)?;
+        // Without a connector, the transfers would not see that the store asks them to slow down.
+        let connector = StoreConnector::new();
+        let (store, store_name, folder) = store(options, &bucket, &connector)?;
         let run = Uuid::new_v4();
         let prefix = format!("large-payload/{run}/");
         let mut payloads = PayloadStore::builder(store.clone(), bucket)
             .prefix(&prefix)
+            .connector(&connector)
             .part_size(options.part_size.as_u64());
         if let Some(concurrency) = options.concurrency {
             payloads = payloads.concurrency(concurrency);
@@ -162,7 +165,7 @@ async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), I
 
 type Store = (Arc<dyn ObjectStore>, String, Option<TempDir>);
 
-fn store(options: &Options, bucket: &str) -> Result<Store, InvalidInput> {
+fn store(options: &Options, bucket: &str, connector: &StoreConnector) -> Result<Store, InvalidInput> {
     if options.s3_endpoint.is_none() && options.bucket.is_none() {
         let folder = tempfile::Builder::new().prefix("large-payload").tempdir()?;
         let store = LocalFileSystem::new_with_prefix(folder.path())?;
@@ -171,7 +174,7 @@ fn store(options: &Options, bucket: &str) -> Result<Store, InvalidInput> {
     }
     // The payload's digest is verified at the end, so signing each part's digest would add nothing over TLS.
     let mut builder = AmazonS3Builder::from_env()
-        .with_http_connector(StoreConnector::new())
+        .with_http_connector(connector.clone())
         .with_bucket_name(bucket)
         .with_unsigned_payload(true);
     let mut name = format!("s3://{bucket}");

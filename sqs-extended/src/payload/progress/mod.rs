@@ -20,7 +20,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// The state of an upload or a download, as [`ExtendedMessage::on_progress`](crate::ExtendedMessage::on_progress) and
 /// [`DownloadRequest::on_progress`](crate::receive::DownloadRequest::on_progress) report it.
 ///
-/// Bytes are counted as the store has them, that is, after compression and encryption.
+/// Counts the bytes of the stored object, that is, after compression and encryption. For a payload that travels in the queue,
+/// counts the payload's own bytes.
 ///
 /// ```
 /// use sqs_extended::payload::Progress;
@@ -34,13 +35,13 @@ const INTERVAL: Duration = Duration::from_millis(100);
 #[non_exhaustive]
 pub struct Progress {
     /// The number of bytes that have been transferred. An upload counts a part when the store has confirmed it. Bytes that
-    /// an earlier process transferred count from the beginning.
+    /// an earlier attempt transferred count from the beginning. If an upload has to start over, so does the count.
     pub done: u64,
     /// The payload's length in bytes, or `None` if it is not known before the end.
     pub total: Option<u64>,
-    /// The recent rate in bytes per second, averaged over about 3 seconds. It excludes the bytes of an earlier process.
+    /// The recent rate in bytes per second, averaged over about 3 seconds. It excludes the bytes of an earlier attempt.
     pub bytes_per_second: f64,
-    /// The time since this process began to transfer the payload.
+    /// The time since this attempt began to transfer the payload. It excludes the verification of earlier parts.
     pub elapsed: Duration,
 }
 

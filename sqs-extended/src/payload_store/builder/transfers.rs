@@ -46,17 +46,17 @@ impl PayloadStoreBuilder {
     /// Sets the size of the parts that a payload is downloaded in, in bytes. Default: the link decides, from 2 to 32 MiB. Range: at
     /// least 1.
     ///
-    /// A payload of at most one part is fetched by a single request.
+    /// A payload of at most one part is fetched by a single request. A download to a file rounds the size up to whole MiB.
     pub fn download_part_size(mut self, bytes: u64) -> Self {
         self.download.part_size = Some(bytes);
         self
     }
 
-    /// Sets the same object store again, so that uploads are
-    /// [resumable](crate::ExtendedMessage::resumable_upload). Default: the store itself if an `s3:` URL opened it, otherwise
-    /// none.
+    /// Sets the store that makes [resumable](crate::ExtendedMessage::resumable_upload) uploads. Default: the store itself if
+    /// an `s3:` URL opened it, otherwise none.
     ///
-    /// Its uploads must outlive the process, as those of object_store's `AmazonS3` do.
+    /// It must be a clone of the store of this builder. A payload in any other store is never found, although sending
+    /// succeeds. Its uploads must outlive the process, as those of object_store's `AmazonS3` do. `LocalFileSystem` has none.
     ///
     /// ```
     /// use object_store::memory::InMemory;
@@ -64,8 +64,8 @@ impl PayloadStoreBuilder {
     ///
     /// # fn main() -> Result<(), sqs_extended::Error> {
     /// // In practice an `AmazonS3`, whose clones share their connections.
-    /// let store = std::sync::Arc::new(InMemory::new());
-    /// let payloads = PayloadStore::builder(store, "my-bucket").multipart_store(InMemory::new()).build()?;
+    /// let store = InMemory::new();
+    /// let payloads = PayloadStore::builder(store.clone(), "my-bucket").multipart_store(store).build()?;
     /// # Ok(()) }
     /// ```
     pub fn multipart_store(mut self, store: impl MultipartStore) -> Self {
@@ -79,9 +79,9 @@ impl PayloadStoreBuilder {
     ///
     /// With `true`, a repeated call continues, in this process or in one that starts after a graceful shutdown. The file
     /// `.name.part` and its journal `.name.part.journal` then stay beside the path, as large as the part of the payload that
-    /// was fetched. The next download to the same path continues or removes them. If there is none, remove them yourself.
-    /// A download that ends with an error of kind [`Corrupt`](crate::ErrorKind::Corrupt) leaves none, because nothing could
-    /// continue.
+    /// was fetched. The next download to the same path continues or removes them. If there is none, remove them yourself. They
+    /// are also removed if the bytes turn out to be wrong, or if the object is replaced during the download. They stay if the
+    /// store no longer has the payload, or has one of another length.
     ///
     /// This has an effect only on the payloads that [`download_to`](crate::ExtendedDelivery::download_to) continues.
     /// Dropping its future waits for a read or a write in progress, of up to 1 MiB.
@@ -90,13 +90,13 @@ impl PayloadStoreBuilder {
         self
     }
 
-    /// Sets the size of an upload's parts, in bytes. Default: the payload's length decides. Range: 5 MiB to 5 GiB, the limits of
-    /// S3.
+    /// Sets the size of an upload's parts, in bytes. Default: 5 MiB, or more for long payloads. Range: 5 MiB to 5 GiB, the limits
+    /// of S3.
     ///
-    /// The default is 5 MiB. A payload that fits into one part is stored by a single request. An upload has up to 10,000 parts, so
-    /// a payload of more than 48 GiB gets larger ones, and one of unknown length gets parts that double with every 1,000. Parts
-    /// that exceed an eighth of [`transfer_memory`](Self::transfer_memory) may use memory beyond it. A payload of unknown length
-    /// fails if it is longer than 10,000 parts of a size that is set.
+    /// A payload that fits into one part is stored by a single request, unless its upload is resumable. An upload has up to
+    /// 10,000 parts. By default a payload of more than 48 GiB gets larger ones, and one of unknown length gets parts that
+    /// double with every 1,000. Parts that exceed an eighth of [`transfer_memory`](Self::transfer_memory) may use memory
+    /// beyond it. A payload of unknown length fails if it is longer than 10,000 parts of a size that is set.
     ///
     /// A crash during an upload leaves parts in the store, which cost money and appear in no listing of objects. Give the
     /// bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
@@ -115,7 +115,7 @@ impl PayloadStoreBuilder {
     }
 
     /// Names the connector that the object store was built with. Default: the connector of a store that
-    /// [`PayloadStore::from_url`] opened, else none.
+    /// [`PayloadStore::from_url`](crate::PayloadStore::from_url) opened, otherwise none.
     ///
     /// object_store repeats a request to which the store responds with 503 (SlowDown) or 429, and does not report it. The
     /// connector sees these responses, so that transfers make fewer requests at a time until the store keeps up. A clone

@@ -18,7 +18,8 @@ use crate::receive::delivery::ExtendedDelivery;
 /// # Cancel safety
 ///
 /// Dropping the future leaves the target unchanged. It deletes the temporary file, unless
-/// [`keep_partial_downloads`](crate::store::PayloadStoreBuilder::keep_partial_downloads) is set. If the download was about to
+/// [`keep_partial_downloads`](crate::store::PayloadStoreBuilder::keep_partial_downloads) is set and the payload can be
+/// continued. If the download was about to
 /// end, the complete file may still replace the target.
 ///
 /// ```no_run
@@ -47,11 +48,12 @@ impl<'a> DownloadRequest<'a> {
         }
     }
 
-    /// Sets a function that is told how far the download is. Default: none.
+    /// Sets the function that receives the progress of the download. Default: none.
     ///
     /// It is called while bytes arrive, at most 10 times a second, and once more when the payload is complete and verified.
-    /// A download that fails before that has no last call. It runs within the download, so it must not block. Calls never overlap, and
-    /// no lock is held meanwhile. If it panics, the download continues, a warning is logged, and it is not called again.
+    /// The file is synced and renamed after that, which can still fail. Only `Ok` means that the file is complete. The
+    /// function runs within the download, so it must not block. Calls never overlap, and no lock is held meanwhile. If it
+    /// panics, the download continues, a warning is logged, and it is not called again.
     pub fn on_progress(mut self, report: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = OnProgress::new(report);
         self

@@ -40,7 +40,7 @@ fn publish(file: io::Result<NamedTempFile>, path: &Path) -> io::Result<()> {
     part_file::sync_folder(path)
 }
 
-/// Does the same part by part, each at its offset. Continues an earlier download of the payload whose process was killed.
+/// Writes the payload part by part, each at its offset. Continues an earlier download of the payload whose process was killed.
 ///
 /// # Errors
 ///

@@ -51,7 +51,7 @@ pub(super) fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Does the same, but only under a name that later downloads to the path look for. Returns `None` if all names are in use or
+/// Creates and locks a temporary file, but only under a name that later downloads to the path look for. Returns `None` if all names are in use or
 /// too long, or exist on a file system without locks.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use context::Layout;
 pub(crate) use context::ResumableUpload;
 use session::Session;
 
-/// Returns `true` if a journal is worth its while. Any other payload is stored by one request, or is not in a file.
+/// Returns `true` if a journal is worthwhile. Any other payload is stored by one request, or is not in a file.
 pub(crate) fn is_long_file(source: &PartSource) -> bool {
     source.file().is_some() && source.declared().is_some_and(|len| len > SHORT as u64)
 }
