@@ -28,25 +28,8 @@ impl Journal {
     ///
     /// The file could not be written, or the identity is too long. `AlreadyExists` if the file is not a journal.
     pub(crate) fn create(path: &Path, identity: &Identity, payload_len: u64) -> io::Result<Option<Self>> {
-        let header = Header::new(identity, payload_len)?;
-        let file = match locked::create_new(path)? {
-            Some(file) => Some(file),
-            None => open_locked(path)?,
-        };
-        let Some(mut file) = file else {
-            return Ok(None);
-        };
-        if let Err(error) = file.set_len(0).and_then(|()| file.write_all(header.text.as_bytes())) {
-            // Without a first line it is useless. A later `create` replaces it if it cannot be removed now.
-            let _ = std::fs::remove_file(path);
-            return Err(error);
-        }
-        Ok(Some(Self {
-            file,
-            path: path.to_owned(),
-            end: header.text.len() as u64,
-            header,
-        }))
+        let claim = Claim::new(path)?;
+        claim.map(|claim| claim.create(identity, payload_len)).transpose()
     }
 
     /// Opens the journal of an earlier process. Removes lines that do not count.
@@ -62,20 +45,14 @@ impl Journal {
         let Some(file) = open_locked(path)? else {
             return Ok(None);
         };
-        let mut input = BufReader::new(&file);
-        let Some(header) = Header::read(&mut input, expected)? else {
-            return Ok(None);
-        };
-        let mut records = Records::new(input, header.key, header.len);
-        records.by_ref().try_for_each(|record| record.map(drop))?;
-        let end = header.text.len() as u64 + records.valid_bytes();
-        file.set_len(end)?;
-        Ok(Some(Self {
-            file,
-            path: path.to_owned(),
-            header,
-            end,
-        }))
+        let path = path.to_owned();
+        Claim { file, path }.open(expected).map(Result::ok)
+    }
+
+    /// Gives up the content, but not the file. It is replaced when the next transfer begins.
+    pub(crate) fn into_claim(self) -> Claim {
+        let Self { file, path, .. } = self;
+        Claim { file, path }
     }
 
     /// Returns all fields of the transfer, with its `length`.
@@ -125,6 +102,87 @@ impl Journal {
     pub(crate) fn remove(self) -> io::Result<()> {
         // Somebody may have replaced it. Another process cannot, because it is locked.
         if locked::is_at(&self.file, &self.path)? {
+            std::fs::remove_file(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+/// A journal's file that this process owns, whatever is in it.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    file: File,
+    path: PathBuf,
+}
+
+impl Claim {
+    /// Locks the journal at this path, and creates an empty one if there is none. Returns `None` if [`Journal::create`] would.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be created or read. `AlreadyExists` if it is not a journal.
+    pub(crate) fn new(path: &Path) -> io::Result<Option<Self>> {
+        let file = match locked::create_new(path)? {
+            Some(file) => Some(file),
+            None => open_locked(path)?,
+        };
+        let path = path.to_owned();
+        Ok(file.map(|file| Self { file, path }))
+    }
+
+    /// Opens the journal as [`Journal::open`] does, or returns the claim if the transfer starts over.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be read or truncated.
+    pub(crate) fn open(mut self, expected: &Identity) -> io::Result<Result<Journal, Self>> {
+        self.file.rewind()?;
+        let mut input = BufReader::new(&self.file);
+        let Some(header) = Header::read(&mut input, expected)? else {
+            return Ok(Err(self));
+        };
+        let mut records = Records::new(input, header.key, header.len);
+        records.by_ref().try_for_each(|record| record.map(drop))?;
+        let end = header.text.len() as u64 + records.valid_bytes();
+        let Self { file, path } = self;
+        file.set_len(end)?;
+        Ok(Ok(Journal {
+            file,
+            path,
+            header,
+            end,
+        }))
+    }
+
+    /// Begins the journal of a new transfer of `payload_len` stored bytes.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be written, or the identity is too long.
+    pub(crate) fn create(mut self, identity: &Identity, payload_len: u64) -> io::Result<Journal> {
+        let header = Header::new(identity, payload_len)?;
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        if let Err(error) = emptied.and_then(|()| self.file.write_all(header.text.as_bytes())) {
+            // Without a first line it is useless. A later transfer replaces it if it cannot be removed now.
+            let _ = std::fs::remove_file(&self.path);
+            return Err(error);
+        }
+        let Self { file, path } = self;
+        Ok(Journal {
+            file,
+            path,
+            end: header.text.len() as u64,
+            header,
+        })
+    }
+
+    /// Removes the file if it is empty, because no transfer begins.
+    ///
+    /// # Errors
+    ///
+    /// The file could not be removed.
+    pub(crate) fn withdraw(self) -> io::Result<()> {
+        if self.file.metadata()?.len() == 0 && locked::is_at(&self.file, &self.path)? {
             std::fs::remove_file(&self.path)?;
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::payload::progress::OnProgress;
 use crate::payload::subtree::granule::GRANULE;
 use crate::transfer::Resources;
+use crate::transfer::journal::file::Claim;
 use crate::transfer::journal::header::{Identity, TransferKind};
 use crate::transfer::journal::locked::is_in_use;
 
@@ -53,6 +54,18 @@ impl ResumableUpload<'_> {
             Ok(())
         });
         waiting.await.map_err(journal_failed)
+    }
+
+    /// Locks the journal before any request, so that no other process replaces it or continues its upload.
+    pub(super) async fn claim(&self) -> Result<Claim, Error> {
+        let path = self.journal.to_owned();
+        let claimed = blocking(move || Claim::new(&path)).await.map_err(journal_failed)?;
+        claimed.ok_or_else(|| {
+            Error::invalid(
+                "the journal of a resumable upload is used by another process, is not a regular file, or is on a file \
+                 system without locks; choose another path",
+            )
+        })
     }
 
     /// Returns what must be the same for the upload to continue.

@@ -57,19 +57,21 @@ impl ResumableUpload<'_> {
         let layout = Layout { len, part_size };
         self.wait_for_journal().await?;
         let identity = self.identity(Arc::clone(&file), part_size).await?;
-        if let Some(session) = Session::resume(self, &identity, file, layout).await? {
-            match session.transfer(self, &mut source).await {
+        let claim = self.claim().await?;
+        let claim = match Session::resume(self, claim, &identity, file, layout).await? {
+            Ok(session) => match session.transfer(self, &mut source).await {
                 Err(error) if session.is_void() => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "an upload of an earlier process cannot be continued and starts over"
                     );
-                    session.discard().await;
+                    session.discard().await.ok_or(error)?
                 }
                 done => return done,
-            }
-        }
-        let session = Session::begin(self, &identity, layout).await?;
+            },
+            Err(claim) => claim,
+        };
+        let session = Session::begin(self, claim, &identity, layout).await?;
         session.transfer(self, &mut source).await
     }
 }

@@ -24,7 +24,7 @@ use crate::payload::subtree::tree::Tree;
 use crate::telemetry::{self, Direction};
 use crate::transfer::budget::BLOCK;
 use crate::transfer::interruptible::{Interrupt, interruptible};
-use crate::transfer::journal::file::Journal;
+use crate::transfer::journal::file::{Claim, Journal};
 use crate::transfer::journal::header::Identity;
 use crate::transfer::journal::record::Record;
 use crate::transfer::journal::verify::{Verified, verified_granules};
@@ -68,6 +68,7 @@ impl<'a> Session<'a> {
     /// Begins an upload and its journal.
     pub(super) async fn begin(
         upload: &'a ResumableUpload<'_>,
+        claim: Claim,
         identity: &Identity,
         layout: Layout,
     ) -> Result<Self, Error> {
@@ -81,15 +82,24 @@ impl<'a> Session<'a> {
         let begin = Instant::now();
         telemetry::count(telemetry::REQUESTS, Direction::Upload, 1);
         let id = upload.multipart.create_multipart_opts(key, options).await;
-        let id = id.map_err(|error| store_error(settings, "the upload of the payload could not be started", error))?;
+        let id = match id {
+            Ok(id) => id,
+            Err(error) => {
+                withdraw(claim).await;
+                return Err(store_error(
+                    settings,
+                    "the upload of the payload could not be started",
+                    error,
+                ));
+            }
+        };
         let delay = begin.elapsed();
         let identity = identity.clone().with(UPLOAD, &id).with(BEFORE, destination.describe());
-        let path = upload.journal.to_owned();
-        let journal = match blocking(move || Journal::create(&path, &identity, layout.len)).await {
-            Ok(Some(journal)) => journal,
-            failed => {
+        let journal = match blocking(move || claim.create(&identity, layout.len)).await {
+            Ok(journal) => journal,
+            Err(error) => {
                 abort(&**upload.multipart, key, &id).await;
-                return Err(failed.err().map_or_else(in_use, journal_failed));
+                return Err(journal_failed(error));
             }
         };
         let state = State {
@@ -106,21 +116,23 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Continues the upload of an earlier process. Returns `None` if there is none. An upload of another file, or of the
+    /// Continues the upload of an earlier process. Returns the claim if there is none. An upload of another file, or of the
     /// same file with other content, is aborted.
     pub(super) async fn resume(
         upload: &'a ResumableUpload<'_>,
+        claim: Claim,
         identity: &Identity,
         file: Arc<File>,
         layout: Layout,
-    ) -> Result<Option<Self>, Error> {
-        let (path, of_key) = (upload.journal.to_owned(), upload.of_key());
-        let opened = blocking(move || Journal::open(&path, &of_key)).await;
-        let Some(journal) = opened.map_err(journal_failed)? else {
-            return Ok(None);
+    ) -> Result<Result<Self, Claim>, Error> {
+        let of_key = upload.of_key();
+        let opened = blocking(move || claim.open(&of_key)).await;
+        let journal = match opened.map_err(journal_failed)? {
+            Ok(journal) => journal,
+            Err(claim) => return Ok(Err(claim)),
         };
         let Some(id) = journal.identity().get(UPLOAD).map(ToOwned::to_owned) else {
-            return Ok(None);
+            return Ok(Err(journal.into_claim()));
         };
         let before = journal.identity().get(BEFORE).unwrap_or_default().to_owned();
         let is_same = journal.payload_len() == layout.len && journal.identity().includes(identity);
@@ -133,7 +145,7 @@ impl<'a> Session<'a> {
             Ok(verified)
         });
         match verifying.await.map_err(file_failed)? {
-            Ok(state) => Ok(Some(Self {
+            Ok(state) => Ok(Ok(Self {
                 shared: Arc::new(Shared::new(upload, id, state)),
                 destination: Destination::described(upload.store, upload.target, &before),
                 layout,
@@ -142,8 +154,7 @@ impl<'a> Session<'a> {
             Err(journal) => {
                 tracing::debug!(path = %upload.journal.display(), "the file of an interrupted upload has changed, so it starts over");
                 abort(&**upload.multipart, &upload.target.key, &id).await;
-                remove(journal).await;
-                Ok(None)
+                Ok(Err(journal.into_claim()))
             }
         }
     }
@@ -220,14 +231,11 @@ impl<'a> Session<'a> {
         self.shared.is_void.load(Relaxed)
     }
 
-    /// Aborts the upload and removes its journal.
-    pub(super) async fn discard(&self) {
+    /// Aborts the upload, and returns its journal for another one.
+    pub(super) async fn discard(&self) -> Option<Claim> {
         let shared = &self.shared;
         abort(&*shared.multipart, &shared.key, &shared.id).await;
-        let journal = shared.state().journal.take();
-        if let Some(journal) = journal {
-            remove(journal).await;
-        }
+        shared.state().journal.take().map(Journal::into_claim)
     }
 }
 
@@ -347,9 +355,12 @@ async fn remove(journal: Journal) {
     }
 }
 
-fn in_use() -> Error {
-    Error::invalid(
-        "the journal of a resumable upload is used by another process, is not a regular file, or is on a file system \
-         without locks; choose another path",
-    )
+async fn withdraw(claim: Claim) {
+    if let Err(error) = blocking(move || claim.withdraw()).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(
+            error,
+            "failed to remove the empty journal of an upload that was not started"
+        );
+    }
 }

@@ -286,7 +286,7 @@ async fn a_journal_in_use_is_refused_and_its_upload_stays() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("another process"), "{error}");
     let state = case.store.state();
-    assert_eq!((state.begun, state.aborted, state.uploads.len()), (2, 1, 1));
+    assert_eq!((state.begun, state.aborted, state.uploads.len()), (1, 0, 1));
 }
 
 #[tokio::test]
