@@ -31,6 +31,8 @@ struct Inner {
     blocks: usize,
     /// The share of `free` that buffers for readers may use.
     unread: Arc<Semaphore>,
+    /// The permit of the one part that may use more than what is free.
+    beyond: Arc<Semaphore>,
     /// The memory of freed blocks. Emptied when no block is in use, so that an idle store uses none.
     spare: Mutex<Vec<Vec<u8>>>,
 }
@@ -39,6 +41,8 @@ struct Inner {
 pub(crate) struct Reserved {
     budget: Budget,
     permits: Permits,
+    /// Held if it is larger than what was free.
+    _beyond: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Default)]
@@ -56,6 +60,7 @@ impl Budget {
             free: Arc::new(Semaphore::new(blocks)),
             blocks,
             unread: Arc::new(Semaphore::new(blocks - Self::write_share(blocks))),
+            beyond: Arc::new(Semaphore::new(1)),
             spare: Mutex::default(),
         }))
     }
@@ -76,22 +81,32 @@ impl Budget {
 
     /// Reserves blocks whose release depends on nothing but the network, the disk and time. Waiters are served in order.
     ///
-    /// It waits for at most the share that readers never use, so that it always succeeds. Of what exceeds that share, it
-    /// counts what is free.
+    /// Readers may keep all blocks but a share. If more is needed, it waits until that is free as well, or until no other
+    /// reservation is larger than what was free.
     pub(crate) async fn reserve(&self, blocks: usize) -> Reserved {
+        // The semaphores are never closed.
+        let acquire = |blocks| Arc::clone(&self.0.free).acquire_many_owned(count(blocks));
         let guaranteed = blocks.min(Self::write_share(self.0.blocks)).max(1);
-        // The semaphore is never closed.
-        let free = Arc::clone(&self.0.free)
-            .acquire_many_owned(count(guaranteed))
-            .await
-            .ok();
-        let rest = blocks.saturating_sub(guaranteed).min(self.free_blocks());
-        let more = Arc::clone(&self.0.free).try_acquire_many_owned(count(rest)).ok();
-        let free = free.map(|mut free| {
-            more.into_iter().for_each(|more| free.merge(more));
-            free
-        });
-        self.reserved(Permits { free, unread: None })
+        let rest = blocks.min(self.0.blocks).saturating_sub(guaranteed);
+        let mut free = acquire(guaranteed).await.ok();
+        let (more, beyond) = tokio::select! {
+            biased;
+            more = acquire(rest) => (more.ok(), None),
+            beyond = Arc::clone(&self.0.beyond).acquire_owned() => (self.take_free(rest), beyond.ok()),
+        };
+        if let (Some(free), Some(more)) = (&mut free, more) {
+            free.merge(more);
+        }
+        Reserved {
+            _beyond: beyond,
+            ..self.reserved(Permits { free, unread: None })
+        }
+    }
+
+    /// Takes up to this number of free blocks.
+    fn take_free(&self, blocks: usize) -> Option<OwnedSemaphorePermit> {
+        let free = blocks.min(self.free_blocks());
+        Arc::clone(&self.0.free).try_acquire_many_owned(count(free)).ok()
     }
 
     /// Reserves a block like [`reserve`](Self::reserve) if one is free now.
@@ -121,6 +136,7 @@ impl Budget {
         Reserved {
             budget: self.clone(),
             permits,
+            _beyond: None,
         }
     }
 
@@ -279,6 +295,30 @@ mod tests {
         assert!(budget.try_reserve_connection().is_some());
         drop(unread);
         assert_eq!(budget.free_blocks(), budget.blocks());
+    }
+
+    #[tokio::test]
+    async fn one_large_part_at_a_time_uses_more_than_is_free() {
+        let budget = Budget::new(16 * MIB);
+        let reserve = || budget.reserve(25).now_or_never();
+        let (one, other) = (reserve().unwrap(), reserve().unwrap());
+        assert_eq!((budget.blocks(), budget.free_blocks()), (64, 14));
+        assert!(reserve().is_none(), "the share of writes is not free");
+        drop(one);
+        let next = reserve().unwrap();
+        let beyond = budget.reserve(1000);
+        let mut beyond = std::pin::pin!(beyond);
+        assert!(beyond.as_mut().now_or_never().is_none());
+        drop(other);
+        let beyond = beyond.await;
+        assert_eq!(budget.free_blocks(), 0);
+        drop(next);
+        let second = budget.reserve(1000);
+        let mut second = std::pin::pin!(second);
+        assert!(second.as_mut().now_or_never().is_none(), "there is one already");
+        drop(beyond);
+        drop(second.await);
+        assert_eq!(budget.free_blocks(), 64);
     }
 
     #[tokio::test]

@@ -95,8 +95,8 @@ impl PayloadStoreBuilder {
     ///
     /// A payload that fits into one part is stored by a single request, unless its upload is resumable. An upload has up to
     /// 10,000 parts. By default a payload of more than 48 GiB gets larger ones, and one of unknown length gets parts that
-    /// double with every 1,000. Parts that exceed an eighth of [`transfer_memory`](Self::transfer_memory) may use memory
-    /// beyond it. A payload of unknown length fails if it is longer than 10,000 parts of a size that is set.
+    /// double with every 1,000. Of the parts that exceed an eighth of [`transfer_memory`](Self::transfer_memory), one at a
+    /// time may use memory beyond it. A payload of unknown length fails if it is longer than 10,000 parts of a size that is set.
     ///
     /// A crash during an upload leaves parts in the store, which cost money and appear in no listing of objects. Give the
     /// bucket a lifecycle rule with `AbortIncompleteMultipartUpload`.
