@@ -11,7 +11,7 @@ pub(crate) const BLOCK: usize = 256 * 1024;
 
 /// The number of blocks that a connection's buffers use. hyper reads up to 408 KiB at a time. One such buffer is being filled,
 /// and up to two have not been copied yet.
-pub(crate) const CONNECTION_BLOCKS: usize = 4;
+pub(crate) const CONNECTION_BLOCKS: usize = 5;
 
 /// The number of blocks in a part of the minimum size.
 const MIN_PART_BLOCKS: usize = 5 * 1024 * 1024 / BLOCK;
