@@ -196,7 +196,8 @@ impl ExtendedDelivery {
     /// # Errors
     ///
     /// As for [`stream`](Self::stream) and its items. [`File`](ErrorKind::File) if the file cannot be written, or if `path`
-    /// is something other than a regular file. An existing file at `path` is unchanged. The temporary file is deleted, unless
+    /// is something other than a regular file. An existing file at `path` is unchanged, unless only its
+    /// folder could not be synced. The temporary file is deleted, unless
     /// [`keep_partial_downloads`](crate::store::PayloadStoreBuilder::keep_partial_downloads) is set and the payload can be
     /// continued.
     ///

@@ -151,7 +151,11 @@ async fn first_response(
             // Without a range the payload could not continue an earlier download, and its file would be removed.
             Err(error) if is_outage(&error) => return Err(Error::fetch(error)),
             // The store has no ranges, or the object is empty, so that no range is in it.
-            Ok(_) | Err(_) => {}
+            Ok(_) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "the store refused a range; the whole payload is requested");
+            }
         }
     }
     telemetry::count(telemetry::REQUESTS, Direction::Download, 1);

@@ -271,9 +271,13 @@ impl Part {
                     if !self.keep_second() {
                         return Err(error);
                     }
+                    log_failed(&error);
                 }
-                // The first request may still succeed.
-                Event::Second(Some(Err(_))) => self.second = None,
+                Event::Second(Some(Err(error))) => {
+                    // The first request may still succeed.
+                    self.second = None;
+                    log_failed(&error);
+                }
             }
         }
     }
@@ -376,6 +380,12 @@ fn times_as_long(len: u64, other: u64) -> u32 {
 pub(super) fn task_failed(error: JoinError) -> Error {
     let message = "a part of the payload could not be fetched";
     Error::io(ErrorKind::Store, message, error.into())
+}
+
+/// Logs the failure of one of two requests for a part.
+fn log_failed(error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "one of two requests for a part failed; the other one continues");
 }
 
 /// Counts a chunk, and returns its bytes that are still missing.
