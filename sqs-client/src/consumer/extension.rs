@@ -33,9 +33,9 @@ pub trait ConsumerExt: sealed::Sealed {
     #[must_use]
     fn min_messages_per_poll(self, messages: u8) -> Self;
 
-    /// Keeps messages together that are handled together: `belongs(first, later)` tells if a later message of a group
-    /// belongs with one before it. Neither is then returned to the queue without the other to find out if the queue is
-    /// blocked. Default: each message is handled alone.
+    /// Keeps messages of a FIFO group together that are handled together. `belongs(first, later)` returns `true` if the
+    /// later one belongs with the first. A consumer that waits in vain for a returned message returns the next one to
+    /// find out if the group is blocked, and then returns all that belong with it. Default: each message is alone.
     #[must_use]
     fn keep_together(self, belongs: fn(&Message, &Message) -> bool) -> Self;
 

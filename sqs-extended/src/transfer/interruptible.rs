@@ -88,15 +88,13 @@ mod tests {
         let (begin, begun) = mpsc::channel();
         let held = Arc::new(());
         let of_work = Arc::clone(&held);
-        let mut waiting = Box::pin(interruptible(move |interrupt| {
+        let mut waiting = Box::pin(interruptible(move |interrupt| -> io::Result<()> {
             begin.send(()).unwrap();
             loop {
                 interrupt.check()?;
                 std::thread::sleep(Duration::from_millis(1));
                 let _ = &of_work;
             }
-            #[allow(unreachable_code)]
-            Ok(())
         }));
         assert!(waiting.as_mut().now_or_never().is_none());
         begun.recv().unwrap();

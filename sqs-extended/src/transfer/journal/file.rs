@@ -161,10 +161,6 @@ impl Claim {
     /// The file could not be written, or the identity is too long.
     pub(crate) fn create(mut self, identity: &Identity, payload_len: u64) -> io::Result<Journal> {
         let header = Header::new(identity, payload_len)?;
-        if self.file.metadata()?.len() > 0 {
-            let path = self.path.display();
-            tracing::warn!(%path, "replaced a journal that is damaged or describes another transfer, which will not be continued");
-        }
         let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
         if let Err(error) = emptied.and_then(|()| self.file.write_all(header.text.as_bytes())) {
             // Without a first line it is useless. A later transfer replaces it if it cannot be removed now.
@@ -186,10 +182,19 @@ impl Claim {
     ///
     /// The file could not be removed.
     pub(crate) fn withdraw(self) -> io::Result<()> {
-        if self.file.metadata()?.len() == 0 && locked::is_at(&self.file, &self.path)? {
+        if self.is_empty()? && locked::is_at(&self.file, &self.path)? {
             std::fs::remove_file(&self.path)?;
         }
         Ok(())
+    }
+
+    /// Returns `true` if no transfer has begun with this file.
+    ///
+    /// # Errors
+    ///
+    /// The file's length could not be read.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() == 0)
     }
 }
 

@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
         let id = match id {
             Ok(id) => id,
             Err(error) => {
-                withdraw(claim).await;
+                remove(|| claim.withdraw()).await;
                 return Err(store_error(
                     settings,
                     "the upload of the payload could not be started",
@@ -126,10 +126,20 @@ impl<'a> Session<'a> {
         layout: Layout,
     ) -> Result<Result<Self, Claim>, Error> {
         let of_key = upload.of_key();
-        let opened = blocking(move || claim.open(&of_key)).await;
-        let journal = match opened.map_err(journal_failed)? {
+        let opened = blocking(move || {
+            let is_empty = claim.is_empty()?;
+            Ok((claim.open(&of_key)?, is_empty))
+        });
+        let (opened, was_empty) = opened.await.map_err(journal_failed)?;
+        let journal = match opened {
             Ok(journal) => journal,
-            Err(claim) => return Ok(Err(claim)),
+            Err(claim) => {
+                if !was_empty {
+                    let path = upload.journal.display();
+                    tracing::warn!(%path, "a journal is damaged or describes another upload, which is not continued");
+                }
+                return Ok(Err(claim));
+            }
         };
         let Some(id) = journal.identity().get(UPLOAD).map(ToOwned::to_owned) else {
             return Ok(Err(journal.into_claim()));
@@ -221,7 +231,7 @@ impl<'a> Session<'a> {
         }
         let journal = shared.state().journal.take();
         if let Some(journal) = journal {
-            remove(journal).await;
+            remove(|| journal.remove()).await;
         }
         Ok(digest)
     }
@@ -345,22 +355,13 @@ async fn abort(multipart: &dyn MultipartStore, key: &Path, id: &MultipartId) {
     }
 }
 
-async fn remove(journal: Journal) {
-    if let Err(error) = blocking(move || journal.remove()).await {
+/// Removes a journal that nobody needs. A failure costs only the file, so it is logged.
+async fn remove(removal: impl FnOnce() -> std::io::Result<()> + Send + 'static) {
+    if let Err(error) = blocking(removal).await {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(
             error,
-            "failed to remove the journal of an upload that is complete or aborted"
-        );
-    }
-}
-
-async fn withdraw(claim: Claim) {
-    if let Err(error) = blocking(move || claim.withdraw()).await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(
-            error,
-            "failed to remove the empty journal of an upload that was not started"
+            "failed to remove the journal of an upload that is complete or was not started"
         );
     }
 }
