@@ -41,7 +41,7 @@ struct Inner {
 pub(crate) struct Reserved {
     budget: Budget,
     permits: Permits,
-    /// Held if it is larger than what was free.
+    /// `Some` if it is larger than what was free.
     _beyond: Option<OwnedSemaphorePermit>,
 }
 

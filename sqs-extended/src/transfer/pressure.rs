@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts the responses by which a store asked for fewer requests. Clones share the count.
+/// Counts the responses by which a store requested a lower rate. Clones share the count.
 ///
 /// object_store repeats such requests itself, so they are invisible above it. Those who make the requests compare two
 /// counts to learn whether the store asked in between.

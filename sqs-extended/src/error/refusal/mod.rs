@@ -21,7 +21,7 @@ const NO_SUCH_OBJECT: &str = "No such object: ";
 const NO_SUCH_BUCKET: &str = "The specified bucket does not exist";
 
 /// The codes of refusals with a 4xx status that say nothing about a later call: throttling under a status of its own, a
-/// request that was damaged or delayed on its way, a conflict with a concurrent request, and an upload that is gone, in
+/// request that was damaged or delayed in transit, a conflict with a concurrent request, and an upload that is gone, in
 /// whose place a later call begins another. For S3's, see
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 const TRANSIENT_CODES: [&str; 13] = [

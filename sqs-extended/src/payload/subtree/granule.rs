@@ -83,7 +83,7 @@ impl GranuleHasher {
         std::mem::take(&mut self.finished)
     }
 
-    /// Ends the range, and returns the granules that were not taken yet. A range that ends within a granule must end with
+    /// Ends the range, and returns the granules that were not returned yet. A range that ends within a granule must end with
     /// the payload.
     pub(crate) fn finish(mut self) -> Vec<Granule> {
         if self.filled > 0 {

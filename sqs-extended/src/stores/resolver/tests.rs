@@ -13,7 +13,7 @@ fn v6(last: u16) -> SocketAddr {
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last), 0).into()
 }
 
-/// A resolver that finds these addresses, and the names that it was asked for.
+/// A resolver that finds these addresses, and the names that were looked up.
 fn finding(addresses: &[SocketAddr]) -> (SpreadingResolver, Arc<Mutex<Vec<String>>>) {
     let names = Arc::new(Mutex::new(Vec::new()));
     let (asked, addresses) = (names.clone(), addresses.to_vec());

@@ -14,7 +14,7 @@ pub(super) fn is_true(value: &str) -> bool {
 }
 
 /// Removes the token from every request. object_store 0.14 skips it for reads only: with `skip_signature`, its uploads and
-/// deletions still ask for credentials, and send what they get.
+/// deletions still request credentials, and send what they get.
 #[derive(Debug)]
 pub(super) struct WithoutToken<C>(C);
 

@@ -258,7 +258,7 @@ struct Fetching {
 }
 
 impl Fetching {
-    /// Fetches until the part has arrived or the reader reaches it. Returns what is left of the part.
+    /// Fetches until the part has arrived or the reader reaches it. Returns the rest of the part.
     async fn run(mut self, mut handed_over: oneshot::Receiver<()>) -> Result<Part, Error> {
         let mut block: Option<Block> = None;
         loop {

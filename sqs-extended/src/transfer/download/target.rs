@@ -78,12 +78,12 @@ impl Target {
         lock(&self.tree)
     }
 
-    /// Returns the digest of the whole file if all `len` bytes are there.
+    /// Returns the digest of the whole file if all `len` bytes are present.
     pub(super) fn root(&self, len: u64) -> Option<blake3::Hash> {
         self.tree().root(len)
     }
 
-    /// Returns how many of the file's `len` bytes are there.
+    /// Returns how many of the file's `len` bytes are present.
     pub(super) fn len_present(&self, len: u64) -> u64 {
         let missing = self.tree().missing(len);
         len - missing.iter().map(|range| range.end - range.start).sum::<u64>()

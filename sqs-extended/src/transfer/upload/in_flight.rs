@@ -1,4 +1,4 @@
-//! The parts of an upload that are on their way to the store.
+//! The parts of an upload that are being sent to the store.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -319,7 +319,7 @@ async fn a_dropped_download_keeps_its_file_on_request() {
 async fn two_downloads_never_share_a_file() {
     let fixture = Arc::new(Fixture::new().await);
     fixture.killed().await;
-    // The first continues what is left, and the second begins a file of its own.
+    // The first continues the remaining part, and the second begins a file of its own.
     let first = fixture.stuck(&fixture.journal()).await;
     let second = fixture.stuck(&fixture.folder.path().join(".file.1.part.journal")).await;
     assert_eq!(fixture.names().len(), 4);

@@ -255,7 +255,7 @@ async fn a_completion_without_a_response_is_noticed() {
         assert_eq!(sent.is_ok(), completion == Completion::Repeated);
         assert_eq!(case.store.take_sent().len(), PARTS);
         if completion == Completion::Lost {
-            assert!(case.complete().await.is_empty(), "the object is there already");
+            assert!(case.complete().await.is_empty(), "the object exists already");
         }
         assert_eq!(case.store.state().begun, 1);
     }
