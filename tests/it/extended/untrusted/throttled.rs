@@ -12,6 +12,7 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use sqs_client::Client;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 /// The store's timeout for retries.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The rate of each connection in bytes per second.
+/// The rate of all connections together in bytes per second.
 const RATE: u32 = 2 * 1024 * 1024;
 
 /// The payload's size. At this rate it takes three times as long as both timeouts together.
@@ -35,7 +36,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![harness.trial(name, |harness| {
         let minio = harness.servers.minio().map_err(Clone::clone)?;
         let bucket = Bucket::new(minio).expect("a bucket");
-        let client = harness.client_for(Backend::Embedded)?.build().expect("a client");
+        let client = harness.client_for(Backend::Local)?.build().expect("a client");
         Ok(Box::pin(a_throttled_payload_outlasts_the_stores_timeouts(
             client, bucket,
         )))
@@ -96,31 +97,45 @@ impl HttpConnector for ShortTimeouts {
     }
 }
 
+/// A link that all connections share, however many the client opens. Its value is the time at which it is free.
+#[derive(Clone)]
+struct Link(Arc<Mutex<Instant>>);
+
+impl Link {
+    /// Waits until this many bytes have passed the link.
+    async fn pass(&self, bytes: usize) {
+        let time = Duration::from_secs(bytes as u64) / RATE;
+        let mut free = self.0.lock().await;
+        *free = (*free).max(Instant::now()) + time;
+        tokio::time::sleep_until(*free).await;
+    }
+}
+
 /// Forwards connections to this server, and its responses back at [`RATE`].
 async fn throttle(listener: TcpListener, server: String) {
+    let link = Link(Arc::new(Mutex::new(Instant::now())));
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        let server = server.clone();
+        let (server, link) = (server.clone(), link.clone());
         connections.spawn(async move {
             // The client closes its connection on a timeout.
-            let _ = forward(client, &server).await;
+            let _ = forward(client, &server, &link).await;
         });
     }
 }
 
-async fn forward(client: TcpStream, server: &str) -> std::io::Result<()> {
+async fn forward(client: TcpStream, server: &str, link: &Link) -> std::io::Result<()> {
     let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
     let (mut from_client, mut to_client) = client.into_split();
     let back = async {
-        let mut buffer = [0; 32 * 1024];
+        let mut buffer = [0; 8 * 1024];
         loop {
             let read = from_server.read(&mut buffer).await?;
             if read == 0 {
                 return Ok(());
             }
+            link.pass(read).await;
             to_client.write_all(&buffer[..read]).await?;
-            let time = Duration::from_secs(read as u64) / RATE;
-            tokio::time::sleep(time).await;
         }
     };
     tokio::select! {
