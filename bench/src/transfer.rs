@@ -11,7 +11,6 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, Payload, PayloadStore};
-use sqs_tests::embedded;
 use sqs_tests::servers::Server;
 use tokio::time::Instant;
 
@@ -60,13 +59,13 @@ pub fn create_bucket(minio: &Server) -> anyhow::Result<AmazonS3> {
     bucket(minio.endpoint(), minio.access_key(), minio.secret_key())
 }
 
-/// Builds a client of the embedded server at an endpoint, with payloads in `store`.
+/// Builds a client of sqs-local at an endpoint, with payloads in `store`.
 ///
 /// # Errors
 ///
 /// Returns an error if the client cannot be built.
 pub fn extended(endpoint: &str, store: AmazonS3, shape: Shape) -> anyhow::Result<ExtendedClient> {
-    let client = embedded::client_builder(endpoint).build()?;
+    let client = sqs_local::client_builder(endpoint).build()?;
     let payloads = PayloadStore::builder(store, BUCKET)
         .part_size((shape.part_mib * MIB) as u64)
         .concurrency(shape.concurrency)

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_local::LocalSqs;
 use sqs_tests::servers::{Server, Servers};
 
 /// The limit of the process's peak memory, for payloads of any size.
@@ -132,7 +132,7 @@ fn end_half_way(bucket: &str, remaining_uploads: usize, end: impl FnOnce(&mut Ch
     let _alone = MINIO.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime
-        .block_on(EmbeddedServer::builder().verify_signatures(false).start())
+        .block_on(LocalSqs::builder().verify_signatures(false).start())
         .unwrap();
     let before = unfinished_uploads(minio);
     let mut child = on_servers(&server.endpoint(), minio, bucket)

@@ -115,6 +115,11 @@ fn sqs_extended_keeps_its_floors() -> Result<()> {
 }
 
 #[test]
+fn sqs_local_keeps_its_floors() -> Result<()> {
+    keeps_its_floors("sqs-local")
+}
+
+#[test]
 fn sqs_client_has_no_circle_of_files() -> Result<()> {
     has_no_circle_of_files("sqs-client")
 }
@@ -125,8 +130,13 @@ fn sqs_extended_has_no_circle_of_files() -> Result<()> {
 }
 
 #[test]
+fn sqs_local_has_no_circle_of_files() -> Result<()> {
+    has_no_circle_of_files("sqs-local")
+}
+
+#[test]
 fn every_floor_is_in_use() -> Result<()> {
-    for package in ["sqs-client", "sqs-extended"] {
+    for package in ["sqs-client", "sqs-extended", "sqs-local"] {
         let files = Crate::read(&sources(package))?.files();
         let unused = floors_of(package)?.without_a_file(&files);
         ensure!(

@@ -86,7 +86,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 /// Formats the table for README.
 fn markdown() -> String {
-    let mut text = "| | embedded | ElasticMQ | moto |\n|---|---|---|---|\n".to_owned();
+    let mut text = "| | sqs-local | ElasticMQ | moto |\n|---|---|---|---|\n".to_owned();
     for (action, _, supports) in TABLE {
         let cells = supports.map(|support| match support {
             Yes => "yes",

@@ -13,7 +13,7 @@ use sqs_client::client::RetryPolicy;
 use sqs_client::{
     Batcher, Client, Error, ErrorCode, ErrorKind, Message, OutgoingMessage, Protocol, QueueAttributes, limits,
 };
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 use tokio::time::timeout;
 
 use crate::harness::{Backend, Context, Harness, Outcome};
@@ -45,8 +45,8 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 /// Starts a server that records all requests, and builds a client with many attempts.
-async fn server() -> anyhow::Result<(EmbeddedServer, Client)> {
-    let server = EmbeddedServer::builder().journal_capacity(100_000).start().await?;
+async fn server() -> anyhow::Result<(LocalSqs, Client)> {
+    let server = LocalSqs::builder().journal_capacity(100_000).start().await?;
     let moment = Duration::from_millis(1);
     let retry = RetryPolicy::standard()
         .max_attempts(20)
@@ -68,7 +68,7 @@ fn fifo_attributes() -> QueueAttributes {
 }
 
 /// Returns the lengths of the batches that the server received.
-fn lengths(server: &EmbeddedServer, action: Action) -> Vec<usize> {
+fn lengths(server: &LocalSqs, action: Action) -> Vec<usize> {
     let requests = server.requests().into_iter();
     requests
         .filter(|request| request.action == Some(action))
@@ -77,7 +77,7 @@ fn lengths(server: &EmbeddedServer, action: Action) -> Vec<usize> {
 }
 
 /// Returns the bodies in a queue of the server, in order.
-fn bodies(server: &EmbeddedServer, queue: &str) -> Vec<String> {
+fn bodies(server: &LocalSqs, queue: &str) -> Vec<String> {
     let messages = server.queue(queue).into_iter().flat_map(|queue| queue.messages());
     messages.map(|message| message.body).collect()
 }
@@ -165,7 +165,7 @@ async fn no_batch_exceeds_the_size_limit() -> Outcome {
     Ok(())
 }
 
-fn add_faults(server: &EmbeddedServer, action: Action, kinds: &[FaultKind]) {
+fn add_faults(server: &LocalSqs, action: Action, kinds: &[FaultKind]) {
     for kind in kinds {
         server.faults().add(Fault::on(action, kind.clone()).probability(0.05));
     }
@@ -273,7 +273,7 @@ async fn send_group(batcher: &Batcher, group: usize, count: usize) -> Outcome {
 }
 
 async fn each_caller_gets_its_own_result() -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let client = server.client_builder().retry(RetryPolicy::never()).build()?;
     let batcher = client.batcher(queue(&client).await?).build();
     server

@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
 use sqs_client::{Client, ErrorCode, ErrorKind, OutgoingMessage, QueueAttributes};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 
 use crate::harness::{Harness, Outcome};
 
@@ -32,8 +32,8 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-async fn server(attempts: u32) -> anyhow::Result<(EmbeddedServer, Client, String)> {
-    let server = EmbeddedServer::start().await?;
+async fn server(attempts: u32) -> anyhow::Result<(LocalSqs, Client, String)> {
+    let server = LocalSqs::start().await?;
     let retry = RetryPolicy::standard()
         .max_attempts(attempts)
         .base_delay(Duration::from_millis(1));

@@ -9,7 +9,6 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, bail};
-use sqs_tests::embedded;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -123,7 +122,7 @@ async fn obey(orders: &str) -> anyhow::Result<()> {
     let [test, endpoint, report_to, queues @ ..] = &*words else {
         bail!("no orders");
     };
-    let client = embedded::client_builder(*endpoint)
+    let client = sqs_local::client_builder(*endpoint)
         .retry(consumer::fast_retries())
         .build()?;
     let connection = TcpStream::connect(report_to).context("the parent listens")?;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
 use sqs_client::{Client, ClientBuilder, Credentials, ErrorKind, Protocol};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Protocol as Spoken, Reply};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, Protocol as Spoken, Reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -42,7 +42,7 @@ async fn there_and_back(client: &Client) -> Outcome {
     Ok(())
 }
 
-fn spoken(server: &EmbeddedServer) -> Vec<Spoken> {
+fn spoken(server: &LocalSqs) -> Vec<Spoken> {
     let requests = server.requests();
     requests
         .iter()
@@ -68,7 +68,7 @@ async fn auto_detects_the_servers_protocol() -> Outcome {
         (Some(Spoken::Json), vec![Spoken::Json; 4]),
         (None, vec![Spoken::Json; 4]),
     ] {
-        let builder = EmbeddedServer::builder();
+        let builder = LocalSqs::builder();
         let builder = match only {
             Some(protocol) => builder.only(protocol),
             None => builder,
@@ -93,7 +93,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
         FaultKind::Reply(Reply::new(403).body("<html>Forbidden</html>")),
     ];
     for fault in unclear {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let builder = server.client_builder().protocol(Protocol::Auto);
         let client = builder.retry(RetryPolicy::never()).build()?;
         server.faults().add(Fault::any(fault.clone()).times(1));
@@ -101,7 +101,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
         assert_eq!(spoken(&server), [Spoken::Json], "{fault:?}");
     }
     // A broken request may have taken effect, whatever the response to its repetition.
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let client = server.client_builder().protocol(Protocol::Auto).build()?;
     server.faults().add(Fault::any(FaultKind::DropBefore).times(1));
     let refusal = FaultKind::Reply(Reply::new(415));
@@ -117,7 +117,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
 }
 
 async fn a_queue_url_is_followed_only_where_allowed() -> Outcome {
-    let (own, other) = (EmbeddedServer::start().await?, EmbeddedServer::start().await?);
+    let (own, other) = (LocalSqs::start().await?, LocalSqs::start().await?);
     let queue = other.client()?.create_queue("there").await?.queue_url;
     for protocol in [Protocol::Json, Protocol::Query] {
         let builder = own.client_builder().protocol(protocol);
@@ -169,9 +169,9 @@ async fn requests_go_through_the_proxy() -> Outcome {
     Ok(())
 }
 
-/// A TLS server with a certificate of its own authority forwards to the embedded one.
+/// A TLS server with a certificate of its own authority forwards to sqs-local.
 async fn a_private_certificate_authority_is_trusted() -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = rustls::pki_types::PrivateKeyDer::try_from(generated.signing_key.serialize_der())
         .map_err(anyhow::Error::msg)?;
@@ -222,7 +222,7 @@ async fn a_private_certificate_authority_is_trusted() -> Outcome {
 }
 
 async fn the_callers_http_client_is_used() -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let http = sqs_client::client::http_client_builder()?
         .user_agent("callers-agent")
         .build()?;

@@ -21,7 +21,7 @@ use anyhow::bail;
 use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
 use sqs_client::{Client, Consumer, Delivery, OutgoingMessage};
-use sqs_tests::embedded::{EmbeddedServer, QueueView};
+use sqs_local::{LocalSqs, QueueView};
 use tokio::time::Instant;
 
 use crate::harness::Harness;
@@ -42,9 +42,9 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     modules.into_iter().flatten().collect()
 }
 
-/// Starts an embedded server with a queue, and builds a client with short retry delays.
-async fn embedded() -> anyhow::Result<(EmbeddedServer, Client, String)> {
-    let server = EmbeddedServer::start().await?;
+/// Starts sqs-local with a queue, and builds a client with short retry delays.
+async fn local() -> anyhow::Result<(LocalSqs, Client, String)> {
+    let server = LocalSqs::start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
@@ -109,7 +109,7 @@ pub async fn until(done: impl Fn() -> bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn view(server: &EmbeddedServer, name: &str) -> QueueView {
+fn view(server: &LocalSqs, name: &str) -> QueueView {
     server.queue(name).expect("the queue was created")
 }
 

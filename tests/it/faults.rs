@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use sqs_client::client::RetryPolicy;
 use sqs_client::credentials::{BoxFuture, ProvideCredentials};
 use sqs_client::{Client, ClientBuilder, Credentials, Error, ErrorCode, ErrorKind, QueueAttributes};
-use sqs_tests::embedded::{AccessKey, Action, EmbeddedServer, Fault, FaultKind, Reply};
+use sqs_local::{AccessKey, Action, Fault, FaultKind, LocalSqs, Reply};
 use tokio::time::Instant;
 
 use crate::harness::{Harness, Outcome};
@@ -44,14 +44,14 @@ fn quick(attempts: u32) -> RetryPolicy {
 
 async fn server_with(
     settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
-) -> anyhow::Result<(EmbeddedServer, Client, String)> {
-    let server = EmbeddedServer::start().await?;
+) -> anyhow::Result<(LocalSqs, Client, String)> {
+    let server = LocalSqs::start().await?;
     let client = settings(server.client_builder().retry(quick(3))).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }
 
-async fn send_under(server: &EmbeddedServer, client: &Client, queue: &str, fault: Fault) -> (Result<(), Error>, u64) {
+async fn send_under(server: &LocalSqs, client: &Client, queue: &str, fault: Fault) -> (Result<(), Error>, u64) {
     let before = server.count(Action::SendMessage);
     let fault = server.faults().add(fault);
     let result = client.send_message(queue, "x").await;
@@ -251,7 +251,7 @@ async fn damage_is_detected_by_md5() -> Outcome {
 
 async fn a_skewed_clock_is_corrected() -> Outcome {
     for skew in [20 * 60, -20 * 60] {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         server.clock().set_skew_seconds(skew);
         let client = server.client_builder().retry(quick(3)).build()?;
         client.create_queue("q").await?;
@@ -295,7 +295,7 @@ impl ProvideCredentials for Rotating {
 }
 
 async fn an_expired_token_is_replaced() -> Outcome {
-    let mut builder = EmbeddedServer::builder();
+    let mut builder = LocalSqs::builder();
     for number in 0..3 {
         builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));
     }
@@ -337,7 +337,7 @@ impl ProvideCredentials for Listed {
 
 async fn an_unknown_key_is_fetched_again_once() -> Outcome {
     for (keys, works) in [(&["unknown", "test"][..], true), (&["unknown"][..], false)] {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let calls = Arc::new(AtomicU32::new(0));
         let client = server
             .client_builder()

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use futures::future::BoxFuture;
 use libtest_mimic::{Failed, Trial};
 use sqs_client::{Client, ClientBuilder, Credentials, Protocol, QueueAttributes};
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_local::LocalSqs;
 use sqs_tests::servers::{Server, Servers, Unavailable};
 use tokio::runtime::Runtime;
 
@@ -18,14 +18,14 @@ use crate::extended::stores::s3s::S3sFs;
 pub struct Harness {
     pub runtime: Runtime,
     pub servers: Servers,
-    embedded: OnceLock<EmbeddedServer>,
+    local: OnceLock<LocalSqs>,
     s3s: OnceLock<S3sFs>,
 }
 
 /// An SQS server that the conformance suite runs against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    Embedded,
+    Local,
     ElasticMq,
     Moto,
 }
@@ -69,12 +69,12 @@ pub enum Quirk {
 }
 
 impl Backend {
-    pub const ALL: [Self; 3] = [Self::Embedded, Self::ElasticMq, Self::Moto];
+    pub const ALL: [Self; 3] = [Self::Local, Self::ElasticMq, Self::Moto];
 
     /// The server's name within the name of a test.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Embedded => "embedded",
+            Self::Local => "sqs-local",
             Self::ElasticMq => "elasticmq",
             Self::Moto => "moto",
         }
@@ -82,7 +82,7 @@ impl Backend {
 
     pub fn has(self, quirk: Quirk) -> bool {
         let quirks: &[Quirk] = match self {
-            Self::Embedded => &[],
+            Self::Local => &[],
             Self::ElasticMq => &[
                 Quirk::NoPrefixFilter,
                 Quirk::OtherErrorCodes,
@@ -116,19 +116,16 @@ impl Harness {
         Self {
             runtime: Runtime::new().expect("a runtime"),
             servers: Servers::new(),
-            embedded: OnceLock::new(),
+            local: OnceLock::new(),
             s3s: OnceLock::new(),
         }
     }
 
-    /// Returns the embedded server that is shared by the tests that inject no faults.
-    pub fn embedded(&self) -> &EmbeddedServer {
-        self.embedded.get_or_init(|| {
-            let server = self
-                .runtime
-                .block_on(EmbeddedServer::start())
-                .expect("the embedded server starts");
-            eprintln!("server: embedded at {}", server.endpoint());
+    /// Returns the sqs-local that the tests without faults share.
+    pub fn local(&self) -> &LocalSqs {
+        self.local.get_or_init(|| {
+            let server = self.runtime.block_on(LocalSqs::start()).expect("sqs-local starts");
+            eprintln!("server: sqs-local at {}", server.endpoint());
             server
         })
     }
@@ -145,7 +142,7 @@ impl Harness {
     /// Returns a builder of a client of this server.
     pub fn client_for(&self, backend: Backend) -> Result<ClientBuilder, Unavailable> {
         let server = match backend {
-            Backend::Embedded => return Ok(self.embedded().client_builder()),
+            Backend::Local => return Ok(self.local().client_builder()),
             Backend::ElasticMq => self.servers.elasticmq(),
             Backend::Moto => self.servers.moto(),
         };

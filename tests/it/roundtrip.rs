@@ -1,4 +1,4 @@
-//! Tests that a server reads what the client sends. Random inputs of every action go to the embedded server in both
+//! Tests that a server reads what the client sends. Random inputs of every action go to sqs-local in both
 //! protocols. The server's parser shares no code with the client and refuses input that the service model does not
 //! define. It must read the same input.
 
@@ -17,7 +17,7 @@ use sqs_client::client::Request;
 use sqs_client::operation::Operation;
 use sqs_client::types::{ChangeMessageVisibilityBatchEntry, DeleteMessageBatchEntry, SendMessageBatchEntry};
 use sqs_client::{Client, OutgoingMessage, Protocol};
-use sqs_tests::embedded::{EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Fault, FaultKind, LocalSqs};
 
 use self::inputs::{
     attribute_name, attributes, entries, label, message, queue, seconds, system_attribute_name, tags, text, visibility,
@@ -34,14 +34,14 @@ const READ: u16 = 418;
 /// A server that only reads requests, and its client.
 struct Wire<'a> {
     harness: &'a Harness,
-    server: EmbeddedServer,
+    server: LocalSqs,
     client: Client,
     protocol: Protocol,
 }
 
 impl<'a> Wire<'a> {
     fn new(harness: &'a Harness, protocol: Protocol) -> Self {
-        let builder = EmbeddedServer::builder().journal_capacity(1).keep_inputs(true);
+        let builder = LocalSqs::builder().journal_capacity(1).keep_inputs(true);
         let server = harness.runtime.block_on(builder.start()).expect("a server");
         server.faults().add(Fault::any(FaultKind::status(READ)));
         let client = server.client_builder().protocol(protocol).build();

@@ -1,6 +1,4 @@
-//! Test equipment: SQS- and S3-compatible servers on demand, AWS's own extended clients, and an embedded SQS server with
-//! fault injection.
+//! Test equipment: SQS- and S3-compatible servers on demand, and AWS's own extended clients.
 
-pub mod embedded;
 pub mod peers;
 pub mod servers;

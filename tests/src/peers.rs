@@ -34,13 +34,13 @@ pub enum Attribute {
 /// A running peer. Dropping it ends its process.
 ///
 /// ```no_run
-/// use sqs_tests::embedded::EmbeddedServer;
+/// use sqs_local::LocalSqs;
 /// use sqs_tests::peers::{Attribute, Peer};
 /// use sqs_tests::servers::Servers;
 ///
 /// # #[tokio::main]
 /// # async fn main() -> anyhow::Result<()> {
-/// let (servers, queues) = (Servers::new(), EmbeddedServer::builder().verify_signatures(false).start().await?);
+/// let (servers, queues) = (Servers::new(), LocalSqs::builder().verify_signatures(false).start().await?);
 /// let minio = servers.minio().map_err(Clone::clone)?;
 /// minio.create_bucket("payloads")?;
 /// let python = servers.python_extended_client().map_err(Clone::clone)?;

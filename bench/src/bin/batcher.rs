@@ -1,5 +1,5 @@
 //! Compares the batcher with single sends of aws-sdk-sqs, in pairs that take turns. The same number of tasks send the same
-//! messages to the same server. The embedded server runs on a runtime of its own and checks no signatures, so that
+//! messages to the same server. sqs-local runs on a runtime of its own and checks no signatures, so that
 //! it uses as little of the time as possible.
 //!
 //! ```sh
@@ -13,7 +13,7 @@ use bench::measure::Spread;
 use clap::Parser;
 use futures::future;
 use sqs_client::Client;
-use sqs_tests::embedded::{ACCESS_KEY_ID, Action, DEFAULT_REGION, EmbeddedServer, SECRET_ACCESS_KEY};
+use sqs_local::{ACCESS_KEY_ID, Action, DEFAULT_REGION, LocalSqs, SECRET_ACCESS_KEY};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -43,12 +43,12 @@ struct Run {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let server_runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let server = EmbeddedServer::builder().verify_signatures(false).journal_capacity(0);
+    let server = LocalSqs::builder().verify_signatures(false).journal_capacity(0);
     let server = server_runtime.block_on(server.start())?;
     Runtime::new()?.block_on(compare(&server, options))
 }
 
-async fn compare(server: &EmbeddedServer, options: Options) -> anyhow::Result<()> {
+async fn compare(server: &LocalSqs, options: Options) -> anyhow::Result<()> {
     let client = server.client()?;
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -97,7 +97,7 @@ fn print(metric: &str, values: &[f64]) {
 }
 
 async fn singles(
-    server: &EmbeddedServer,
+    server: &LocalSqs,
     client: &Client,
     sdk: &aws_sdk_sqs::Client,
     options: Options,
@@ -114,7 +114,7 @@ async fn singles(
     .await
 }
 
-async fn batched(server: &EmbeddedServer, client: &Client, options: Options) -> anyhow::Result<Run> {
+async fn batched(server: &LocalSqs, client: &Client, options: Options) -> anyhow::Result<Run> {
     let batcher = client.batcher(server.queue_url("bench")).build();
     run(server, client, Action::SendMessageBatch, options, move |_, body| {
         let batcher = batcher.clone();
@@ -128,7 +128,7 @@ async fn batched(server: &EmbeddedServer, client: &Client, options: Options) -> 
 
 /// Creates a queue, and sends all messages to it. Each task sends its share, one message at a time.
 async fn run<F>(
-    server: &EmbeddedServer,
+    server: &LocalSqs,
     client: &Client,
     action: Action,
     options: Options,

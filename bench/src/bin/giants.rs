@@ -14,7 +14,7 @@ use bench::measure::{Spread, peak_memory_mib};
 use bench::transfer::{self, BUCKET, MIB, Shape, block, bucket, extended, ours, raw};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
-use sqs_tests::embedded::{AccessKey, EmbeddedServer};
+use sqs_local::{AccessKey, LocalSqs};
 use sqs_tests::peers::{Attribute, Peer};
 use sqs_tests::servers::{Server, Servers};
 use tokio::process::Command;
@@ -104,7 +104,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     let minio = servers.minio().map_err(Clone::clone)?;
     transfer::create_bucket(minio)?;
     let keys = AccessKey::new(minio.access_key(), minio.secret_key());
-    let queues = EmbeddedServer::builder().access_key(keys).start().await?;
+    let queues = LocalSqs::builder().access_key(keys).start().await?;
     let size = options.shape.size_mib;
 
     let mut pairs = Vec::new();
@@ -157,7 +157,7 @@ fn print(name: &str, size_mib: usize, result: Measured) {
 async fn transfer_in_child(
     by: &str,
     minio: &Server,
-    queues: &EmbeddedServer,
+    queues: &LocalSqs,
     shape: Shape,
 ) -> anyhow::Result<Measured> {
     let mut transfer = child::command()?;
@@ -175,7 +175,7 @@ async fn transfer_by_peer(
     library: Library,
     servers: &Servers,
     minio: &Server,
-    queues: &EmbeddedServer,
+    queues: &LocalSqs,
     size_mib: usize,
     limit_mib: usize,
 ) -> anyhow::Result<Measured> {

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use sqs_client::ErrorKind;
 use sqs_client::types::SendMessageBatchEntry;
 use sqs_extended::ExtendedMessage;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 
 use super::server;
 use crate::extended::store::{Counting, extended, keys};
@@ -31,7 +31,7 @@ fn damages() -> [(FaultKind, ErrorKind); 2] {
     ]
 }
 
-fn damage(server: &EmbeddedServer, action: Action, kind: FaultKind) {
+fn damage(server: &LocalSqs, action: Action, kind: FaultKind) {
     server.faults().clear();
     server.faults().add(Fault::on(action, kind));
 }
@@ -94,7 +94,7 @@ async fn an_unreadable_deletion_result_fails_alone() -> Outcome {
     }
     let received = client.receive_message(&queue).max_messages(10).await?.messages;
     let body = r#"{"Successful":[{"Id":"0"},{"Id":[1]},{"Id":"2"}],"Failed":[{"Id":"3","SenderFault":{}}]}"#;
-    let reply = sqs_tests::embedded::Reply::new(200).body(body);
+    let reply = sqs_local::Reply::new(200).body(body);
     damage(&server, Action::DeleteMessageBatch, FaultKind::Reply(reply));
     let handles: Vec<_> = received
         .into_iter()

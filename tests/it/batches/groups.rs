@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::operation::SendMessageOutput;
 use sqs_client::{Client, Error, ErrorKind, OutgoingMessage, QueueAttributes};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 
 use super::server;
 use crate::harness::{Harness, Outcome};
@@ -37,7 +37,7 @@ fn messages(groups: &str) -> Vec<OutgoingMessage> {
 }
 
 /// Returns the bodies in the queue by group.
-fn delivered(server: &EmbeddedServer) -> anyhow::Result<BTreeMap<String, Vec<usize>>> {
+fn delivered(server: &LocalSqs) -> anyhow::Result<BTreeMap<String, Vec<usize>>> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for message in server.queue("q.fifo").context("the queue")?.messages() {
         let group = message.group.context("a group")?;

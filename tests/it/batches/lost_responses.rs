@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Error, ErrorCode};
 use sqs_extended::ExtendedMessage;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, Reply};
 
 use super::server;
 use crate::extended::store::{Counting, extended, keys};
@@ -34,7 +34,7 @@ fn losses() -> [FaultKind; 4] {
 }
 
 /// Skips `skipped` requests, and responds to the next one with a batch output that the server itself would not send.
-fn reply(server: &EmbeddedServer, skipped: u64, successful: &str, failed: &str) {
+fn reply(server: &LocalSqs, skipped: u64, successful: &str, failed: &str) {
     let body = format!(r#"{{"Successful":[{successful}],"Failed":[{failed}]}}"#);
     let kind = FaultKind::Reply(Reply::new(200).body(&body));
     server
@@ -47,7 +47,7 @@ const THROTTLED: &str = r#"{"Id":"0","SenderFault":false,"Code":"RequestThrottle
 /// The MD5 is that of `x`.
 const SENT: &str = r#"{"Id":"0","MessageId":"m","MD5OfMessageBody":"9dd4e461268c8034f5c8564e155c67a6"}"#;
 
-fn lose(server: &EmbeddedServer, kind: FaultKind, skipped: u64) {
+fn lose(server: &LocalSqs, kind: FaultKind, skipped: u64) {
     let fault = Fault::on(Action::SendMessageBatch, kind).after(skipped).times(1);
     server.faults().add(fault);
 }

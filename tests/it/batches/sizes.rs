@@ -8,7 +8,7 @@ use futures::future;
 use libtest_mimic::Trial;
 use sqs_client::{Client, ErrorCode, OutgoingMessage, Protocol, QueueAttributes};
 use sqs_extended::ExtendedMessage;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, Reply};
 
 use crate::conformance::PROTOCOLS;
 use crate::extended::store::{Counting, extended};
@@ -41,15 +41,15 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     trials
 }
 
-async fn server() -> anyhow::Result<(EmbeddedServer, Client, String)> {
-    let server = EmbeddedServer::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
+async fn server() -> anyhow::Result<(LocalSqs, Client, String)> {
+    let server = LocalSqs::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
     let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
 }
 
 /// Returns the lengths of the batches since the last call.
-fn batches(server: &EmbeddedServer) -> Vec<usize> {
+fn batches(server: &LocalSqs) -> Vec<usize> {
     let requests = server.requests().into_iter();
     let batches = requests.filter(|request| request.action == Some(Action::SendMessageBatch));
     let lengths = batches.map(|request| request.entries).collect();
@@ -153,7 +153,7 @@ async fn a_message_that_is_too_long_fails_alone() -> Outcome {
 }
 
 async fn the_limit_can_be_configured() -> Outcome {
-    let server = EmbeddedServer::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
+    let server = LocalSqs::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
     let client = server.client_builder().max_batch_bytes(LOWER_LIMIT).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let results = client.send_messages(&queue, heavy(10)).await;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::ensure;
 use libtest_mimic::Trial;
 use sqs_client::Delivery;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 
-use super::{Seen, embedded, fast_consumer, fast_retries, numbered, send, until, view};
+use super::{Seen, fast_consumer, fast_retries, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -28,7 +28,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
         .enable_all()
         .build()?;
     let (server, client, queue) = servers.block_on(async {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         send(&client, &queue, numbered(4)).await?;
@@ -88,7 +88,7 @@ fn a_message_is_handled_again_after_its_blocking_handler_failed() -> Outcome {
 }
 
 async fn a_second_copy_of_a_message_is_not_handled() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     server
         .faults()
         .add(Fault::on(Action::ReceiveMessage, FaultKind::Duplicate).times(1));

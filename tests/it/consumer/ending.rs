@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use libtest_mimic::Trial;
 use sqs_client::Delivery;
-use sqs_tests::embedded::{Action, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind};
 use tokio::time::Instant;
 
-use super::{Seen, embedded, fast_consumer, numbered, send, until, view};
+use super::{Seen, fast_consumer, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
@@ -27,7 +27,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 /// The second shutdown timeout is below the wait time.
 fn an_idle_consumer_stops_immediately_without_a_warning() -> Outcome {
     let (log, _) = observe(async {
-        let (_server, client, queue) = embedded().await?;
+        let (_server, client, queue) = local().await?;
         for shutdown_timeout in [Duration::from_secs(30), Duration::from_secs(5)] {
             let consumer = client.consumer(&queue).shutdown_timeout(shutdown_timeout);
             let begin = Instant::now();
@@ -51,7 +51,7 @@ fn an_idle_consumer_stops_immediately_without_a_warning() -> Outcome {
 const LONG: Duration = Duration::from_secs(600);
 
 async fn a_consumer_under_load_ends_within_the_shutdown_timeout() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     for kind in [
         FaultKind::Throttle,
         FaultKind::DropBefore,
@@ -95,7 +95,7 @@ async fn a_consumer_under_load_ends_within_the_shutdown_timeout() -> Outcome {
 }
 
 async fn handlers_are_aborted_after_the_shutdown_timeout() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(30)).await?;
     let queue_view = view(&server, "q");
     let view = queue_view.clone();
@@ -117,7 +117,7 @@ async fn handlers_are_aborted_after_the_shutdown_timeout() -> Outcome {
 }
 
 async fn messages_of_the_last_poll_return_to_the_queue() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     let seen = Seen::default();
     let handler = {
         let seen = seen.clone();
@@ -153,7 +153,7 @@ async fn messages_of_the_last_poll_return_to_the_queue() -> Outcome {
 }
 
 async fn a_silent_server_does_not_delay_the_end() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(30)).await?;
     let shutdown_timeout = Duration::from_secs(2);
     let shutdown = async {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::types::QueueAttributeName;
 use sqs_client::{Client, QueueAttributes};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ const STUCK: Duration = Duration::from_secs(60);
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let name = name_of(&a_killed_consumer_loses_nothing);
     vec![
-        harness.variant(&a_killed_consumer_loses_nothing, "embedded", on_a_faulty_server),
+        harness.variant(&a_killed_consumer_loses_nothing, "sqs-local", on_a_faulty_server),
         harness.trial(format!("{name}::elasticmq"), |harness| {
             let server = harness.servers.elasticmq().map_err(Clone::clone)?;
             let client = client_of(server).build().expect("a client");
@@ -49,7 +49,7 @@ fn messages(default: usize) -> usize {
 }
 
 async fn on_a_faulty_server() -> Outcome {
-    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let server = LocalSqs::builder().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     // A receive whose response is lost would hide messages from everybody, so its connections break before it.
     let lost_after = [Action::DeleteMessageBatch, Action::ChangeMessageVisibilityBatch];

@@ -9,9 +9,9 @@ use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::{Delivery, QueueAttributes};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, MessageState};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, MessageState};
 
-use super::{Seen, embedded, fast_consumer, fast_retries, grouped, numbered, send, until, view};
+use super::{Seen, fast_consumer, fast_retries, grouped, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -28,7 +28,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 async fn extensions_survive_faults_and_share_requests() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(40)).await?;
     for kind in [
         FaultKind::Throttle,
@@ -70,7 +70,7 @@ async fn extensions_survive_faults_and_share_requests() -> Outcome {
 }
 
 async fn a_lost_lease_is_reported_to_the_handler_and_ack() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(1)).await?;
     server
         .faults()
@@ -85,7 +85,7 @@ async fn a_lost_lease_is_reported_to_the_handler_and_ack() -> Outcome {
 }
 
 async fn a_deleted_message_loses_its_lease_immediately() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(1)).await?;
     let mut deliveries = fast_consumer(&client, &queue).prefetch(0).concurrency(1).deliveries();
     let delivery = deliveries.try_next().await?.context("a delivery")?;
@@ -101,7 +101,7 @@ async fn a_deleted_message_loses_its_lease_immediately() -> Outcome {
 }
 
 async fn dropped_deliveries_return_to_the_queue() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     let queue_view = view(&server, "q");
     let visible = || queue_view.counts().visible == 30;
     let consumer = || fast_consumer(&client, &queue).visibility_timeout(Duration::from_secs(600));
@@ -124,7 +124,7 @@ async fn dropped_deliveries_return_to_the_queue() -> Outcome {
 }
 
 async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(1)).await?;
     // Only the first attempt of the first extension is delayed.
     let delay = FaultKind::Delay(Duration::from_secs(3));
@@ -147,7 +147,7 @@ async fn a_late_extension_does_not_hide_a_returned_message() -> Outcome {
 }
 
 async fn the_backoff_hides_a_failed_message() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(1)).await?;
     let mut deliveries = fast_consumer(&client, &queue)
         .backoff(Duration::from_secs(1000), Duration::from_secs(1000))
@@ -174,7 +174,7 @@ async fn a_late_receive_keeps_the_order_of_a_group() -> Outcome {
 
 /// Receives ten messages when their lease is nearly over. The server refuses to extend one of them.
 async fn late(name: &str) -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let is_fifo = name.ends_with(".fifo");
     let mut attributes = QueueAttributes::default();

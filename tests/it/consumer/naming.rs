@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Delivery, ErrorCode, ErrorKind};
-use sqs_tests::embedded::Action;
+use sqs_local::Action;
 use tokio::time::Instant;
 
-use super::{Seen, embedded, fast_consumer, grouped, numbered, send, until, view};
+use super::{Seen, fast_consumer, grouped, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -25,7 +25,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 async fn a_name_is_looked_up_once() -> Outcome {
     const MESSAGES: usize = 100;
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(MESSAGES)).await?;
     let seen = Seen::default();
     let handler = {
@@ -45,7 +45,7 @@ async fn a_name_is_looked_up_once() -> Outcome {
 }
 
 async fn a_fifo_queue_is_recognized_by_its_name() -> Outcome {
-    let (server, client, _) = embedded().await?;
+    let (server, client, _) = local().await?;
     let queue = client.create_queue("q.fifo").await?.queue_url;
     send(&client, &queue, grouped(3, 10)).await?;
     let seen = Seen::default();
@@ -71,7 +71,7 @@ async fn a_fifo_queue_is_recognized_by_its_name() -> Outcome {
 }
 
 async fn a_consumer_waits_until_its_queue_is_created() -> Outcome {
-    let (server, client, _) = embedded().await?;
+    let (server, client, _) = local().await?;
     let seen = Seen::default();
     let handler = seen.handler();
     let created = async {
@@ -89,7 +89,7 @@ async fn a_consumer_waits_until_its_queue_is_created() -> Outcome {
 }
 
 async fn a_missing_name_ends_the_consumer_after_the_refusal_timeout() -> Outcome {
-    let (server, client, _) = embedded().await?;
+    let (server, client, _) = local().await?;
     let timeout = Duration::from_secs(2);
     let begin = Instant::now();
     let run = fast_consumer(&client, "missing")
@@ -107,7 +107,7 @@ async fn a_missing_name_ends_the_consumer_after_the_refusal_timeout() -> Outcome
 }
 
 async fn an_arn_is_refused_without_any_request() -> Outcome {
-    let (server, client, _) = embedded().await?;
+    let (server, client, _) = local().await?;
     let (arn, before) = (view(&server, "q").arn().to_owned(), server.requests().len());
     let run = fast_consumer(&client, &arn).run(pending::<()>(), |_| pending::<Result<(), ()>>());
     let error = run.await.err().context("the ARN was accepted")?;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::types::{MessageSystemAttributeName, QueueAttributeName, RedrivePolicy};
 use sqs_client::{Consumer, Delivery, Protocol, QueueAttributes};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, Reply};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ use crate::telemetry::observe;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for backend in [Backend::Embedded, Backend::ElasticMq] {
+    for backend in [Backend::Local, Backend::ElasticMq] {
         trials.extend([
             harness.server_test(backend, Protocol::Json, one_poison_message_of_ten_dies_alone),
             harness.server_test(backend, Protocol::Json, poison_in_the_middle_of_five_groups_dies_alone),
@@ -32,12 +32,12 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
             harness.server_test(backend, Protocol::Json, poison_dies_alone_at_the_consumers_own_limit),
         ]);
     }
-    let (embedded, json) = (Backend::Embedded, Protocol::Json);
+    let (local, json) = (Backend::Local, Protocol::Json);
     trials.extend([
         harness.server_test(Backend::Moto, json, poison_loses_nothing_where_groups_are_locked),
-        harness.server_test(embedded, json, order_is_kept_when_every_seventh_handling_fails),
-        harness.server_test(embedded, json, a_restart_costs_each_prefetched_message_one_receive),
-        harness.server_test(embedded, json, a_head_returned_by_its_handler_returns_alone),
+        harness.server_test(local, json, order_is_kept_when_every_seventh_handling_fails),
+        harness.server_test(local, json, a_restart_costs_each_prefetched_message_one_receive),
+        harness.server_test(local, json, a_head_returned_by_its_handler_returns_alone),
         harness.blocking_test(messages_without_a_group_form_one_group),
     ]);
     trials
@@ -328,7 +328,7 @@ fn messages_without_a_group_form_one_group() -> Outcome {
     let most = Arc::new(AtomicUsize::new(0));
     let seen_most = most.clone();
     let (log, _) = observe(async move {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let client = server.client()?;
         let mut attributes = QueueAttributes::default();
         attributes.fifo_queue = Some(true);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Delivery, ErrorCode, ErrorKind};
-use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, Reply};
 use tokio::time::Instant;
 
-use super::{Seen, embedded, fast_consumer, numbered, send, until, view};
+use super::{Seen, fast_consumer, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -24,7 +24,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 async fn received_messages_stay_within_the_bound() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(300)).await?;
     let queue_view = view(&server, "q");
     let seen = Seen::default();
@@ -52,7 +52,7 @@ async fn received_messages_stay_within_the_bound() -> Outcome {
 }
 
 async fn failing_polls_back_off_and_recover() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     let kinds = [
         FaultKind::Throttle,
         FaultKind::DropBefore,
@@ -77,7 +77,7 @@ async fn failing_polls_back_off_and_recover() -> Outcome {
 }
 
 async fn empty_responses_do_not_spin() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     for (wait, response) in [(0, None), (20, Some("{}"))] {
         let before = server.count(Action::ReceiveMessage);
         if let Some(body) = response {
@@ -101,7 +101,7 @@ async fn empty_responses_do_not_spin() -> Outcome {
 }
 
 async fn a_deleted_queue_ends_the_consumer() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     client.delete_queue(&queue).await?;
     let timeout = Duration::from_secs(2);
     let begin = Instant::now();
@@ -117,7 +117,7 @@ async fn a_deleted_queue_ends_the_consumer() -> Outcome {
 }
 
 async fn invalid_settings_are_refused() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     let hours = Duration::from_secs(3600);
     let wrong = [
         fast_consumer(&client, &queue).visibility_timeout(Duration::ZERO),

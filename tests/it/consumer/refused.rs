@@ -12,9 +12,9 @@ use sqs_client::consumer::AckOutcome;
 use sqs_client::credentials::ProvideCredentials;
 use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Credentials, Delivery};
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, Reply};
 
-use super::{Seen, embedded, fast_consumer, fast_retries, numbered, send, until, view};
+use super::{Seen, fast_consumer, fast_retries, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
 use crate::telemetry::observe;
 
@@ -73,7 +73,7 @@ async fn survives(client: &Client, queue: &str, mend: impl Future<Output = ()>) 
 }
 
 async fn a_consumer_survives_refused_polls(reply: Reply) -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(1)).await?;
     let fault = server
         .faults()
@@ -99,7 +99,7 @@ impl ProvideCredentials for Late {
 }
 
 async fn a_consumer_survives_missing_credentials() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(1)).await?;
     let provider = Late::default();
     let late = server
@@ -112,7 +112,7 @@ async fn a_consumer_survives_missing_credentials() -> Outcome {
 
 fn an_outage_logs_one_warning_and_its_end() -> Outcome {
     let (log, _) = observe(async {
-        let (server, client, queue) = embedded().await?;
+        let (server, client, queue) = local().await?;
         send(&client, &queue, numbered(1)).await?;
         let reply = Reply::new(403).body("<html>Forbidden</html>");
         let fault = server
@@ -132,7 +132,7 @@ fn extensions_without_permission_are_limited_and_logged() -> Outcome {
     let requests = Arc::new(std::sync::Mutex::new(0));
     let counted = requests.clone();
     let (log, _) = observe(async move {
-        let (server, client, queue) = embedded().await?;
+        let (server, client, queue) = local().await?;
         send(&client, &queue, numbered(3)).await?;
         for action in [Action::ChangeMessageVisibilityBatch, Action::ChangeMessageVisibility] {
             let reply = Reply::new(403)
@@ -161,7 +161,7 @@ fn extensions_without_permission_are_limited_and_logged() -> Outcome {
 }
 
 async fn single_calls_replace_unknown_batch_actions() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(2)).await?;
     for action in [Action::ChangeMessageVisibilityBatch, Action::DeleteMessageBatch] {
         // GoAws responds like this.
@@ -181,7 +181,7 @@ async fn single_calls_replace_unknown_batch_actions() -> Outcome {
 }
 
 async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     send(&client, &queue, numbered(10)).await?;
     server.faults().add(
         Fault::on(
@@ -203,7 +203,7 @@ async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
 
 async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
     const COUNT: usize = 1_024;
-    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let server = LocalSqs::builder().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(COUNT)).await?;

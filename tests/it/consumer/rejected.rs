@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Delivery, OutgoingMessage, QueueAttributes};
 use sqs_extended::ExtendedClient;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 
 use super::poison::Queues;
-use super::{Seen, embedded, fast_consumer, fast_retries, grouped, numbered, send, until, view};
+use super::{Seen, fast_consumer, fast_retries, grouped, local, numbered, send, until, view};
 use crate::harness::{Backend, Context, Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
@@ -24,7 +24,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 /// Replaces the body of messages with this body by a number, until the returned function is called.
-fn spoil(server: &EmbeddedServer, body: &str) -> impl Fn() {
+fn spoil(server: &LocalSqs, body: &str) -> impl Fn() {
     let spoils = Fault::on(Action::ReceiveMessage, FaultKind::SpoilBody(body.to_owned()));
     let fault = server.faults().add(spoils);
     move || server.faults().remove(fault)
@@ -40,7 +40,7 @@ fn noting(seen: &Seen) -> impl Fn(Delivery) -> std::future::Ready<Result<(), ()>
 }
 
 async fn an_unreadable_message_affects_no_other() -> Outcome {
-    let (server, client, queue) = embedded().await?;
+    let (server, client, queue) = local().await?;
     let stop_spoiling = spoil(&server, "4");
     send(&client, &queue, numbered(10)).await?;
     let seen = Seen::default();
@@ -65,7 +65,7 @@ async fn an_unreadable_message_affects_no_other() -> Outcome {
 }
 
 async fn nothing_of_a_group_overtakes_an_unreadable_message() -> Outcome {
-    let (server, client, _) = embedded().await?;
+    let (server, client, _) = local().await?;
     let mut attributes = QueueAttributes::default();
     attributes.fifo_queue = Some(true);
     let queue = client.create_queue("q.fifo").attributes(attributes).await?.queue_url;
@@ -109,10 +109,10 @@ async fn nothing_of_a_group_overtakes_an_unreadable_message() -> Outcome {
 
 async fn an_unreadable_message_of_a_group_dies_alone() -> Outcome {
     for bad in ["0", "4", "9"] {
-        let (server, client, _) = embedded().await?;
+        let (server, client, _) = local().await?;
         let context = Context {
             client: client.clone(),
-            backend: Backend::Embedded,
+            backend: Backend::Local,
         };
         let queues = Queues::new(context).await?;
         send(&client, &queues.queue, grouped(2, 10)).await?;
@@ -131,7 +131,7 @@ async fn an_unreadable_message_of_a_group_dies_alone() -> Outcome {
 }
 
 async fn an_extended_receive_rejects_only_the_unreadable_message() -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(3)).await?;

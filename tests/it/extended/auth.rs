@@ -29,15 +29,15 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
             Ok(Box::pin(the_server_checks_our_signature(right, wrong)))
         }));
     }
-    trials.push(harness.trial(format!("{name}::embedded"), |harness| {
-        let right = harness.client_for(Backend::Embedded)?;
+    trials.push(harness.trial(format!("{name}::sqs-local"), |harness| {
+        let right = harness.client_for(Backend::Local)?;
         let wrong = right.clone().credentials(Credentials::new("test", WRONG_SECRET));
         let (right, wrong) = (right.build().expect("a client"), wrong.build().expect("a client"));
         Ok(Box::pin(the_server_checks_our_signature(right, wrong)))
     }));
     trials.push(harness.trial(name_of(&minio_refuses_a_wrong_secret), |harness| {
         let minio = harness.servers.minio().map_err(Clone::clone)?;
-        let client = harness.client_for(Backend::Embedded)?.build().expect("a client");
+        let client = harness.client_for(Backend::Local)?.build().expect("a client");
         let store = store_with_wrong_secret(minio);
         Ok(Box::pin(minio_refuses_a_wrong_secret(client, store)))
     }));

@@ -17,7 +17,7 @@ use sqs_client::Client;
 use sqs_extended::ExtendedClient;
 use sqs_extended::pointer::Pointer;
 use sqs_extended::sweep::Sweep;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind, QueueView};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs, QueueView};
 use tempfile::TempDir;
 
 use self::child::{Orders, PART, Task, payload};
@@ -115,7 +115,7 @@ impl Kill {
 }
 
 struct Crashes {
-    server: EmbeddedServer,
+    server: LocalSqs,
     client: Client,
     gate: Gate,
     bucket: Bucket,
@@ -137,7 +137,7 @@ struct Queue {
 
 impl Crashes {
     async fn new(bucket: Bucket, scenario: Scenario) -> anyhow::Result<Self> {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         Ok(Self {
             client: server.client()?,
             gate: Gate::before(server.endpoint()).await?,

@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use sqs_client::Client;
 use sqs_client::client::RetryPolicy;
 use sqs_extended::Payload;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 
 use super::store::{Counting, extended, keys};
 use crate::harness::{Harness, Outcome};
@@ -24,8 +24,8 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 /// Starts a server for faults, and returns it with its client and a queue.
-async fn faulty(retry: RetryPolicy) -> anyhow::Result<(EmbeddedServer, Client, String)> {
-    let server = EmbeddedServer::start().await?;
+async fn faulty(retry: RetryPolicy) -> anyhow::Result<(LocalSqs, Client, String)> {
+    let server = LocalSqs::start().await?;
     let client = server.client_builder().retry(retry).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))

@@ -13,8 +13,7 @@ use super::store::{Counting, extended, keys};
 use crate::harness::{Backend, Context, Harness, Outcome};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
-    let mut trials =
-        vec![harness.server_test(Backend::Embedded, Protocol::Json, a_failed_payload_deletion_is_reported)];
+    let mut trials = vec![harness.server_test(Backend::Local, Protocol::Json, a_failed_payload_deletion_is_reported)];
     for backend in Backend::ALL {
         trials.push(harness.server_test(backend, Protocol::Json, a_late_ack_leaves_the_payload));
         trials.push(harness.server_test(backend, Protocol::Json, an_extended_lease_lasts));

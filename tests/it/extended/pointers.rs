@@ -16,12 +16,12 @@ use crate::harness::{Backend, Context, Harness, Outcome, name_of};
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
         harness.server_test(
-            Backend::Embedded,
+            Backend::Local,
             Protocol::Json,
             a_missing_object_affects_one_message_of_ten,
         ),
         harness.trial(name_of(&a_missing_bucket_is_not_a_missing_payload), |harness| {
-            let context = Context::new(harness, Backend::Embedded, Protocol::Json)?;
+            let context = Context::new(harness, Backend::Local, Protocol::Json)?;
             let minio = harness.servers.minio().map_err(Clone::clone)?;
             let right = bucket_of(minio).expect("a bucket");
             let wrong = missing_bucket(minio).expect("valid settings");

@@ -16,7 +16,7 @@ use object_store::{MultipartId, PutMultipartOptions, PutPayload, PutResult, Resu
 use serde::{Deserialize, Serialize};
 use sqs_client::Client;
 use sqs_extended::{ExtendedClient, Payload, PayloadStore};
-use sqs_tests::embedded::{self, EmbeddedServer};
+use sqs_local::LocalSqs;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
@@ -77,7 +77,7 @@ struct Attempt {
 }
 
 async fn a_killed_upload_is_continued(bucket: Bucket, change: Change) -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let client = server.client()?;
     let queue = client.create_queue(unique("resumed")).await?.queue_url;
     let folder = tempfile::tempdir()?;
@@ -210,7 +210,7 @@ impl Attempt {
 
     /// Sends the file as far as the store lets it.
     async fn send(self) -> Outcome {
-        let client = embedded::client_builder(&self.endpoint).build()?;
+        let client = sqs_local::client_builder(&self.endpoint).build()?;
         let uploads = Uploads::new(self.bucket.store()?, STORED);
         let extended = self.extended(client, uploads)?;
         let payload = Payload::from_path(&self.file).await?;

@@ -38,7 +38,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         Ok(Box::pin(moto_serves_queue_and_store(client, store)))
     }));
     trials.push(harness.server_test(
-        Backend::Embedded,
+        Backend::Local,
         Protocol::Json,
         fifo_payloads_are_deduplicated_by_content,
     ));

@@ -1,4 +1,4 @@
-//! Tests each setting against a server, in most tests an embedded one with a store in memory.
+//! Tests each setting against a server, in most tests sqs-local with a store in memory.
 
 mod authentication;
 mod batches;
@@ -22,7 +22,7 @@ use sqs_client::{Client, QueueAttributes};
 use sqs_extended::receive::Rejected;
 use sqs_extended::store::PayloadStoreBuilder;
 use sqs_extended::{ExtendedClient, ExtendedClientBuilder, ExtendedDelivery, PayloadStore};
-use sqs_tests::embedded::{EmbeddedServer, MessageView};
+use sqs_local::{LocalSqs, MessageView};
 
 use super::store::{BUCKET, Counting, keys};
 use crate::harness::{Harness, Outcome, name_of};
@@ -46,7 +46,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 /// A server of the test's own, a client that never retries, a queue and a store.
 struct Fixture {
-    server: EmbeddedServer,
+    server: LocalSqs,
     client: Client,
     queue: String,
     store: Counting,
@@ -54,7 +54,7 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> anyhow::Result<Self> {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let client = server.client_builder().retry(RetryPolicy::never()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         Ok(Self {

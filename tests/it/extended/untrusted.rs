@@ -16,7 +16,7 @@ use sqs_client::OutgoingMessage;
 use sqs_client::types::MessageAttributeValue;
 use sqs_extended::receive::Rejected;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery};
-use sqs_tests::embedded::{self, EmbeddedServer};
+use sqs_local::LocalSqs;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
@@ -225,7 +225,7 @@ fn recursive() -> Vec<Hostile> {
 
 /// Sends these messages and receives them in a child process.
 async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
-    let server = EmbeddedServer::start().await?;
+    let server = LocalSqs::start().await?;
     let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     let messages = hostile.len();
@@ -270,7 +270,7 @@ pub fn run_if_ordered() -> Option<anyhow::Result<()>> {
 }
 
 async fn receive(orders: Orders) -> Outcome {
-    let client = embedded::client_builder(&orders.endpoint).build()?;
+    let client = sqs_local::client_builder(&orders.endpoint).build()?;
     let store = Counting::default();
     let put = |key: &str, text: String| {
         let (store, key) = (store.objects.clone(), Path::from(key));

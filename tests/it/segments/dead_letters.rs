@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use sqs_client::types::RedrivePolicy;
 use sqs_client::{Client, QueueAttributes};
 use sqs_extended::{ExtendedClient, Strategy};
-use sqs_tests::embedded::{EmbeddedServer, QueueView};
+use sqs_local::{LocalSqs, QueueView};
 
 use super::fifo::THREE;
 use super::payloads::Payload;
@@ -235,12 +235,12 @@ struct Queues {
     dead: String,
     view: QueueView,
     dead_view: QueueView,
-    _server: EmbeddedServer,
+    _server: LocalSqs,
 }
 
 impl Queues {
     async fn new(suffix: &str) -> anyhow::Result<Self> {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         let (name, dead_name) = (format!("q{suffix}"), format!("dead{suffix}"));
         let dead = create(&client, &dead_name, None).await?;

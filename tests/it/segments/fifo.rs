@@ -11,7 +11,7 @@ use sqs_client::types::RedrivePolicy;
 use sqs_client::{Client, OutgoingMessage, QueueAttributes};
 use sqs_extended::consumer::IncompleteAction;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedConsumer, Strategy};
-use sqs_tests::embedded::{EmbeddedServer, QueueView};
+use sqs_local::{LocalSqs, QueueView};
 
 use super::payloads::{Payload, again};
 use crate::consumer::{fast_retries, until};
@@ -43,7 +43,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 /// A server, a FIFO queue, and a client that makes small segments.
 pub(super) struct Scene {
-    pub(super) server: EmbeddedServer,
+    pub(super) server: LocalSqs,
     pub(super) client: Client,
     pub(super) extended: ExtendedClient,
     pub(super) queue: String,
@@ -51,12 +51,12 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new() -> anyhow::Result<Self> {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         Self::on(server, client).await
     }
 
-    pub(super) async fn on(server: EmbeddedServer, client: Client) -> anyhow::Result<Self> {
+    pub(super) async fn on(server: LocalSqs, client: Client) -> anyhow::Result<Self> {
         let extended = ExtendedClient::builder(client.clone())
             .threshold(SEGMENT)
             .segment_size(SEGMENT)

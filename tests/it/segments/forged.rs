@@ -6,7 +6,7 @@ use serde_json::json;
 use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::payload::{Digest, DigestAlgorithm};
 use sqs_extended::{ExtendedClient, ExtendedConsumer, Strategy};
-use sqs_tests::embedded::{EmbeddedServer, MessageState, MessageView, QueueView};
+use sqs_local::{LocalSqs, MessageState, MessageView, QueueView};
 
 use super::payloads::{Payload, again};
 use crate::consumer::fast_retries;
@@ -47,7 +47,7 @@ impl Forged<'_> {
 
 /// A server, a standard queue, and a client that makes small segments.
 pub struct Scene {
-    pub server: EmbeddedServer,
+    pub server: LocalSqs,
     pub client: Client,
     pub extended: ExtendedClient,
     pub queue: String,
@@ -56,7 +56,7 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> anyhow::Result<Self> {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         let view = server.queue("q").expect("the queue exists");

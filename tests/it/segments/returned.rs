@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_extended::consumer::IncompleteAction;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, Strategy};
-use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, Reply};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};

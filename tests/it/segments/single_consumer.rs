@@ -9,14 +9,14 @@ use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::Client;
 use sqs_client::types::QueueAttributeName;
-use sqs_tests::embedded::{Action, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind, LocalSqs};
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
 use crate::consumer::fast_retries;
 use crate::harness::{Backend, Harness, Outcome, name_of, unique};
 
-/// The environment variable with the number of payloads on the embedded server.
+/// The environment variable with the number of payloads on sqs-local.
 const PAYLOADS: &str = "SQS_TEST_SEGMENTED_PAYLOADS";
 
 const KIB: usize = 1024;
@@ -32,7 +32,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
         })
     };
     vec![
-        harness.variant(&all_payloads_arrive, "embedded", on_a_faulty_server),
+        harness.variant(&all_payloads_arrive, "sqs-local", on_a_faulty_server),
         on_server(Backend::ElasticMq, Payload::several(50, 300 * KIB, 8192 * KIB)),
         on_server(Backend::Moto, Payload::several(20, 300 * KIB, 8192 * KIB)),
     ]
@@ -42,7 +42,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 async fn on_a_faulty_server() -> Outcome {
     let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
     let count = count.unwrap_or(100);
-    let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let server = LocalSqs::builder().journal_capacity(0).start().await?;
     for action in [
         Action::SendMessageBatch,
         Action::ReceiveMessage,

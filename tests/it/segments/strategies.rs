@@ -10,7 +10,7 @@ use sqs_client::types::RedrivePolicy;
 use sqs_client::{Client, QueueAttributes};
 use sqs_extended::send::SendOutput;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, Strategy};
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_local::LocalSqs;
 
 use super::payloads::{DESCRIPTION, Payload, encoding};
 use crate::harness::{Harness, Outcome};
@@ -29,8 +29,8 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     ]
 }
 
-async fn server() -> anyhow::Result<(EmbeddedServer, Client, String)> {
-    let server = EmbeddedServer::start().await?;
+async fn server() -> anyhow::Result<(LocalSqs, Client, String)> {
+    let server = LocalSqs::start().await?;
     let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))

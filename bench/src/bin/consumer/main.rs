@@ -19,7 +19,7 @@ use bench::measure::{Spread, cpu_time};
 use clap::Parser;
 use sqs_client::types::MessageSystemAttributeName;
 use sqs_client::{Client, Consumer};
-use sqs_tests::embedded::{self, EmbeddedServer, Fault, FaultKind};
+use sqs_local::{Fault, FaultKind, LocalSqs};
 use tokio::sync::Notify;
 
 #[derive(Clone, Copy, Parser)]
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run(options: Options) -> anyhow::Result<()> {
     if options.serve {
-        let server = EmbeddedServer::builder().journal_capacity(0).start().await?;
+        let server = LocalSqs::builder().journal_capacity(0).start().await?;
         if options.soak_minutes.is_some() {
             let kinds = [
                 FaultKind::Throttle,
@@ -79,7 +79,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let mut server = child::command()?;
     server.args(std::env::args().skip(1)).arg("--serve");
     let (_server, endpoint) = child::serve(server).await?;
-    let client = embedded::client_builder(endpoint).build()?;
+    let client = sqs_local::client_builder(endpoint).build()?;
     let queue = client.create_queue("bench").await?.queue_url;
     if let Some(minutes) = options.soak_minutes {
         return soak::run(&client, &queue, minutes, options.bytes, options.concurrency).await;

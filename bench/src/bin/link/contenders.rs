@@ -17,7 +17,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, Payload, PayloadStore};
-use sqs_tests::embedded;
 use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 
@@ -152,7 +151,7 @@ pub fn extended(store: &str, queues: &str) -> anyhow::Result<ExtendedClient> {
         "s3://{BUCKET}/?endpoint={store}&access_key_id={ACCESS_KEY_ID}&secret_access_key={secret}&region={REGION}"
     );
     let payloads = PayloadStore::from_url(&url)?.build()?;
-    let client = embedded::client_builder(queues).build()?;
+    let client = sqs_local::client_builder(queues).build()?;
     Ok(ExtendedClient::builder(client).payload_store(payloads).build()?)
 }
 

@@ -21,7 +21,7 @@ use bench::measure::Spread;
 use bench::shaped_store::{self, Pattern, ShapedStore};
 use bench::transfer::MIB;
 use clap::Parser as _;
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_local::LocalSqs;
 use tempfile::TempDir;
 
 use crate::contenders::{DOWNLOAD_KEY, Turn, extended, raw_store, upload_raw};
@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
     let folder = temporary_folder(&options.folder)?;
-    let queues = EmbeddedServer::builder().journal_capacity(0).start().await?;
+    let queues = LocalSqs::builder().journal_capacity(0).start().await?;
     let mut lines = Lines::default();
     if options.sizes.is_empty() {
         let python = match options.needs_python() {
@@ -90,7 +90,7 @@ fn temporary_folder(parent: &Path) -> anyhow::Result<TempDir> {
 async fn prepare(
     options: &Options,
     store: &ShapedStore,
-    queues: &EmbeddedServer,
+    queues: &LocalSqs,
     direction: Direction,
     size_mib: u64,
     file: &Path,
@@ -126,7 +126,7 @@ async fn prepare(
 /// Prints the peak memory of an upload and a download for each size.
 async fn peak_of_sizes(
     options: &Options,
-    queues: &EmbeddedServer,
+    queues: &LocalSqs,
     folder: &Path,
     lines: &mut Lines,
 ) -> anyhow::Result<()> {

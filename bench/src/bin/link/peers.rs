@@ -9,7 +9,6 @@ use bench::child;
 use bench::measure::peak_memory_mib;
 use bench::shaped_store::{ACCESS_KEY_ID, Control, MAX_PIECE, Pattern, REGION, SECRET_ACCESS_KEY};
 use bench::transfer::BUCKET;
-use sqs_tests::embedded;
 use sqs_tests::peers::{Attribute, Peer};
 use sqs_tests::servers::Servers;
 use tokio::process::Command;
@@ -118,8 +117,8 @@ fn own_command(turn: &Turn) -> anyhow::Result<Command> {
         // The harness accepts another server only from the environment. The peers have one key for queues and store.
         command
             .env("SQS_TEST_MINIO", &turn.store)
-            .env("SQS_TEST_MINIO_ACCESS_KEY", embedded::ACCESS_KEY_ID)
-            .env("SQS_TEST_MINIO_SECRET_KEY", embedded::SECRET_ACCESS_KEY);
+            .env("SQS_TEST_MINIO_ACCESS_KEY", sqs_local::ACCESS_KEY_ID)
+            .env("SQS_TEST_MINIO_SECRET_KEY", sqs_local::SECRET_ACCESS_KEY);
     }
     Ok(command)
 }
@@ -132,7 +131,7 @@ pub async fn run_extended_client(turn: &Turn) -> anyhow::Result<Measured> {
         Contender::AwsJava => Peer::java(servers.java_extended_client().map_err(Clone::clone)?, &[]),
         _ => Peer::python(servers.python_extended_client().map_err(Clone::clone)?),
     };
-    let queue = embedded::client_builder(&turn.queues)
+    let queue = sqs_local::client_builder(&turn.queues)
         .build()?
         .create_queue(turn.contender.to_string())
         .await?

@@ -1,7 +1,7 @@
 //! Sends a payload of any size through a queue and receives it: upload, pointer, download, verified digest and
 //! acknowledgement.
 //!
-//! Uses an embedded SQS server and a temporary folder by default:
+//! Uses sqs-local in its own process and a temporary folder by default:
 //!
 //! ```sh
 //! cargo run --release --bin large_payload

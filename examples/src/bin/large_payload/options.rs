@@ -38,7 +38,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) output: Option<PathBuf>,
 
-    /// The SQS server's URL [default: an embedded server]
+    /// The SQS server's URL [default: sqs-local, in this process]
     #[arg(long)]
     pub(crate) endpoint: Option<String>,
 

@@ -11,7 +11,7 @@ use sqs_client::types::QueueAttributeName;
 use sqs_client::{Client, ClientBuilder, ErrorCode};
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ExtendedClient, PayloadStore};
-use sqs_tests::embedded::EmbeddedServer;
+use sqs_local::LocalSqs;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -32,7 +32,7 @@ pub(crate) struct Resources {
     queue_name: String,
     keep_queue: bool,
     queue: OnceCell<String>,
-    _server: Option<EmbeddedServer>,
+    _server: Option<LocalSqs>,
     _folder: Option<TempDir>,
 }
 
@@ -152,9 +152,9 @@ pub(crate) fn first_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-async fn client(options: &Options) -> Result<(Client, Option<EmbeddedServer>), InvalidInput> {
+async fn client(options: &Options) -> Result<(Client, Option<LocalSqs>), InvalidInput> {
     let Some(endpoint) = &options.endpoint else {
-        let server = EmbeddedServer::start().await?;
+        let server = LocalSqs::start().await?;
         return Ok((server.client()?, Some(server)));
     };
     // Missing keys are invalid input, so report them before the first request.

@@ -18,7 +18,6 @@ use object_store::{
 };
 use serde::{Deserialize, Serialize};
 use sqs_extended::{ExtendedClient, PayloadStore};
-use sqs_tests::embedded;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -85,7 +84,7 @@ impl Orders {
     }
 
     async fn follow(self) -> anyhow::Result<()> {
-        let client = embedded::client_builder(&self.endpoint).build()?;
+        let client = sqs_local::client_builder(&self.endpoint).build()?;
         let gate = Gate(self.gate.into());
         let store = Gated {
             store: self.bucket.store()?,

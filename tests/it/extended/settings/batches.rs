@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_extended::send::SendOutput;
 use sqs_extended::{Error, ErrorKind, ExtendedClient, ExtendedMessage, Payload};
-use sqs_tests::embedded::{Action, Fault, FaultKind, Reply};
+use sqs_local::{Action, Fault, FaultKind, Reply};
 
 use super::{Fixture, delivery, large, test};
 use crate::consumer::fast_retries;

@@ -13,7 +13,7 @@ use sqs_client::OutgoingMessage;
 use sqs_client::types::MessageAttributeValue;
 use sqs_extended::pointer::PointerKeys;
 use sqs_extended::{ExtendedClient, ExtendedDelivery, PayloadStore};
-use sqs_tests::embedded::{Action, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 

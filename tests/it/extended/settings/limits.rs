@@ -6,7 +6,7 @@ use anyhow::ensure;
 use libtest_mimic::Trial;
 use sqs_client::QueueAttributes;
 use sqs_extended::{ErrorKind, ExtendedMessage};
-use sqs_tests::embedded::Action;
+use sqs_local::Action;
 
 use super::{Fixture, delivery, test};
 use crate::harness::{Harness, Outcome};

@@ -13,7 +13,7 @@ use sqs_client::Message;
 use sqs_extended::receive::MissingPayload;
 use sqs_extended::store::StoreConnector;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery, ExtendedMessage, PayloadStore};
-use sqs_tests::embedded::{MessageState, MessageView};
+use sqs_local::{MessageState, MessageView};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStoreExt as _};
 use sqs_extended::{ErrorKind, ExtendedDelivery, ExtendedMessage, Strategy};
-use sqs_tests::embedded::{Action, Fault, FaultKind};
+use sqs_local::{Action, Fault, FaultKind};
 
 use super::{Fixture, delivery, large, test};
 use crate::harness::{Harness, Outcome};

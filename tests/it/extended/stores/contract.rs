@@ -37,14 +37,14 @@ where
     })
 }
 
-/// Returns a test of this kind of store with the embedded queue server.
+/// Returns a test of this kind of store with sqs-local as the queue.
 fn queue_test<F, T>(harness: &Arc<Harness>, kind: Kind, test: F) -> Trial
 where
     F: FnOnce(Place, Client) -> T + Send + 'static,
     T: Future<Output = Outcome> + Send + 'static,
 {
     harness.trial(format!("{}::{}", name_of(&test), kind.name()), move |harness| {
-        let client = harness.client_for(Backend::Embedded)?.build().expect("a client");
+        let client = harness.client_for(Backend::Local)?.build().expect("a client");
         Ok(Box::pin(test(Place::new(harness, kind)?, client)))
     })
 }

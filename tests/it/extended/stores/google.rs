@@ -20,8 +20,8 @@ const MIB: usize = 1024 * 1024;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
     vec![
-        harness.server_test(Backend::Embedded, Protocol::Json, google_stores_payloads_of_every_size),
-        harness.server_test(Backend::Embedded, Protocol::Json, google_says_which_payload_is_missing),
+        harness.server_test(Backend::Local, Protocol::Json, google_stores_payloads_of_every_size),
+        harness.server_test(Backend::Local, Protocol::Json, google_says_which_payload_is_missing),
         harness.test(google_is_swept),
     ]
 }

@@ -18,13 +18,13 @@ const MIB: usize = 1024 * 1024;
 const PAYLOAD: usize = 6 * MIB;
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
-    let (embedded, json) = (Backend::Embedded, Protocol::Json);
+    let (local, json) = (Backend::Local, Protocol::Json);
     vec![
-        harness.server_test(embedded, json, a_completion_without_a_response_counts_as_sent),
-        harness.server_test(embedded, json, a_vanished_upload_without_an_object_is_an_error),
-        harness.server_test(embedded, json, a_completed_object_of_another_length_is_an_error),
-        harness.server_test(embedded, json, an_older_object_does_not_count_as_the_payload),
-        harness.server_test(embedded, json, a_replaced_object_counts_as_sent),
+        harness.server_test(local, json, a_completion_without_a_response_counts_as_sent),
+        harness.server_test(local, json, a_vanished_upload_without_an_object_is_an_error),
+        harness.server_test(local, json, a_completed_object_of_another_length_is_an_error),
+        harness.server_test(local, json, an_older_object_does_not_count_as_the_payload),
+        harness.server_test(local, json, a_replaced_object_counts_as_sent),
     ]
 }
 

@@ -18,14 +18,14 @@ use super::scripted::{Request, Response, Scripted, Service};
 use crate::harness::{Backend, Context, Harness, Outcome, unique};
 
 pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
-    let (embedded, json) = (Backend::Embedded, Protocol::Json);
+    let (local, json) = (Backend::Local, Protocol::Json);
     vec![
-        harness.server_test(embedded, json, unusual_keys_are_read),
-        harness.server_test(embedded, json, an_unrequested_key_in_a_bulk_delete_is_reported),
+        harness.server_test(local, json, unusual_keys_are_read),
+        harness.server_test(local, json, an_unrequested_key_in_a_bulk_delete_is_reported),
         harness.test(an_unrequested_key_in_a_bulk_delete_does_not_end_a_sweep),
         harness.test(unfinished_uploads_are_swept),
         harness.test(an_unexplained_404_for_an_upload_is_a_failure),
-        harness.server_test(embedded, json, weak_etags_do_not_mix_versions),
+        harness.server_test(local, json, weak_etags_do_not_mix_versions),
     ]
 }
 

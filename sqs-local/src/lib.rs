@@ -1,0 +1,65 @@
+//! Amazon SQS for tests and development: a server in the process, on a socket or without one.
+//!
+//! The server has the semantics of SQS: visibility timeouts, long polls, FIFO groups and deduplication, dead letters, message
+//! move tasks, both wire protocols, and signatures. It can inject faults, count requests and repeat a run from a seed. Any AWS
+//! SDK can use it. It needs no account, no container and no token.
+//!
+//! It is not a production queue. All messages are in memory, end with the process, and are never written to disk.
+//!
+//! ```
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sqs_local::{Action, Fault, FaultKind, LocalSqs};
+//!
+//! let server = LocalSqs::start().await?;
+//! let client = server.client()?;
+//! let queue = server.create_queue("orders")?;
+//!
+//! server.faults().add(Fault::on(Action::SendMessage, FaultKind::Throttle).times(2));
+//! client.send_message(&queue, "retried twice").await?;
+//! assert_eq!(server.count(Action::SendMessage), 3);
+//! assert_eq!(server.queue("orders").expect("the queue").len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules
+//!
+//! `http` reads a request, checks its signature (`http::auth`) and writes the response. The codecs in `protocol` share the
+//! table in `protocol::schema`. `service` dispatches each action to a function under `actions`. A `queue` is a lock around
+//! `queue::store`, the state machine of its messages. The server follows AWS's service model and responses recorded from AWS.
+//! It shares no code with `sqs-client`, so that each can be tested against the other.
+
+// Outputs are `serde_json` objects that are built here, and indexing one adds the member.
+#![allow(clippy::indexing_slicing)]
+
+mod actions;
+mod builder;
+#[cfg(feature = "client")]
+mod client;
+mod clock;
+mod faults;
+mod http;
+mod inspect;
+mod journal;
+mod protocol;
+mod queue;
+mod rng;
+mod server;
+mod service;
+
+#[cfg(test)]
+mod tests;
+
+pub use builder::{ACCESS_KEY_ID, Builder, DEFAULT_REGION, SECRET_ACCESS_KEY};
+#[cfg(feature = "client")]
+pub use client::client_builder;
+pub use clock::Clock;
+pub use faults::{Fault, FaultId, FaultKind, Faults, Reply};
+pub use http::auth::{AccessKey, AccessKeys};
+pub use inspect::{MessageState, MessageView, QueueView};
+pub use journal::Recorded;
+pub use protocol::Protocol;
+pub use protocol::schema::Action;
+pub use queue::parcel::Counts;
+pub use server::{CreateQueueError, LocalSqs};

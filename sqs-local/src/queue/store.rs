@@ -1,0 +1,297 @@
+//! The messages of a queue and their states: delayed, ready and in flight. The store is pure: each call gets the time.
+//! No call scans the queue, because each index is ordered by its queries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Now;
+use crate::queue::handle::Handle;
+use crate::queue::parcel::{Counts, Delivery, Parcel, Stale, State, Stored, Take};
+use crate::queue::ready::Ready;
+
+/// The maximum total time for which a message may be in flight: twelve hours.
+const MAX_IN_FLIGHT: Duration = Duration::from_secs(43_200);
+
+/// The messages of one queue.
+#[derive(Debug)]
+pub(crate) struct Store {
+    queue: u64,
+    fifo: bool,
+    messages: BTreeMap<u64, Stored>,
+    ready: Ready,
+    /// Ends of delays and of visibility timeouts.
+    timers: BTreeSet<(Instant, u64)>,
+    by_age: BTreeSet<(Instant, u64)>,
+    keys: u64,
+    deliveries: u64,
+    in_flight: usize,
+    delayed: usize,
+}
+
+impl Store {
+    pub(crate) fn new(queue: u64, fifo: bool) -> Self {
+        Self {
+            queue,
+            fifo,
+            messages: BTreeMap::new(),
+            ready: Ready::new(fifo),
+            timers: BTreeSet::new(),
+            by_age: BTreeSet::new(),
+            keys: 0,
+            deliveries: 0,
+            in_flight: 0,
+            delayed: 0,
+        }
+    }
+
+    /// Advances the time: ends delays and visibility timeouts, and removes messages past their retention.
+    pub(crate) fn advance(&mut self, now: Instant, retention: Duration) {
+        while let Some(&(entered, key)) = self.by_age.first() {
+            if entered + retention > now {
+                break;
+            }
+            self.remove(key);
+        }
+        while let Some(&(until, key)) = self.timers.first() {
+            if until > now {
+                break;
+            }
+            self.timers.pop_first();
+            self.ring(key);
+        }
+    }
+
+    fn ring(&mut self, key: u64) {
+        let Some(stored) = self.messages.get_mut(&key) else {
+            return;
+        };
+        let was = std::mem::replace(&mut stored.state, State::Ready { lapsed: true });
+        match was {
+            State::Delayed { .. } => {
+                self.delayed -= 1;
+                self.ready.wake(key, stored.group());
+            }
+            State::InFlight { .. } => {
+                self.in_flight -= 1;
+                self.ready.release(key, stored.group());
+            }
+            State::Ready { .. } => {}
+        }
+    }
+
+    /// Returns the next time at which a delay or visibility timeout ends.
+    pub(crate) fn next_event(&self) -> Option<Instant> {
+        self.timers.first().map(|(until, _)| *until)
+    }
+
+    /// Adds a message.
+    pub(crate) fn enter(&mut self, now: Instant, parcel: Parcel, delay: Duration) {
+        self.keys += 1;
+        let key = self.keys;
+        let delayed = !delay.is_zero();
+        let state = if delayed {
+            self.delayed += 1;
+            self.timers.insert((now + delay, key));
+            State::Delayed { until: now + delay }
+        } else {
+            State::Ready { lapsed: false }
+        };
+        self.by_age.insert((parcel.entered, key));
+        let stored = Stored {
+            parcel,
+            state,
+            delivery: 0,
+        };
+        self.ready.enter(key, stored.group(), delayed);
+        self.messages.insert(key, stored);
+    }
+
+    /// Delivers messages, and removes the dead letters among them.
+    pub(crate) fn take(&mut self, now: Now, ask: &Take<'_>) -> (Vec<Delivery>, Vec<Parcel>) {
+        let (mut delivered, mut dead) = (Vec::new(), Vec::new());
+        let mut begun = None;
+        while delivered.len() < ask.max
+            && let Some(key) = self.ready.take(ask.shuffle, &mut begun)
+        {
+            self.hold(key, now.at, ask.visibility);
+            let Some(stored) = self.messages.get_mut(&key) else {
+                continue;
+            };
+            if ask.max_receives.is_some_and(|max| stored.parcel.receives >= max) {
+                dead.extend(self.remove(key));
+                continue;
+            }
+            self.deliveries += 1;
+            stored.delivery = self.deliveries;
+            stored.parcel.receives += 1;
+            stored.parcel.first_received_ms.get_or_insert(now.wall_ms);
+            let handle = Handle {
+                queue: self.queue,
+                key,
+                delivery: stored.delivery,
+            };
+            delivered.push(Delivery {
+                handle,
+                parcel: stored.parcel.clone(),
+            });
+        }
+        (delivered, dead)
+    }
+
+    /// Removes the next message from the queue.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Parcel> {
+        let key = self.ready.take(None, &mut None)?;
+        self.hold(key, now, Duration::ZERO);
+        self.remove(key)
+    }
+
+    /// Marks a message as in flight.
+    fn hold(&mut self, key: u64, now: Instant, visibility: Duration) {
+        if let Some(stored) = self.messages.get_mut(&key) {
+            let until = now + visibility;
+            stored.state = State::InFlight { until, since: now };
+            self.timers.insert((until, key));
+            self.in_flight += 1;
+        }
+    }
+
+    /// Delivers the same messages again with the same handles, if all of them are still in flight.
+    pub(crate) fn repeat(&mut self, now: Instant, handles: &[Handle], visibility: Duration) -> Option<Vec<Delivery>> {
+        let valid = |h: &&Handle| {
+            matches!(
+                self.find(h),
+                Ok(Stored {
+                    state: State::InFlight { .. },
+                    ..
+                })
+            )
+        };
+        if handles.is_empty() || !handles.iter().all(|h| valid(&h)) {
+            return None;
+        }
+        let repeated = handles.iter().filter_map(|handle| {
+            self.change_visibility(now, handle, visibility).ok()?;
+            let parcel = self.messages.get(&handle.key)?.parcel.clone();
+            Some(Delivery {
+                handle: *handle,
+                parcel,
+            })
+        });
+        Some(repeated.collect())
+    }
+
+    /// Adds a copy of a delivered message to the queue, because SQS may deliver a message more than once.
+    pub(crate) fn duplicate(&mut self, now: Instant, delivery: &Delivery) {
+        if !self.fifo {
+            self.enter(now, delivery.parcel.clone(), Duration::ZERO);
+        }
+    }
+
+    /// Deletes a message by its handle. On a standard queue, a stale handle deletes nothing and is not an error.
+    pub(crate) fn delete(&mut self, handle: &Handle) -> Result<(), Stale> {
+        let found = self.find(handle).map(|stored| stored.state);
+        match found {
+            Ok(State::InFlight { .. }) => drop(self.remove(handle.key)),
+            Ok(_) if self.fifo => return Err(Stale::Expired),
+            Ok(_) => drop(self.remove(handle.key)),
+            Err(Stale::Expired) if self.fifo => return Err(Stale::Expired),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sets a new visibility timeout, counted from now.
+    pub(crate) fn change_visibility(
+        &mut self,
+        now: Instant,
+        handle: &Handle,
+        visibility: Duration,
+    ) -> Result<(), Stale> {
+        let key = handle.key;
+        let state = self.find(handle)?.state;
+        let since = match state {
+            State::InFlight { since, until } => {
+                if now + visibility > since + MAX_IN_FLIGHT {
+                    return Err(Stale::TooLong);
+                }
+                self.timers.remove(&(until, key));
+                since
+            }
+            State::Ready { lapsed: true } if self.fifo => return Err(Stale::Expired),
+            // AWS still accepts the handle if the message was not received again.
+            State::Ready { lapsed: true } if self.ready.retake(key) => {
+                self.in_flight += 1;
+                now
+            }
+            _ => return Err(Stale::NotInFlight),
+        };
+        let Some(stored) = self.messages.get_mut(&key) else {
+            return Err(Stale::Gone);
+        };
+        if visibility.is_zero() {
+            stored.state = State::Ready { lapsed: false };
+            self.in_flight -= 1;
+            self.ready.release(key, stored.group());
+        } else {
+            let until = now + visibility;
+            stored.state = State::InFlight { until, since };
+            self.timers.insert((until, key));
+        }
+        Ok(())
+    }
+
+    fn find(&self, handle: &Handle) -> Result<&Stored, Stale> {
+        let stored = self.messages.get(&handle.key).ok_or(Stale::Gone)?;
+        if stored.delivery == handle.delivery {
+            Ok(stored)
+        } else {
+            Err(Stale::Expired)
+        }
+    }
+
+    fn remove(&mut self, key: u64) -> Option<Parcel> {
+        let stored = self.messages.remove(&key)?;
+        self.by_age.remove(&(stored.parcel.entered, key));
+        match stored.state {
+            State::InFlight { until, .. } => {
+                self.in_flight -= 1;
+                self.timers.remove(&(until, key));
+            }
+            State::Delayed { until } => {
+                self.delayed -= 1;
+                self.timers.remove(&(until, key));
+            }
+            State::Ready { .. } => {}
+        }
+        self.ready.leave(key, stored.group());
+        Some(stored.parcel)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        let (queue, fifo) = (self.queue, self.fifo);
+        // Keys and delivery numbers continue, so that old handles stay stale.
+        *self = Self {
+            keys: self.keys,
+            deliveries: self.deliveries,
+            ..Self::new(queue, fifo)
+        };
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            visible: self.messages.len() - self.in_flight - self.delayed,
+            in_flight: self.in_flight,
+            delayed: self.delayed,
+        }
+    }
+
+    /// Iterates over all messages in order of arrival.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stored> {
+        self.messages.values()
+    }
+}
+
+#[cfg(test)]
+mod tests;
