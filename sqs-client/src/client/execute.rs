@@ -135,7 +135,7 @@ impl Inner {
         let timeout = call.within_deadline(self.attempt_timeout.saturating_add(task.server_wait()));
         let response = self
             .transport
-            .post(call.target.url.clone(), headers, call.body.clone(), timeout)
+            .post(&call.target.url, headers, call.body.clone(), timeout)
             .await?;
         let read = task.read(call.wire, &response, self.verify_checksums);
         read.inspect_err(|error| {

@@ -9,7 +9,8 @@ mod request;
 mod span;
 mod trace_carrier;
 
-pub use crate::http::transport::http_client_builder;
+pub use crate::http::reqwest_service::{ReqwestService, http_client_builder};
+pub use crate::http::service::{HttpFuture, HttpService};
 pub use crate::protocol::Protocol;
 pub use crate::retry::RetryPolicy;
 pub use builder::ClientBuilder;

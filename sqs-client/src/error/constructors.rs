@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use super::code::ErrorCode;
+use super::display::root_cause;
 use super::kind::ErrorKind;
 use super::retry_hint::RetryHint;
 use super::{Error, Inner, QueueContext, ServerName, Source};
@@ -80,6 +81,12 @@ impl Error {
     /// Reports an unreadable response to a successful request, which therefore took effect.
     pub(crate) fn response(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Response, message).sent(true)
+    }
+
+    /// Reports a response that is longer than the limit. The request took effect.
+    pub(crate) fn response_too_long(limit: usize) -> Self {
+        let message = format!("the response is longer than {limit} bytes; raise ClientBuilder::max_response_bytes");
+        Self::response(message)
     }
 
     /// Reports a message body that the program cannot read. No request was involved.
@@ -165,6 +172,41 @@ impl Error {
     pub(crate) fn sent(mut self, may_have_been_sent: bool) -> Self {
         self.0.may_have_been_sent = may_have_been_sent;
         self
+    }
+}
+
+/// Errors of an [`HttpService`](crate::client::HttpService).
+impl Error {
+    /// Reports a request that certainly did not reach a server, for example because no connection was made.
+    ///
+    /// The error's kind is [`Transport`](crate::ErrorKind::Transport), and `cause` is its source.
+    ///
+    /// ```
+    /// let error = sqs_client::Error::not_sent("connection refused");
+    /// assert!(error.is_retryable() && !error.may_have_been_sent());
+    /// ```
+    #[must_use]
+    pub fn not_sent(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        Self::transport(format!("the request could not be sent: {}", root_cause(&*cause))).with_source(cause)
+    }
+
+    /// Reports a request whose response did not arrive, so that it may have taken effect.
+    ///
+    /// The error's kind is [`Transport`](crate::ErrorKind::Transport), and `cause` is its source.
+    ///
+    /// ```
+    /// let error = sqs_client::Error::connection_lost("connection reset");
+    /// assert!(error.is_retryable() && error.may_have_been_sent());
+    /// ```
+    #[must_use]
+    pub fn connection_lost(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        let message = format!(
+            "the connection broke before the whole response arrived: {}",
+            root_cause(&*cause)
+        );
+        Self::transport(message).sent(true).with_source(cause)
     }
 }
 

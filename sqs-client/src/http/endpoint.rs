@@ -159,6 +159,12 @@ impl Server {
     }
 }
 
+/// Returns a URL for errors: without user name, password, query and fragment, which may be secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let path = url.path().trim_end_matches('/');
+    format!("{}{path}", url.origin().ascii_serialization())
+}
+
 /// Returns the queue's path below the endpoint's base path. Servers that do not know their base path leave it out of queue
 /// URLs.
 fn under(base: &str, queue: &str) -> String {

@@ -12,8 +12,10 @@ use crate::clock::Clock;
 use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredentials};
 use crate::error::Error;
 use crate::http::endpoint::{Endpoint, EndpointConfig};
+use crate::http::reqwest_service::{ConnectionConfig, Proxy, ReqwestService};
+use crate::http::service::HttpService;
 use crate::http::signer::Signer;
-use crate::http::transport::{HttpConfig, Proxy, Transport, TransportConfig};
+use crate::http::transport::Transport;
 use crate::limits;
 use crate::protocol::{Negotiation, Protocol};
 use crate::random::Random;
@@ -48,7 +50,7 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     root_certificates: Vec<u8>,
     proxy: Proxy,
-    http_client: Option<reqwest::Client>,
+    http: Option<Http>,
     attempt_timeout: Duration,
     operation_timeout: Option<Duration>,
     max_response_bytes: usize,
@@ -57,6 +59,13 @@ pub struct ClientBuilder {
     send_hooks: SendHooks,
     clock: Clock,
     random: Random,
+}
+
+/// The caller's choice of what carries requests.
+#[derive(Clone, Debug)]
+enum Http {
+    Client(reqwest::Client),
+    Service(Arc<dyn HttpService>),
 }
 
 impl Default for ClientBuilder {
@@ -69,7 +78,7 @@ impl Default for ClientBuilder {
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             root_certificates: Vec::new(),
             proxy: Proxy::default(),
-            http_client: None,
+            http: None,
             attempt_timeout: Self::DEFAULT_ATTEMPT_TIMEOUT,
             operation_timeout: None,
             max_response_bytes: Self::DEFAULT_MAX_RESPONSE_BYTES,
@@ -96,7 +105,7 @@ impl ClientBuilder {
 
     /// The default of [`max_response_bytes`](Self::max_response_bytes): 64 MiB. That fits 10 messages of 1 MiB, even if
     /// each byte is escaped as six.
-    pub const DEFAULT_MAX_RESPONSE_BYTES: usize = 64 * 1024 * 1024;
+    pub const DEFAULT_MAX_RESPONSE_BYTES: usize = ReqwestService::DEFAULT_MAX_RESPONSE_BYTES;
 
     /// The maximum number of values in a response: list elements, map entries and members in JSON, elements in XML.
     ///
@@ -144,20 +153,18 @@ impl ClientBuilder {
     /// set up. The same applies if one of the URLs or certificates is malformed.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = Endpoint::resolve(self.endpoint)?;
-        let http = match self.http_client {
-            Some(client) => HttpConfig::Given(client),
-            None => HttpConfig::Own {
+        let limited = |service: ReqwestService| Arc::new(service.max_response_bytes(self.max_response_bytes));
+        let service: Arc<dyn HttpService> = match self.http {
+            Some(Http::Service(service)) => service,
+            Some(Http::Client(client)) => limited(ReqwestService::new(client)),
+            None => limited(ReqwestService::own(ConnectionConfig {
                 connect_timeout: self.connect_timeout,
                 extra_roots: self.root_certificates,
                 proxy: self.proxy,
-            },
+                https: endpoint.uses_https(),
+                loopback: endpoint.is_loopback(),
+            })?),
         };
-        let transport = Transport::new(TransportConfig {
-            http,
-            max_response_bytes: self.max_response_bytes,
-            https: endpoint.uses_https(),
-            loopback: endpoint.is_loopback(),
-        })?;
         // The servers of one builder's clients may have different clocks.
         let clock = self.clock.uncorrected();
         Ok(Client::new(Inner {
@@ -165,7 +172,7 @@ impl ClientBuilder {
             endpoint,
             protocol: Negotiation::new(self.protocol),
             credentials: CredentialsCache::with_clock(self.credentials, clock.clone()),
-            transport,
+            transport: Transport::new(service, self.max_response_bytes),
             retry: self.retry,
             quota: RetryQuota::default(),
             clock,

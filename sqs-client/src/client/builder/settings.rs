@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::ClientBuilder;
+use super::{ClientBuilder, Http};
 use crate::client::trace_carrier::TraceCarrier;
 use crate::clock::Clock;
 use crate::credentials::ProvideCredentials;
-use crate::http::transport::Proxy;
+use crate::http::reqwest_service::Proxy;
+use crate::http::service::HttpService;
 use crate::protocol::Protocol;
 use crate::random::Random;
 use crate::retry::RetryPolicy;
@@ -132,7 +133,18 @@ impl ClientBuilder {
     /// # Ok(()) }
     /// ```
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.http_client = Some(client);
+        self.http = Some(Http::Client(client));
+        self
+    }
+
+    /// Sets what carries requests to the server, such as a mock or a server in the process. Default: a
+    /// [`ReqwestService`](crate::client::ReqwestService).
+    ///
+    /// It replaces [`http_client`](Self::http_client), [`connect_timeout`](Self::connect_timeout), [`proxy`](Self::proxy) and
+    /// [`root_certificates`](Self::root_certificates). The client still signs, limits the time of, and retries each request.
+    /// See [`HttpService`] for an example.
+    pub fn http_service(mut self, service: impl HttpService) -> Self {
+        self.http = Some(Http::Service(Arc::new(service)));
         self
     }
 

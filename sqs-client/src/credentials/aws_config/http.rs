@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
 use crate::error::Error;
-use crate::http::transport::credentials_client;
+use crate::http::reqwest_service::credentials_client;
 
 /// The maximum length of a response from a source of credentials.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
