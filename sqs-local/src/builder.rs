@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::actions::Actions;
 use crate::clock::Clock;
@@ -31,6 +31,7 @@ pub struct Builder {
     verify: bool,
     only: Option<Protocol>,
     seed: u64,
+    start_time: Option<SystemTime>,
     journal_capacity: usize,
     keep_inputs: bool,
     limits: Limits,
@@ -47,6 +48,7 @@ impl Default for Builder {
             verify: true,
             only: None,
             seed: 0,
+            start_time: None,
             journal_capacity: 1000,
             keep_inputs: false,
             limits: Limits {
@@ -110,6 +112,15 @@ impl Builder {
         self
     }
 
+    /// Sets the time at which the server's wall clock starts. Default: the system's time.
+    ///
+    /// With it, two runs with the same [`seed`](Self::seed) have the same timestamps too.
+    #[must_use]
+    pub fn start_time(mut self, time: SystemTime) -> Self {
+        self.start_time = Some(time);
+        self
+    }
+
     /// Sets the number of requests that [`crate::LocalSqs::requests`] remembers. Default: 1,000.
     #[must_use]
     pub fn journal_capacity(mut self, requests: usize) -> Self {
@@ -166,7 +177,7 @@ impl Builder {
     /// Builds the server without its sockets. `origin` is the start of its URLs.
     pub(crate) fn gateway(self, origin: &str) -> Arc<Gateway> {
         let base_url = self.base_url.unwrap_or_else(|| origin.to_owned());
-        let clock = Arc::new(Clock::new());
+        let clock = Arc::new(Clock::new(self.start_time));
         let service = Arc::new(Service::new(
             self.region,
             self.account,

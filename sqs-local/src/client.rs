@@ -9,8 +9,19 @@ use crate::server::LocalSqs;
 
 impl LocalSqs {
     /// Returns a builder for clients of this server, with its region and default access key.
+    ///
+    /// The clients use the server's socket. Without one, they use [`LocalSqs::http_service`] and the server's
+    /// [`Clock`](crate::Clock).
     pub fn client_builder(&self) -> ClientBuilder {
-        client_builder(self.endpoint()).region(&self.gateway.service.region)
+        let builder = client_builder(self.endpoint()).region(&self.gateway.service.region);
+        match self.address() {
+            Some(_) => builder,
+            None => {
+                let clock = self.gateway.service.clock.clone();
+                let builder = builder.http_service(self.http_service());
+                builder.time_source(move || clock.system_time())
+            }
+        }
     }
 
     /// Builds a client of this server with default settings.

@@ -25,10 +25,11 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// Creates a clock that starts at this time, or at the system's.
     // The only reading of the system's clock. All other code uses this one.
     #[allow(clippy::disallowed_methods)]
-    pub(crate) fn new() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    pub(crate) fn new(start: Option<SystemTime>) -> Self {
+        let since_epoch = start.unwrap_or_else(SystemTime::now).duration_since(UNIX_EPOCH);
         Self {
             start: Instant::now(),
             start_wall: since_epoch.unwrap_or_default(),
@@ -42,9 +43,19 @@ impl Clock {
         self.skew_ms.store(seconds.saturating_mul(1000), Ordering::Relaxed);
     }
 
+    /// Returns the wall clock's time without the skew, as a time source for clients: see
+    /// `sqs_client::ClientBuilder::time_source`.
+    pub fn system_time(&self) -> SystemTime {
+        UNIX_EPOCH + self.wall(Instant::now())
+    }
+
+    fn wall(&self, at: Instant) -> Duration {
+        self.start_wall + at.saturating_duration_since(self.start)
+    }
+
     pub(crate) fn now(&self) -> Now {
         let at = Instant::now();
-        let wall = self.start_wall + at.saturating_duration_since(self.start);
+        let wall = self.wall(at);
         let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
         let skew = self.skew_ms.load(Ordering::Relaxed);
         Now {
@@ -112,7 +123,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wall_clock_follows_paused_time_and_skew() {
-        let clock = Clock::new();
+        let clock = Clock::new(None);
         let before = clock.now();
         tokio::time::advance(Duration::from_secs(5)).await;
         assert_eq!(clock.now().wall_ms, before.wall_ms + 5000);

@@ -40,6 +40,8 @@ mod client;
 mod clock;
 mod faults;
 mod http;
+#[cfg(feature = "client")]
+mod in_process;
 mod inspect;
 mod journal;
 mod protocol;
@@ -57,6 +59,8 @@ pub use client::client_builder;
 pub use clock::Clock;
 pub use faults::{Fault, FaultId, FaultKind, Faults, Reply};
 pub use http::auth::{AccessKey, AccessKeys};
+#[cfg(feature = "client")]
+pub use in_process::InProcess;
 pub use inspect::{MessageState, MessageView, QueueView};
 pub use journal::Recorded;
 pub use protocol::Protocol;

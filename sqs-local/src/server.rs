@@ -28,9 +28,19 @@ use crate::protocol::schema::Action;
 #[derive(Debug)]
 pub struct LocalSqs {
     pub(crate) gateway: Arc<Gateway>,
+    /// `None` for a server without a socket.
+    listening: Option<Listening>,
+}
+
+/// The socket of a server.
+#[derive(Debug)]
+struct Listening {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
+
+/// The origin of queue URLs of a server without a socket.
+const NO_SOCKET: &str = "http://sqs.local";
 
 /// The error of [`LocalSqs::create_queue`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +64,21 @@ impl Builder {
         let listener = TcpListener::bind(self.address).await?;
         let address = listener.local_addr()?;
         let gateway = self.gateway(&format!("http://{address}"));
-        Ok(LocalSqs::listening(gateway, listener, address))
+        let task = tokio::spawn(http::serve(listener, gateway.clone()));
+        Ok(LocalSqs {
+            gateway,
+            listening: Some(Listening { address, task }),
+        })
+    }
+
+    /// Starts the server without a socket. Its clients are in the same process.
+    ///
+    /// See [`LocalSqs::in_process`].
+    pub fn in_process(self) -> LocalSqs {
+        LocalSqs {
+            gateway: self.gateway(NO_SOCKET),
+            listening: None,
+        }
     }
 }
 
@@ -73,9 +97,29 @@ impl LocalSqs {
         Self::builder().start().await
     }
 
-    fn listening(gateway: Arc<Gateway>, listener: TcpListener, address: SocketAddr) -> Self {
-        let task = tokio::spawn(http::serve(listener, gateway.clone()));
-        Self { gateway, address, task }
+    /// Starts a server without a socket and with default settings.
+    ///
+    /// Its clients run in the same process, and a request is handled within the task that sends it. Under tokio's paused clock,
+    /// a test of a visibility timeout of 12 hours therefore takes a millisecond.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// let server = sqs_local::LocalSqs::in_process();
+    /// let client = server.client()?;
+    /// let queue = server.create_queue_with("orders", [("VisibilityTimeout", "43200")])?;
+    /// client.send_message(&queue, "hello").await?;
+    /// assert_eq!(client.receive_message(&queue).await?.messages.len(), 1);
+    /// assert_eq!(client.receive_message(&queue).await?.messages.len(), 0);
+    ///
+    /// tokio::time::advance(Duration::from_secs(12 * 60 * 60)).await;
+    /// assert_eq!(client.receive_message(&queue).await?.messages.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn in_process() -> Self {
+        Self::builder().in_process()
     }
 
     /// Creates a queue with default attributes, and returns its URL. A name that ends with `.fifo` creates a FIFO queue.
@@ -129,14 +173,17 @@ impl LocalSqs {
         Ok(self.queue_url(name))
     }
 
-    /// Returns the server's URL: `http://127.0.0.1:PORT`.
+    /// Returns the server's URL: `http://127.0.0.1:PORT`, or `http://sqs.local` without a socket.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.listening {
+            Some(listening) => format!("http://{}", listening.address),
+            None => NO_SOCKET.to_owned(),
+        }
     }
 
-    /// Returns the socket address of [`LocalSqs::endpoint`].
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Returns the socket address of [`LocalSqs::endpoint`], or `None` without a socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listening.as_ref().map(|listening| listening.address)
     }
 
     /// Returns the URL that the server gives a queue of this name. The queue need not exist.
@@ -194,13 +241,17 @@ impl LocalSqs {
     /// Stops the server and waits until its port is free and its connections are closed.
     pub async fn stop(mut self) {
         self.abort();
-        let _ = (&mut self.task).await;
+        if let Some(listening) = &mut self.listening {
+            let _ = (&mut listening.task).await;
+        }
     }
 
     fn abort(&self) {
         self.gateway.actions.stop();
-        // The connections' tasks are children of this one and end with it.
-        self.task.abort();
+        if let Some(listening) = &self.listening {
+            // The connections' tasks are children of this one and end with it.
+            listening.task.abort();
+        }
     }
 }
 

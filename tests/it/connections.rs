@@ -182,7 +182,7 @@ async fn a_private_certificate_authority_is_trusted() -> Outcome {
         .with_single_cert(vec![generated.cert.der().clone()], key)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("https://localhost:{}", listener.local_addr()?.port());
-    let (acceptor, behind) = (TlsAcceptor::from(Arc::new(tls)), server.address());
+    let (acceptor, behind) = (TlsAcceptor::from(Arc::new(tls)), server.address().context("a socket")?);
     let front = tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             let acceptor = acceptor.clone();

@@ -24,7 +24,7 @@ use response_body::ResponseBody;
 use wire::{Line, Wire};
 
 /// The size of a batch of 1 MiB in which every character is escaped.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
 
 /// The pause after a connection could not be accepted, for example because the process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

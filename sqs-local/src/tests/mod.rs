@@ -322,7 +322,7 @@ async fn a_delayed_request_delays_no_other() {
 #[tokio::test]
 async fn stopping_closes_the_port_and_all_connections() {
     let server = server().await;
-    let address = server.address();
+    let address = server.address().expect("a socket");
     let mut client = Client::new(&server);
     client.ok("ListQueues", json!({})).await;
     server.stop().await;
