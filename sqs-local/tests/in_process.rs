@@ -1,6 +1,8 @@
 //! Tests client and server in one task, without sockets and under a paused clock.
 
 #![cfg(feature = "client")]
+// clippy exempts only the tests themselves, not their helpers.
+#![allow(clippy::expect_used)]
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
