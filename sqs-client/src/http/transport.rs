@@ -59,9 +59,13 @@ impl Transport {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
     use super::*;
     use crate::error::ErrorKind;
     use crate::http::reqwest_service::{ConnectionConfig, Proxy, ReqwestService};
+    use crate::http::service::HttpFuture;
 
     async fn post(url: &str) -> Error {
         let service = ReqwestService::own(ConnectionConfig {
@@ -114,5 +118,62 @@ mod tests {
             "{text}"
         );
         assert!(!text.ends_with("arrived: "), "{text}");
+    }
+
+    /// Responds with the next of these results. Without one, it never responds.
+    #[derive(Debug)]
+    struct Scripted(Mutex<VecDeque<Result<http::Response<Bytes>, Error>>>);
+
+    impl Scripted {
+        fn new(results: impl IntoIterator<Item = Result<http::Response<Bytes>, Error>>) -> Self {
+            Self(Mutex::new(results.into_iter().collect()))
+        }
+    }
+
+    impl HttpService for Scripted {
+        fn call(&self, _: Request<Bytes>) -> HttpFuture<'_> {
+            let next = self.0.lock().unwrap().pop_front();
+            match next {
+                Some(result) => Box::pin(async { result }),
+                None => Box::pin(std::future::pending()),
+            }
+        }
+    }
+
+    async fn post_to(service: Scripted) -> Result<Response, Error> {
+        let (transport, url) = (Transport::new(Arc::new(service), 4), Url::parse("http://a/").unwrap());
+        let posted = transport.post(&url, HeaderMap::new(), Bytes::new(), Duration::from_secs(5));
+        posted.await
+    }
+
+    #[tokio::test]
+    async fn a_service_may_not_exceed_the_limit_of_a_response() {
+        let respond =
+            |body: &'static str| Scripted::new([Ok(http::Response::new(Bytes::from_static(body.as_bytes())))]);
+        assert_eq!(post_to(respond("1234")).await.unwrap().body, "1234");
+        let error = post_to(respond("12345")).await.unwrap_err();
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)));
+        assert!(error.to_string().contains("longer than 4 bytes"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_never_responds_runs_into_the_timeout() {
+        let error = post_to(Scripted::new([])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.may_have_been_sent());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_of_a_service_are_retried() {
+        let failures = [Error::not_sent("refused"), Error::connection_lost("reset")];
+        let listed = http::Response::new(Bytes::from_static(b"{}"));
+        let results = failures.into_iter().map(Err).chain([Ok(listed)]);
+        let client = crate::Client::builder()
+            .endpoint_url("http://a")
+            .credentials(crate::Credentials::new("k", "s"))
+            .http_service(Scripted::new(results))
+            .build()
+            .unwrap();
+        assert!(client.list_queues().await.unwrap().queue_urls.is_empty());
     }
 }
