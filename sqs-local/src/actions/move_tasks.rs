@@ -211,12 +211,13 @@ fn check_destination(source: &Queue, destination: &Queue) -> Result<()> {
 }
 
 fn number_within(input: &Input, parameter: &str, max: i64) -> Result<Option<u64>> {
-    // These actions' messages do not repeat the value.
-    let message = format!(
-        "Value for parameter {parameter} is invalid. Reason: You must enter a number that's between 1 and {max}."
-    );
     let number = input.int_within(parameter, 1, max, "");
-    number.map_err(|_| Error::invalid(message))
+    number.map_err(|_| {
+        Error::out_of_range(
+            parameter,
+            &format!("You must enter a number that's between 1 and {max}."),
+        )
+    })
 }
 
 /// Forgets the tasks that no request can list anymore.

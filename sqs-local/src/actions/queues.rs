@@ -97,7 +97,11 @@ pub(crate) fn list(service: &Service, input: &Input) -> Result<Value> {
         .filter(|n| n.starts_with(prefix))
         .cloned()
         .collect();
-    let (names, next) = paging::page(names, input)?;
+    if input.has("NextToken") && !input.has("MaxResults") {
+        let message = "MaxResults is a mandatory parameter when you provide a value for NextToken.";
+        return Err(Error::invalid(message));
+    }
+    let (names, next) = paging::page(names, prefix, input)?;
     let urls: Vec<String> = names.iter().map(|name| service.url(name)).collect();
     Ok(listing("QueueUrls", urls, next))
 }
@@ -112,7 +116,7 @@ pub(crate) fn list_sources(service: &Service, input: &Input) -> Result<Value> {
         state.settings.redrive().is_some_and(|r| r.target_arn == target.arn)
     };
     let names = all.iter().filter(sends_here).map(|q| q.name.clone()).collect();
-    let (names, next) = paging::page(names, input)?;
+    let (names, next) = paging::page(names, &target.name, input)?;
     let urls: Vec<String> = names.iter().map(|name| service.url(name)).collect();
     let mut output = listing("queueUrls", urls, next);
     // This member is required, even if it is empty.

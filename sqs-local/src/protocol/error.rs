@@ -128,6 +128,11 @@ impl Error {
         ))
     }
 
+    /// Creates AWS's error for a number outside its range, which some actions do not repeat in the message.
+    pub(crate) fn out_of_range(parameter: &str, reason: &str) -> Self {
+        Self::invalid(format!("Value for parameter {parameter} is invalid. Reason: {reason}"))
+    }
+
     /// Creates AWS's error for a queue attribute with a bad value. An empty `reason` is left out.
     pub(crate) fn invalid_attribute(name: &str, reason: &str) -> Self {
         let message = match reason {

@@ -319,3 +319,32 @@ async fn permissions_are_limited() {
         invalid_value("none", "Label", "can't find label.")
     );
 }
+
+#[tokio::test]
+async fn the_parameters_of_a_list_are_checked() {
+    let server = server().await;
+    let mut client = Client::new(&server);
+    for name in ["a1", "a2", "b"] {
+        create(&mut client, name, json!({})).await;
+    }
+    let first = json!({"QueueNamePrefix": "a", "MaxResults": 1});
+    let token = client.ok("ListQueues", first).await["NextToken"].take();
+    let next = json!({"QueueNamePrefix": "a", "MaxResults": 1, "NextToken": token});
+    let second = client.ok("ListQueues", next).await;
+    assert_eq!(second, json!({"QueueUrls": [server.queue_url("a2")]}));
+    let changed = "Invalid NextToken value. If you are passing in NextToken, you must not change the other request \
+                   parameters.";
+    for (input, message) in [
+        (json!({"MaxResults": 1, "NextToken": token}), changed),
+        (
+            json!({"QueueNamePrefix": "a", "NextToken": token}),
+            "MaxResults is a mandatory parameter when you provide a value for NextToken.",
+        ),
+        (
+            json!({"MaxResults": 1001}),
+            "Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.",
+        ),
+    ] {
+        assert_eq!(refuse(&mut client, "ListQueues", input).await, invalid(message));
+    }
+}
