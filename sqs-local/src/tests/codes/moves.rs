@@ -18,6 +18,14 @@ async fn finished(server: &LocalSqs, client: &mut Client) -> Value {
     panic!("the task does not end");
 }
 
+/// Sends ten messages, which a task moves for two seconds at five a second.
+async fn send_ten(client: &mut Client, url: &str) {
+    let entry = |n: usize| json!({"Id": n.to_string(), "MessageBody": "m"});
+    let entries: Vec<Value> = (0..10).map(entry).collect();
+    let send = json!({"QueueUrl": url, "Entries": entries});
+    client.ok("SendMessageBatch", send).await;
+}
+
 #[tokio::test]
 async fn a_task_handle_is_checked() {
     let server = server().await;
@@ -101,11 +109,7 @@ async fn a_move_task_is_checked_before_it_starts() {
         refuse(&mut client, "ListMessageMoveTasks", list).await,
         between("MaxResults", 10)
     );
-    for _ in 0..2 {
-        client
-            .ok("SendMessage", json!({"QueueUrl": dead, "MessageBody": "m"}))
-            .await;
-    }
+    send_ten(&mut client, &dead).await;
     let start = json!({"SourceArn": source, "DestinationArn": destination, "MaxNumberOfMessagesPerSecond": 1});
     client.ok("StartMessageMoveTask", start.clone()).await;
     assert_eq!(
@@ -221,19 +225,14 @@ async fn a_move_task_ends_with_the_server() {
     let mut client = Client::new(&server);
     let dead = create_dead_letter_queue(&server, &mut client).await;
     let view = server.queue("dead").expect("the queue");
-    let entries: Vec<Value> = (0..10)
-        .map(|n| json!({"Id": n.to_string(), "MessageBody": "m"}))
-        .collect();
-    client
-        .ok("SendMessageBatch", json!({"QueueUrl": dead, "Entries": entries}))
-        .await;
+    send_ten(&mut client, &dead).await;
     let start = json!({"SourceArn": server.queue_arn("dead"), "DestinationArn": server.queue_arn("orders"),
-        "MaxNumberOfMessagesPerSecond": 20});
+        "MaxNumberOfMessagesPerSecond": 5});
     client.ok("StartMessageMoveTask", start).await;
     tokio::time::sleep(Duration::from_millis(20)).await;
     server.stop().await;
     let left = view.len();
-    assert!((1..10).contains(&left), "{left}");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(left > 0);
+    tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(view.len(), left);
 }
