@@ -53,31 +53,45 @@ pub(crate) fn set(service: &Service, input: &Input) -> Result<Value> {
     // Checked on a copy outside the lock, because a redrive policy may name this very queue.
     let mut settings = queue.lock(now).settings.clone();
     settings.set(&given)?;
-    if given.iter().any(|(name, _)| name == "RedrivePolicy") {
-        check_redrive(service, &queue.arn, &settings)?;
-    }
+    check_redrive(service, &queue.arn, &settings, &given)?;
     let mut state = queue.lock(now);
     state.settings = settings;
     state.modified_ms = now.wall_ms;
     Ok(nothing())
 }
 
-/// Checks that the dead-letter queue exists, has the same type, and accepts dead letters from the source.
-pub(crate) fn check_redrive(service: &Service, source_arn: &str, settings: &Settings) -> Result<()> {
-    let Some(redrive) = settings.redrive() else {
+/// Checks a given redrive policy: the dead-letter queue exists, has the same type, and accepts dead letters from the source.
+pub(crate) fn check_redrive(
+    service: &Service,
+    source_arn: &str,
+    settings: &Settings,
+    given: &[(String, String)],
+) -> Result<()> {
+    let policy = given.iter().find(|(name, _)| name == "RedrivePolicy");
+    let (Some((_, policy)), Some(redrive)) = (policy, settings.redrive()) else {
         return Ok(());
     };
-    let policy = settings.get("RedrivePolicy").unwrap_or_default();
     let refuse = |reason: &str| Err(Error::invalid_value(policy, "RedrivePolicy", reason));
-    if !redrive.target_arn.starts_with("arn:") {
-        return refuse("Invalid value for deadLetterTargetArn.");
+    let arn = redrive.target_arn.as_str();
+    let mut parts = arn.split(':').skip(2);
+    let mut next = || parts.next().unwrap_or_default();
+    let (kind, region, account) = (next(), next(), next());
+    if kind != "sqs" {
+        return refuse("Only SQS queues are valid resources for deadLetterTargetArn.");
     }
-    let Some(target) = service.queue_by_arn(&redrive.target_arn) else {
+    if region != service.region {
+        return refuse("Dead-letter target must be in same region as the source.");
+    }
+    if account != service.account {
+        return refuse("Dead-letter target owner should be same as the source.");
+    }
+    if arn.ends_with(".fifo") != settings.is_fifo() {
+        // AWS's message ends with two full stops.
+        return refuse("Dead-letter queue must be same type of queue as the source..");
+    }
+    let Some(target) = service.queue_by_arn(arn) else {
         return refuse("Dead letter target does not exist.");
     };
-    if target.fifo != settings.is_fifo() {
-        return refuse("Dead-letter queue must be same type of queue as the source.");
-    }
     let target = target.lock(service.now());
     if !redrive::allows(target.settings.get("RedriveAllowPolicy"), source_arn) {
         return refuse("The redrive allow policy of the dead-letter queue does not permit this source queue.");

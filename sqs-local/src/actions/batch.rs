@@ -29,13 +29,14 @@ pub(crate) fn entries(input: &mut Input, entry: &str) -> Result<Vec<Entry>> {
         return Err(Error::new(&error::TOO_MANY_ENTRIES, message));
     }
     let mut seen = BTreeSet::new();
-    let identified = entries.into_iter().map(|mut entry| {
-        let id = entry.take_str("Id").unwrap_or_default();
+    let identified = entries.into_iter().zip(1..).map(|(mut members, number)| {
+        let id = members.take_str("Id");
+        let id = id.ok_or_else(|| Error::missing(&format!("{entry}.{number}.Id")))?;
         check_id(&id)?;
         if !seen.insert(id.clone()) {
             return Err(Error::new(&error::BATCH_IDS_NOT_DISTINCT, format!("Id {id} repeated.")));
         }
-        Ok((id, entry))
+        Ok((id, members))
     });
     identified.collect()
 }
@@ -73,7 +74,14 @@ pub(crate) fn perform<T>(
             Err(error) => failed.push(refusal(&id, &error)),
         }
     }
-    json!({"Successful": successful, "Failed": failed})
+    // AWS omits an empty list.
+    let mut output = json!({});
+    for (member, results) in [("Successful", successful), ("Failed", failed)] {
+        if !results.is_empty() {
+            output[member] = results.into();
+        }
+    }
+    output
 }
 
 fn refusal(id: &str, error: &Error) -> Value {
@@ -109,6 +117,25 @@ mod tests {
         assert_eq!(code(&["a:b"]), Err(&error::INVALID_BATCH_ID));
         assert_eq!(code(&[""]), Err(&error::INVALID_BATCH_ID));
         assert_eq!(code(&["a".repeat(81).as_str()]), Err(&error::INVALID_BATCH_ID));
+    }
+
+    #[test]
+    fn an_entry_needs_an_id() {
+        let mut input = Input::new(json!({"Entries": [{"Id": "a"}, {}]})).expect("an object");
+        let refused = entries(&mut input, "SomeEntry").expect_err("refused");
+        assert_eq!(refused, Error::missing("SomeEntry.2.Id"));
+    }
+
+    #[test]
+    fn an_output_has_no_empty_lists() {
+        let perform = |result: Result<Value>| {
+            let entries = vec![("a".to_owned(), ())];
+            perform(entries, &Effects::default(), &Rng::new(1), |()| result.clone())
+        };
+        assert_eq!(perform(Ok(json!({}))), json!({"Successful": [{"Id": "a"}]}));
+        let failed = perform(Err(Error::missing("x")));
+        assert!(failed.get("Successful").is_none(), "{failed}");
+        assert_eq!(failed["Failed"][0]["Code"], "MissingParameter");
     }
 
     #[test]

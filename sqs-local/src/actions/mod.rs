@@ -42,7 +42,7 @@ impl Actions {
         let service = &self.service;
         match action {
             Action::AddPermission => permissions::add(service, &input),
-            Action::CancelMessageMoveTask => self.move_tasks.cancel(&input),
+            Action::CancelMessageMoveTask => self.move_tasks.cancel(service, &input),
             Action::ChangeMessageVisibility => acknowledge::change_visibility(service, &input),
             Action::ChangeMessageVisibilityBatch => acknowledge::change_visibility_batch(service, input, effects),
             Action::CreateQueue => queues::create(service, &input),

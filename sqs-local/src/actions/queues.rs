@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{attributes, nothing, paging};
+use super::{attributes, nothing, paging, tags};
 use crate::protocol::error::{self, Error, Result};
 use crate::protocol::input::Input;
 use crate::queue::Queue;
@@ -16,7 +16,8 @@ pub(crate) fn create(service: &Service, input: &Input) -> Result<Value> {
     let given = input.string_map("Attributes");
     let fifo = check_name(name, &given)?;
     let settings = Settings::create(fifo, &given)?;
-    attributes::check_redrive(service, &service.arn(name), &settings)?;
+    attributes::check_redrive(service, &service.arn(name), &settings, &given)?;
+    let tags = tags::read(name, input.string_map("tags"))?;
     let now = service.now();
     if service.was_just_deleted(name, now) {
         let message =
@@ -26,7 +27,12 @@ pub(crate) fn create(service: &Service, input: &Input) -> Result<Value> {
     let output = json!({"QueueUrl": service.url(name)});
     let mut queues = service.queues();
     if let Some(existing) = queues.get(name) {
-        check_same(service, existing, &given)?;
+        let state = existing.lock(now);
+        check_same(&state.settings, &settings, &given)?;
+        // A request without tags says nothing about them.
+        if !tags.is_empty() && tags != state.tags {
+            return Err(exists("tags"));
+        }
         return Ok(output);
     }
     let queue = Queue::new(
@@ -36,7 +42,7 @@ pub(crate) fn create(service: &Service, input: &Input) -> Result<Value> {
         settings,
         now,
     );
-    queue.lock(now).tags.extend(input.string_map("tags"));
+    queue.lock(now).tags = tags;
     queues.insert(name.to_owned(), Arc::new(queue));
     Ok(output)
 }
@@ -61,16 +67,18 @@ fn check_name(name: &str, given: &[(String, String)]) -> Result<bool> {
 }
 
 /// Checks that a queue which is created again has the given attributes. Attributes that are not given do not matter.
-fn check_same(service: &Service, queue: &Queue, given: &[(String, String)]) -> Result<()> {
-    let state = queue.lock(service.now());
-    let differs = |(name, value): &&(String, String)| state.settings.get(name).unwrap_or_default() != value;
+fn check_same(existing: &Settings, new: &Settings, given: &[(String, String)]) -> Result<()> {
+    // Compared as they are shown, because a policy may be written in several ways.
+    let differs = |(name, _): &&(String, String)| existing.get(name) != new.get(name);
     match given.iter().find(differs) {
         None => Ok(()),
-        Some((name, _)) => Err(Error::new(
-            &error::QUEUE_EXISTS,
-            format!("A queue already exists with the same name and a different value for attribute {name}"),
-        )),
+        Some((name, _)) => Err(exists(&format!("attribute {name}"))),
     }
+}
+
+fn exists(part: &str) -> Error {
+    let message = format!("A queue already exists with the same name and a different value for {part}");
+    Error::new(&error::QUEUE_EXISTS, message)
 }
 
 pub(crate) fn get_url(service: &Service, input: &Input) -> Result<Value> {
@@ -89,7 +97,11 @@ pub(crate) fn list(service: &Service, input: &Input) -> Result<Value> {
         .filter(|n| n.starts_with(prefix))
         .cloned()
         .collect();
-    let (names, next) = paging::page(names, input)?;
+    if input.has("NextToken") && !input.has("MaxResults") {
+        let message = "MaxResults is a mandatory parameter when you provide a value for NextToken.";
+        return Err(Error::invalid(message));
+    }
+    let (names, next) = paging::page(names, prefix, input)?;
     let urls: Vec<String> = names.iter().map(|name| service.url(name)).collect();
     Ok(listing("QueueUrls", urls, next))
 }
@@ -104,7 +116,7 @@ pub(crate) fn list_sources(service: &Service, input: &Input) -> Result<Value> {
         state.settings.redrive().is_some_and(|r| r.target_arn == target.arn)
     };
     let names = all.iter().filter(sends_here).map(|q| q.name.clone()).collect();
-    let (names, next) = paging::page(names, input)?;
+    let (names, next) = paging::page(names, &target.name, input)?;
     let urls: Vec<String> = names.iter().map(|name| service.url(name)).collect();
     let mut output = listing("queueUrls", urls, next);
     // This member is required, even if it is empty.

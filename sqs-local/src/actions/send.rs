@@ -18,6 +18,8 @@ use crate::queue::parcel::Parcel;
 use crate::queue::{Queue, Sent, State};
 use crate::service::Service;
 
+const ENTRY: &str = "SendMessageBatchRequestEntry";
+
 /// A message that passed all checks except that of its size.
 struct Order {
     draft: Draft,
@@ -28,7 +30,7 @@ struct Order {
 
 pub(crate) fn send(service: &Service, mut input: Input, effects: &Effects) -> Result<Value> {
     let queue = service.queue(&input)?;
-    check_fifo(service, &queue, &input)?;
+    check_fifo(service, &queue, &input, Error::missing)?;
     let order = read(&queue, &mut input)?;
     check_size(service, &queue, &order, "One or more parameters are invalid.")?;
     Ok(deliver(service, &queue, order, effects))
@@ -36,18 +38,25 @@ pub(crate) fn send(service: &Service, mut input: Input, effects: &Effects) -> Re
 
 pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects) -> Result<Value> {
     let queue = service.queue(&input)?;
-    let entries = batch::entries(&mut input, "SendMessageBatchRequestEntry")?;
+    let entries = batch::entries(&mut input, ENTRY)?;
+    // AWS sends the text of a missing parameter with the code of an invalid one, but only in a batch.
+    let missing = |parameter: &str| Error::invalid(Error::missing(parameter).message);
     // An empty body or a missing FIFO parameter fails the whole batch. All other errors fail only their entry.
-    for (_, entry) in &entries {
-        entry.str("MessageBody")?;
-        check_fifo(service, &queue, entry)?;
+    for ((_, entry), number) in entries.iter().zip(1..) {
+        if entry.str("MessageBody").is_err() {
+            return Err(Error::missing(&format!("{ENTRY}.{number}.MessageBody")));
+        }
+        check_fifo(service, &queue, entry, missing)?;
     }
-    let read = |(id, mut entry)| (id, read(&queue, &mut entry));
-    let orders: Vec<(String, Result<Order>)> = entries.into_iter().map(read).collect();
-    let sizes = orders
-        .iter()
-        .filter_map(|(_, order)| Some(order.as_ref().ok()?.draft.size()));
-    let total: usize = sizes.sum();
+    let mut total = 0;
+    let mut orders = Vec::new();
+    for (id, mut entry) in entries {
+        let body = entry.opt_str("MessageBody").map_or(0, str::len);
+        let order = read(&queue, &mut entry);
+        // An entry that cannot be read counts at least with its body.
+        total += order.as_ref().map_or(body, |order| order.draft.size());
+        orders.push((id, order));
+    }
     let limit = service.limits.batch_bytes;
     if total > limit {
         let message = format!("Batch requests cannot be longer than {limit} bytes. You have sent {total} bytes.");
@@ -60,13 +69,13 @@ pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects)
     }))
 }
 
-/// Checks the parameters that a FIFO queue requires of each message.
-fn check_fifo(service: &Service, queue: &Queue, input: &Input) -> Result<()> {
+/// Checks the parameters that a FIFO queue requires of each message. `missing` creates the error for a missing group.
+fn check_fifo(service: &Service, queue: &Queue, input: &Input, missing: impl Fn(&str) -> Error) -> Result<()> {
     if !queue.fifo {
         return Ok(());
     }
     if !input.has("MessageGroupId") {
-        return Err(Error::invalid("The request must contain the parameter MessageGroupId."));
+        return Err(missing("MessageGroupId"));
     }
     let by_content = queue.lock(service.now()).settings.deduplicates_by_content();
     if !by_content && !input.has("MessageDeduplicationId") {
@@ -90,7 +99,8 @@ fn read(queue: &Queue, input: &mut Input) -> Result<Order> {
     }
     Ok(Order {
         draft,
-        delay: delay.map(Duration::from_secs),
+        // On a FIFO queue, only the queue has a delay.
+        delay: delay.filter(|_| !queue.fifo).map(Duration::from_secs),
         group: take_id(input, "MessageGroupId")?,
         deduplication_id: take_id(input, "MessageDeduplicationId")?,
     })

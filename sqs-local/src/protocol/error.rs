@@ -128,6 +128,20 @@ impl Error {
         ))
     }
 
+    /// Creates AWS's error for a number outside its range, which some actions do not repeat in the message.
+    pub(crate) fn out_of_range(parameter: &str, reason: &str) -> Self {
+        Self::invalid(format!("Value for parameter {parameter} is invalid. Reason: {reason}"))
+    }
+
+    /// Creates AWS's error for a queue attribute with a bad value. An empty `reason` is left out.
+    pub(crate) fn invalid_attribute(name: &str, reason: &str) -> Self {
+        let message = match reason {
+            "" => format!("Invalid value for the parameter {name}."),
+            reason => format!("Invalid value for the parameter {name}. Reason: {reason}"),
+        };
+        Self::new(&INVALID_ATTRIBUTE_VALUE, message)
+    }
+
     pub(crate) fn missing(parameter: &str) -> Self {
         let message = format!("The request must contain the parameter {parameter}.");
         Self::new(&MISSING_PARAMETER, message)
@@ -143,6 +157,12 @@ impl Error {
 
     pub(crate) fn handle_invalid(handle: &str) -> Self {
         let message = format!("The input receipt handle \"{handle}\" is not a valid receipt handle.");
+        Self::new(&HANDLE_INVALID, message)
+    }
+
+    /// Creates AWS's error for a receipt handle that another queue returned.
+    pub(crate) fn handle_foreign(handle: &str) -> Self {
+        let message = format!("The receipt handle \"{handle}\" is not valid for this queue.");
         Self::new(&HANDLE_INVALID, message)
     }
 

@@ -1,15 +1,9 @@
 //! The parts of a message and their rules.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-
 use crate::protocol::error::{self, Error, Result};
 use crate::protocol::input::Input;
-use crate::queue::attribute::{Attribute, AttributeValue, Attributes};
+use crate::queue::attribute::{self, AttributeValue, Attributes, TRACE_HEADER};
 use crate::queue::md5;
-
-const MAX_ATTRIBUTES: usize = 10;
-const TRACE_HEADER: &str = "AWSTraceHeader";
 
 /// The parts of a message that never change after it was sent.
 #[derive(Clone, Debug)]
@@ -40,11 +34,13 @@ impl Draft {
         let body = input.take_str("MessageBody").filter(|b| !b.is_empty());
         let draft = Self {
             body: body.ok_or_else(|| Error::missing("MessageBody"))?,
-            attributes: read_attributes(input.take_map("MessageAttributes")?)?,
-            system: read_system_attributes(input.take_map("MessageSystemAttributes")?)?,
+            attributes: attribute::read_all(input.take_map("MessageAttributes")?)?,
+            system: attribute::read_system(input.take_map("MessageSystemAttributes")?)?,
         };
-        check_characters(&draft.body, "body")?;
-        Ok(draft)
+        match attribute::find_bad_character(&draft.body, "body") {
+            None => Ok(draft),
+            Some(reason) => Err(Error::new(&error::INVALID_CONTENTS, reason)),
+        }
     }
 
     /// Returns the size that counts against quotas. System attributes do not count.
@@ -71,126 +67,6 @@ impl Draft {
     }
 }
 
-fn read_attributes(given: Vec<(String, Input)>) -> Result<Attributes> {
-    if given.len() > MAX_ATTRIBUTES {
-        let message = format!(
-            "Number of message attributes [{}] exceeds the allowed maximum [10].",
-            given.len()
-        );
-        return Err(Error::invalid(message));
-    }
-    let read = given.into_iter().map(|(name, value)| {
-        check_name(&name)?;
-        let attribute = read_attribute(&name, value)?;
-        Ok((name, attribute))
-    });
-    read.collect()
-}
-
-fn read_system_attributes(given: Vec<(String, Input)>) -> Result<Attributes> {
-    let read = given.into_iter().map(|(name, value)| {
-        let attribute = read_attribute(&name, value)?;
-        if name != TRACE_HEADER || attribute.data_type != "String" {
-            let reason = "The only message system attribute is AWSTraceHeader, a String.";
-            return Err(Error::invalid_value(&name, "MessageSystemAttributes", reason));
-        }
-        Ok((name, attribute))
-    });
-    read.collect()
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
-    let lower = name.to_ascii_lowercase();
-    if lower.starts_with("aws.") || lower.starts_with("amazon.") {
-        let reserved = "You can't use message attribute names beginning with 'AWS.' or 'Amazon.' because these \
-                        strings are reserved for internal use.";
-        return Err(Error::invalid(reserved));
-    }
-    if name.is_empty() || name.len() > 256 || dots || !name.chars().all(allowed) {
-        return Err(Error::invalid(format!(
-            "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, underscore \
-             (_), hyphen (-), and period (.) characters."
-        )));
-    }
-    Ok(())
-}
-
-fn read_attribute(name: &str, mut given: Input) -> Result<Attribute> {
-    if given.has("StringListValues") || given.has("BinaryListValues") {
-        return Err(Error::unsupported(
-            "Message attribute list values in SendMessage operation are not supported.",
-        ));
-    }
-    let invalid = |reason: &str| Err(Error::invalid(format!("The message attribute '{name}' {reason}")));
-    let data_type = given.take_str("DataType").unwrap_or_default();
-    if data_type.is_empty() || data_type.len() > 256 {
-        return invalid("must contain a non-empty message attribute type of at most 256 characters.");
-    }
-    // A label may follow the type: `Number.int`.
-    let base = data_type.split('.').next().unwrap_or_default();
-    let (member, other) = match base {
-        "String" | "Number" => ("StringValue", "BinaryValue"),
-        "Binary" => ("BinaryValue", "StringValue"),
-        _ => {
-            return invalid(
-                "has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and \
-                 String.",
-            );
-        }
-    };
-    let text = given.take_str(member).unwrap_or_default();
-    if text.is_empty() || given.has(other) {
-        return invalid(&format!(
-            "must contain a non-empty message attribute value for message attribute type '{base}'."
-        ));
-    }
-    let value = match base {
-        "Binary" => AttributeValue::Binary(decode_binary(&text)?),
-        "Number" if !is_number(&text) => {
-            return Err(Error::invalid(format!(
-                "Can't cast the value of message (user) attribute '{name}' to a number."
-            )));
-        }
-        _ => {
-            check_characters(&text, &format!("attribute '{name}'"))?;
-            AttributeValue::Text(text)
-        }
-    };
-    Ok(Attribute { data_type, value })
-}
-
-fn decode_binary(text: &str) -> Result<Vec<u8>> {
-    let decoded = BASE64_STANDARD.decode(text);
-    decoded.map_err(|_| Error::malformed("A binary value is not base64."))
-}
-
-fn is_number(text: &str) -> bool {
-    // Rust's parser also accepts the words inf and nan.
-    text.parse::<f64>().is_ok_and(f64::is_finite) && !text.contains(char::is_alphabetic)
-        || text
-            .to_ascii_lowercase()
-            .split_once('e')
-            .is_some_and(|(m, e)| is_number(m) && e.parse::<i32>().is_ok())
-}
-
-fn check_characters(text: &str, place: &str) -> Result<()> {
-    // Surrogates cannot occur in a Rust string.
-    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
-    match text.chars().find(|c| !allowed(*c)) {
-        None => Ok(()),
-        Some(bad) => Err(Error::new(
-            &error::INVALID_CONTENTS,
-            format!(
-                "Invalid binary character '#x{:X}' was found in the message {place}, the set of allowed characters is \
-                 #x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF]",
-                u32::from(bad)
-            ),
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -199,10 +75,6 @@ mod tests {
 
     fn draft(value: Value) -> Result<Draft> {
         Draft::read(&mut Input::new(value)?)
-    }
-
-    fn with_attribute(name: &str, value: Value) -> Result<Draft> {
-        draft(json!({"MessageBody": "b", "MessageAttributes": {name: value}}))
     }
 
     #[test]
@@ -227,28 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_checked() {
-        for good in ["1", "-1.5", "1e10", "2.5E-3"] {
-            assert!(
-                with_attribute("n", json!({"DataType": "Number", "StringValue": good})).is_ok(),
-                "{good}"
-            );
-        }
-        for (name, bad) in [
-            ("n", json!({"DataType": "Number", "StringValue": "inf"})),
-            ("n", json!({"DataType": "Number", "StringValue": "one"})),
-            ("n", json!({"DataType": "Text", "StringValue": "x"})),
-            ("n", json!({"DataType": "String", "StringValue": ""})),
-            ("n", json!({"DataType": "String", "BinaryValue": "AQ=="})),
-            ("n", json!({"DataType": "Binary", "BinaryValue": "?"})),
-            ("n", json!({"StringValue": "x"})),
-            ("n", json!({"DataType": "String", "StringListValues": ["x"]})),
-            ("AWS.n", json!({"DataType": "String", "StringValue": "x"})),
-            (".n", json!({"DataType": "String", "StringValue": "x"})),
-            ("a..b", json!({"DataType": "String", "StringValue": "x"})),
-            ("a b", json!({"DataType": "String", "StringValue": "x"})),
-        ] {
-            assert!(with_attribute(name, bad.clone()).is_err(), "{name} {bad}");
-        }
+    fn the_only_system_attribute_is_the_trace_header() {
+        let system = |name: &str, value: Value| {
+            let read = draft(json!({"MessageBody": "b", "MessageSystemAttributes": {name: value}}));
+            read.map(|d| d.trace_header()).map_err(|e| e.message)
+        };
+        let string = json!({"DataType": "String", "StringValue": "Root=1"});
+        assert_eq!(system(TRACE_HEADER, string.clone()), Ok(Some("Root=1".to_owned())));
+        assert_eq!(
+            system("Other", string),
+            Err("Message system attribute name 'Other' is invalid.".to_owned())
+        );
+        assert!(system(TRACE_HEADER, json!({"DataType": "Binary", "BinaryValue": "AQ=="})).is_err());
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod handle;
 pub(crate) mod md5;
 pub(crate) mod message;
 pub(crate) mod parcel;
+pub(crate) mod policy;
 mod ready;
 pub(crate) mod redrive;
 pub(crate) mod settings;
@@ -102,8 +103,12 @@ impl Queue {
 
     /// Decodes a request's receipt handle, which must be of this queue.
     pub(crate) fn handle(&self, text: &str) -> Result<Handle> {
-        let handle = Handle::decode(text).filter(|h| h.queue == self.id);
-        handle.ok_or_else(|| Error::handle_invalid(text))
+        let handle = Handle::decode(text).ok_or_else(|| Error::handle_invalid(text))?;
+        if handle.queue == self.id {
+            Ok(handle)
+        } else {
+            Err(Error::handle_foreign(text))
+        }
     }
 }
 

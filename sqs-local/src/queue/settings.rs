@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::protocol::error::{self, Error, Result};
-use crate::queue::redrive::Redrive;
+use crate::queue::policy;
+use crate::queue::redrive::{self, Redrive};
+
+/// The attribute that only a queue with a KMS key shows.
+const KMS_PERIOD: &str = "KmsDataKeyReusePeriodSeconds";
 
 /// Numeric attributes: name, minimum, maximum, default.
 const NUMBERS: [(&str, u64, u64, &str); 6] = [
@@ -15,7 +17,7 @@ const NUMBERS: [(&str, u64, u64, &str); 6] = [
     ("MessageRetentionPeriod", 60, 1_209_600, "345600"),
     ("ReceiveMessageWaitTimeSeconds", 0, 20, "0"),
     ("VisibilityTimeout", 0, 43_200, "30"),
-    ("KmsDataKeyReusePeriodSeconds", 60, 86_400, ""),
+    (KMS_PERIOD, 60, 86_400, "300"),
 ];
 
 /// Attributes with a few allowed words: name, words, default, whether only FIFO queues have it.
@@ -59,8 +61,9 @@ impl Settings {
             .iter()
             .filter(|c| fifo || !c.3)
             .map(|(name, _, default, _)| (name, default));
-        let defaults = numbers.chain(choices).filter(|(_, default)| !default.is_empty());
-        let values = defaults.map(|(name, default)| ((*name).to_owned(), (*default).to_owned()));
+        let values = numbers
+            .chain(choices)
+            .map(|(name, default)| ((*name).to_owned(), (*default).to_owned()));
         let mut settings = Self {
             values: values.collect(),
             redrive: None,
@@ -68,7 +71,11 @@ impl Settings {
         if fifo {
             settings.values.insert("FifoQueue".into(), "true".into());
         }
-        settings.set(given)?;
+        settings.set(given).map_err(|e| match e {
+            // CreateQueue's model has no OverLimit.
+            e if *e.code == error::OVER_LIMIT => Error::invalid(e.message),
+            e => e,
+        })?;
         Ok(settings)
     }
 
@@ -81,7 +88,9 @@ impl Settings {
         changed.settle_encryption(given)?;
         let per_group = changed.get("FifoThroughputLimit") == Some("perMessageGroupId");
         if per_group && !changed.deduplicates_by_group() {
-            return Err(invalid_value("FifoThroughputLimit"));
+            let reason = "The perMessageGroupId value is allowed only when the value for DeduplicationScope is \
+                          messageGroup.";
+            return Err(Error::invalid_attribute("FifoThroughputLimit", reason));
         }
         *self = changed;
         Ok(())
@@ -91,52 +100,53 @@ impl Settings {
         if name == "FifoQueue" {
             return match (self.is_fifo(), value) {
                 (true, "true") => Ok(()),
-                (true, _) => Err(invalid_value(name)),
+                (true, "false") => Err(Error::invalid_attribute(name, "Modifying queue type is not supported.")),
+                (true, _) => Err(Error::invalid_attribute(name, "")),
                 (false, _) => Err(unknown(name)),
             };
         }
-        let default = if let Some((_, min, max, default)) = NUMBERS.iter().find(|n| n.0 == name) {
-            let number = value.parse::<u64>();
-            if !value.is_empty() && !number.is_ok_and(|n| (*min..=*max).contains(&n)) {
-                return Err(invalid_value(name));
-            }
-            default
-        } else if let Some((_, words, default, fifo_only)) = CHOICES.iter().find(|c| c.0 == name) {
-            if *fifo_only && !self.is_fifo() {
-                return Err(fifo_only_attribute(name));
-            }
-            if !value.is_empty() && !words.contains(&value) {
-                return Err(invalid_value(name));
-            }
-            default
-        } else if TEXTS.contains(&name) {
-            self.set_policy(name, value)?;
-            ""
+        let value = self.normalize(name, value)?;
+        if value.is_empty() {
+            self.values.remove(name);
         } else {
-            return Err(unknown(name));
-        };
-        // An empty value restores the default.
-        let value = if value.is_empty() { default } else { value };
-        match value {
-            "" => self.values.remove(name),
-            value => self.values.insert(name.to_owned(), value.to_owned()),
-        };
+            self.values.insert(name.to_owned(), value);
+        }
         Ok(())
     }
 
-    fn set_policy(&mut self, name: &str, value: &str) -> Result<()> {
-        if name == "RedrivePolicy" {
-            self.redrive = if value.is_empty() {
-                None
-            } else {
-                Some(Redrive::read(value)?)
-            };
+    /// Checks a value, and returns it as GetQueueAttributes shows it.
+    fn normalize(&mut self, name: &str, value: &str) -> Result<String> {
+        if let Some((_, min, max, _)) = NUMBERS.iter().find(|n| n.0 == name) {
+            let number = value.parse::<u64>().ok().filter(|n| (*min..=*max).contains(n));
+            let number = number.ok_or_else(|| Error::invalid_attribute(name, ""))?;
+            // A number may have leading zeros or a plus sign.
+            return Ok(number.to_string());
         }
-        let is_json = || serde_json::from_str::<Value>(value).is_ok_and(|v| v.is_object());
-        if name.ends_with("Policy") && !value.is_empty() && !is_json() {
-            return Err(invalid_value(name));
+        if let Some((_, words, _, fifo_only)) = CHOICES.iter().find(|c| c.0 == name) {
+            if *fifo_only && !self.is_fifo() {
+                return Err(fifo_only_attribute(name));
+            }
+            if !words.contains(&value) {
+                return Err(Error::invalid_attribute(name, ""));
+            }
+            return Ok(value.to_owned());
         }
-        Ok(())
+        if !TEXTS.contains(&name) {
+            return Err(unknown(name));
+        }
+        // An empty text removes the attribute.
+        match (name, value) {
+            ("RedrivePolicy", "") => self.redrive = None,
+            ("RedrivePolicy", policy) => {
+                let redrive = Redrive::read(policy)?;
+                return Ok(self.redrive.insert(redrive).to_policy());
+            }
+            (_, "") => {}
+            ("RedriveAllowPolicy", policy) => return redrive::read_allow_policy(policy),
+            ("Policy", policy) => policy::check(policy)?,
+            _ => {}
+        }
+        Ok(value.to_owned())
     }
 
     /// Resolves encryption. KMS and SQS encryption exclude each other, and the last setting wins.
@@ -155,7 +165,7 @@ impl Settings {
                 Ok(())
             }
             (false, true) => {
-                self.values.retain(|name, _| !name.starts_with("Kms"));
+                self.values.remove("KmsMasterKeyId");
                 Ok(())
             }
             (false, false) => Ok(()),
@@ -166,8 +176,12 @@ impl Settings {
         self.values.get(name).map(String::as_str)
     }
 
+    /// Iterates over the attributes that GetQueueAttributes shows.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.values.iter()
+        let has_key = self.values.contains_key("KmsMasterKeyId");
+        self.values
+            .iter()
+            .filter(move |(name, _)| has_key || *name != KMS_PERIOD)
     }
 
     fn number(&self, name: &str) -> u64 {
@@ -233,13 +247,6 @@ fn fifo_only_attribute(name: &str) -> Error {
     Error::new(&error::INVALID_ATTRIBUTE_NAME, message)
 }
 
-fn invalid_value(name: &str) -> Error {
-    Error::new(
-        &error::INVALID_ATTRIBUTE_VALUE,
-        format!("Invalid value for the parameter {name}."),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,7 +303,7 @@ mod tests {
             false,
             &[(
                 "RedrivePolicy",
-                "{\"deadLetterTargetArn\":\"a\",\"maxReceiveCount\":\"3\"}",
+                "{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:a\",\"maxReceiveCount\":\"3\"}",
             )],
         )
         .expect("valid");

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use sqs_client::types::{
     MessageMoveTask, MessageMoveTaskStatus, MessageSystemAttributeName, QueueAttributeName, RedrivePolicy,
 };
@@ -157,7 +159,7 @@ async fn a_task_can_be_cancelled(context: Context) -> Outcome {
     assert_eq!(running.task_handle.as_deref(), Some(&*started.task_handle));
     assert_eq!(running.max_number_of_messages_per_second, Some(1));
     let error = start().await.unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::UnsupportedOperation), "{error:?}");
+    assert_eq!(error.code(), Some(&ErrorCode::InvalidParameterValue), "{error:?}");
     let cancelled = client.cancel_message_move_task(&started.task_handle).await?;
     assert!(cancelled.approximate_number_of_messages_moved < 5);
     if !context.backend.has(Quirk::ForgetsCancelledTasks) {
@@ -174,8 +176,10 @@ async fn a_missing_task_or_queue_is_reported(context: Context) -> Outcome {
     }
     let client = &context.client;
     let missing = format!("{}-missing", arn(&context, &context.queue().await?).await?);
+    let task = serde_json::json!({"taskId": "none", "sourceArn": missing});
+    let task = BASE64_STANDARD.encode(task.to_string());
     for error in [
-        client.cancel_message_move_task("bm8gc3VjaCB0YXNr").await.unwrap_err(),
+        client.cancel_message_move_task(task).await.unwrap_err(),
         client.start_message_move_task(&missing).await.unwrap_err(),
         client.list_message_move_tasks(&missing).await.unwrap_err(),
     ] {
