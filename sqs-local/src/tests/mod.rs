@@ -1,5 +1,6 @@
 //! Tests of the server over a socket, with signed requests in both protocols.
 
+mod behaviour;
 mod client;
 mod model;
 
