@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod client;
+mod local;
 mod model;
 
 use std::time::Duration;
