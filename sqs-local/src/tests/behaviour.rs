@@ -103,7 +103,8 @@ async fn a_long_poll_at_the_limit_receives_once_there_is_room() {
         let poll = queue.poll();
         settle().await;
         queue.delete(&first[0]).await.expect("deleted");
-        assert_eq!(poll.await.expect("polled").0, ["b"]);
+        let (received, waited) = poll.await.expect("polled");
+        assert_eq!((received, waited.as_secs()), (vec!["b".to_owned()], 0));
 
         // The second message times out while the poll waits, and goes behind the others.
         pass(20).await;
@@ -243,6 +244,24 @@ async fn an_attempt_id_receives_anew_after_the_visibility_timeout() {
     assert_eq!(first[0]["MessageId"], second[0]["MessageId"]);
     assert_ne!(first[0]["ReceiptHandle"], second[0]["ReceiptHandle"]);
     assert_eq!(queue.receive(attempt).await, second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_attempt_is_not_refused_for_what_another_receiver_does() {
+    let queue = Local::new().create("o.fifo", json!({"VisibilityTimeout": "5"})).await;
+    queue.send(&["a1", "a2"]).await;
+    let attempt = json!({"ReceiveRequestAttemptId": "try", "WaitTimeSeconds": 20});
+    assert_eq!(bodies(&queue.receive(attempt.clone()).await), ["a1"]);
+    pass(5).await;
+    let other = queue.receive(json!({})).await;
+    let repeated = {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.try_receive(attempt).await })
+    };
+    settle().await;
+    queue.delete(&other[0]).await.expect("deleted");
+    let repeated = repeated.await.expect("polled");
+    assert_eq!(repeated.map(|received| bodies(&received)), Ok(vec!["a2".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]
