@@ -179,7 +179,8 @@ fn room(service: &Service, queue: &Queue, ask: &Ask, in_flight: usize) -> Result
     let room = service.limits.in_flight(queue.fifo).saturating_sub(in_flight);
     let short = ask.wait.is_none_or(|wait| wait.is_zero());
     if room == 0 && short && !queue.fifo {
-        let message = format!("Too many messages in flight for queue url {}", service.url(&queue.name));
+        let message = "Too many messages have been received without being deleted.\nPlease delete your received messages or \
+                       let them timeout before receiving more.";
         return Err(Error::new(&error::OVER_LIMIT, message));
     }
     Ok(room)

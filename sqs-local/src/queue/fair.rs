@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::rng::Rng;
 
-/// The messages that a noisy group has in flight at least.
+/// The minimum number of messages that a noisy group has in flight.
 const NOISY_IN_FLIGHT: usize = 30;
 
-/// A noisy group has more than one part in so many of all messages in flight.
+/// A noisy group has more than a tenth of all messages in flight.
 const NOISY_SHARE: usize = 10;
 
 /// The available messages of a standard queue. Each message without a group is a tenant of its own, and so never noisy.

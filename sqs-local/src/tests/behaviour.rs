@@ -75,7 +75,10 @@ async fn a_standard_queue_at_its_limit_fails_short_polls_only() {
         "a receive gets no more than there is room for"
     );
     let refused = queue.try_receive(json!({"WaitTimeSeconds": 0})).await;
-    assert_eq!(refused.map_err(|e| e.code), Err(&error::OVER_LIMIT));
+    // Recorded from AWS.
+    let message = "Too many messages have been received without being deleted.\nPlease delete your received messages or let \
+                   them timeout before receiving more.";
+    assert_eq!(refused, Err(Error::new(&error::OVER_LIMIT, message)));
     let (received, waited) = queue.poll().await.expect("polled");
     assert_eq!((received.len(), waited), (0, Duration::from_secs(20)));
     // The queue's own wait time makes a poll long as well.

@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the model knows of a message.
+/// The model of a message.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     group: usize,
