@@ -20,6 +20,8 @@ enum Step {
         max: usize,
         visibility: u64,
     },
+    /// Repeats the last receive, as a retry of its request does.
+    Repeat(u64),
     /// Deletes by one of the handles so far.
     Delete(prop::sample::Index),
     Change(prop::sample::Index, u64),
@@ -31,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..GROUPS.len(), prop_oneof![Just(0), 1..20_u64]).prop_map(|(group, delay)| Step::Send { group, delay }),
         4 => (1..=10_usize, 0..30_u64).prop_map(|(max, visibility)| Step::Receive { max, visibility }),
+        1 => (0..30_u64).prop_map(Step::Repeat),
         2 => handle().prop_map(Step::Delete),
         2 => (handle(), prop_oneof![Just(0), 1..30_u64]).prop_map(|(handle, seconds)| Step::Change(handle, seconds)),
         2 => (0..20_u64).prop_map(Step::Advance),
@@ -51,6 +54,7 @@ struct Model {
     known: BTreeMap<u64, Known>,
     sent: u64,
     handles: Vec<Handle>,
+    last: Vec<Handle>,
 }
 
 impl Model {
@@ -61,6 +65,7 @@ impl Model {
             known: BTreeMap::new(),
             sent: 0,
             handles: Vec::new(),
+            last: Vec::new(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Model {
                 self.bench.send(&self.sent.to_string(), Some(GROUPS[*group]), *delay);
             }
             Step::Receive { max, visibility } => self.receive(*max, *visibility),
+            Step::Repeat(visibility) => self.repeat(*visibility),
             Step::Delete(index) => self.delete(index),
             Step::Change(index, seconds) => self.change(index, *seconds),
             Step::Advance(seconds) => self.bench.pass(*seconds),
@@ -92,6 +98,7 @@ impl Model {
         let (delivered, dead) = self.bench.receive(max, visibility);
         assert!(dead.is_empty());
         assert_eq!(delivered.len(), available.min(max), "of {available} available messages");
+        self.last = delivered.iter().map(|delivery| delivery.handle).collect();
         let mut now_delivered = BTreeSet::new();
         for delivery in &delivered {
             let number = number_of(&delivery.parcel);
@@ -104,6 +111,24 @@ impl Model {
         }
         let until = self.bench.now + secs(visibility);
         for number in now_delivered {
+            self.known
+                .entry(number)
+                .and_modify(|known| known.hidden = Some((until, true)));
+        }
+    }
+
+    /// Checks that a repeated receive delivers messages that are in flight by the same handles.
+    fn repeat(&mut self, visibility: u64) {
+        let repeated = self.bench.store.repeat(self.bench.now, &self.last, secs(visibility));
+        let Repeat::Same(again) = repeated else {
+            return;
+        };
+        let handles: Vec<Handle> = again.iter().map(|delivery| delivery.handle).collect();
+        assert_eq!(handles, self.last);
+        let until = self.bench.now + secs(visibility);
+        for delivery in again {
+            let number = number_of(&delivery.parcel);
+            assert_eq!(self.hidden(number), Some(true), "{number} is not in flight");
             self.known
                 .entry(number)
                 .and_modify(|known| known.hidden = Some((until, true)));
