@@ -53,7 +53,7 @@ impl Default for Builder {
             keep_inputs: false,
             limits: Limits {
                 in_flight_standard: 120_000,
-                in_flight_fifo: 20_000,
+                in_flight_fifo: 120_000,
                 purge_interval: Duration::from_secs(60),
                 recreate_delay: Duration::ZERO,
                 batch_bytes: 1_048_576,
@@ -136,7 +136,10 @@ impl Builder {
         self
     }
 
-    /// Sets the maximum number of messages in flight on a standard and on a FIFO queue. Default: 120,000 and 20,000.
+    /// Sets the maximum number of messages in flight on a standard and on a FIFO queue. Default: 120,000 for both.
+    ///
+    /// At the limit, a short poll of a standard queue fails with `OverLimit`. A long poll, and any receive from a FIFO queue,
+    /// gets no messages until one in flight is deleted or becomes visible.
     #[must_use]
     pub fn in_flight_limits(mut self, standard: usize, fifo: usize) -> Self {
         self.limits.in_flight_standard = standard;

@@ -23,6 +23,17 @@ pub(crate) struct Limits {
     pub(crate) batch_bytes: usize,
 }
 
+impl Limits {
+    /// Returns the maximum number of messages in flight.
+    pub(crate) fn in_flight(&self, fifo: bool) -> usize {
+        if fifo {
+            self.in_flight_fifo
+        } else {
+            self.in_flight_standard
+        }
+    }
+}
+
 /// The queues of a server, and what all of its actions share.
 #[derive(Debug)]
 pub(crate) struct Service {

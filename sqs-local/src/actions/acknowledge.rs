@@ -40,10 +40,12 @@ pub(crate) fn change_visibility_batch(service: &Service, mut input: Input, effec
 fn delete_one(service: &Service, queue: &Queue, input: &Input) -> Result<Value> {
     let text = input.str("ReceiptHandle")?;
     let handle = queue.handle(text)?;
-    let deleted = queue.lock(service.now()).store.delete(&handle);
-    deleted.map_err(|stale| explain(stale, text, 0))?;
-    if queue.fifo {
-        // The next message of its group may be available now.
+    let mut state = queue.lock(service.now());
+    let full = state.store.counts().in_flight >= service.limits.in_flight(queue.fifo);
+    state.store.delete(&handle).map_err(|stale| explain(stale, text, 0))?;
+    drop(state);
+    if queue.fifo || full {
+        // The next message of its group may be available now, or there may be room for another message in flight.
         queue.bell.notify_waiters();
     }
     Ok(nothing())
@@ -57,10 +59,7 @@ fn change_one(service: &Service, queue: &Queue, input: &Input) -> Result<Value> 
     let now = service.now();
     let visibility = Duration::from_secs(seconds);
     let changed = queue.lock(now).store.change_visibility(now.at, &handle, visibility);
-    changed.map_err(|stale| match stale {
-        Stale::Expired if !queue.fifo => explain(Stale::Gone, text, seconds),
-        stale => explain(stale, text, seconds),
-    })?;
+    changed.map_err(|stale| explain(stale, text, seconds))?;
     // Pollers wait for the timers that they last saw.
     queue.bell.notify_waiters();
     Ok(nothing())

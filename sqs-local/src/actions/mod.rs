@@ -56,7 +56,7 @@ impl Actions {
             Action::ListQueueTags => tags::list(service, &input),
             Action::ListQueues => queues::list(service, &input),
             Action::PurgeQueue => queues::purge(service, &input),
-            Action::ReceiveMessage => receive::receive(service, &input, effects).await,
+            Action::ReceiveMessage => receive::receive(service, input, effects).await,
             Action::RemovePermission => permissions::remove(service, &input),
             Action::SendMessage => send::send(service, input, effects),
             Action::SendMessageBatch => send::send_batch(service, input, effects),

@@ -317,7 +317,7 @@ impl Task {
         }
         let taken = source.store.pop(now.at);
         let delayed = source.store.counts().delayed > 0;
-        let next_event = source.store.next_event();
+        let next_event = source.next_event();
         drop(source);
         let Some(parcel) = taken else {
             return match next_event.filter(|_| delayed) {

@@ -152,7 +152,7 @@ pub(crate) fn purge(service: &Service, input: &Input) -> Result<Value> {
         return Err(Error::new(&error::PURGE_IN_PROGRESS, message));
     }
     state.purged = Some(now.at);
-    state.store.clear();
+    state.purge();
     Ok(nothing())
 }
 

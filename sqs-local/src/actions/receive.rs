@@ -6,18 +6,21 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep_until};
 
+use super::send;
 use crate::clock::Now;
 use crate::faults::Effects;
 use crate::protocol::error::{self, Error, Result};
 use crate::protocol::input::Input;
-use crate::queue::Queue;
 use crate::queue::attribute::Attribute;
+use crate::queue::dedup;
 use crate::queue::md5;
-use crate::queue::parcel::{Delivery, Parcel, Take};
+use crate::queue::parcel::{Delivery, Parcel, Repeat, Take};
+use crate::queue::{Queue, State};
 use crate::service::Service;
 
 const WAIT_RANGE: &str = "Must be >= 0 and <= 20, if provided.";
 const MAX_RANGE: &str = "Must be between 1 and 10, if provided.";
+const ATTEMPT_ID: &str = "ReceiveRequestAttemptId";
 pub(crate) const VISIBILITY_RANGE: &str = "Must be between 0 and 43200, if provided.";
 
 /// A receive's checked parameters.
@@ -31,7 +34,7 @@ struct Ask {
 }
 
 impl Ask {
-    fn read(input: &Input) -> Result<Self> {
+    fn read(input: &mut Input) -> Result<Self> {
         let max = input.int_within("MaxNumberOfMessages", 1, 10, MAX_RANGE)?.unwrap_or(1);
         let visibility = input.int_within("VisibilityTimeout", 0, 43_200, VISIBILITY_RANGE)?;
         let wait = input.int_within("WaitTimeSeconds", 0, 20, WAIT_RANGE)?;
@@ -47,18 +50,18 @@ impl Ask {
             max: usize::try_from(max).unwrap_or(1),
             visibility: visibility.map(Duration::from_secs),
             wait: wait.map(Duration::from_secs),
-            attempt: input.opt_str("ReceiveRequestAttemptId").map(str::to_owned),
+            attempt: send::take_id(input, ATTEMPT_ID)?,
             system_names,
             user_names: input.strings("MessageAttributeNames"),
         })
     }
 }
 
-pub(crate) async fn receive(service: &Arc<Service>, input: &Input, effects: &Effects) -> Result<Value> {
-    let queue = service.queue(input)?;
-    let ask = Ask::read(input)?;
+pub(crate) async fn receive(service: &Arc<Service>, mut input: Input, effects: &Effects) -> Result<Value> {
+    let queue = service.queue(&input)?;
+    let mut ask = Ask::read(&mut input)?;
     let now = service.now();
-    let wait = ask.wait.unwrap_or_else(|| queue.lock(now).settings.wait());
+    let wait = *ask.wait.get_or_insert_with(|| queue.lock(now).settings.wait());
     let deliveries = poll(service, &queue, &ask, now.at + wait, effects).await?;
     let mut messages: Vec<Value> = deliveries.iter().map(|d| show(d, &ask, effects)).collect();
     if let Some(body) = &effects.spoil_body {
@@ -117,13 +120,15 @@ fn take(
     let visibility = ask.visibility.unwrap_or_else(|| state.settings.visibility());
     let attempt = ask.attempt.clone().filter(|_| queue.fifo).map(|id| (None, id));
     if let Some(attempt) = &attempt
-        && let Some(handles) = state.attempts.get(now.at, attempt).cloned()
-        && let Some(repeated) = state.store.repeat(now.at, &handles, visibility)
+        && let Some(repeated) = repeat(&mut state, attempt, now, visibility)?
     {
+        drop(state);
+        // Other pollers wait for the timers that they last saw.
+        queue.bell.notify_waiters();
         return Ok((repeated, None));
     }
-    let room = room(service, queue, state.store.counts().in_flight)?;
-    let before = state.store.next_event();
+    let room = room(service, queue, ask, state.store.counts().in_flight)?;
+    let before = state.next_event();
     let take = Take {
         max: ask.max.min(room),
         visibility,
@@ -139,10 +144,9 @@ fn take(
     if effects.duplicate {
         deliveries.iter().for_each(|d| state.store.duplicate(now.at, d));
     }
-    let next_event = state.store.next_event();
+    let next_event = state.next_event();
     drop(state);
     if next_event != before || (effects.duplicate && !deliveries.is_empty()) {
-        // Other pollers wait for the timers that they last saw.
         queue.bell.notify_waiters();
     }
     if let Some(target) = target {
@@ -151,21 +155,35 @@ fn take(
     Ok((deliveries, next_event))
 }
 
-/// Returns the number of messages that may still become in flight.
-fn room(service: &Service, queue: &Queue, in_flight: usize) -> Result<usize> {
-    let limits = &service.limits;
-    let limit = if queue.fifo {
-        limits.in_flight_fifo
-    } else {
-        limits.in_flight_standard
+/// Repeats the receive that first had this attempt id. Returns `None` if there was none, or if its messages are visible again.
+fn repeat(state: &mut State, attempt: &dedup::Key, now: Now, visibility: Duration) -> Result<Option<Vec<Delivery>>> {
+    let Some(handles) = state.attempts.get(now.at, attempt).cloned() else {
+        return Ok(None);
     };
-    match limit.checked_sub(in_flight) {
-        Some(room) if room > 0 => Ok(room),
-        _ => {
-            let message = format!("Too many messages in flight for queue url {}", service.url(&queue.name));
-            Err(Error::new(&error::OVER_LIMIT, message))
+    match state.store.repeat(now.at, &handles, visibility) {
+        Repeat::Same(repeated) => Ok(Some(repeated)),
+        Repeat::Expired => {
+            state.attempts.remove(attempt);
+            Ok(None)
+        }
+        Repeat::Refused => {
+            let reason = "The receiveRequestAttemptId is not valid anymore since the receive call is not retryable.";
+            Err(Error::invalid_value(&attempt.1, ATTEMPT_ID, reason))
         }
     }
+}
+
+/// Returns the number of messages that may still become in flight. Without room, only a short poll of a standard queue fails.
+/// All other receives get no messages until there is room.
+fn room(service: &Service, queue: &Queue, ask: &Ask, in_flight: usize) -> Result<usize> {
+    let room = service.limits.in_flight(queue.fifo).saturating_sub(in_flight);
+    let short = ask.wait.is_none_or(|wait| wait.is_zero());
+    if room == 0 && short && !queue.fifo {
+        let message = "Too many messages have been received without being deleted.\nPlease delete your received messages or \
+                       let them timeout before receiving more.";
+        return Err(Error::new(&error::OVER_LIMIT, message));
+    }
+    Ok(room)
 }
 
 /// Moves dead letters. The retention period continues on a standard queue and restarts on a FIFO queue.

@@ -106,7 +106,7 @@ fn read(queue: &Queue, input: &mut Input) -> Result<Order> {
     })
 }
 
-fn take_id(input: &mut Input, name: &str) -> Result<Option<String>> {
+pub(super) fn take_id(input: &mut Input, name: &str) -> Result<Option<String>> {
     let Some(id) = input.take_str(name) else {
         return Ok(None);
     };

@@ -39,7 +39,19 @@ impl<V> Recent<V> {
         self.ages.push_back((now, key));
     }
 
-    fn forget(&mut self, now: Instant) {
+    /// Forgets a value.
+    pub(crate) fn remove(&mut self, key: &Key) {
+        self.values.remove(key);
+    }
+
+    /// Forgets all values.
+    pub(crate) fn clear(&mut self) {
+        self.values.clear();
+        self.ages.clear();
+    }
+
+    /// Forgets the values that are too old.
+    pub(crate) fn forget(&mut self, now: Instant) {
         while self.ages.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
             // A key that was inserted again has a younger age further back.
             if let Some((at, key)) = self.ages.pop_front()
@@ -62,6 +74,21 @@ mod tests {
         let key = (None, "id".to_owned());
         recent.put(start, key.clone(), 1);
         assert_eq!(recent.get(start + Duration::from_secs(299), &key), Some(&1));
+        assert_eq!(recent.get(start + WINDOW, &key), None);
+        assert!(recent.ages.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_removed_value_that_is_put_again_is_kept_for_its_whole_time() {
+        let mut recent = Recent::default();
+        let start = Instant::now();
+        let key = (None, "id".to_owned());
+        recent.put(start, key.clone(), 1);
+        recent.remove(&key);
+        assert_eq!(recent.get(start, &key), None);
+        recent.put(start + Duration::from_secs(100), key.clone(), 2);
+        assert_eq!(recent.get(start + WINDOW, &key), Some(&2));
+        recent.clear();
         assert_eq!(recent.get(start + WINDOW, &key), None);
         assert!(recent.ages.is_empty());
     }

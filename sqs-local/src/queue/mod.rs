@@ -2,6 +2,7 @@
 
 pub(crate) mod attribute;
 pub(crate) mod dedup;
+mod fair;
 mod fifo;
 pub(crate) mod handle;
 pub(crate) mod md5;
@@ -92,6 +93,8 @@ impl Queue {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let retention = state.settings.retention();
         state.store.advance(now.at, retention);
+        state.sent.forget(now.at);
+        state.attempts.forget(now.at);
         state
     }
 
@@ -113,6 +116,18 @@ impl Queue {
 }
 
 impl State {
+    /// Removes all messages, and forgets the ids of sends and receives, so that the same messages can be sent again at once.
+    pub(crate) fn purge(&mut self) {
+        self.store.clear();
+        self.sent.clear();
+        self.attempts.clear();
+    }
+
+    /// Returns the next time at which a message may become available without another request.
+    pub(crate) fn next_event(&self) -> Option<Instant> {
+        self.store.next_event(self.settings.retention())
+    }
+
     /// Returns the next sequence number, which has twenty digits and grows.
     pub(crate) fn next_sequence(&mut self) -> String {
         self.sequence += 1;

@@ -13,6 +13,7 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub(crate) struct Parcel {
     pub(crate) content: Arc<Content>,
+    /// The number of receives from all queues, which SQS keeps when it moves a dead letter.
     pub(crate) receives: u32,
     pub(crate) first_received_ms: Option<u64>,
     /// The ARN of the queue that this dead letter comes from.
@@ -40,8 +41,14 @@ pub(crate) enum State {
 pub(crate) struct Stored {
     pub(crate) parcel: Parcel,
     pub(crate) state: State,
-    /// The newest delivery. Handles of older deliveries are stale.
+    /// The place in the order of delivery, as `Ready` explains.
+    pub(crate) rank: u64,
+    /// The number of receives from this queue, which its redrive policy limits.
+    pub(crate) receives: u32,
+    /// The newest delivery.
     pub(crate) delivery: u64,
+    /// `true` if a request changed the visibility timeout of the newest delivery.
+    pub(crate) changed: bool,
 }
 
 impl Stored {
@@ -57,7 +64,7 @@ pub(crate) struct Take<'a> {
     pub(crate) visibility: Duration,
     /// The number of receives after which a message is a dead letter.
     pub(crate) max_receives: Option<u32>,
-    /// Takes random messages instead of the oldest.
+    /// Takes random messages instead of the next.
     pub(crate) shuffle: Option<&'a Rng>,
 }
 
@@ -68,12 +75,23 @@ pub(crate) struct Delivery {
     pub(crate) parcel: Parcel,
 }
 
+/// The result of a receive with the ReceiveRequestAttemptId of an earlier one.
+#[derive(Debug)]
+pub(crate) enum Repeat {
+    /// The same messages with the same handles.
+    Same(Vec<Delivery>),
+    /// The visibility timeout of a message expired, so the receive counts as a new one.
+    Expired,
+    /// A message was deleted, or a request changed its visibility timeout.
+    Refused,
+}
+
 /// The reason why a handle is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
     /// The message was deleted or moved to another queue.
     Gone,
-    /// The message was received again, or its visibility timeout expired on a FIFO queue.
+    /// The message of a FIFO queue was received again, or its visibility timeout expired.
     Expired,
     /// The message was returned to the queue.
     NotInFlight,

@@ -1,15 +1,16 @@
-//! The order of delivery: by arrival on a standard queue, by group on a FIFO queue.
+//! The order of delivery of both kinds of queues.
 
-use std::collections::BTreeSet;
-
+use crate::queue::fair::Tenants;
 use crate::queue::fifo::{Begun, Groups};
 use crate::rng::Rng;
 
 /// The messages that can be received now.
+///
+/// A message's rank is its place in the order. It is the message's key until the message is returned or times out, and then a
+/// new one behind all others. A message that is returned again and again therefore starves no other.
 #[derive(Debug)]
 pub(crate) enum Ready {
-    /// Messages in order of arrival, though SQS promises no order.
-    Standard(BTreeSet<u64>),
+    Standard(Tenants),
     Fifo(Groups),
 }
 
@@ -18,17 +19,15 @@ impl Ready {
         if fifo {
             Self::Fifo(Groups::default())
         } else {
-            Self::Standard(BTreeSet::new())
+            Self::Standard(Tenants::default())
         }
     }
 
-    /// Adds a message, ready or delayed.
+    /// Adds a message, ready or delayed. Its rank is its key.
     pub(crate) fn enter(&mut self, key: u64, group: &str, delayed: bool) {
         match self {
             Self::Standard(_) if delayed => {}
-            Self::Standard(keys) => {
-                keys.insert(key);
-            }
+            Self::Standard(tenants) => tenants.enter(key, key, group),
             Self::Fifo(groups) => groups.enter(key, group, delayed),
         }
     }
@@ -36,75 +35,63 @@ impl Ready {
     /// Ends a message's delay.
     pub(crate) fn wake(&mut self, key: u64, group: &str) {
         match self {
-            Self::Standard(keys) => {
-                keys.insert(key);
-            }
+            Self::Standard(tenants) => tenants.enter(key, key, group),
             Self::Fifo(groups) => groups.wake(key, group),
         }
     }
 
     /// Takes the next message, which is then in flight. With a random number generator, a standard queue yields a random
-    /// message instead of the oldest. `begun` is the receive's current FIFO group.
+    /// message instead of the next. `begun` is the receive's current FIFO group.
     pub(crate) fn take(&mut self, shuffle: Option<&Rng>, begun: &mut Option<Begun>) -> Option<u64> {
         match self {
-            Self::Standard(keys) => match shuffle {
-                Some(rng) => take_any(keys, rng),
-                None => keys.pop_first(),
-            },
+            Self::Standard(tenants) => tenants.take(shuffle),
             Self::Fifo(groups) => groups.take(begun),
         }
     }
 
-    /// Makes a message in flight available again.
-    pub(crate) fn release(&mut self, key: u64, group: &str) {
+    /// Makes a message in flight available again, at this rank.
+    pub(crate) fn release(&mut self, key: u64, rank: u64, group: &str) {
         match self {
-            Self::Standard(keys) => {
-                keys.insert(key);
+            Self::Standard(tenants) => {
+                tenants.enter(key, rank, group);
+                tenants.settle(group);
             }
-            Self::Fifo(groups) => groups.release(key, group),
+            Self::Fifo(groups) => groups.release(key, rank, group),
         }
     }
 
     /// Marks an available message as in flight again, because an expired handle got a new visibility timeout.
-    pub(crate) fn retake(&mut self, key: u64) -> bool {
+    pub(crate) fn retake(&mut self, rank: u64) -> bool {
         match self {
-            Self::Standard(keys) => keys.remove(&key),
+            Self::Standard(tenants) => tenants.retake(rank),
             Self::Fifo(_) => false,
         }
     }
 
-    /// Removes a message.
-    pub(crate) fn leave(&mut self, key: u64, group: &str) {
+    /// Removes a message that is not in flight.
+    pub(crate) fn leave(&mut self, key: u64, rank: u64, group: &str) {
         match self {
-            Self::Standard(keys) => {
-                keys.remove(&key);
-            }
+            Self::Standard(tenants) => tenants.leave(rank),
+            Self::Fifo(groups) => groups.leave(key, group),
+        }
+    }
+
+    /// Removes a message that is in flight.
+    pub(crate) fn settle(&mut self, key: u64, group: &str) {
+        match self {
+            Self::Standard(tenants) => tenants.settle(group),
             Self::Fifo(groups) => groups.leave(key, group),
         }
     }
 }
 
-/// Returns a random key in logarithmic time: the first at or after a random point of the range.
-fn take_any(keys: &mut BTreeSet<u64>, rng: &Rng) -> Option<u64> {
-    let (first, last) = (*keys.first()?, *keys.last()?);
-    let span = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
-    let point = first + rng.below(span) as u64;
-    let key = *keys.range(point..).next()?;
-    keys.remove(&key);
-    Some(key)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shuffling_yields_all_messages_out_of_order() {
-        let rng = Rng::new(1);
-        let mut ready = Ready::new(false);
-        (0..100).for_each(|key| ready.enter(key, "", false));
-        let taken: Vec<u64> = std::iter::from_fn(|| ready.take(Some(&rng), &mut None)).collect();
-        assert!(!taken.is_sorted());
-        assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), 100);
+impl Ready {
+    /// Returns `true` if no message is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Standard(tenants) => tenants.is_empty(),
+            Self::Fifo(groups) => groups.is_empty(),
+        }
     }
 }

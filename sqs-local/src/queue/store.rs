@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::Now;
 use crate::queue::handle::Handle;
-use crate::queue::parcel::{Counts, Delivery, Parcel, Stale, State, Stored, Take};
+use crate::queue::parcel::{Counts, Delivery, Parcel, Repeat, Stale, State, Stored, Take};
 use crate::queue::ready::Ready;
 
 /// The maximum total time for which a message may be in flight: twelve hours.
@@ -24,7 +24,8 @@ pub(crate) struct Store {
     /// Ends of delays and of visibility timeouts.
     timers: BTreeSet<(Instant, u64)>,
     by_age: BTreeSet<(Instant, u64)>,
-    keys: u64,
+    /// The last key or rank. Both come from one sequence, because a message's first rank is its key.
+    ranks: u64,
     deliveries: u64,
     in_flight: usize,
     delayed: usize,
@@ -39,7 +40,7 @@ impl Store {
             ready: Ready::new(fifo),
             timers: BTreeSet::new(),
             by_age: BTreeSet::new(),
-            keys: 0,
+            ranks: 0,
             deliveries: 0,
             in_flight: 0,
             delayed: 0,
@@ -67,29 +68,44 @@ impl Store {
         let Some(stored) = self.messages.get_mut(&key) else {
             return;
         };
-        let was = std::mem::replace(&mut stored.state, State::Ready { lapsed: true });
-        match was {
+        match stored.state {
             State::Delayed { .. } => {
+                stored.state = State::Ready { lapsed: true };
                 self.delayed -= 1;
                 self.ready.wake(key, stored.group());
             }
-            State::InFlight { .. } => {
-                self.in_flight -= 1;
-                self.ready.release(key, stored.group());
-            }
+            State::InFlight { .. } => self.release(key, true),
             State::Ready { .. } => {}
         }
     }
 
-    /// Returns the next time at which a delay or visibility timeout ends.
-    pub(crate) fn next_event(&self) -> Option<Instant> {
-        self.timers.first().map(|(until, _)| *until)
+    /// Makes a message in flight available again, behind all others.
+    fn release(&mut self, key: u64, lapsed: bool) {
+        if let Some(stored) = self.messages.get_mut(&key) {
+            self.ranks += 1;
+            stored.rank = self.ranks;
+            stored.state = State::Ready { lapsed };
+            self.in_flight -= 1;
+            self.ready.release(key, stored.rank, stored.group());
+        }
     }
 
-    /// Adds a message.
+    /// Returns the next time at which a delay, a visibility timeout or the retention of a message ends.
+    pub(crate) fn next_event(&self, retention: Duration) -> Option<Instant> {
+        let timer = self.timers.first().map(|(until, _)| *until);
+        // The end of a message in flight makes room, and may unblock a FIFO group.
+        let end = self.by_age.first().map(|(entered, _)| *entered + retention);
+        timer.into_iter().chain(end).min()
+    }
+
+    /// Adds a message, which was not received from this queue yet.
     pub(crate) fn enter(&mut self, now: Instant, parcel: Parcel, delay: Duration) {
-        self.keys += 1;
-        let key = self.keys;
+        self.put(now, parcel, delay, 0);
+    }
+
+    fn put(&mut self, now: Instant, parcel: Parcel, delay: Duration, receives: u32) {
+        self.ranks += 1;
+        let key = self.ranks;
         let delayed = !delay.is_zero();
         let state = if delayed {
             self.delayed += 1;
@@ -102,7 +118,10 @@ impl Store {
         let stored = Stored {
             parcel,
             state,
+            rank: key,
+            receives,
             delivery: 0,
+            changed: false,
         };
         self.ready.enter(key, stored.group(), delayed);
         self.messages.insert(key, stored);
@@ -119,12 +138,14 @@ impl Store {
             let Some(stored) = self.messages.get_mut(&key) else {
                 continue;
             };
-            if ask.max_receives.is_some_and(|max| stored.parcel.receives >= max) {
+            if ask.max_receives.is_some_and(|max| stored.receives >= max) {
                 dead.extend(self.remove(key));
                 continue;
             }
             self.deliveries += 1;
             stored.delivery = self.deliveries;
+            stored.changed = false;
+            stored.receives += 1;
             stored.parcel.receives += 1;
             stored.parcel.first_received_ms.get_or_insert(now.wall_ms);
             let handle = Handle {
@@ -157,52 +178,62 @@ impl Store {
         }
     }
 
-    /// Delivers the same messages again with the same handles, if all of them are still in flight.
-    pub(crate) fn repeat(&mut self, now: Instant, handles: &[Handle], visibility: Duration) -> Option<Vec<Delivery>> {
-        let valid = |h: &&Handle| {
-            matches!(
-                self.find(h),
-                Ok(Stored {
-                    state: State::InFlight { .. },
-                    ..
-                })
-            )
-        };
-        if handles.is_empty() || !handles.iter().all(|h| valid(&h)) {
-            return None;
+    /// Delivers the same messages again with the same handles, and restarts their visibility timeouts.
+    pub(crate) fn repeat(&mut self, now: Instant, handles: &[Handle], visibility: Duration) -> Repeat {
+        let mut expired = false;
+        for handle in handles {
+            match self.messages.get(&handle.key) {
+                None => return Repeat::Refused,
+                Some(stored) if stored.delivery != handle.delivery => expired = true,
+                Some(stored) if stored.changed => return Repeat::Refused,
+                Some(stored) => expired |= !matches!(stored.state, State::InFlight { .. }),
+            }
+        }
+        if expired {
+            return Repeat::Expired;
         }
         let repeated = handles.iter().filter_map(|handle| {
-            self.change_visibility(now, handle, visibility).ok()?;
-            let parcel = self.messages.get(&handle.key)?.parcel.clone();
+            let stored = self.messages.get_mut(&handle.key)?;
+            if let State::InFlight { until, since } = &mut stored.state {
+                self.timers.remove(&(*until, handle.key));
+                *until = (now + visibility).min(*since + MAX_IN_FLIGHT);
+                self.timers.insert((*until, handle.key));
+            }
             Some(Delivery {
                 handle: *handle,
-                parcel,
+                parcel: stored.parcel.clone(),
             })
         });
-        Some(repeated.collect())
+        Repeat::Same(repeated.collect())
     }
 
     /// Adds a copy of a delivered message to the queue, because SQS may deliver a message more than once.
     pub(crate) fn duplicate(&mut self, now: Instant, delivery: &Delivery) {
         if !self.fifo {
-            self.enter(now, delivery.parcel.clone(), Duration::ZERO);
+            let original = self.messages.get(&delivery.handle.key);
+            let receives = original.map_or(0, |stored| stored.receives);
+            self.put(now, delivery.parcel.clone(), Duration::ZERO, receives);
         }
     }
 
-    /// Deletes a message by its handle. On a standard queue, a stale handle deletes nothing and is not an error.
+    /// Deletes a message by its handle. On a standard queue, an earlier handle than the newest deletes the message only while
+    /// it is visible, and is never an error.
     pub(crate) fn delete(&mut self, handle: &Handle) -> Result<(), Stale> {
-        let found = self.find(handle).map(|stored| stored.state);
-        match found {
-            Ok(State::InFlight { .. }) => drop(self.remove(handle.key)),
-            Ok(_) if self.fifo => return Err(Stale::Expired),
-            Ok(_) => drop(self.remove(handle.key)),
-            Err(Stale::Expired) if self.fifo => return Err(Stale::Expired),
-            Err(_) => {}
+        let stored = match self.find(handle) {
+            Err(Stale::Gone) => return Ok(()),
+            found => found?,
+        };
+        let newest = stored.delivery == handle.delivery;
+        match stored.state {
+            State::InFlight { .. } if !newest => {}
+            State::InFlight { .. } => drop(self.remove(handle.key)),
+            _ if self.fifo => return Err(Stale::Expired),
+            _ => drop(self.remove(handle.key)),
         }
         Ok(())
     }
 
-    /// Sets a new visibility timeout, counted from now.
+    /// Sets a new visibility timeout, counted from now. On a standard queue, an earlier handle than the newest does so too.
     pub(crate) fn change_visibility(
         &mut self,
         now: Instant,
@@ -210,7 +241,8 @@ impl Store {
         visibility: Duration,
     ) -> Result<(), Stale> {
         let key = handle.key;
-        let state = self.find(handle)?.state;
+        let found = self.find(handle)?;
+        let (state, rank) = (found.state, found.rank);
         let since = match state {
             State::InFlight { since, until } => {
                 if now + visibility > since + MAX_IN_FLIGHT {
@@ -221,7 +253,7 @@ impl Store {
             }
             State::Ready { lapsed: true } if self.fifo => return Err(Stale::Expired),
             // AWS still accepts the handle if the message was not received again.
-            State::Ready { lapsed: true } if self.ready.retake(key) => {
+            State::Ready { lapsed: true } if self.ready.retake(rank) => {
                 self.in_flight += 1;
                 now
             }
@@ -230,10 +262,9 @@ impl Store {
         let Some(stored) = self.messages.get_mut(&key) else {
             return Err(Stale::Gone);
         };
+        stored.changed = true;
         if visibility.is_zero() {
-            stored.state = State::Ready { lapsed: false };
-            self.in_flight -= 1;
-            self.ready.release(key, stored.group());
+            self.release(key, false);
         } else {
             let until = now + visibility;
             stored.state = State::InFlight { until, since };
@@ -242,13 +273,13 @@ impl Store {
         Ok(())
     }
 
+    /// Finds the message of a handle. On a FIFO queue, only the newest handle is valid.
     fn find(&self, handle: &Handle) -> Result<&Stored, Stale> {
         let stored = self.messages.get(&handle.key).ok_or(Stale::Gone)?;
-        if stored.delivery == handle.delivery {
-            Ok(stored)
-        } else {
-            Err(Stale::Expired)
+        if self.fifo && stored.delivery != handle.delivery {
+            return Err(Stale::Expired);
         }
+        Ok(stored)
     }
 
     fn remove(&mut self, key: u64) -> Option<Parcel> {
@@ -258,14 +289,15 @@ impl Store {
             State::InFlight { until, .. } => {
                 self.in_flight -= 1;
                 self.timers.remove(&(until, key));
+                self.ready.settle(key, stored.group());
             }
             State::Delayed { until } => {
                 self.delayed -= 1;
                 self.timers.remove(&(until, key));
+                self.ready.leave(key, stored.rank, stored.group());
             }
-            State::Ready { .. } => {}
+            State::Ready { .. } => self.ready.leave(key, stored.rank, stored.group()),
         }
-        self.ready.leave(key, stored.group());
         Some(stored.parcel)
     }
 
@@ -273,7 +305,7 @@ impl Store {
         let (queue, fifo) = (self.queue, self.fifo);
         // Keys and delivery numbers continue, so that old handles stay stale.
         *self = Self {
-            keys: self.keys,
+            ranks: self.ranks,
             deliveries: self.deliveries,
             ..Self::new(queue, fifo)
         };
@@ -293,5 +325,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! Tests of the server over a socket, with signed requests in both protocols.
 
+mod behaviour;
 mod client;
 mod codes;
+mod local;
 mod model;
 
 use std::time::Duration;

@@ -4,21 +4,21 @@ use std::sync::Arc;
 use super::*;
 use crate::queue::message::Content;
 
-const RETENTION: Duration = Duration::from_secs(345_600);
+pub(super) const RETENTION: Duration = Duration::from_secs(345_600);
 
-fn secs(n: u64) -> Duration {
+pub(super) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// A store whose clock the test moves.
-struct Bench {
-    store: Store,
-    now: Instant,
+pub(super) struct Bench {
+    pub(super) store: Store,
+    pub(super) now: Instant,
     max_receives: Option<u32>,
 }
 
 impl Bench {
-    fn new(fifo: bool) -> Self {
+    pub(super) fn new(fifo: bool) -> Self {
         Self {
             store: Store::new(1, fifo),
             now: Instant::now(),
@@ -26,7 +26,7 @@ impl Bench {
         }
     }
 
-    fn send(&mut self, body: &str, group: Option<&str>, delay: u64) {
+    pub(super) fn send(&mut self, body: &str, group: Option<&str>, delay: u64) {
         let content = Content {
             id: body.to_owned(),
             body: body.to_owned(),
@@ -50,12 +50,16 @@ impl Bench {
         self.store.enter(self.now, parcel, secs(delay));
     }
 
-    fn pass(&mut self, seconds: u64) {
+    fn change(&mut self, handle: &Handle, visibility: u64) -> Result<(), Stale> {
+        self.store.change_visibility(self.now, handle, secs(visibility))
+    }
+
+    pub(super) fn pass(&mut self, seconds: u64) {
         self.now += secs(seconds);
         self.store.advance(self.now, RETENTION);
     }
 
-    fn receive(&mut self, max: usize, visibility: u64) -> (Vec<Delivery>, Vec<Parcel>) {
+    pub(super) fn receive(&mut self, max: usize, visibility: u64) -> (Vec<Delivery>, Vec<Parcel>) {
         let now = Now {
             at: self.now,
             wall_ms: 1,
@@ -85,7 +89,7 @@ impl Bench {
 }
 
 #[test]
-fn a_handle_is_stale_after_its_message_is_received_again() {
+fn an_earlier_handle_deletes_no_message_in_flight() {
     let mut bench = Bench::new(false);
     bench.send("a", None, 0);
     let old = bench.one(30);
@@ -96,10 +100,40 @@ fn a_handle_is_stale_after_its_message_is_received_again() {
     let new = bench.one(30);
     assert_ne!(old, new);
     assert_eq!(bench.store.delete(&old), Ok(()));
-    assert_eq!(bench.counts(), (0, 1, 0), "a stale handle deletes nothing");
+    assert_eq!(bench.counts(), (0, 1, 0), "an earlier handle deletes nothing");
     assert_eq!(bench.store.delete(&new), Ok(()));
     assert_eq!(bench.counts(), (0, 0, 0));
     assert_eq!(bench.store.delete(&new), Ok(()));
+}
+
+#[test]
+fn an_earlier_handle_deletes_a_visible_message_of_a_standard_queue() {
+    for fifo in [false, true] {
+        let mut bench = Bench::new(fifo);
+        bench.send("a", Some("g"), 0);
+        let old = bench.one(30);
+        bench.pass(30);
+        bench.one(30);
+        bench.pass(30);
+        let deleted = bench.store.delete(&old);
+        assert_eq!(deleted, if fifo { Err(Stale::Expired) } else { Ok(()) });
+        assert_eq!(bench.counts().0, usize::from(fifo));
+    }
+}
+
+#[test]
+fn an_earlier_handle_changes_the_visibility_timeout_on_standard_queues_only() {
+    for fifo in [false, true] {
+        let mut bench = Bench::new(fifo);
+        bench.send("a", Some("g"), 0);
+        let old = bench.one(10);
+        bench.pass(10);
+        bench.one(10);
+        let changed = bench.change(&old, 60);
+        assert_eq!(changed, if fifo { Err(Stale::Expired) } else { Ok(()) });
+        bench.pass(10);
+        assert_eq!(bench.counts().1, usize::from(!fifo));
+    }
 }
 
 #[test]
@@ -138,11 +172,6 @@ fn a_handle_changes_the_visibility_timeout() {
         bench.store.change_visibility(bench.now, &handle, secs(5)),
         Err(Stale::NotInFlight)
     );
-    assert_eq!(bench.bodies(1), ["a"]);
-    assert_eq!(
-        bench.store.change_visibility(bench.now, &handle, secs(5)),
-        Err(Stale::Expired)
-    );
 }
 
 #[test]
@@ -160,12 +189,66 @@ fn messages_wait_for_their_delay_and_end_with_their_retention() {
     bench.send("late", None, 10);
     bench.send("now", None, 0);
     assert_eq!(bench.counts(), (1, 0, 1));
-    assert_eq!(bench.store.next_event(), Some(bench.now + secs(10)));
+    assert_eq!(bench.store.next_event(RETENTION), Some(bench.now + secs(10)));
     bench.pass(10);
     assert_eq!(bench.bodies(10), ["late", "now"]);
     bench.pass(RETENTION.as_secs() - 10);
     assert_eq!(bench.counts(), (0, 0, 0));
-    assert_eq!(bench.store.next_event(), None);
+    assert_eq!(bench.store.next_event(RETENTION), None);
+}
+
+/// SQS keeps the visible count when it moves a dead letter.
+#[test]
+fn a_redrive_policy_counts_the_receives_from_its_own_queue() {
+    let mut bench = Bench::new(false);
+    bench.send("a", None, 0);
+    for _ in 0..3 {
+        bench.one(0);
+        bench.pass(0);
+    }
+    bench.max_receives = Some(3);
+    let (_, dead) = bench.receive(1, 0);
+    let mut next = Bench::new(false);
+    next.max_receives = Some(2);
+    next.store.enter(next.now, dead[0].clone(), Duration::ZERO);
+    for receives in [4, 5] {
+        let (delivered, dead) = next.receive(1, 0);
+        assert_eq!((delivered[0].parcel.receives, dead.len()), (receives, 0));
+        next.pass(0);
+    }
+    let (delivered, dead) = next.receive(1, 0);
+    assert_eq!((delivered.len(), dead[0].receives), (0, 5));
+}
+
+#[test]
+fn a_duplicate_of_a_message_counts_the_same_receives() {
+    let mut bench = Bench::new(false);
+    bench.max_receives = Some(1);
+    bench.send("a", None, 0);
+    let (delivered, _) = bench.receive(1, 30);
+    bench.store.duplicate(bench.now, &delivered[0]);
+    assert_eq!(
+        bench.receive(1, 30).1.len(),
+        1,
+        "the duplicate was received once as well"
+    );
+}
+
+#[test]
+fn a_message_that_is_returned_again_and_again_starves_no_other() {
+    for fifo in [false, true] {
+        let mut bench = Bench::new(fifo);
+        for body in ["poison", "b", "c"] {
+            bench.send(body, Some(body), 0);
+        }
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            let (delivered, _) = bench.receive(1, 30);
+            order.push(delivered[0].parcel.content.body.clone());
+            assert_eq!(bench.change(&delivered[0].handle, 0), Ok(()));
+        }
+        assert_eq!(order, ["poison", "b", "c", "poison"]);
+    }
 }
 
 #[test]
@@ -226,17 +309,56 @@ fn messages_that_time_out_are_received_before_an_extended_one() {
     assert_eq!(bench.bodies(10), ["1", "2", "4"]);
 }
 
-#[test]
-fn a_receive_is_repeated_only_while_its_messages_are_in_flight() {
+/// Receives two messages of a FIFO queue.
+fn two_received(visibility: u64) -> (Bench, Vec<Handle>) {
     let mut bench = Bench::new(true);
     bench.send("a", Some("g"), 0);
     bench.send("b", Some("g"), 0);
-    let (delivered, _) = bench.receive(10, 30);
-    let handles: Vec<Handle> = delivered.iter().map(|d| d.handle).collect();
-    let again = bench.store.repeat(bench.now, &handles, secs(30));
-    assert_eq!(again.map(|a| a.len()), Some(2));
-    assert_eq!(bench.store.delete(&handles[0]), Ok(()));
-    assert!(bench.store.repeat(bench.now, &handles, secs(30)).is_none());
+    let (delivered, _) = bench.receive(10, visibility);
+    let handles = delivered.iter().map(|d| d.handle).collect();
+    (bench, handles)
+}
+
+#[test]
+fn a_repeated_receive_restarts_the_visibility_timeout() {
+    let (mut bench, handles) = two_received(30);
+    bench.pass(20);
+    let Repeat::Same(again) = bench.store.repeat(bench.now, &handles, secs(30)) else {
+        panic!("not repeated");
+    };
+    let again: Vec<Handle> = again.iter().map(|d| d.handle).collect();
+    assert_eq!(again, handles);
+    bench.pass(29);
+    assert_eq!(bench.counts(), (0, 2, 0));
+    bench.pass(1);
+    assert_eq!(bench.counts(), (2, 0, 0));
+    let repeated = bench.store.repeat(bench.now, &handles, secs(30));
+    assert!(matches!(repeated, Repeat::Expired), "{repeated:?}");
+}
+
+#[test]
+fn a_repeated_receive_extends_no_message_beyond_twelve_hours() {
+    let (mut bench, handles) = two_received(43_200);
+    bench.pass(200);
+    let repeated = bench.store.repeat(bench.now, &handles, secs(43_200));
+    assert!(matches!(repeated, Repeat::Same(again) if again.len() == 2));
+    bench.pass(43_000);
+    assert_eq!(bench.counts(), (2, 0, 0));
+}
+
+#[test]
+fn a_receive_is_not_repeated_after_a_message_was_changed_or_deleted() {
+    for delete in [false, true] {
+        let (mut bench, handles) = two_received(30);
+        let done = if delete {
+            bench.store.delete(&handles[1])
+        } else {
+            bench.change(&handles[1], 60)
+        };
+        assert_eq!(done, Ok(()));
+        let repeated = bench.store.repeat(bench.now, &handles, secs(30));
+        assert!(matches!(repeated, Repeat::Refused), "{repeated:?}");
+    }
 }
 
 #[test]
