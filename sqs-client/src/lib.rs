@@ -38,6 +38,7 @@
 //!   SDK.
 //! * `batcher`: `Batcher`, which gathers the single calls of many tasks into full batches.
 //! * `consumer`: `Consumer`, which receives messages, extends their leases and settles them. Enables `batcher`.
+//! * `testing`: `testing::TestDelivery`, a delivery without a queue for unit tests of handlers. Enables `consumer`.
 //! * `metrics`: counters, gauges and histograms, through the `metrics` facade.
 
 mod action;
@@ -65,10 +66,12 @@ mod queue_ref;
 mod random;
 mod retry;
 mod telemetry;
-#[cfg(test)]
-mod testing;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod types;
 mod validate;
+#[cfg(test)]
+mod vectors;
 
 #[cfg(feature = "batcher")]
 pub use batcher::Batcher;
@@ -84,6 +87,10 @@ pub use types::{Message, OutgoingMessage, QueueAttributes};
 pub mod internal {
     #[cfg(feature = "consumer")]
     pub use crate::consumer::extension::*;
+    #[cfg(feature = "testing")]
+    pub use crate::consumer::recording::Recording;
+    #[cfg(feature = "consumer")]
+    pub use crate::consumer::settlement::Settlement;
     pub use crate::queue_name::{is_fifo, queue_name};
     pub use crate::random::Random;
     pub use crate::retry::full_jitter;

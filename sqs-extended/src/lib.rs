@@ -71,8 +71,8 @@ mod shared;
 mod stores;
 pub mod sweep;
 mod telemetry;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod transfer;
 
 pub use client::{ExtendedClient, ExtendedClientBuilder};

@@ -89,7 +89,7 @@ pub struct Consumer {
     pub(super) client: Client,
     pub(super) queue: QueueRef,
     pub(super) settings: Settings,
-    handler: HandlerSettings,
+    pub(super) handler: HandlerSettings,
 }
 
 impl Consumer {

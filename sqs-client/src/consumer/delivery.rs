@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::consumer::requests::is_stale;
+use crate::consumer::settlement::{AckOutcome, Settlement};
 use crate::consumer::shared::Shared;
 use crate::consumer::state::{End, State};
 use crate::consumer::tracked::TrackedMessage;
@@ -47,35 +48,6 @@ pub(super) struct Inner {
     pub(super) tracked: Arc<TrackedMessage>,
     pub(super) settlement: tokio::sync::Mutex<Option<Settlement>>,
     pub(super) was_parked: AtomicBool,
-}
-
-/// The way in which a delivery was settled.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Settlement {
-    Acked(AckOutcome),
-    Nacked,
-}
-
-/// The result of an [acknowledgement](Delivery::ack).
-///
-/// ```no_run
-/// # async fn f(delivery: sqs_client::Delivery) -> Result<(), sqs_client::Error> {
-/// use sqs_client::consumer::AckOutcome;
-///
-/// if delivery.ack().await? == AckOutcome::LeaseLost {
-///     println!("{} may be handled twice", delivery.message().message_id);
-/// }
-/// # Ok(()) }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AckOutcome {
-    /// SQS confirmed the deletion within the lease. The message is deleted, and no competing consumer has received it.
-    Deleted,
-    /// The lease was over when SQS confirmed the deletion, or the server refused the receipt handle. SQS also confirms
-    /// a deletion by a stale handle, without deleting the message. A competing consumer may have received the message,
-    /// or SQS may deliver it again.
-    LeaseLost,
 }
 
 impl Delivery {
@@ -170,9 +142,7 @@ impl Delivery {
         let mut settlement = inner.settlement.lock().await;
         match *settlement {
             Some(Settlement::Acked(outcome)) => return Ok(outcome),
-            Some(Settlement::Nacked) => {
-                return Err(Error::invalid_input("the message was already returned to the queue"));
-            }
+            Some(_) => return Err(Error::invalid_input("the message was already returned to the queue")),
             None => {}
         }
         inner.begin_settling();
@@ -183,7 +153,7 @@ impl Delivery {
             Err(error) if is_stale(&error) => AckOutcome::LeaseLost,
             Err(error) => return Err(error),
         };
-        *settlement = Some(Settlement::Acked(outcome));
+        inner.settle(&mut settlement, Settlement::Acked(outcome));
         inner.finish(match outcome {
             AckOutcome::Deleted => End::Deleted,
             AckOutcome::LeaseLost => End::Handled,
@@ -208,21 +178,7 @@ impl Delivery {
     /// If the future is dropped, the delay may or may not take effect. The delivery stays unsettled, and the call may
     /// be repeated.
     pub async fn nack(&self, delay: Duration) -> Result<(), Error> {
-        let inner = &*self.inner;
-        let mut settlement = inner.settlement.lock().await;
-        match *settlement {
-            Some(Settlement::Nacked) => return Ok(()),
-            Some(Settlement::Acked(_)) => return Err(Error::invalid_input("the message was already acknowledged")),
-            None => {}
-        }
-        inner.begin_settling();
-        {
-            let _one_at_a_time = inner.tracked.changing.lock().await;
-            let end = return_to_queue(&inner.shared, &inner.tracked, delay).await?;
-            *settlement = Some(Settlement::Nacked);
-            inner.finish(end);
-        }
-        Ok(())
+        self.inner.return_once(delay, Settlement::Nacked(delay)).await
     }
 
     /// Returns the message to the queue after the consumer's [backoff](crate::consumer::Consumer::backoff), which grows
@@ -246,11 +202,11 @@ impl Delivery {
             let mut settlement = inner.settlement.lock().await;
             let retry = |state: &mut State| state.retry_in_place(&inner.tracked, pause, Instant::now());
             if settlement.is_none() && inner.shared.update(retry) {
-                *settlement = Some(Settlement::Nacked);
+                inner.settle(&mut settlement, Settlement::NackedWithBackoff);
                 return Ok(());
             }
         }
-        self.nack(pause).await
+        inner.return_once(pause, Settlement::NackedWithBackoff).await
     }
 
     /// Returns a random delay by the consumer's [backoff](crate::consumer::Consumer::backoff), as
@@ -277,6 +233,27 @@ impl Delivery {
 }
 
 impl Inner {
+    /// Returns the message to the queue, unless it was returned before.
+    async fn return_once(&self, delay: Duration, how: Settlement) -> Result<(), Error> {
+        let mut settlement = self.settlement.lock().await;
+        match *settlement {
+            Some(Settlement::Acked(_)) => return Err(Error::invalid_input("the message was already acknowledged")),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        self.begin_settling();
+        let _one_at_a_time = self.tracked.changing.lock().await;
+        let end = return_to_queue(&self.shared, &self.tracked, delay).await?;
+        self.settle(&mut settlement, how);
+        self.finish(end);
+        Ok(())
+    }
+
+    fn settle(&self, settlement: &mut Option<Settlement>, how: Settlement) {
+        *settlement = Some(how);
+        self.shared.record(how);
+    }
+
     fn begin_settling(&self) {
         self.shared
             .update(|state| state.begin_settling(&self.tracked, Instant::now()));
@@ -291,6 +268,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         if self.settlement.get_mut().is_none() {
+            self.shared.record(Settlement::Dropped);
             self.shared
                 .update(|state| state.schedule_return(&self.tracked, Duration::ZERO, Instant::now()));
         }

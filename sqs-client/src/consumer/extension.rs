@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use crate::consumer::builder::Consumer;
-use crate::consumer::delivery::{Delivery, Settlement};
+use crate::consumer::delivery::Delivery;
+use crate::consumer::settlement::Settlement;
 use crate::consumer::state::{End, State};
 use crate::consumer::tracked::TrackedMessage;
 use crate::credentials::BoxFuture;
@@ -169,7 +170,7 @@ impl DeliveryExt for Delivery {
         if let Ok(mut settlement) = inner.settlement.try_lock()
             && settlement.is_none()
         {
-            *settlement = Some(Settlement::Nacked);
+            *settlement = Some(Settlement::Dropped);
             inner.finish(End::Lost);
         }
     }

@@ -20,16 +20,22 @@ mod pacing;
 mod poison;
 mod poller;
 mod recent;
+#[cfg(feature = "testing")]
+pub(crate) mod recording;
 mod requests;
 mod run;
 mod settings;
+pub(crate) mod settlement;
 mod shared;
 mod state;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub(crate) mod testing;
 mod tracked;
 mod triage;
 
 pub use builder::Consumer;
 pub use deliveries::Deliveries;
-pub use delivery::{AckOutcome, Delivery};
+pub use delivery::Delivery;
 pub use middleware::{HandlerFuture, HandlerOutcome};
+pub use settlement::AckOutcome;

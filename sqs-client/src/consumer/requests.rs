@@ -1,5 +1,7 @@
 //! The requests that settle messages and extend their leases.
 
+#[cfg(feature = "testing")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::batcher::{Batcher, BatcherBuilder};
 use crate::client::Client;
 use crate::consumer::lease;
+#[cfg(feature = "testing")]
+use crate::consumer::recording::Recording;
 use crate::consumer::settings::{ACK_LINGER, Settings};
 use crate::error::{Error, ErrorCode};
 use crate::queue_ref::QueueRef;
@@ -30,6 +34,9 @@ pub(super) struct Requests {
     hedge_after: Duration,
     no_change_batches: AtomicBool,
     no_delete_batches: AtomicBool,
+    /// Responds in place of the queue in a test.
+    #[cfg(feature = "testing")]
+    pub(super) recording: Option<Arc<Recording>>,
 }
 
 impl Requests {
@@ -51,10 +58,16 @@ impl Requests {
             hedge_after: lease::usable(settings.visibility_timeout) / HEDGE_PART,
             no_change_batches: AtomicBool::new(false),
             no_delete_batches: AtomicBool::new(false),
+            #[cfg(feature = "testing")]
+            recording: None,
         }
     }
 
     pub(super) async fn delete(&self, receipt_handle: String) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        if let Some(recording) = &self.recording {
+            return recording.delete();
+        }
         let single = async |handle: String| {
             let queue = self.queue.url(&self.client).await?;
             self.client.delete_message(queue, handle).await.map(drop)
@@ -73,6 +86,10 @@ impl Requests {
     }
 
     pub(super) async fn change_visibility(&self, receipt_handle: String, time: Duration) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        if let Some(recording) = &self.recording {
+            return recording.return_message(time);
+        }
         self.change(&self.settle_batcher, receipt_handle, time).await
     }
 
@@ -102,6 +119,10 @@ impl Requests {
 
     async fn attempt(&self, receipt_handle: &str, time: Duration) -> Result<Instant, Error> {
         let sent_at = Instant::now();
+        #[cfg(feature = "testing")]
+        if let Some(recording) = &self.recording {
+            return recording.extend(time).map(|()| sent_at);
+        }
         // The batcher limits only the time of a batch, not that of its queue and of single calls.
         let changed = self.change(&self.extension_batcher, receipt_handle.to_owned(), time);
         let late = |_| Err(Error::timeout("the visibility extension had no response in time").sent(true));

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 
 use crate::consumer::ack_retry::retry_ack;
 use crate::consumer::deliveries::Deliveries;
-use crate::consumer::delivery::{AckOutcome, Delivery};
+use crate::consumer::delivery::Delivery;
 use crate::consumer::handler_settings::HandlerSettings;
 use crate::consumer::middleware::HandlerOutcome;
+use crate::consumer::settlement::AckOutcome;
 use crate::consumer::telemetry;
 use crate::error::Error;
 use crate::limits;
@@ -114,7 +115,7 @@ where
 
 /// Handles and settles a message. It keeps a clone of the delivery, so that the message does not return to the queue when
 /// the handler drops its own.
-async fn handle<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<HandlerSettings>)
+pub(super) async fn handle<H, F, E>(delivery: Delivery, handler: Arc<H>, settings: Arc<HandlerSettings>)
 where
     H: Fn(Delivery) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,

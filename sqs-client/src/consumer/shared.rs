@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::consumer::requests::Requests;
 use crate::consumer::settings::Settings;
+use crate::consumer::settlement::Settlement;
 use crate::consumer::state::State;
 use crate::consumer::telemetry::IN_FLIGHT;
 use crate::queue_name::queue_name;
@@ -106,6 +107,15 @@ impl Shared {
     /// Increments a counter.
     pub(super) fn count(&self, counter: &'static str) {
         telemetry::count(counter, self.queue_name(), 1);
+    }
+
+    /// Tells a test how a delivery ended.
+    #[cfg_attr(not(feature = "testing"), allow(unused_variables, reason = "only tests record it"))]
+    pub(super) fn record(&self, settlement: Settlement) {
+        #[cfg(feature = "testing")]
+        if let Some(recording) = &self.requests.recording {
+            recording.settled(settlement);
+        }
     }
 
     /// Returns a random delay for a message that failed after this number of handlings.

@@ -249,7 +249,7 @@ fn host_header(url: &Url) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::json_vector;
+    use crate::vectors::json_vector;
 
     fn resolve(region: Option<&str>, url: Option<&str>) -> Result<Endpoint, Error> {
         Endpoint::resolve(EndpointConfig {

@@ -50,7 +50,7 @@ pub struct Message {
 
 impl Message {
     /// Creates an empty message to read members into.
-    pub(super) fn unread() -> Self {
+    pub(crate) fn unread() -> Self {
         Self {
             message_id: String::new(),
             receipt_handle: String::new(),

@@ -23,7 +23,7 @@ use crate::segment::{Header, IncompleteCause};
 use crate::shared::Shared;
 
 /// The consumer must return the message to the queue. The reason was logged.
-pub(super) struct NotHandled;
+pub(crate) struct NotHandled;
 
 pub(super) struct Worker<H> {
     shared: Arc<Shared>,
@@ -67,20 +67,8 @@ where
             Err(invalid) => Err(invalid.into()),
         };
         match opened {
-            Ok(delivery) => self.run_handler(&delivery).await,
+            Ok(delivery) => run_handler(&self.handler, &delivery).await,
             Err(error) => Err(log_rejected(&error)),
-        }
-    }
-
-    /// Runs the handler, and acknowledges the message unless the handler did.
-    async fn run_handler(&self, delivery: &ExtendedDelivery) -> Result<(), NotHandled> {
-        let handled = (self.handler)(delivery.clone()).await;
-        if delivery.is_settled() {
-            return Ok(());
-        }
-        match handled {
-            Ok(()) => acknowledge(delivery).await,
-            Err(_) => Err(NotHandled),
         }
     }
 
@@ -190,7 +178,7 @@ where
         };
         let delivery = ExtendedDelivery::assembled(&self.shared, claim, message, Assembled::new(whole, bytes));
         self.return_guard.enter(key, delivery.clone());
-        self.run_handler(&delivery).await
+        run_handler(&self.handler, &delivery).await
     }
 }
 
@@ -210,6 +198,22 @@ impl<'a> SlotGuard<'a> {
 impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
         self.0.park();
+    }
+}
+
+/// Runs the handler, and acknowledges the message unless the handler did.
+pub(crate) async fn run_handler<H, F, E>(handler: &H, delivery: &ExtendedDelivery) -> Result<(), NotHandled>
+where
+    H: Fn(ExtendedDelivery) -> F,
+    F: Future<Output = Result<(), E>>,
+{
+    let handled = handler(delivery.clone()).await;
+    if delivery.is_settled() {
+        return Ok(());
+    }
+    match handled {
+        Ok(()) => acknowledge(delivery).await,
+        Err(_) => Err(NotHandled),
     }
 }
 

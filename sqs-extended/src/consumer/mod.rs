@@ -4,7 +4,7 @@
 //! message. It handles a whole payload at once, and a payload in segments once all have arrived. `gathering` buffers the
 //! segments until then.
 
-mod dispatch;
+pub(crate) mod dispatch;
 mod fifo_groups;
 mod gathering;
 mod group_head;
@@ -86,10 +86,10 @@ pub use incomplete::{IncompleteAction, IncompletePayload, IncompleteReason};
 #[derive(Clone, Debug)]
 #[must_use = "a consumer does nothing until `run` is called"]
 pub struct ExtendedConsumer {
-    shared: Arc<Shared>,
-    consumer: sqs_client::Consumer,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) consumer: sqs_client::Consumer,
     /// The queue's URL or its name.
-    queue: String,
+    pub(crate) queue: String,
     settings: Settings,
     return_guard: ReturnGuard,
 }

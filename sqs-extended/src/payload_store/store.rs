@@ -116,6 +116,16 @@ impl PayloadStore {
         self.0.codec.as_ref()
     }
 
+    /// Returns `true` if the store has an object of this key.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn has(&self, key: &str) -> bool {
+        let Ok(key) = object_store::path::Path::parse(key) else {
+            return false;
+        };
+        let found = crate::transfer::lookup::find(&self.0.store, &key).await;
+        matches!(found, Ok(Some(_)))
+    }
+
     /// Waits until all background work is done: deletions, including [delayed](crate::store::Deletion::After) ones, and the
     /// aborts of unfinished uploads.
     ///

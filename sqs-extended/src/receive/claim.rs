@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqs_client::internal::full_jitter;
-use sqs_client::{Client, Consumer, ErrorCode};
+use sqs_client::consumer::AckOutcome;
+use sqs_client::internal::{Settlement, full_jitter};
+use sqs_client::{Consumer, ErrorCode};
 
 use crate::receive::claimed_segments::ClaimedSegments;
 use crate::receive::lease::Lease;
+use crate::receive::lease_requests::LeaseRequests;
 
 /// The ownership of a delivery's messages.
 pub(crate) enum Claim {
@@ -21,7 +23,7 @@ pub(crate) enum Claim {
 
 /// A message that a single receive owns.
 pub(crate) struct Leased {
-    pub(crate) client: Client,
+    pub(crate) requests: LeaseRequests,
     pub(crate) queue_url: Arc<str>,
     pub(crate) receipt_handle: String,
     pub(crate) lease: Lease,
@@ -36,7 +38,7 @@ impl Claim {
     pub(crate) async fn delete(&self) -> Result<bool, sqs_client::Error> {
         match self {
             Self::Leased(leased) => leased.delete().await,
-            Self::Consumed(delivery) => Ok(delivery.ack().await? == sqs_client::consumer::AckOutcome::Deleted),
+            Self::Consumed(delivery) => Ok(delivery.ack().await? == AckOutcome::Deleted),
             Self::Segments(segments) => segments.delete().await,
         }
     }
@@ -48,7 +50,7 @@ impl Claim {
     /// At least one message could not be returned.
     pub(crate) async fn nack(&self, delay: Duration) -> Result<(), sqs_client::Error> {
         match self {
-            Self::Leased(leased) => leased.nack(delay).await,
+            Self::Leased(leased) => leased.nack(delay, Settlement::Nacked(delay)).await,
             Self::Consumed(delivery) => delivery.nack(delay).await,
             Self::Segments(segments) => segments.nack(delay).await,
         }
@@ -62,7 +64,10 @@ impl Claim {
     /// As for [`nack`](Self::nack).
     pub(crate) async fn nack_with_backoff(&self, receives: u32, fraction: f64) -> Result<(), sqs_client::Error> {
         match self {
-            Self::Leased(leased) => leased.nack(default_backoff(receives, fraction)).await,
+            Self::Leased(leased) => {
+                let delay = default_backoff(receives, fraction);
+                leased.nack(delay, Settlement::NackedWithBackoff).await
+            }
             Self::Consumed(delivery) => delivery.nack_with_backoff().await,
             Self::Segments(segments) => segments.nack_with_backoff().await,
         }
@@ -109,27 +114,30 @@ impl Claim {
 
 impl Leased {
     async fn delete(&self) -> Result<bool, sqs_client::Error> {
-        self.client
-            .delete_message(&*self.queue_url, &*self.receipt_handle)
-            .await?;
-        Ok(self.lease.settle())
+        self.requests.delete(&self.queue_url, &self.receipt_handle).await?;
+        let held = self.lease.settle();
+        self.requests.record(Settlement::Acked(match held {
+            true => AckOutcome::Deleted,
+            false => AckOutcome::LeaseLost,
+        }));
+        Ok(held)
     }
 
-    async fn nack(&self, delay: Duration) -> Result<(), sqs_client::Error> {
-        let returned = self.lease.return_message(delay, self.change_visibility(delay)).await;
+    async fn nack(&self, delay: Duration, how: Settlement) -> Result<(), sqs_client::Error> {
+        let request = self
+            .requests
+            .return_message(&self.queue_url, &self.receipt_handle, delay);
+        let returned = self.lease.return_message(delay, request).await;
+        if returned.is_ok() {
+            self.requests.record(how);
+        }
         self.note_refusal(returned)
     }
 
     async fn extend_visibility(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
-        let changed = self.lease.change(timeout, self.change_visibility(timeout)).await;
+        let request = self.requests.extend(&self.queue_url, &self.receipt_handle, timeout);
+        let changed = self.lease.change(timeout, request).await;
         self.note_refusal(changed)
-    }
-
-    async fn change_visibility(&self, timeout: Duration) -> Result<(), sqs_client::Error> {
-        self.client
-            .change_message_visibility(&*self.queue_url, &*self.receipt_handle, timeout)
-            .await
-            .map(drop)
     }
 
     /// Ends the lease if the server says that the message is not ours.

@@ -147,7 +147,7 @@ impl ReceiveRequest {
         let open = |received: Result<Message, RejectedMessage>| {
             let message = received.map_err(Rejected::by_client)?;
             let claim = Claim::Leased(Leased {
-                client: self.shared.client.clone(),
+                requests: self.shared.client.clone().into(),
                 queue_url: Arc::clone(&queue_url),
                 receipt_handle: message.receipt_handle.clone(),
                 lease: Lease::new(requested, self.visibility_timeout),

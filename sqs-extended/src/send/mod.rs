@@ -3,7 +3,7 @@
 pub(crate) mod message;
 mod offload;
 pub(crate) mod policy;
-mod prepare;
+pub(crate) mod prepare;
 pub(crate) mod queue_limits;
 pub(crate) mod request;
 mod resumable;

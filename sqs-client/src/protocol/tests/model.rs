@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::protocol::names::{Collection, collection, is_literal, response_collections};
 use crate::protocol::tests::recorded::{WireError, reads_alike_in_both_protocols};
-use crate::testing::json_vector;
+use crate::vectors::json_vector;
 
 const NAMESPACE: &str = "com.amazonaws.sqs#";
 

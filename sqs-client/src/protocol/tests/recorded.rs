@@ -7,7 +7,7 @@ use crate::operation::{
     CreateQueue, DeleteMessageBatch, DeleteQueue, GetQueueUrl, Operation, ReceiveMessage, SendMessage, SendMessageBatch,
 };
 use crate::protocol::tests::{Response, Wire, model, read};
-use crate::testing::{json_vector, vector};
+use crate::vectors::{json_vector, vector};
 use crate::{Error, ErrorCode, ErrorKind};
 
 /// Removes empty lists and metadata, because an absent list equals an empty one.

@@ -169,6 +169,28 @@ impl ExtendedDelivery {
         }
     }
 
+    /// Returns the consumer's delivery, or `None` if a single receive returned the message.
+    #[cfg(feature = "testing")]
+    pub(crate) fn consumed(&self) -> Option<&sqs_client::Delivery> {
+        match &self.0.claim {
+            Claim::Consumed(delivery) => Some(delivery),
+            Claim::Leased(_) | Claim::Segments(_) => None,
+        }
+    }
+
+    /// Returns a function that ends the lease of a single receive, as if the server had refused an extension.
+    #[cfg(feature = "testing")]
+    pub(crate) fn lease_ender(&self) -> impl Fn() + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.0);
+        move || {
+            if let Some(inner) = inner.upgrade()
+                && let Claim::Leased(leased) = &inner.claim
+            {
+                leased.lease.refused();
+            }
+        }
+    }
+
     fn payload_store(&self) -> Result<&PayloadStore, Error> {
         payload_store(&self.0.shared)
     }

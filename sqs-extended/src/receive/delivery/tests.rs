@@ -20,7 +20,7 @@ fn pointer(bucket: &str, key: &str) -> String {
 
 fn claim(extended: &ExtendedClient) -> Claim {
     Claim::Leased(Leased {
-        client: extended.0.client.clone(),
+        requests: extended.0.client.clone().into(),
         queue_url: "http://127.0.0.1:1/queue".into(),
         receipt_handle: "handle".to_owned(),
         lease: Lease::new(Instant::now(), Duration::from_secs(30)),
