@@ -26,8 +26,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     runtime.block_on(async {
         // Before the announcement, because a signal may follow it at once.
         let stop = serving::stop_signal()?;
-        let (server, urls) = serving::start(arguments).await?;
-        announcement::print(arguments, &server.endpoint(), &urls)?;
+        let server = serving::start(arguments).await?;
+        announcement::print(arguments, &server)?;
         stop.await;
         Ok(())
     })

@@ -1,6 +1,11 @@
 //! The program `sqs-local`: what it prints, what it serves, and how it ends.
 
 #![cfg(feature = "cli")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and so do its helpers"
+)]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -131,6 +136,15 @@ fn the_announcement_has_the_settings_for_clients_and_the_queues() {
         endpoint.starts_with("http://127.0.0.1:") && !endpoint.ends_with(":0"),
         "{endpoint}"
     );
+}
+
+#[tokio::test]
+async fn a_program_on_all_interfaces_announces_an_address_to_connect_to() {
+    let program = Program::start(&["--host", "0.0.0.0", "--queue", "orders"]);
+    let endpoint = &program.endpoint;
+    assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
+    assert_eq!(program.announced[3], format!("queue {endpoint}/000000000000/orders"));
+    program.client().get_queue_url("orders").await.expect("the queue");
 }
 
 #[tokio::test]

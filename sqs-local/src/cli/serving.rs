@@ -8,8 +8,8 @@ use tokio::net::lookup_host;
 
 use super::Arguments;
 
-/// Starts the server and creates its queues. Returns the queues' URLs too.
-pub(crate) async fn start(arguments: &Arguments) -> Result<(LocalSqs, Vec<String>), String> {
+/// Starts the server, and creates its queues and faults.
+pub(crate) async fn start(arguments: &Arguments) -> Result<LocalSqs, String> {
     let address = resolve(&arguments.host, arguments.port).await?;
     let mut builder = LocalSqs::builder()
         .address(address)
@@ -22,13 +22,12 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<(LocalSqs, Vec<String
         builder = builder.queue_url_base(base.trim_end_matches('/'));
     }
     let server = builder.start().await.map_err(|error| refused(address, &error))?;
-    let urls = server
-        .create_queues(&arguments.queues)
-        .map_err(|error| error.to_string())?;
+    let created = server.create_queues(&arguments.queues);
+    created.map_err(|error| error.to_string())?;
     for fault in &arguments.faults {
         server.faults().add(fault.clone());
     }
-    Ok((server, urls))
+    Ok(server)
 }
 
 async fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
