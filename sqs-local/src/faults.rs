@@ -1,10 +1,14 @@
 //! Fault injection: rules, changeable while the server runs, that decide which faults a request meets.
 
+mod text;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::protocol::schema::Action;
 use crate::rng::Rng;
+
+pub use text::ParseFaultError;
 
 /// A kind of fault.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +98,8 @@ impl Reply {
 /// let fault = Fault::on(Action::SendMessage, FaultKind::Throttle).after(1).times(2);
 /// # let _ = fault;
 /// ```
+///
+/// A rule can also be [parsed](Fault#impl-FromStr-for-Fault) from a text, such as `SendMessage:throttle:after=1:times=2`.
 #[derive(Clone, Debug)]
 pub struct Fault {
     kind: FaultKind,

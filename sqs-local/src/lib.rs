@@ -46,6 +46,7 @@ mod inspect;
 mod journal;
 mod protocol;
 mod queue;
+mod queue_spec;
 mod rng;
 mod server;
 mod service;
@@ -57,7 +58,7 @@ pub use builder::{ACCESS_KEY_ID, Builder, DEFAULT_REGION, SECRET_ACCESS_KEY};
 #[cfg(feature = "client")]
 pub use client::client_builder;
 pub use clock::Clock;
-pub use faults::{Fault, FaultId, FaultKind, Faults, Reply};
+pub use faults::{Fault, FaultId, FaultKind, Faults, ParseFaultError, Reply};
 pub use http::auth::{AccessKey, AccessKeys};
 #[cfg(feature = "client")]
 pub use in_process::InProcess;
@@ -66,4 +67,5 @@ pub use journal::Recorded;
 pub use protocol::Protocol;
 pub use protocol::schema::Action;
 pub use queue::parcel::Counts;
+pub use queue_spec::{QueueSpec, QueueSpecError};
 pub use server::{CreateQueueError, LocalSqs};

@@ -13,6 +13,7 @@ mod extended;
 mod fake_http;
 mod faults;
 mod harness;
+mod local_sdks;
 mod roundtrip;
 mod segments;
 mod telemetry;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         consumer::trials(&harness),
         extended::trials(&harness),
         faults::trials(&harness),
+        local_sdks::trials(&harness),
         roundtrip::trials(&harness),
         segments::trials(&harness),
         telemetry::trials(&harness),

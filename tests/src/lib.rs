@@ -1,4 +1,5 @@
-//! Test equipment: SQS- and S3-compatible servers on demand, and AWS's own extended clients.
+//! Test equipment: SQS- and S3-compatible servers on demand, AWS's own extended clients, and programs of AWS's SDKs.
 
 pub mod peers;
+pub mod sdks;
 pub mod servers;

@@ -15,6 +15,7 @@
 //! | [`Servers::minio`] | `SQS_TEST_MINIO` | `minioadmin`, `minioadmin` | Go 1.24, or Python |
 //! | [`Servers::elasticmq`] | `SQS_TEST_ELASTICMQ` | `test`, `test` | Java and Maven |
 //! | [`Servers::moto`] | `SQS_TEST_MOTO` | `test`, `test` | Python with `venv` |
+//! | [`Servers::sqs_local`] | `SQS_TEST_SQS_LOCAL` | `test`, `test` | Cargo, which builds it from this workspace |
 //! | [`Servers::azurite`] | `SQS_TEST_AZURITE` | the emulator's well-known account and key | Node.js with npm |
 //! | [`Servers::seaweedfs`] | `SQS_TEST_SEAWEEDFS` | `test`, `testtest` | Python with `venv` |
 //! | [`Servers::garage`] | `SQS_TEST_GARAGE` | those in `servers/garage.rs` | Rust, and half an hour on 2 cores |
@@ -25,16 +26,19 @@
 mod azurite;
 mod elasticmq;
 mod garage;
+mod go;
 mod http;
-mod install;
+pub(crate) mod install;
 mod java;
 mod minio;
 mod moto;
+mod npm;
 mod process;
 mod python;
 mod seaweedfs;
 mod server;
 mod sigv4;
+mod sqs_local;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -68,8 +72,21 @@ pub struct Servers {
     seaweedfs: Once<Server>,
     garage: Once<Server>,
     given_s3: OnceLock<Option<Result<Server, Unavailable>>>,
+    sqs_local: Once<Server>,
     python: Once<PathBuf>,
+    python_of_query: Once<PathBuf>,
+    javascript: Once<NodePackages>,
+    go: Once<PathBuf>,
     java: Once<PathBuf>,
+}
+
+/// A folder with npm packages, and the program that runs them.
+#[derive(Clone, Debug)]
+pub struct NodePackages {
+    /// Node.js.
+    pub node: PathBuf,
+    /// The folder of `node_modules`.
+    pub folder: PathBuf,
 }
 
 /// Any S3 server that somebody else runs.
@@ -81,6 +98,10 @@ const GIVEN_S3: Kind = Kind {
     access_key: "test",
     secret_key: "test",
 };
+
+const AWS_SDK_JS: &str = "3.1175.0";
+/// The last version that supports Node 20.
+const SQS_CONSUMER: &str = "14.2.8";
 
 type Once<T> = OnceLock<Result<T, Unavailable>>;
 
@@ -197,6 +218,15 @@ impl Servers {
         given.as_ref().map(Result::as_ref)
     }
 
+    /// Returns the program `sqs-local`, which checks signatures. It is built if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the program cannot be built or started.
+    pub fn sqs_local(&self) -> Result<&Server, &Unavailable> {
+        shared(&self.sqs_local, "the program sqs-local", sqs_local::start)
+    }
+
     /// Returns a Python interpreter with AWS's own extended client: it can `import boto3, sqs_extended_client`.
     ///
     /// # Errors
@@ -207,6 +237,42 @@ impl Servers {
             python::extended_client().map_err(|why| Unavailable::new("AWS's Python extended client", &why))
         });
         python.as_deref()
+    }
+
+    /// Returns a Python interpreter with an old boto3, which uses the Query protocol.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if it cannot be installed.
+    pub fn python_of_query(&self) -> Result<&Path, &Unavailable> {
+        let python = self.python_of_query.get_or_init(|| {
+            python::boto3_of_query().map_err(|why| Unavailable::new("boto3 of the Query protocol", &why))
+        });
+        python.as_deref()
+    }
+
+    /// Returns AWS's SDK for JavaScript and the library sqs-consumer.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if they cannot be installed.
+    pub fn javascript(&self) -> Result<&NodePackages, &Unavailable> {
+        let packages = self
+            .javascript
+            .get_or_init(|| javascript().map_err(|why| Unavailable::new("AWS's SDK for JavaScript", &why)));
+        packages.as_ref()
+    }
+
+    /// Returns the Go toolchain.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if it can neither be found nor installed.
+    pub fn go(&self) -> Result<&Path, &Unavailable> {
+        let go = self
+            .go
+            .get_or_init(|| go::program().map_err(|why| Unavailable::new("Go", &why)));
+        go.as_deref()
     }
 
     /// Returns the folder with the jars of AWS's own extended client, for the class path of `java`.
@@ -220,6 +286,14 @@ impl Servers {
         });
         java.as_deref()
     }
+}
+
+fn javascript() -> anyhow::Result<NodePackages> {
+    let packages = [
+        format!("@aws-sdk/client-sqs@{AWS_SDK_JS}"),
+        format!("sqs-consumer@{SQS_CONSUMER}"),
+    ];
+    npm::packages(&format!("aws-sdk-js-{AWS_SDK_JS}"), &packages)
 }
 
 /// Returns a shared server. The first call starts and announces it.

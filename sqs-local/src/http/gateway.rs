@@ -13,6 +13,7 @@ use crate::actions::Actions;
 use crate::clock::http_date;
 use crate::faults::{Faults, Instead, Plan, Reply};
 use crate::http::auth::AccessKeys;
+use crate::http::log::LogEntry;
 use crate::http::sigv4::Signed;
 use crate::journal::{Journal, Recorded};
 use crate::protocol::error::{self, Error, Result};
@@ -78,11 +79,18 @@ struct Call {
 }
 
 impl Gateway {
-    /// Handles a request.
+    /// Handles a request, and logs it at `debug`.
     pub(crate) async fn handle(&self, head: Parts, body: Bytes) -> Exchange {
-        let request_id = self.service.rng.uuid().to_string();
         let call = self.read(head, body);
         self.record(&call);
+        let entry = LogEntry::of(&call.action, &call.input);
+        let exchange = self.respond_to(call).await;
+        entry.inspect(|entry| entry.write(exchange.response.as_ref()));
+        exchange
+    }
+
+    async fn respond_to(&self, call: Call) -> Exchange {
+        let request_id = self.service.rng.uuid().to_string();
         let protocol = call.protocol;
         let (action, input) = match self.admit(call) {
             Ok(admitted) => admitted,

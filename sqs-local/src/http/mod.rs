@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod gateway;
+mod log;
 mod response_body;
 pub(crate) mod sigv4;
 mod wire;

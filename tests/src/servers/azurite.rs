@@ -1,6 +1,6 @@
 //! Azurite, Microsoft's emulator of Azure Blob Storage, installed by npm.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +11,8 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 
 use super::http::{self, Request};
-use super::install::{install, on_path, run};
+use super::install::{on_path, run};
+use super::npm;
 use super::process::Process;
 use super::server::{Kind, Server};
 
@@ -80,27 +81,8 @@ impl Program {
 }
 
 fn installed() -> Result<Program> {
-    let node = on_path("node").context("there is no node on PATH; install Node.js 20 or newer with npm")?;
-    let folder = install(&format!("azurite-{VERSION}"), |folder| {
-        let npm = on_path("npm").context("there is no npm on PATH; install Node.js 20 or newer with npm")?;
-        run(Command::new(npm)
-            .args([
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--omit=dev",
-                "--ignore-scripts",
-                "--prefix",
-            ])
-            .arg(folder)
-            .arg(format!("azurite@{VERSION}")))?;
-        Ok(())
-    })?;
-    Ok(Program::Node(node, program_in(&folder)))
-}
-
-fn program_in(folder: &Path) -> PathBuf {
-    folder.join(PROGRAM)
+    let installed = npm::packages(&format!("azurite-{VERSION}"), &[format!("azurite@{VERSION}")])?;
+    Ok(Program::Node(installed.node, installed.folder.join(PROGRAM)))
 }
 
 /// Creates a container in the account. Does nothing if it already exists.

@@ -57,7 +57,7 @@ pub(super) fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Runs a command and returns its output. An error has the end of the output.
-pub(super) fn run(command: &mut Command) -> Result<String> {
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     let line = format!("{} {}", command.get_program().display(), arguments.join(" "));
     let output = command

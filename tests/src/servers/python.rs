@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::install::{install, on_path, run};
 
 const EXTENDED_CLIENT: &str = "1.0.1";
 const BOTO3: &str = "1.44.5";
+/// One of the last versions that use the Query protocol. botocore chooses the protocol, and boto3 accepts newer ones.
+const BOTO3_OF_QUERY: &str = "1.28.57";
+const BOTOCORE_OF_QUERY: &str = "1.31.57";
 
 /// Returns the interpreter of an environment with AWS's extended client.
 pub(super) fn extended_client() -> Result<PathBuf> {
@@ -18,6 +21,23 @@ pub(super) fn extended_client() -> Result<PathBuf> {
     ];
     let python = venv(&format!("python-extended-client-{EXTENDED_CLIENT}"), &packages)?;
     run(Command::new(&python).args(["-c", "import boto3, sqs_extended_client"]))?;
+    Ok(python)
+}
+
+/// Returns the interpreter of an environment with a boto3 that uses the Query protocol.
+pub(super) fn boto3_of_query() -> Result<PathBuf> {
+    const PROTOCOL: &str =
+        "import boto3; print(boto3.client('sqs', 'us-east-1').meta.service_model.metadata['protocol'])";
+    let packages = [
+        format!("boto3=={BOTO3_OF_QUERY}"),
+        format!("botocore=={BOTOCORE_OF_QUERY}"),
+    ];
+    let python = venv(&format!("boto3-{BOTO3_OF_QUERY}"), &packages)?;
+    let protocol = run(Command::new(&python).args(["-c", PROTOCOL]))?;
+    ensure!(
+        protocol.trim() == "query",
+        "boto3 {BOTO3_OF_QUERY} uses the protocol {protocol}"
+    );
     Ok(python)
 }
 
