@@ -1,7 +1,9 @@
-//! The program `sqs-local`, built by Cargo from this workspace.
+//! The program `sqs-local` of this workspace.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -24,7 +26,7 @@ pub(super) fn start() -> Result<Server> {
     if let Some(given) = Server::given(&SQS_LOCAL)? {
         return Ok(given);
     }
-    let program = built()?;
+    let program = program()?;
     let printed = run(Command::new(&program).arg("--version"))?;
     let version = printed.split_whitespace().last().unwrap_or_default().to_owned();
     let process = Process::start(&SQS_LOCAL, |port, _| {
@@ -35,30 +37,49 @@ pub(super) fn start() -> Result<Server> {
     Ok(Server::started(&SQS_LOCAL, version, process))
 }
 
-/// Builds the program, and returns its path.
+/// Returns the path of the program.
 ///
-/// Cargo builds a program along with the integration tests of its package. So this is what `cargo test --workspace` has
-/// built already: `cargo build` would build the dependencies again, because it unifies other features.
-fn built() -> Result<PathBuf> {
+/// `cargo test --workspace` builds it beside this process. Otherwise it is built here, which takes a minute, because Cargo
+/// then compiles its dependencies with other features.
+fn program() -> Result<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sqs-local");
+    let this = std::env::current_exe()?;
+    let beside = this.ancestors().nth(2).context("this process has no folder")?;
+    let program = beside.join(format!("sqs-local{}", std::env::consts::EXE_SUFFIX));
+    let built = fs::metadata(&program).and_then(|metadata| metadata.modified());
+    match built {
+        Ok(built) if built >= newest(&package.join("src"))? => Ok(program),
+        _ => build(&package),
+    }
+}
+
+/// Returns the time of the newest file in a folder.
+fn newest(folder: &Path) -> Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let time = match entry.file_type()?.is_dir() {
+            true => self::newest(&entry.path())?,
+            false => entry.metadata()?.modified()?,
+        };
+        newest = newest.max(time);
+    }
+    Ok(newest)
+}
+
+fn build(package: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut command = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_this_package) {
             command.env_remove(name);
         }
     }
-    let printed = run(command.current_dir(workspace).args([
-        "test",
-        "--workspace",
-        "--locked",
-        "--no-run",
-        "--test",
-        "program",
-        "--message-format",
-        "json",
-    ]))?;
-    executable(&printed).context("cargo has built no program sqs-local")
+    command
+        .current_dir(package)
+        .args(["build", "--locked", "--no-default-features", "--features", "cli"])
+        .args(["--message-format", "json"]);
+    executable(&run(&mut command)?).context("cargo has built no program sqs-local")
 }
 
 /// Returns `true` for a variable that Cargo sets for the tests of a package. ring's build script depends on them, so that
@@ -83,6 +104,18 @@ fn executable(messages: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_file_of_all_folders_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let later = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(5_000_000_000);
+        fs::create_dir(folder.path().join("src")).unwrap();
+        fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+        assert!(newest(folder.path()).unwrap() < later);
+        let source = fs::File::create(folder.path().join("src/main.rs")).unwrap();
+        source.set_modified(later).unwrap();
+        assert_eq!(newest(folder.path()).unwrap(), later);
+    }
 
     #[test]
     fn the_program_is_found_in_cargos_messages() {
