@@ -277,9 +277,9 @@ impl Sdk {
         let listed = || async { Ok::<_, anyhow::Error>(self.0.list_queue_tags().queue_url(&queue).send().await?.tags) };
         ensure!(listed().await?.unwrap_or_default().is_empty());
         let tag = self.0.tag_queue().queue_url(&queue);
-        tag.tags("stage", "test").tags("team", "a & b").send().await?;
+        tag.tags("stage", "test").tags("team", "a @ b").send().await?;
         self.0.untag_queue().queue_url(&queue).tag_keys("stage").send().await?;
-        ensure!(listed().await? == Some(HashMap::from([("team".to_owned(), "a & b".to_owned())])));
+        ensure!(listed().await? == Some(HashMap::from([("team".to_owned(), "a @ b".to_owned())])));
         Ok(())
     }
 

@@ -162,9 +162,9 @@ const checks = {
   tags: async () => {
     const queue = await create();
     assert.deepEqual((await sqs.listQueueTags({ QueueUrl: queue })).Tags ?? {}, {});
-    await sqs.tagQueue({ QueueUrl: queue, Tags: { stage: "test", team: "a & b" } });
+    await sqs.tagQueue({ QueueUrl: queue, Tags: { stage: "test", team: "a @ b" } });
     await sqs.untagQueue({ QueueUrl: queue, TagKeys: ["stage"] });
-    assert.deepEqual((await sqs.listQueueTags({ QueueUrl: queue })).Tags, { team: "a & b" });
+    assert.deepEqual((await sqs.listQueueTags({ QueueUrl: queue })).Tags, { team: "a @ b" });
   },
 
   attributes: async () => {

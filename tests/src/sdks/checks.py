@@ -196,9 +196,9 @@ def purge():
 def tags():
     queue = create()
     equal(sqs.list_queue_tags(QueueUrl=queue).get("Tags", {}), {})
-    sqs.tag_queue(QueueUrl=queue, Tags={"stage": "test", "team": "a & b"})
+    sqs.tag_queue(QueueUrl=queue, Tags={"stage": "test", "team": "a @ b"})
     sqs.untag_queue(QueueUrl=queue, TagKeys=["stage"])
-    equal(sqs.list_queue_tags(QueueUrl=queue)["Tags"], {"team": "a & b"})
+    equal(sqs.list_queue_tags(QueueUrl=queue)["Tags"], {"team": "a @ b"})
 
 
 def attributes():

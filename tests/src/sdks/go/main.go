@@ -234,10 +234,10 @@ func tags() {
 	}
 	equal(len(listed()), 0)
 	must(client.TagQueue(ctx, &sqs.TagQueueInput{
-		QueueUrl: queue, Tags: map[string]string{"stage": "test", "team": "a & b"},
+		QueueUrl: queue, Tags: map[string]string{"stage": "test", "team": "a @ b"},
 	}))
 	must(client.UntagQueue(ctx, &sqs.UntagQueueInput{QueueUrl: queue, TagKeys: []string{"stage"}}))
-	equal(listed(), map[string]string{"team": "a & b"})
+	equal(listed(), map[string]string{"team": "a @ b"})
 }
 
 func attributes() {
