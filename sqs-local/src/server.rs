@@ -74,7 +74,7 @@ impl LocalSqs {
     }
 
     fn listening(gateway: Arc<Gateway>, listener: TcpListener, address: SocketAddr) -> Self {
-        let task = tokio::spawn(http::serve(listener, gateway.clone()));
+        let task = tokio::spawn(http::serve(listener, gateway.clone(), http::MAX_CONNECTIONS));
         Self { gateway, address, task }
     }
 

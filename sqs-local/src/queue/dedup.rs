@@ -39,7 +39,7 @@ impl<V> Recent<V> {
         self.ages.push_back((now, key));
     }
 
-    fn forget(&mut self, now: Instant) {
+    pub(crate) fn forget(&mut self, now: Instant) {
         while self.ages.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
             // A key that was inserted again has a younger age further back.
             if let Some((at, key)) = self.ages.pop_front()

@@ -3,12 +3,19 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::memory::Held;
 use crate::protocol::error::{self, Error, Result};
-use crate::protocol::input::Input;
+use crate::protocol::input::{self, Input};
 use crate::queue::attribute::{Attribute, AttributeValue, Attributes};
 use crate::queue::md5;
 
 const MAX_ATTRIBUTES: usize = 10;
+
+/// The memory of a message besides its body and attributes: its ids, digests and places in the queue's indices.
+pub const MESSAGE_OVERHEAD_BYTES: usize = 1024;
+/// The memory of a deduplication id, which a FIFO queue remembers for five minutes.
+pub const DEDUPLICATION_ID_BYTES: usize = 1024;
+
 const TRACE_HEADER: &str = "AWSTraceHeader";
 
 /// The parts of a message that never change after it was sent.
@@ -25,6 +32,8 @@ pub(crate) struct Content {
     pub(crate) sequence_number: Option<String>,
     pub(crate) sender: String,
     pub(crate) sent_ms: u64,
+    /// The memory that the message occupies.
+    pub(crate) _held: Held,
 }
 
 /// The message in a SendMessage request or a batch entry.
@@ -33,6 +42,8 @@ pub(crate) struct Draft {
     pub(crate) body: String,
     pub(crate) attributes: Attributes,
     pub(crate) system: Attributes,
+    /// The trace header of the request.
+    trace: Option<String>,
 }
 
 impl Draft {
@@ -42,6 +53,7 @@ impl Draft {
             body: body.ok_or_else(|| Error::missing("MessageBody"))?,
             attributes: read_attributes(input.take_map("MessageAttributes")?)?,
             system: read_system_attributes(input.take_map("MessageSystemAttributes")?)?,
+            trace: input.take_str(input::TRACE),
         };
         check_characters(&draft.body, "body")?;
         Ok(draft)
@@ -59,10 +71,15 @@ impl Draft {
         self.body.len() + attributes.sum::<usize>()
     }
 
+    /// Returns the size of what is kept of the message.
+    pub(crate) fn kept_size(&self) -> usize {
+        self.size() + self.trace_header().map_or(0, |header| header.len())
+    }
+
     pub(crate) fn trace_header(&self) -> Option<String> {
         match self.system.get(TRACE_HEADER).map(|a| &a.value) {
             Some(AttributeValue::Text(text)) => Some(text.clone()),
-            _ => None,
+            _ => self.trace.clone(),
         }
     }
 
@@ -100,7 +117,8 @@ fn read_system_attributes(given: Vec<(String, Input)>) -> Result<Attributes> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    // AWS documents only ASCII, but accepts the letters of Latin-1 and Latin Extended-A.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c) || is_latin(c);
     let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
     let lower = name.to_ascii_lowercase();
     if lower.starts_with("aws.") || lower.starts_with("amazon.") {
@@ -108,13 +126,17 @@ fn check_name(name: &str) -> Result<()> {
                         strings are reserved for internal use.";
         return Err(Error::invalid(reserved));
     }
-    if name.is_empty() || name.len() > 256 || dots || !name.chars().all(allowed) {
+    if name.is_empty() || name.chars().count() > 256 || dots || !name.chars().all(allowed) {
         return Err(Error::invalid(format!(
             "The message attribute name '{name}' is invalid. Attribute name can contain A-Z, a-z, 0-9, underscore \
              (_), hyphen (-), and period (.) characters."
         )));
     }
     Ok(())
+}
+
+fn is_latin(c: char) -> bool {
+    ('\u{c0}'..='\u{17f}').contains(&c) && c.is_alphabetic()
 }
 
 fn read_attribute(name: &str, mut given: Input) -> Result<Attribute> {
@@ -234,6 +256,10 @@ mod tests {
                 "{good}"
             );
         }
+        for name in ["Größe", "año", "Łódź", &"é".repeat(256)] {
+            let value = json!({"DataType": "String", "StringValue": "x"});
+            assert!(with_attribute(name, value).is_ok(), "{name}");
+        }
         for (name, bad) in [
             ("n", json!({"DataType": "Number", "StringValue": "inf"})),
             ("n", json!({"DataType": "Number", "StringValue": "one"})),
@@ -247,6 +273,8 @@ mod tests {
             (".n", json!({"DataType": "String", "StringValue": "x"})),
             ("a..b", json!({"DataType": "String", "StringValue": "x"})),
             ("a b", json!({"DataType": "String", "StringValue": "x"})),
+            ("a\u{d7}b", json!({"DataType": "String", "StringValue": "x"})),
+            ("\u{540d}", json!({"DataType": "String", "StringValue": "x"})),
         ] {
             assert!(with_attribute(name, bad.clone()).is_err(), "{name} {bad}");
         }

@@ -48,12 +48,14 @@ pub(crate) const COMPUTED: [&str; 6] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     values: BTreeMap<String, String>,
+    /// The minimum of MessageRetentionPeriod.
+    min_retention: Duration,
     redrive: Option<Redrive>,
 }
 
 impl Settings {
     /// Creates the attributes of a new queue.
-    pub(crate) fn create(fifo: bool, given: &[(String, String)]) -> Result<Self> {
+    pub(crate) fn create(fifo: bool, min_retention: Duration, given: &[(String, String)]) -> Result<Self> {
         let numbers = NUMBERS.iter().map(|(name, _, _, default)| (name, default));
         let choices = CHOICES
             .iter()
@@ -63,6 +65,7 @@ impl Settings {
         let values = defaults.map(|(name, default)| ((*name).to_owned(), (*default).to_owned()));
         let mut settings = Self {
             values: values.collect(),
+            min_retention,
             redrive: None,
         };
         if fifo {
@@ -96,6 +99,10 @@ impl Settings {
             };
         }
         let default = if let Some((_, min, max, default)) = NUMBERS.iter().find(|n| n.0 == name) {
+            let min = match name {
+                "MessageRetentionPeriod" => &self.min_retention.as_secs(),
+                _ => min,
+            };
             let number = value.parse::<u64>();
             if !value.is_empty() && !number.is_ok_and(|n| (*min..=*max).contains(&n)) {
                 return Err(invalid_value(name));
@@ -249,7 +256,7 @@ mod tests {
     }
 
     fn create(fifo: bool, given: &[(&str, &str)]) -> Result<Settings> {
-        Settings::create(fifo, &pairs(given))
+        Settings::create(fifo, Duration::from_secs(60), &pairs(given))
     }
 
     #[test]
