@@ -142,9 +142,9 @@ fn has_queue_url(shape: &[Member]) -> bool {
     shape.iter().any(|member| member.name == "QueueUrl")
 }
 
-/// Returns a media type without its parameters, in lower case.
+/// Returns the first media type of a header without its parameters, in lower case.
 fn media_type(value: &str) -> String {
-    let essence = value.split(';').next().unwrap_or_default();
+    let essence = value.split([',', ';']).next().unwrap_or_default();
     essence.trim().to_ascii_lowercase()
 }
 
