@@ -131,9 +131,7 @@ fn end_half_way(bucket: &str, remaining_uploads: usize, end: impl FnOnce(&mut Ch
     };
     let _alone = MINIO.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime
-        .block_on(LocalSqs::builder().verify_signatures(false).start())
-        .unwrap();
+    let server = runtime.block_on(LocalSqs::start()).unwrap();
     let before = unfinished_uploads(minio);
     let mut child = on_servers(&server.endpoint(), minio, bucket)
         .args(["--size", "20GiB", "--queue", "interrupted"])

@@ -2,6 +2,7 @@
 
 mod text;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use crate::protocol::schema::Action;
 use crate::rng::Rng;
 
 pub use text::ParseFaultError;
+
+/// The maximum number of fault rules.
+pub const MAX_FAULTS: usize = 10_000;
 
 /// A kind of fault.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,14 +175,20 @@ impl Fault {
 
 /// The id of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultId(usize);
+pub struct FaultId(u64);
 
 /// The server's fault rules. All rules that fire for a request apply to it.
 #[derive(Debug)]
 pub struct Faults {
-    /// Removed rules leave a gap, so that ids stay valid.
-    rules: Mutex<Vec<Option<Fault>>>,
+    rules: Mutex<Rules>,
     rng: Rng,
+}
+
+#[derive(Debug, Default)]
+struct Rules {
+    /// The rules by id, which is never given again.
+    by_id: BTreeMap<u64, Fault>,
+    added: u64,
 }
 
 impl Faults {
@@ -189,38 +199,41 @@ impl Faults {
         }
     }
 
-    /// Adds a rule.
+    /// Adds a rule. The oldest rule makes room if there are [`MAX_FAULTS`].
     pub fn add(&self, fault: Fault) -> FaultId {
         let mut rules = self.rules();
-        rules.push(Some(fault));
-        FaultId(rules.len() - 1)
+        if rules.by_id.len() == MAX_FAULTS {
+            rules.by_id.pop_first();
+        }
+        rules.added += 1;
+        let id = rules.added;
+        rules.by_id.insert(id, fault);
+        FaultId(id)
     }
 
     /// Returns the number of times that a rule has fired, or 0 for a removed rule.
     pub fn fired(&self, id: FaultId) -> u64 {
-        self.rules().get(id.0).and_then(Option::as_ref).map_or(0, |f| f.fired)
+        self.rules().by_id.get(&id.0).map_or(0, |f| f.fired)
     }
 
     /// Removes a rule.
     pub fn remove(&self, id: FaultId) {
-        if let Some(rule) = self.rules().get_mut(id.0) {
-            *rule = None;
-        }
+        self.rules().by_id.remove(&id.0);
     }
 
     /// Removes all rules.
     pub fn clear(&self) {
-        self.rules().iter_mut().for_each(|rule| *rule = None);
+        self.rules().by_id.clear();
     }
 
-    fn rules(&self) -> MutexGuard<'_, Vec<Option<Fault>>> {
+    fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the faults of the next request for this action.
     pub(crate) fn plan(&self, action: Action) -> Plan {
         let mut plan = Plan::default();
-        for fault in self.rules().iter_mut().flatten() {
+        for fault in self.rules().by_id.values_mut() {
             if fault.fires(action, &self.rng) {
                 plan.include(&fault.kind);
             }
@@ -316,6 +329,22 @@ mod tests {
         assert_eq!(faults.plan(Action::ListQueues).instead, None);
         faults.clear();
         assert_eq!(faults.plan(Action::ListQueues), Plan::default());
+    }
+
+    #[test]
+    fn the_oldest_rule_makes_room() {
+        let faults = Faults::new(1);
+        let oldest = faults.add(Fault::any(FaultKind::Throttle));
+        let removed = faults.add(Fault::any(FaultKind::WrongMd5));
+        drop(faults.plan(Action::ListQueues));
+        faults.remove(removed);
+        for _ in 1..MAX_FAULTS {
+            faults.add(Fault::any(FaultKind::Reorder));
+        }
+        assert_eq!(faults.fired(oldest), 1);
+        faults.add(Fault::any(FaultKind::Reorder));
+        assert_eq!((faults.fired(oldest), faults.fired(removed)), (0, 0));
+        assert_eq!(faults.plan(Action::ListQueues).instead, None);
     }
 
     #[test]

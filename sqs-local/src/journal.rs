@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::protocol::Protocol;
 use crate::protocol::schema::Action;
 
+/// The maximum size of all remembered requests. The oldest make room.
+pub const MAX_JOURNAL_BYTES: usize = 64 * 1024 * 1024;
+
 /// A request as it arrived, before any check.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -29,9 +32,21 @@ pub struct Recorded {
     pub input: Option<Value>,
 }
 
+impl Recorded {
+    /// Returns about the memory that it occupies.
+    fn size(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let input = self.input.as_ref().map_or(0, |_| self.body_bytes);
+        size_of::<Self>() + self.path.len() + headers + input
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Journal {
     capacity: usize,
+    /// `true` if requests are recorded with their input.
+    keep_inputs: bool,
     inner: Mutex<Inner>,
 }
 
@@ -39,17 +54,22 @@ pub(crate) struct Journal {
 struct Inner {
     counts: BTreeMap<Action, u64>,
     last: VecDeque<Recorded>,
+    /// The size of `last`.
+    bytes: usize,
 }
 
 impl Journal {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, keep_inputs: bool) -> Self {
         Self {
             capacity,
+            keep_inputs,
             inner: Mutex::default(),
         }
     }
 
-    pub(crate) fn record(&self, request: Recorded) {
+    /// Records a request. `describe` is told whether to include its input.
+    pub(crate) fn record(&self, describe: impl FnOnce(bool) -> Recorded) {
+        let request = describe(self.keep_inputs);
         let mut inner = self.lock();
         if let Some(action) = request.action {
             *inner.counts.entry(action).or_default() += 1;
@@ -57,10 +77,14 @@ impl Journal {
         if self.capacity == 0 {
             return;
         }
-        if inner.last.len() == self.capacity {
-            inner.last.pop_front();
-        }
+        inner.bytes += request.size();
         inner.last.push_back(request);
+        while inner.last.len() > self.capacity || inner.bytes > MAX_JOURNAL_BYTES {
+            let Some(oldest) = inner.last.pop_front() else {
+                return;
+            };
+            inner.bytes -= oldest.size();
+        }
     }
 
     pub(crate) fn count(&self, action: Action) -> u64 {
@@ -81,5 +105,39 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(body_bytes: usize, keep_inputs: bool) -> Recorded {
+        Recorded {
+            action: None,
+            protocol: Protocol::Json,
+            path: "/".into(),
+            headers: HeaderMap::new(),
+            body_bytes,
+            entries: 1,
+            input: keep_inputs.then_some(Value::Null),
+        }
+    }
+
+    #[test]
+    fn remembered_requests_are_bounded_in_number_and_size() {
+        let journal = Journal::new(3, true);
+        (0..5).for_each(|_| journal.record(|keep| request(10, keep)));
+        assert_eq!(journal.last().len(), 3);
+        journal.record(|keep| request(MAX_JOURNAL_BYTES / 2, keep));
+        journal.record(|keep| request(MAX_JOURNAL_BYTES / 2, keep));
+        assert_eq!(journal.last().len(), 1);
+        journal.clear();
+        (0..3).for_each(|_| journal.record(|keep| request(10, keep)));
+        assert_eq!(journal.last().len(), 3);
+        // Without its input, a request's body is not remembered.
+        let journal = Journal::new(3, false);
+        (0..3).for_each(|_| journal.record(|keep| request(MAX_JOURNAL_BYTES, keep)));
+        assert_eq!(journal.last().len(), 3);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The server has the semantics of SQS: visibility timeouts, long polls, FIFO groups and deduplication, dead letters, message
 //! move tasks, both wire protocols, and signatures. It can inject faults, count requests and repeat a run from a seed. Any AWS
-//! SDK can use it. It needs no account, no container and no token.
+//! SDK can use it, with any access key and in any region. It needs no account, no container and no token.
 //!
 //! It is not a production queue. All messages are in memory, end with the process, and are never written to disk.
 //!
@@ -26,8 +26,8 @@
 //! # Modules
 //!
 //! `http` reads a request, checks its signature (`http::auth`) and writes the response. The codecs in `protocol` share the
-//! table in `protocol::schema`. `service` dispatches each action to a function under `actions`. A `queue` is a lock around
-//! `queue::store`, the state machine of its messages. The server follows AWS's service model and responses recorded from AWS.
+//! table in `protocol::schema`. `service` is what a request sees: the queues of an account in a region, out of the `registry`.
+//! Each action is a function under `actions`. A `queue` is a lock around `queue::store`, the state machine of its messages. The server follows AWS's service model and responses recorded from AWS.
 //! It shares no code with `sqs-client`, so that each can be tested against the other.
 
 // Outputs are `serde_json` objects that are built here, and indexing one adds the member.
@@ -44,9 +44,11 @@ mod http;
 mod in_process;
 mod inspect;
 mod journal;
+mod memory;
 mod protocol;
 mod queue;
 mod queue_spec;
+mod registry;
 mod rng;
 mod server;
 mod service;
@@ -54,18 +56,21 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use builder::{ACCESS_KEY_ID, Builder, DEFAULT_REGION, SECRET_ACCESS_KEY};
+pub use builder::{ACCESS_KEY_ID, Builder, DEFAULT_ACCOUNT, DEFAULT_MAX_MEMORY, DEFAULT_REGION, SECRET_ACCESS_KEY};
 #[cfg(feature = "client")]
 pub use client::client_builder;
 pub use clock::Clock;
-pub use faults::{Fault, FaultId, FaultKind, Faults, ParseFaultError, Reply};
+pub use faults::{Fault, FaultId, FaultKind, Faults, MAX_FAULTS, ParseFaultError, Reply};
 pub use http::auth::{AccessKey, AccessKeys};
+pub use http::{MAX_BODY, MAX_CONNECTIONS, MAX_HEAD};
 #[cfg(feature = "client")]
 pub use in_process::InProcess;
 pub use inspect::{MessageState, MessageView, QueueView};
-pub use journal::Recorded;
+pub use journal::{MAX_JOURNAL_BYTES, Recorded};
 pub use protocol::Protocol;
 pub use protocol::schema::Action;
+pub use queue::message::{DEDUPLICATION_ID_BYTES, MESSAGE_OVERHEAD_BYTES};
 pub use queue::parcel::Counts;
 pub use queue_spec::{QueueSpec, QueueSpecError};
+pub use registry::{MAX_QUEUES, MAX_REALMS};
 pub use server::{CreateQueueError, LocalSqs};

@@ -64,7 +64,7 @@ impl Builder {
         let listener = TcpListener::bind(self.address).await?;
         let address = listener.local_addr()?;
         let gateway = self.gateway(&format!("http://{address}"));
-        let task = tokio::spawn(http::serve(listener, gateway.clone()));
+        let task = tokio::spawn(http::serve(listener, gateway.clone(), http::MAX_CONNECTIONS));
         Ok(LocalSqs {
             gateway,
             listening: Some(Listening { address, task }),

@@ -46,7 +46,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 /// Starts a server that records all requests, and builds a client with many attempts.
 async fn server() -> anyhow::Result<(LocalSqs, Client)> {
-    let server = LocalSqs::builder().journal_capacity(100_000).start().await?;
+    let server = sqs_tests::strict().journal_capacity(100_000).start().await?;
     let moment = Duration::from_millis(1);
     let retry = RetryPolicy::standard()
         .max_attempts(20)
@@ -273,7 +273,7 @@ async fn send_group(batcher: &Batcher, group: usize, count: usize) -> Outcome {
 }
 
 async fn each_caller_gets_its_own_result() -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client_builder().retry(RetryPolicy::never()).build()?;
     let batcher = client.batcher(queue(&client).await?).build();
     server

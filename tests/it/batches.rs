@@ -33,7 +33,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 async fn server(attempts: u32) -> anyhow::Result<(LocalSqs, Client, String)> {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let retry = RetryPolicy::standard()
         .max_attempts(attempts)
         .base_delay(Duration::from_millis(1));

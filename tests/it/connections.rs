@@ -68,7 +68,7 @@ async fn auto_detects_the_servers_protocol() -> Outcome {
         (Some(Spoken::Json), vec![Spoken::Json; 4]),
         (None, vec![Spoken::Json; 4]),
     ] {
-        let builder = LocalSqs::builder();
+        let builder = sqs_tests::strict();
         let builder = match only {
             Some(protocol) => builder.only(protocol),
             None => builder,
@@ -93,7 +93,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
         FaultKind::Reply(Reply::new(403).body("<html>Forbidden</html>")),
     ];
     for fault in unclear {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let builder = server.client_builder().protocol(Protocol::Auto);
         let client = builder.retry(RetryPolicy::never()).build()?;
         server.faults().add(Fault::any(fault.clone()).times(1));
@@ -101,7 +101,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
         assert_eq!(spoken(&server), [Spoken::Json], "{fault:?}");
     }
     // A broken request may have taken effect, whatever the response to its repetition.
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client_builder().protocol(Protocol::Auto).build()?;
     server.faults().add(Fault::any(FaultKind::DropBefore).times(1));
     let refusal = FaultKind::Reply(Reply::new(415));
@@ -117,7 +117,7 @@ async fn auto_never_repeats_a_request_that_may_have_been_sent() -> Outcome {
 }
 
 async fn a_queue_url_is_followed_only_where_allowed() -> Outcome {
-    let (own, other) = (LocalSqs::start().await?, LocalSqs::start().await?);
+    let (own, other) = (sqs_tests::strict().start().await?, sqs_tests::strict().start().await?);
     let queue = other.client()?.create_queue("there").await?.queue_url;
     for protocol in [Protocol::Json, Protocol::Query] {
         let builder = own.client_builder().protocol(protocol);
@@ -171,7 +171,7 @@ async fn requests_go_through_the_proxy() -> Outcome {
 
 /// A TLS server with a certificate of its own authority forwards to sqs-local.
 async fn a_private_certificate_authority_is_trusted() -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = rustls::pki_types::PrivateKeyDer::try_from(generated.signing_key.serialize_der())
         .map_err(anyhow::Error::msg)?;
@@ -222,7 +222,7 @@ async fn a_private_certificate_authority_is_trusted() -> Outcome {
 }
 
 async fn the_callers_http_client_is_used() -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let http = sqs_client::client::http_client_builder()?
         .user_agent("callers-agent")
         .build()?;

@@ -44,7 +44,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 /// Starts sqs-local with a queue, and builds a client with short retry delays.
 async fn local() -> anyhow::Result<(LocalSqs, Client, String)> {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))

@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region};
 use libtest_mimic::Trial;
 use sqs_client::credentials::{AwsConfigCredentials, BoxFuture, ProvideCredentials};
 use sqs_client::{ClientBuilder, Credentials, ErrorKind};
-use sqs_local::{AccessKey, LocalSqs};
+use sqs_local::AccessKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -100,7 +100,7 @@ async fn an_instance_role_is_used() -> Outcome {
 }
 
 async fn a_failing_provider_is_the_source_of_the_error() -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let nobody = AwsConfigCredentials::from_provider(role("http://127.0.0.1:1").await?);
     let client = server.client_builder().credentials(nobody).build()?;
     let error = client.list_queues().await.err().context("passed")?;
@@ -130,7 +130,7 @@ impl ProvideCredentials for Newest {
 }
 
 async fn key_rotation_loses_no_request() -> Outcome {
-    let mut builder = LocalSqs::builder();
+    let mut builder = sqs_tests::strict();
     for number in 0..=ROTATIONS {
         builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));
     }

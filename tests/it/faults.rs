@@ -45,7 +45,7 @@ fn quick(attempts: u32) -> RetryPolicy {
 async fn server_with(
     settings: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> anyhow::Result<(LocalSqs, Client, String)> {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = settings(server.client_builder().retry(quick(3))).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
@@ -251,7 +251,7 @@ async fn damage_is_detected_by_md5() -> Outcome {
 
 async fn a_skewed_clock_is_corrected() -> Outcome {
     for skew in [20 * 60, -20 * 60] {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         server.clock().set_skew_seconds(skew);
         let client = server.client_builder().retry(quick(3)).build()?;
         client.create_queue("q").await?;
@@ -295,7 +295,7 @@ impl ProvideCredentials for Rotating {
 }
 
 async fn an_expired_token_is_replaced() -> Outcome {
-    let mut builder = LocalSqs::builder();
+    let mut builder = sqs_tests::strict();
     for number in 0..3 {
         builder = builder.access_key(AccessKey::new(format!("key-{number}"), "secret").session_token("token"));
     }
@@ -337,7 +337,7 @@ impl ProvideCredentials for Listed {
 
 async fn an_unknown_key_is_fetched_again_once() -> Outcome {
     for (keys, works) in [(&["unknown", "test"][..], true), (&["unknown"][..], false)] {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let calls = Arc::new(AtomicU32::new(0));
         let client = server
             .client_builder()

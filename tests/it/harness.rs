@@ -124,7 +124,10 @@ impl Harness {
     /// Returns the sqs-local that the tests without faults share.
     pub fn local(&self) -> &LocalSqs {
         self.local.get_or_init(|| {
-            let server = self.runtime.block_on(LocalSqs::start()).expect("sqs-local starts");
+            let server = self
+                .runtime
+                .block_on(sqs_tests::strict().start())
+                .expect("sqs-local starts");
             eprintln!("server: sqs-local at {}", server.endpoint());
             server
         })

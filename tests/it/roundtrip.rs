@@ -41,7 +41,7 @@ struct Wire<'a> {
 
 impl<'a> Wire<'a> {
     fn new(harness: &'a Harness, protocol: Protocol) -> Self {
-        let builder = LocalSqs::builder().journal_capacity(1).keep_inputs(true);
+        let builder = sqs_tests::strict().journal_capacity(1).keep_inputs(true);
         let server = harness.runtime.block_on(builder.start()).expect("a server");
         server.faults().add(Fault::any(FaultKind::status(READ)));
         let client = server.client_builder().protocol(protocol).build();

@@ -12,7 +12,7 @@ use sqs_client::client::TraceCarrier;
 use sqs_client::consumer::HandlerOutcome;
 use sqs_client::types::SendMessageBatchEntry;
 use sqs_client::{Credentials, QueueAttributes};
-use sqs_local::{Action, Fault, FaultKind, LocalSqs};
+use sqs_local::{Action, Fault, FaultKind};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -84,7 +84,7 @@ pub fn observe(test: impl Future<Output = Outcome>) -> anyhow::Result<(String, M
 
 fn telemetry_shows_requests_without_their_content() -> Outcome {
     let (log, metrics) = observe(async {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let secret = Credentials::new("test", "test").with_session_token("a-session-token");
         let client = server.client()?;
         let queue = client.create_queue("orders").await?.queue_url;
@@ -132,7 +132,7 @@ fn telemetry_shows_requests_without_their_content() -> Outcome {
 fn a_trace_reaches_the_wrapped_handler() -> Outcome {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let (log, metrics) = observe(async {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let carrier = TraceCarrier::MessageAttribute("traceparent".to_owned());
         let client = server
             .client_builder()
@@ -209,7 +209,7 @@ fn a_trace_reaches_the_wrapped_handler() -> Outcome {
 
 /// The message is as long as both queues allow.
 async fn a_trace_makes_no_poison_message_too_long() -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let plain = server.client()?;
     let mut attributes = QueueAttributes::default();
     attributes.maximum_message_size = Some(1_024);

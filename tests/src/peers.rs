@@ -40,7 +40,7 @@ pub enum Attribute {
 ///
 /// # #[tokio::main]
 /// # async fn main() -> anyhow::Result<()> {
-/// let (servers, queues) = (Servers::new(), LocalSqs::builder().verify_signatures(false).start().await?);
+/// let (servers, queues) = (Servers::new(), LocalSqs::start().await?);
 /// let minio = servers.minio().map_err(Clone::clone)?;
 /// minio.create_bucket("payloads")?;
 /// let python = servers.python_extended_client().map_err(Clone::clone)?;

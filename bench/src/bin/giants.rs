@@ -104,7 +104,7 @@ async fn compare(options: &Options) -> anyhow::Result<()> {
     let minio = servers.minio().map_err(Clone::clone)?;
     transfer::create_bucket(minio)?;
     let keys = AccessKey::new(minio.access_key(), minio.secret_key());
-    let queues = LocalSqs::builder().access_key(keys).start().await?;
+    let queues = sqs_tests::strict().access_key(keys).start().await?;
     let size = options.shape.size_mib;
 
     let mut pairs = Vec::new();

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bench::measure::Spread;
 use bench::transfer::{MIB, Shape, block, create_bucket, extended, ours, raw};
 use clap::Parser;
-use sqs_local::LocalSqs;
 use sqs_tests::servers::Servers;
 
 #[derive(Clone, Copy, Parser)]
@@ -29,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let servers = Servers::new();
     let minio = servers.minio().map_err(Clone::clone)?;
     let store = create_bucket(minio)?;
-    let queue_server = LocalSqs::start().await?;
+    let queue_server = sqs_tests::strict().start().await?;
     let extended = extended(&queue_server.endpoint(), store.clone(), shape)?;
     let queue = extended.client().create_queue("bench").await?.queue_url;
 

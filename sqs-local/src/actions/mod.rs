@@ -23,23 +23,20 @@ use crate::service::Service;
 use move_tasks::MoveTasks;
 
 /// The actions on a server's queues.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Actions {
-    pub(crate) service: Arc<Service>,
     move_tasks: MoveTasks,
 }
 
 impl Actions {
-    pub(crate) fn new(service: Arc<Service>) -> Self {
-        Self {
-            service,
-            move_tasks: MoveTasks::default(),
-        }
-    }
-
-    /// Performs an action, and returns its output.
-    pub(crate) async fn perform(&self, action: Action, input: Input, effects: &Effects) -> Result<Value> {
-        let service = &self.service;
+    /// Performs an action on the queues that its request sees, and returns its output.
+    pub(crate) async fn perform(
+        &self,
+        service: &Arc<Service>,
+        action: Action,
+        input: Input,
+        effects: &Effects,
+    ) -> Result<Value> {
         match action {
             Action::AddPermission => permissions::add(service, &input),
             Action::CancelMessageMoveTask => self.move_tasks.cancel(service, &input),

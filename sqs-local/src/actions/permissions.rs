@@ -1,5 +1,5 @@
-//! Permissions, which are statements of the queue's policy. They are stored but not enforced, because there is one
-//! account.
+//! Permissions, which are statements of the queue's policy. They are stored but not enforced: every account may use
+//! every queue.
 
 use serde_json::{Value, json};
 

@@ -15,7 +15,7 @@ pub(crate) fn create(service: &Service, input: &Input) -> Result<Value> {
     let name = input.str("QueueName")?;
     let given = input.string_map("Attributes");
     let fifo = check_name(name, &given)?;
-    let settings = Settings::create(fifo, &given)?;
+    let settings = Settings::create(fifo, service.limits.min_retention, &given)?;
     attributes::check_redrive(service, &service.arn(name), &settings, &given)?;
     let tags = tags::read(name, input.string_map("tags"))?;
     let now = service.now();

@@ -134,7 +134,7 @@ fn take(
         visibility,
         // Messages stay in the queue while their dead-letter queue does not exist.
         max_receives: redrive.filter(|_| target.is_some()).map(|r| r.max_receives),
-        shuffle: effects.reorder.then_some(&service.rng),
+        shuffle: effects.reorder.then_some(&*service.rng),
     };
     let (deliveries, dead) = state.store.take(now, &take);
     if let Some(attempt) = attempt.filter(|_| !deliveries.is_empty()) {

@@ -9,11 +9,12 @@ use sha2::{Digest, Sha256};
 use super::batch;
 use crate::clock::Now;
 use crate::faults::Effects;
+use crate::memory::Held;
 use crate::protocol::error::{self, Error, Result};
 use crate::protocol::input::Input;
 use crate::queue::dedup;
 use crate::queue::md5;
-use crate::queue::message::{Content, Draft};
+use crate::queue::message::{Content, DEDUPLICATION_ID_BYTES, Draft, MESSAGE_OVERHEAD_BYTES};
 use crate::queue::parcel::Parcel;
 use crate::queue::{Queue, Sent, State};
 use crate::service::Service;
@@ -33,7 +34,7 @@ pub(crate) fn send(service: &Service, mut input: Input, effects: &Effects) -> Re
     check_fifo(service, &queue, &input, Error::missing)?;
     let order = read(&queue, &mut input)?;
     check_size(service, &queue, &order, "One or more parameters are invalid.")?;
-    Ok(deliver(service, &queue, order, effects))
+    deliver(service, &queue, order, effects)
 }
 
 pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects) -> Result<Value> {
@@ -65,7 +66,7 @@ pub(crate) fn send_batch(service: &Service, mut input: Input, effects: &Effects)
     Ok(batch::perform(orders, effects, &service.rng, |order| {
         let order = order?;
         check_size(service, &queue, &order, "One or more parameters cannot be validated.")?;
-        Ok(deliver(service, &queue, order, effects))
+        deliver(service, &queue, order, effects)
     }))
 }
 
@@ -128,7 +129,8 @@ fn check_size(service: &Service, queue: &Queue, order: &Order, preamble: &str) -
 }
 
 /// Puts the message into the queue and returns the output.
-fn deliver(service: &Service, queue: &Queue, order: Order, effects: &Effects) -> Value {
+fn deliver(service: &Service, queue: &Queue, order: Order, effects: &Effects) -> Result<Value> {
+    let share = Share::hold(service, queue, &order)?;
     let now = service.now();
     let mut output = json!({"MD5OfMessageBody": md5::of_text(&order.draft.body)});
     if let Some(md5) = md5::of_attributes(order.draft.attributes.iter()) {
@@ -137,15 +139,41 @@ fn deliver(service: &Service, queue: &Queue, order: Order, effects: &Effects) ->
     if let Some(md5) = order.draft.md5_system() {
         output["MD5OfMessageSystemAttributes"] = md5.into();
     }
-    let sent = enter(service, queue, order, &output, now, effects);
+    let sent = enter(service, queue, order, share, &output, now, effects);
     output["MessageId"] = sent.message_id.into();
     if let Some(number) = sent.sequence_number {
         output["SequenceNumber"] = number.into();
     }
-    output
+    Ok(output)
 }
 
-fn enter(service: &Service, queue: &Queue, order: Order, output: &Value, now: Now, effects: &Effects) -> Sent {
+/// The memory of a new message and of its deduplication id, which outlive each other.
+struct Share {
+    message: Held,
+    id: Held,
+}
+
+impl Share {
+    fn hold(service: &Service, queue: &Queue, order: &Order) -> Result<Self> {
+        let id = if queue.fifo {
+            service.hold(DEDUPLICATION_ID_BYTES)?
+        } else {
+            Held::default()
+        };
+        let message = service.hold(order.draft.kept_size() + MESSAGE_OVERHEAD_BYTES)?;
+        Ok(Self { message, id })
+    }
+}
+
+fn enter(
+    service: &Service,
+    queue: &Queue,
+    order: Order,
+    share: Share,
+    output: &Value,
+    now: Now,
+    effects: &Effects,
+) -> Sent {
     let mut state = queue.lock(now);
     let deduplication_id = queue.fifo.then(|| {
         let explicit = order.deduplication_id.clone();
@@ -159,6 +187,7 @@ fn enter(service: &Service, queue: &Queue, order: Order, output: &Value, now: No
     let sent = Sent {
         message_id: service.rng.uuid().to_string(),
         sequence_number: queue.fifo.then(|| state.next_sequence()),
+        _held: share.id,
     };
     if let Some(id) = &deduplication_id {
         let scope = order.group.clone().filter(|_| state.settings.deduplicates_by_group());
@@ -177,6 +206,7 @@ fn enter(service: &Service, queue: &Queue, order: Order, output: &Value, now: No
         sequence_number: sent.sequence_number.clone(),
         sender: service.account.clone(),
         sent_ms: now.wall_ms,
+        _held: share.message,
     };
     let parcel = Parcel {
         content: Arc::new(content),

@@ -17,7 +17,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<LocalSqs, String> {
         .account(&arguments.account)
         .seed(arguments.seed)
         .journal_capacity(0)
-        .verify_signatures(arguments.strict);
+        .strict(arguments.strict);
     if let Some(base) = &arguments.queue_url_base {
         builder = builder.queue_url_base(base.trim_end_matches('/'));
     }

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hyper::HeaderMap;
-
 use crate::clock::{amz_date, parse_amz_date};
+use crate::http::claim::{Claim, incomplete};
 use crate::http::sigv4::{Scope, Signed, signature};
 use crate::protocol::error::{self, Error, Result};
 
@@ -79,22 +78,18 @@ impl AccessKeys {
 
     /// Checks the signature of a request that arrives at `now_seconds`.
     pub(crate) fn verify(&self, request: &Signed<'_>, region: &str, now_seconds: i64) -> Result<()> {
-        let Some(header) = text(request.headers, "authorization") else {
-            return Err(Error::new(&error::UNSIGNED, "Request is missing Authentication Token"));
-        };
-        let given = Authorization::read(header)?;
-        let key = self.key(&given, request.headers)?;
-        let date = text(request.headers, "x-amz-date").ok_or_else(|| {
-            incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-        })?;
-        check_time(date, &given.scope, now_seconds)?;
-        check_scope(&given.scope, region)?;
-        if !given.signed_headers.contains(&"host") {
+        let claim = Claim::read(request.headers, request.query)?;
+        let key = self.key(&claim)?;
+        let scope = claim.credential.scope();
+        check_time(&claim, &scope, now_seconds)?;
+        check_scope(&scope, region)?;
+        let signed_headers: Vec<&str> = claim.signed_headers.iter().map(String::as_str).collect();
+        if !signed_headers.contains(&"host") {
             let message = "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.";
             return Err(Error::new(&error::BAD_SIGNATURE, message));
         }
-        let expected = signature(&key.secret, request, &given.signed_headers, &given.scope, date);
-        if expected != given.signature {
+        let expected = signature(&key.secret, request, &signed_headers, &scope, &claim.date);
+        if expected != claim.signature {
             let message = "The request signature we calculated does not match the signature you provided. Check your \
                            AWS Secret Access Key and signing method. Consult the service documentation for details.";
             return Err(Error::new(&error::BAD_SIGNATURE, message));
@@ -102,16 +97,16 @@ impl AccessKeys {
         Ok(())
     }
 
-    fn key(&self, given: &Authorization<'_>, headers: &HeaderMap) -> Result<AccessKey> {
+    fn key(&self, claim: &Claim) -> Result<AccessKey> {
         let unknown = || {
             Error::new(
                 &error::UNKNOWN_KEY,
                 "The security token included in the request is invalid.",
             )
         };
-        let known = self.lock().get(given.key_id).cloned();
+        let known = self.lock().get(&claim.credential.key_id).cloned();
         let (key, standing) = known.ok_or_else(unknown)?;
-        if key.session_token.as_deref() != text(headers, "x-amz-security-token") {
+        if key.session_token != claim.token {
             return Err(unknown());
         }
         if standing == Standing::Expired {
@@ -122,11 +117,8 @@ impl AccessKeys {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn check_time(date: &str, scope: &Scope<'_>, now: i64) -> Result<()> {
+fn check_time(claim: &Claim, scope: &Scope<'_>, now: i64) -> Result<()> {
+    let date = &claim.date;
     let time = parse_amz_date(date);
     let time = time.ok_or_else(|| incomplete("Date must be in ISO-8601 'basic format'."))?;
     let refuse = |message: String| Err(Error::new(&error::BAD_SIGNATURE, message));
@@ -137,11 +129,15 @@ fn check_time(date: &str, scope: &Scope<'_>, now: i64) -> Result<()> {
             date.get(..8).unwrap_or_default()
         ));
     }
-    let (earliest, latest) = (now - WINDOW_SECONDS, now + WINDOW_SECONDS);
+    let (valid, valid_text) = match claim.expires {
+        None => (WINDOW_SECONDS, "15 min.".to_owned()),
+        Some(seconds) => (seconds, format!("{seconds} sec.")),
+    };
+    let (earliest, latest) = (now - valid, now + WINDOW_SECONDS);
     let now = amz_date(now);
     if time < earliest {
         return refuse(format!(
-            "Signature expired: {date} is now earlier than {} ({now} - 15 min.)",
+            "Signature expired: {date} is now earlier than {} ({now} - {valid_text})",
             amz_date(earliest)
         ));
     }
@@ -171,45 +167,10 @@ fn check_scope(scope: &Scope<'_>, region: &str) -> Result<()> {
     Ok(())
 }
 
-fn incomplete(message: &str) -> Error {
-    Error::new(&error::INCOMPLETE_SIGNATURE, message)
-}
-
-/// The parts of an Authorization header.
-struct Authorization<'a> {
-    key_id: &'a str,
-    scope: Scope<'a>,
-    signed_headers: Vec<&'a str>,
-    signature: &'a str,
-}
-
-impl<'a> Authorization<'a> {
-    fn read(header: &'a str) -> Result<Self> {
-        let parts = header.strip_prefix("AWS4-HMAC-SHA256");
-        let parts = parts.ok_or_else(|| incomplete("Authorization header is not of AWS4-HMAC-SHA256."))?;
-        let part = |name: &str| {
-            let found = parts
-                .split(',')
-                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
-            found.ok_or_else(|| incomplete(&format!("Authorization header requires '{name}' parameter.")))
-        };
-        let credential: Vec<&str> = part("Credential")?.split('/').collect();
-        let [key_id, date, region, service, "aws4_request"] = credential[..] else {
-            return Err(incomplete(
-                "Credential must have exactly 5 slash-delimited elements, the last of them 'aws4_request'.",
-            ));
-        };
-        Ok(Self {
-            key_id,
-            scope: Scope { date, region, service },
-            signed_headers: part("SignedHeaders")?.split(';').collect(),
-            signature: part("Signature")?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::HeaderMap;
+
     use super::*;
 
     const DATE: &str = "20150830T123600Z";
@@ -308,5 +269,50 @@ mod tests {
             code(Some("AWS4-HMAC-SHA256 Credential=k/20150830")),
             Err("IncompleteSignature")
         );
+    }
+
+    /// Signed by botocore's `SigV4QueryAuth`.
+    #[test]
+    fn presigned_urls_are_verified_until_they_expire() {
+        let signed = "Action=SendMessage&MessageBody=a%20b%2Bc%2F%C3%A9&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+            &X-Amz-Credential=AKIDEXAMPLE%2F20150830%2Fus-east-1%2Fsqs%2Faws4_request&X-Amz-Date=20150830T123600Z\
+            &X-Amz-Expires=60&X-Amz-SignedHeaders=host";
+        let plain = "&X-Amz-Signature=a6639bfd23b841540410a2734e4af1efeaff016e91fb424974f73567b0a29bf5";
+        let temporary = "&X-Amz-Security-Token=token%2F%2B%3D\
+            &X-Amz-Signature=d44306fca1502963e9c902d11c9f98cc709d1a32357dddf39e876ac51195a108";
+        let mut headers = HeaderMap::new();
+        headers.insert("host", "localhost:9324".parse().expect("a value"));
+        let key = AccessKey::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+        let keys = AccessKeys::default();
+        let verify = |query: &str, now| {
+            let request = Signed {
+                method: "GET",
+                path: "/000000000000/orders",
+                query,
+                headers: &headers,
+                body: b"",
+            };
+            keys.verify(&request, "us-east-1", now).map_err(|e| e.message)
+        };
+        keys.add(key.clone());
+        let url = format!("{signed}{plain}");
+        assert_eq!(verify(&url, NOW), Ok(()));
+        assert_eq!(verify(&url, NOW + 60), Ok(()));
+        let late = verify(&url, NOW + 61).expect_err("late");
+        assert_eq!(
+            late,
+            "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T123701Z - 60 sec.)"
+        );
+        for changed in [
+            url.replace("Expires=60", "Expires=61"),
+            url.replace("a%20b", "a%20c"),
+            url.replace("&X-Amz-Algorithm", "&Extra=1&X-Amz-Algorithm"),
+        ] {
+            let refused = verify(&changed, NOW).expect_err("changed");
+            assert!(refused.starts_with("The request signature we calculated"), "{refused}");
+        }
+        keys.add(key.session_token("token/+="));
+        assert_eq!(verify(&format!("{signed}{temporary}"), NOW), Ok(()));
+        assert!(verify(&url, NOW).is_err());
     }
 }

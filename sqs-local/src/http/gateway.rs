@@ -4,27 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, DATE, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::{HeaderMap, Method, Response};
 use serde_json::{Value, json};
 
 use crate::actions::Actions;
-use crate::clock::http_date;
-use crate::faults::{Faults, Instead, Plan, Reply};
+use crate::faults::{Faults, Instead, Plan};
 use crate::http::auth::AccessKeys;
+use crate::http::claim::Credential;
+use crate::http::host;
 use crate::http::log::LogEntry;
+use crate::http::request::{Call, Reader};
+use crate::http::response::{Format, Writer, healthy};
 use crate::http::sigv4::Signed;
 use crate::journal::{Journal, Recorded};
 use crate::protocol::error::{self, Error, Result};
 use crate::protocol::input::Input;
-use crate::protocol::query::Form;
 use crate::protocol::schema::Action;
-use crate::protocol::{Protocol, json as json_codec, xml};
-use crate::service::Service;
+use crate::service::{Service, account_and_queue};
 
-const TARGET: &str = "x-amz-target";
-const JSON: &str = "application/x-amz-json-1.0";
+/// The path of the health check.
+const HEALTH: &str = "/health";
 
 /// The response to a request, and the faults of its connection.
 #[derive(Debug, Default)]
@@ -57,31 +57,32 @@ impl From<Response<Bytes>> for Exchange {
 /// The server without its sockets, shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Gateway {
+    /// The queues of the server's own account and region.
     pub(crate) service: Arc<Service>,
     pub(crate) actions: Actions,
     pub(crate) keys: AccessKeys,
     pub(crate) verify: bool,
-    /// The only accepted protocol, or `None` for both.
-    pub(crate) only: Option<Protocol>,
+    pub(crate) reader: Reader,
+    /// `true` if queue URLs start with the request's host.
+    pub(crate) follows_host: bool,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
-    /// `true` if the journal records the input of requests.
-    pub(crate) keep_inputs: bool,
 }
 
-/// A request, parsed as far as possible.
-struct Call {
-    head: Parts,
-    body: Bytes,
-    protocol: Protocol,
-    action: Result<Action>,
-    input: Result<Input>,
+/// A request that may be performed.
+struct Admitted {
+    action: Action,
+    input: Input,
+    service: Arc<Service>,
 }
 
 impl Gateway {
     /// Handles a request, and logs it at `debug`.
     pub(crate) async fn handle(&self, head: Parts, body: Bytes) -> Exchange {
-        let call = self.read(head, body);
+        if head.uri.path() == HEALTH && matches!(head.method, Method::GET | Method::HEAD) {
+            return healthy().into();
+        }
+        let call = self.reader.read(head, body);
         self.record(&call);
         let entry = LogEntry::of(&call.action, &call.input);
         let exchange = self.respond_to(call).await;
@@ -91,22 +92,31 @@ impl Gateway {
 
     async fn respond_to(&self, call: Call) -> Exchange {
         let request_id = self.service.rng.uuid().to_string();
-        let protocol = call.protocol;
-        let (action, input) = match self.admit(call) {
+        let writer = self.writer(call.format, &request_id);
+        if call.only_visits_a_queue() {
+            return writer.unknown_operation().into();
+        }
+        let admitted = match self.admit(call) {
             Ok(admitted) => admitted,
-            Err(error) => return self.refuse(protocol, &error, &request_id).into(),
+            Err(error) => return writer.refuse(&error).into(),
         };
+        let Admitted { action, input, service } = admitted;
         let plan = self.faults.plan(action);
         if !plan.delay.is_zero() {
             tokio::time::sleep(plan.delay).await;
         }
         if let Some(instead) = plan.instead {
-            return self.replace(instead, protocol, &request_id).into();
+            return replace(instead, self.writer(writer.format, &request_id)).into();
         }
-        let result = self.actions.perform(action, input, &plan.effects).await;
+        let result = self.actions.perform(&service, action, input, &plan.effects).await;
+        // A long poll may have lasted, so that the date is read again.
+        let writer = self.writer(writer.format, &request_id);
         let response = match result {
-            Ok(output) => self.accept(protocol, action, output, &plan, &request_id),
-            Err(error) => self.refuse(protocol, &error, &request_id),
+            Ok(mut output) => {
+                spoil(&mut output, &plan);
+                writer.accept(action, &output)
+            }
+            Err(error) => writer.refuse(&error),
         };
         Exchange {
             response: Some(response).filter(|_| !plan.drop_after && !plan.reset),
@@ -116,201 +126,135 @@ impl Gateway {
         }
     }
 
-    /// Refuses a request whose body is longer than [`MAX_BODY`].
+    /// Refuses a request whose body is longer than [`MAX_BODY`](super::MAX_BODY).
     pub(crate) fn refuse_length(&self, headers: &HeaderMap) -> Exchange {
         let error = Error::new(&error::TOO_LARGE, "Request size exceeded the limit.");
         let request_id = self.service.rng.uuid().to_string();
-        self.refuse(self.protocol(headers), &error, &request_id).into()
+        self.writer(self.reader.format(headers), &request_id)
+            .refuse(&error)
+            .into()
     }
 
-    fn protocol(&self, headers: &HeaderMap) -> Protocol {
-        let by_header = if headers.contains_key(TARGET) {
-            Protocol::Json
-        } else {
-            Protocol::Query
-        };
-        // A server with one protocol parses every request by it.
-        self.only.unwrap_or(by_header)
-    }
-
-    fn read(&self, head: Parts, body: Bytes) -> Call {
-        let protocol = self.protocol(&head.headers);
-        let (action, input) = match protocol {
-            Protocol::Json => read_json(&head, &body),
-            Protocol::Query => read_query(&head, &body),
-        };
-        Call {
-            head,
-            body,
-            protocol,
-            action,
-            input,
+    fn writer<'a>(&self, format: Format, request_id: &'a str) -> Writer<'a> {
+        Writer {
+            format,
+            request_id,
+            epoch_seconds: self.epoch_seconds(),
         }
     }
 
     fn record(&self, call: &Call) {
-        self.journal.record(Recorded {
+        self.journal.record(|keep_inputs| Recorded {
             action: call.action.as_ref().ok().copied(),
             protocol: call.protocol,
             path: call.head.uri.path().to_owned(),
             headers: call.head.headers.clone(),
             body_bytes: call.body.len(),
             entries: call.input.as_ref().map_or(1, Input::entry_count),
-            input: call
-                .input
-                .as_ref()
-                .ok()
-                .filter(|_| self.keep_inputs)
-                .map(Input::to_value),
+            input: call.input.as_ref().ok().filter(|_| keep_inputs).map(Input::to_value),
         });
     }
 
-    /// Returns the request's action and input if its signature is valid and it could be parsed.
-    fn admit(&self, call: Call) -> Result<(Action, Input)> {
+    /// Returns the request's action, its input and its queues if its signature is valid and it could be parsed.
+    fn admit(&self, call: Call) -> Result<Admitted> {
+        let query = call.head.uri.query().unwrap_or_default();
         if self.verify {
             let signed = Signed {
                 method: call.head.method.as_str(),
                 path: call.head.uri.path(),
-                query: call.head.uri.query().unwrap_or_default(),
+                query,
                 headers: &call.head.headers,
                 body: &call.body,
             };
             self.keys.verify(&signed, &self.service.region, self.epoch_seconds())?;
         }
-        Ok((call.action?, call.input?))
+        let trace = call.trace().map(str::to_owned);
+        let credential = Credential::find(&call.head.headers, query);
+        let base_url = Some(&call.head.headers)
+            .filter(|_| self.follows_host)
+            .and_then(host::base_url);
+        let (action, mut input) = (call.action?, call.input?);
+        let service = self.service_for(action, &input, credential, base_url)?;
+        match action {
+            Action::CreateQueue | Action::SetQueueAttributes => input.lower_booleans(),
+            Action::SendMessage | Action::SendMessageBatch => input.set_trace(trace.as_deref()),
+            _ => {}
+        }
+        Ok(Admitted { action, input, service })
+    }
+
+    /// Returns the queues that a request sees. The region is that of its signature. The account is the one that the input
+    /// names, or else the signer's.
+    fn service_for(
+        &self,
+        action: Action,
+        input: &Input,
+        credential: Option<Credential>,
+        base_url: Option<String>,
+    ) -> Result<Arc<Service>> {
+        let home = &self.service;
+        let region = credential.as_ref().map(|c| c.region.as_str()).filter(|r| is_region(r));
+        let signer = credential
+            .as_ref()
+            .map(|c| c.key_id.as_str())
+            .filter(|id| is_account(id));
+        let named = match action {
+            Action::GetQueueUrl => input.opt_str("QueueOwnerAWSAccountId"),
+            _ => input
+                .opt_str("QueueUrl")
+                .and_then(account_and_queue)
+                .and_then(|(account, _)| account),
+        };
+        let account = named.or(signer).unwrap_or(&home.account);
+        let creates = input.opt_str("QueueName").filter(|_| action == Action::CreateQueue);
+        home.seen_by(
+            account,
+            region.unwrap_or(&home.region),
+            base_url.as_deref().unwrap_or(&home.base_url),
+            creates,
+        )
     }
 
     fn epoch_seconds(&self) -> i64 {
         i64::try_from(self.service.now().wall_ms / 1000).unwrap_or(i64::MAX)
     }
-
-    /// Returns the response of a fault, or `None` if it closes the connection.
-    fn replace(&self, instead: Instead, protocol: Protocol, request_id: &str) -> Option<Response<Bytes>> {
-        Some(match instead {
-            Instead::Drop => return None,
-            Instead::Throttle => {
-                let error = Error::new(&error::THROTTLED, "The request was denied due to request throttling.");
-                self.refuse(protocol, &error, request_id)
-            }
-            Instead::ThrottlingException => {
-                self.refuse(protocol, &Error::new(&error::THROTTLING, "Rate exceeded"), request_id)
-            }
-            Instead::Reply(reply) => self.reply(&reply),
-        })
-    }
-
-    fn accept(&self, protocol: Protocol, action: Action, mut output: Value, plan: &Plan, id: &str) -> Response<Bytes> {
-        if plan.wrong_md5 {
-            spoil_md5(&mut output);
-        }
-        if let Some(entry) = entry_of(&mut output, plan.wrong_entry_md5.as_deref()) {
-            spoil_md5(entry);
-        }
-        if let Some(entry) = entry_of(&mut output, plan.spoil_entry.as_deref()) {
-            spoil_texts(entry);
-        }
-        let body = match protocol {
-            // The response of an action without output has no body.
-            Protocol::Json if action.shape().output.is_empty() => Vec::new(),
-            Protocol::Json => serde_json::to_vec(&output).unwrap_or_default(),
-            Protocol::Query => xml::response(action, &output, id).into_bytes(),
-        };
-        self.respond(StatusCode::OK, protocol, body.into(), id)
-    }
-
-    fn refuse(&self, protocol: Protocol, error: &Error, id: &str) -> Response<Bytes> {
-        let body = match protocol {
-            Protocol::Json => json!({"__type": error.code.type_name(), "message": error.message}).to_string(),
-            Protocol::Query => xml::error(error, id),
-        };
-        let mut response = self.respond(error.status(), protocol, body.into(), id);
-        if protocol == Protocol::Json {
-            let fault = if error.is_sender() { "Sender" } else { "Receiver" };
-            let value = HeaderValue::from_str(&format!("{};{fault}", error.code.query));
-            response
-                .headers_mut()
-                .extend(value.map(|v| (hyper::header::HeaderName::from_static("x-amzn-query-error"), v)));
-        }
-        response
-    }
-
-    fn respond(&self, status: StatusCode, protocol: Protocol, body: Bytes, id: &str) -> Response<Bytes> {
-        let content_type = match protocol {
-            Protocol::Json => JSON,
-            Protocol::Query => "text/xml",
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers
-            .extend(HeaderValue::from_str(id).map(|v| (hyper::header::HeaderName::from_static("x-amzn-requestid"), v)));
-        self.date(&mut response);
-        response
-    }
-
-    fn reply(&self, reply: &Reply) -> Response<Bytes> {
-        let mut response = Response::new(reply.body.clone().into());
-        *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        self.date(&mut response);
-        for (name, value) in &reply.headers {
-            if let (Ok(name), Ok(value)) = (name.parse::<hyper::header::HeaderName>(), value.parse()) {
-                response.headers_mut().insert(name, value);
-            }
-        }
-        response
-    }
-
-    /// Sets the `Date` header from the server's clock, which may be skewed.
-    fn date(&self, response: &mut Response<Bytes>) {
-        if let Ok(date) = HeaderValue::from_str(&http_date(self.epoch_seconds())) {
-            response.headers_mut().insert(DATE, date);
-        }
-    }
 }
 
-fn read_json(head: &Parts, body: &[u8]) -> (Result<Action>, Result<Input>) {
-    let header = |name| {
-        head.headers
-            .get(name)
-            .and_then(|v: &HeaderValue| v.to_str().ok())
-            .unwrap_or_default()
-    };
-    let target = header(TARGET).strip_prefix("AmazonSQS.").unwrap_or_default();
-    let unknown = Error::new(&error::UNKNOWN_ACTION, format!("The action '{target}' is not known."));
-    let Ok(action) = target.parse::<Action>() else {
-        return (Err(unknown.clone()), Err(unknown));
-    };
-    if header(CONTENT_TYPE.as_str()) != JSON || head.method != Method::POST {
-        let error = Error::malformed("Expected a POST of application/x-amz-json-1.0.");
-        return (Ok(action), Err(error));
-    }
-    (Ok(action), json_codec::decode(body, action.shape().input))
+/// An access key id of this form is the account itself, as in other servers for tests.
+fn is_account(key_id: &str) -> bool {
+    key_id.len() == 12 && key_id.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn read_query(head: &Parts, body: &[u8]) -> (Result<Action>, Result<Input>) {
-    let form = if head.method == Method::GET {
-        head.uri.query().unwrap_or_default().as_bytes()
-    } else {
-        body
-    };
-    let form = match Form::parse(form) {
-        Ok(form) => form,
-        Err(error) => return (Err(error.clone()), Err(error)),
-    };
-    let action = match form.action() {
-        Ok(action) => action,
-        Err(error) => return (Err(error.clone()), Err(error)),
-    };
-    let shape = action.shape().input;
-    let input = form.decode(shape).map(|mut input| {
-        // A request may name its queue by its path.
-        if head.uri.path() != "/" && shape.iter().any(|m| m.name == "QueueUrl") {
-            input.default_str("QueueUrl", head.uri.path());
+/// Returns `true` if a text may be a region in an ARN. Clients of local servers invent regions.
+fn is_region(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// Returns the response of a fault, or `None` if it closes the connection.
+fn replace(instead: Instead, writer: Writer<'_>) -> Option<Response<Bytes>> {
+    Some(match instead {
+        Instead::Drop => return None,
+        Instead::Throttle => {
+            let message = "The request was denied due to request throttling.";
+            writer.refuse(&Error::new(&error::THROTTLED, message))
         }
-        input
-    });
-    (Ok(action), input)
+        Instead::ThrottlingException => writer.refuse(&Error::new(&error::THROTTLING, "Rate exceeded")),
+        Instead::Reply(reply) => writer.reply(&reply),
+    })
+}
+
+/// Applies the faults of an output.
+fn spoil(output: &mut Value, plan: &Plan) {
+    if plan.wrong_md5 {
+        spoil_md5(output);
+    }
+    if let Some(entry) = entry_of(output, plan.wrong_entry_md5.as_deref()) {
+        spoil_md5(entry);
+    }
+    if let Some(entry) = entry_of(output, plan.spoil_entry.as_deref()) {
+        spoil_texts(entry);
+    }
 }
 
 /// Falsifies every digest in an output.

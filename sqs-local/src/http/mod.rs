@@ -1,8 +1,12 @@
 //! HTTP: the sockets, and a request's path from its bytes to its response.
 
 pub(crate) mod auth;
+mod claim;
 pub(crate) mod gateway;
+mod host;
 mod log;
+pub(crate) mod request;
+mod response;
 mod response_body;
 pub(crate) mod sigv4;
 mod wire;
@@ -25,17 +29,23 @@ use response_body::ResponseBody;
 use wire::{Line, Wire};
 
 /// The size of a batch of 1 MiB in which every character is escaped.
-pub(crate) const MAX_BODY: usize = 8 * 1024 * 1024;
+pub const MAX_BODY: usize = 8 * 1024 * 1024;
+
+/// The approximate maximum size of a request's line and headers together, in bytes.
+pub const MAX_HEAD: usize = 1024 * 1024;
+
+/// The maximum number of open connections. Others wait until one closes.
+pub const MAX_CONNECTIONS: usize = 4096;
 
 /// The pause after a connection could not be accepted, for example because the process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until its task is aborted, which also aborts the connections' tasks.
-pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
+pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, max_connections: usize) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if connections.len() < max_connections => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, gateway.clone()));
                 }
@@ -56,7 +66,7 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>) {
     });
     let mut http = http1::Builder::new();
     // Idle connections stay open, because closing one would be a fault that no test requested.
-    http.header_read_timeout(None).max_buf_size(1024 * 1024);
+    http.header_read_timeout(None).max_buf_size(MAX_HEAD);
     // Returns an error if the client disconnects or a fault breaks the connection.
     let _ = http.serve_connection(TokioIo::new(wire), service).await;
 }

@@ -82,6 +82,8 @@ fn canonical_query(query: &str) -> String {
     let pairs = query.split('&').filter(|p| !p.is_empty());
     let mut pairs: Vec<(String, String)> = pairs
         .map(|p| p.split_once('=').unwrap_or((p, "")))
+        // A presigned URL's own signature is the only parameter that is not signed.
+        .filter(|(name, _)| *name != "X-Amz-Signature")
         .map(|(name, value)| (again(name), again(value)))
         .collect();
     pairs.sort();

@@ -58,7 +58,6 @@ codes! { modeled MODELED:
     BATCH_IDS_NOT_DISTINCT = ("BatchEntryIdsNotDistinct", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", 400);
     BATCH_TOO_LONG = ("BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", 400);
     EMPTY_BATCH = ("EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest", 400);
-    INVALID_ADDRESS = ("InvalidAddress", "InvalidAddress", 404);
     INVALID_ATTRIBUTE_NAME = ("InvalidAttributeName", "InvalidAttributeName", 400);
     INVALID_ATTRIBUTE_VALUE = ("InvalidAttributeValue", "InvalidAttributeValue", 400);
     INVALID_BATCH_ID = ("InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId", 400);

@@ -4,6 +4,13 @@ use serde_json::{Map, Value};
 
 use crate::protocol::error::{Error, Result};
 
+/// Queue attributes with a boolean value.
+const BOOLEANS: [&str; 3] = ["ContentBasedDeduplication", "FifoQueue", "SqsManagedSseEnabled"];
+
+/// The member that has the trace header of a message's request. It is not a member of the model, so that no request can
+/// contain it.
+pub(crate) const TRACE: &str = "X-Amzn-Trace-Id";
+
 /// The members of a request or of a batch entry. The codec checked their types. Their presence is checked here.
 #[derive(Debug)]
 pub(crate) struct Input(Map<String, Value>);
@@ -93,6 +100,38 @@ impl Input {
     /// Sets a member that is absent. A Query request may have its queue URL in its path.
     pub(crate) fn default_str(&mut self, name: &str, value: &str) {
         self.0.entry(name).or_insert_with(|| Value::from(value));
+    }
+
+    /// Writes the boolean queue attributes in lower case, because AWS accepts `True` and `False` too.
+    pub(crate) fn lower_booleans(&mut self) {
+        let Some(Value::Object(attributes)) = self.0.get_mut("Attributes") else {
+            return;
+        };
+        let booleans = attributes
+            .iter_mut()
+            .filter(|(name, _)| BOOLEANS.contains(&name.as_str()));
+        for (_, value) in booleans {
+            if let Value::String(text) = value
+                && (text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"))
+            {
+                text.make_ascii_lowercase();
+            }
+        }
+    }
+
+    /// Gives the messages of a request its trace header.
+    pub(crate) fn set_trace(&mut self, trace: Option<&str>) {
+        let Some(trace) = trace else {
+            return;
+        };
+        match self.0.get_mut("Entries") {
+            Some(Value::Array(entries)) => {
+                for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+                    entry.insert(TRACE.to_owned(), trace.into());
+                }
+            }
+            _ => drop(self.0.insert(TRACE.to_owned(), trace.into())),
+        }
     }
 
     /// Returns all members by their JSON names.

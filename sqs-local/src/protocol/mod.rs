@@ -4,6 +4,7 @@ pub(crate) mod error;
 pub(crate) mod input;
 pub(crate) mod json;
 pub(crate) mod query;
+pub(crate) mod query_json;
 pub(crate) mod schema;
 pub(crate) mod xml;
 
@@ -14,4 +15,13 @@ pub enum Protocol {
     Json,
     /// AWS Query, with responses in XML.
     Query,
+}
+
+/// The treatment of members that the service's model does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// Ignores them, as AWS does.
+    Lenient,
+    /// Refuses them, so that a test finds a misspelt member.
+    Strict,
 }

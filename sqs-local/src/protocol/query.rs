@@ -1,12 +1,12 @@
-//! The Query protocol's requests: forms whose dotted names encode lists, maps and structures. Parameters that are not
-//! in the action's shape are refused.
+//! The Query protocol's requests: forms whose dotted names encode lists, maps and structures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use crate::protocol::Strictness;
 use crate::protocol::error::{self, Error, Result};
 use crate::protocol::input::Input;
 use crate::protocol::schema::{Action, Kind, Member};
@@ -18,11 +18,12 @@ const VERSION: &str = "2012-11-05";
 pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    /// Parses `a=b&c=d`.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(body).map_err(|_| Error::malformed("The form is not UTF-8."))?;
+    /// Parses `a=b&c=d`. A request may have parameters in its URL and in its body.
+    pub(crate) fn parse(query: &[u8], body: &[u8]) -> Result<Self> {
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Error::malformed("The form is not UTF-8."));
+        let pairs = text(query)?.split('&').chain(text(body)?.split('&'));
         let mut parameters = BTreeMap::new();
-        for pair in text.split('&').filter(|p| !p.is_empty()) {
+        for pair in pairs.filter(|p| !p.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (unescape(name)?, unescape(value)?);
             if parameters.contains_key(&name) {
@@ -35,32 +36,30 @@ impl Form {
 
     /// Returns the form's action.
     pub(crate) fn action(&self) -> Result<Action> {
-        let unknown = |message: String| Error::new(&error::UNKNOWN_ACTION, message);
         let Some(name) = self.0.get("Action") else {
             return Err(Error::new(
                 &error::MISSING_ACTION,
                 "The request must contain the parameter Action.",
             ));
         };
-        name.parse()
-            .map_err(|()| unknown(format!("The action {name} is not valid for this endpoint.")))
+        name.parse().map_err(|()| invalid_action(name))
     }
 
     /// Decodes the action's input.
-    pub(crate) fn decode(mut self, shape: &'static [Member]) -> Result<Input> {
+    pub(crate) fn decode(mut self, shape: &'static [Member], strictness: Strictness) -> Result<Input> {
         self.0.remove("Action");
-        match self.0.remove("Version") {
-            Some(version) if version == VERSION => {}
-            version => {
-                let version = version.unwrap_or_default();
-                let message = format!("The requested version ( {version} ) of service AmazonSQS does not exist");
-                return Err(Error::new(&error::UNKNOWN_VERSION, message));
-            }
+        if let Some(version) = self.0.remove("Version").filter(|version| version != VERSION) {
+            let message = format!("The requested version ( {version} ) of service AmazonSQS does not exist");
+            return Err(Error::new(&error::UNKNOWN_VERSION, message));
         }
+        // The parameters of a presigned URL are not the action's.
+        self.0.retain(|name, _| !name.starts_with("X-Amz-"));
         let members = self.members("", shape)?;
         match self.0.first_key_value() {
-            Some((name, _)) => Err(Error::malformed(format!("Unknown parameter {name}."))),
-            None => Input::new(Value::Object(members)),
+            Some((name, _)) if strictness == Strictness::Strict => {
+                Err(Error::malformed(format!("Unknown parameter {name}.")))
+            }
+            _ => Input::new(Value::Object(members)),
         }
     }
 
@@ -77,6 +76,10 @@ impl Form {
     fn member(&mut self, prefix: &str, member: &Member) -> Result<Option<Value>> {
         match &member.kind {
             Kind::List(entry, of) => {
+                // SDKs send an empty list as an empty parameter.
+                for name in [entry, member.name] {
+                    self.remove_empty(&format!("{prefix}{name}"));
+                }
                 let items = self.numbered(prefix, entry, |form, at| form.value(at, of))?;
                 Ok((!items.is_empty()).then_some(Value::Array(items)))
             }
@@ -92,7 +95,13 @@ impl Form {
         }
     }
 
-    /// Decodes `<prefix><entry>.1`, `.2` … up to the first missing number.
+    fn remove_empty(&mut self, name: &str) {
+        if self.0.get(name).is_some_and(String::is_empty) {
+            self.0.remove(name);
+        }
+    }
+
+    /// Decodes `<prefix><entry>.1`, `.2` … in the order of their numbers, of which some may be missing.
     fn numbered<T>(
         &mut self,
         prefix: &str,
@@ -100,24 +109,26 @@ impl Form {
         mut read: impl FnMut(&mut Self, &str) -> Result<Option<T>>,
     ) -> Result<Vec<T>> {
         let mut items = Vec::new();
-        loop {
-            let at = format!("{prefix}{entry}.{}", items.len() + 1);
-            if !self.has(&at) {
-                return Ok(items);
-            }
+        for number in self.numbers(&format!("{prefix}{entry}.")) {
+            let at = format!("{prefix}{entry}.{number}");
             let item = read(self, &at)?;
             items.push(item.ok_or_else(|| Error::malformed(format!("Parameter {at} is incomplete.")))?);
         }
+        Ok(items)
     }
 
-    /// Returns `true` if there is a parameter with this name or below it.
-    fn has(&self, name: &str) -> bool {
-        let below = format!("{name}.");
-        let first_below = self
+    /// Returns the numbers that follow a prefix in the names of parameters.
+    fn numbers(&self, prefix: &str) -> BTreeSet<u32> {
+        let named = self
             .0
-            .range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded))
-            .next();
-        self.0.contains_key(name) || first_below.is_some_and(|(k, _)| k.starts_with(&below))
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .map_while(|(name, _)| name.strip_prefix(prefix));
+        let numbers = named.filter_map(|rest| rest.split('.').next());
+        // A leading zero would give a number a second name.
+        numbers
+            .filter(|number| !number.starts_with(['0', '+']))
+            .filter_map(|number| number.parse().ok())
+            .collect()
     }
 
     fn value(&mut self, name: &str, kind: &Kind) -> Result<Option<Value>> {
@@ -131,10 +142,19 @@ impl Form {
         let wrong = |expected| Error::malformed(format!("Parameter {name}: expected {expected}, found {text}."));
         Ok(Some(match kind {
             Kind::Int => Value::from(text.parse::<i64>().map_err(|_| wrong("an integer"))?),
-            Kind::Bool => Value::from(text.parse::<bool>().map_err(|_| wrong("true or false"))?),
+            Kind::Bool => {
+                let lower = text.to_ascii_lowercase();
+                Value::from(lower.parse::<bool>().map_err(|_| wrong("true or false"))?)
+            }
             _ => Value::from(text),
         }))
     }
+}
+
+/// Returns AWS's error for an action that does not exist, or not at this URL.
+pub(crate) fn invalid_action(name: &str) -> Error {
+    let message = format!("The action {name} is not valid for this endpoint.");
+    Error::new(&error::UNKNOWN_ACTION, message)
 }
 
 fn unescape(text: &str) -> Result<String> {
@@ -151,9 +171,13 @@ mod tests {
     use super::*;
 
     fn read(form: &str) -> Result<Value> {
-        let form = Form::parse(form.as_bytes())?;
+        read_as(form, Strictness::Strict)
+    }
+
+    fn read_as(form: &str, strictness: Strictness) -> Result<Value> {
+        let form = Form::parse(form.as_bytes(), b"")?;
         let action = form.action()?;
-        Ok(form.decode(action.shape().input)?.to_value())
+        Ok(form.decode(action.shape().input, strictness)?.to_value())
     }
 
     #[test]
@@ -192,14 +216,42 @@ mod tests {
             "Action=SendMessage&Version=2012-11-05&Body=b",
             "Action=SendMessage&Version=2012-11-05&DelaySeconds=x",
             "Action=SendMessage&Version=2009-02-01",
-            "Action=SendMessage",
             "Action=SendMessages&Version=2012-11-05",
             "Version=2012-11-05",
-            "Action=ReceiveMessage&Version=2012-11-05&AttributeName.2=All",
+            "Action=ReceiveMessage&Version=2012-11-05&AttributeName.01=All",
+            "Action=ReceiveMessage&Version=2012-11-05&AttributeName.x=All",
             "Action=TagQueue&Version=2012-11-05&Tag.1.Key=k",
             "Action=SendMessage&Version=2012-11-05&MessageBody=%FF",
         ] {
             assert!(read(form).is_err(), "{form}");
         }
+    }
+
+    #[test]
+    fn a_lenient_server_ignores_unknown_parameters() {
+        let form = "Action=SendMessage&AWSAccessKeyId=k&Colour=red&MessageBody=b";
+        assert_eq!(read_as(form, Strictness::Lenient), Ok(json!({"MessageBody": "b"})));
+    }
+
+    #[test]
+    fn the_version_and_numbers_may_be_missing() {
+        let form = "Action=ReceiveMessage&AttributeName.10=SenderId&AttributeName.2=All";
+        assert_eq!(read(form), Ok(json!({"AttributeNames": ["All", "SenderId"]})));
+    }
+
+    #[test]
+    fn an_empty_parameter_is_an_empty_list() {
+        for name in ["Entries", "SendMessageBatchRequestEntry"] {
+            let form = format!("Action=SendMessageBatch&Version=2012-11-05&{name}=");
+            assert_eq!(read(&form), Ok(json!({})));
+        }
+    }
+
+    #[test]
+    fn parameters_may_be_in_the_url_and_in_the_body() {
+        let form = Form::parse(b"Action=SendMessage&X-Amz-Signature=0", b"MessageBody=b").expect("a form");
+        let shape = form.action().expect("an action").shape().input;
+        let read = form.decode(shape, Strictness::Strict).map(|input| input.to_value());
+        assert_eq!(read, Ok(json!({"MessageBody": "b"})));
     }
 }

@@ -21,21 +21,25 @@ pub(crate) fn response(action: Action, output: &Value, request_id: &str) -> Stri
 
 /// Returns an error response.
 pub(crate) fn error(error: &Error, request_id: &str) -> String {
-    // The only message that AWS words differently in this protocol.
-    let message = match error {
-        e if *e == Error::queue_missing() => "The specified queue does not exist for this wsdl version.",
-        e => &e.message,
-    };
     let mut xml = format!("<?xml version=\"1.0\"?><ErrorResponse xmlns=\"{NAMESPACE}\">");
     element(&mut xml, "Error", |xml| {
         text(xml, "Type", if error.is_sender() { "Sender" } else { "Receiver" });
         text(xml, "Code", error.code.query);
-        text(xml, "Message", message);
+        text(xml, "Message", message(error));
         xml.push_str("<Detail/>");
     });
     text(&mut xml, "RequestId", request_id);
     xml.push_str("</ErrorResponse>");
     xml
+}
+
+/// Returns an error's message in the Query protocol.
+pub(crate) fn message(error: &Error) -> &str {
+    // The only message that AWS words differently in this protocol.
+    if *error == Error::queue_missing() {
+        return "The specified queue does not exist for this wsdl version.";
+    }
+    &error.message
 }
 
 fn members(xml: &mut String, value: &Value, shape: &[Member]) {

@@ -91,8 +91,7 @@ fn check_name(name: &str) -> Result<()> {
     if name.len() > MAX_LENGTH {
         return invalid("must be shorter than 256 bytes.");
     }
-    // AWS also accepts letters that its documentation does not name, such as `ß`.
-    if !name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c)) {
+    if !name.chars().all(is_allowed_in_a_name) {
         return Err(Error::invalid(
             "Message (user) attributes name can only contain upper and lower score characters, digits, periods, \
              hyphens and underscores. ",
@@ -115,6 +114,12 @@ fn check_name(name: &str) -> Result<()> {
         return invalid("must not have successive '.' characters.");
     }
     Ok(())
+}
+
+/// AWS documents only ASCII, but accepts the letters of Latin-1 and Latin Extended-A, such as `ß`.
+fn is_allowed_in_a_name(c: char) -> bool {
+    let is_latin = ('\u{c0}'..='\u{17f}').contains(&c) && c.is_alphabetic();
+    c.is_ascii_alphanumeric() || "_-.".contains(c) || is_latin
 }
 
 /// Reads an attribute. `kind` names its kind in error messages.

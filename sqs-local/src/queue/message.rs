@@ -1,9 +1,15 @@
 //! The parts of a message and their rules.
 
+use crate::memory::Held;
 use crate::protocol::error::{self, Error, Result};
-use crate::protocol::input::Input;
+use crate::protocol::input::{self, Input};
 use crate::queue::attribute::{self, AttributeValue, Attributes, TRACE_HEADER};
 use crate::queue::md5;
+
+/// The memory of a message besides its body and attributes: its ids, digests and places in the queue's indices.
+pub const MESSAGE_OVERHEAD_BYTES: usize = 1024;
+/// The memory of a deduplication id, which a FIFO queue remembers for five minutes.
+pub const DEDUPLICATION_ID_BYTES: usize = 1024;
 
 /// The parts of a message that never change after it was sent.
 #[derive(Clone, Debug)]
@@ -19,6 +25,8 @@ pub(crate) struct Content {
     pub(crate) sequence_number: Option<String>,
     pub(crate) sender: String,
     pub(crate) sent_ms: u64,
+    /// The memory that the message occupies.
+    pub(crate) _held: Held,
 }
 
 /// The message in a SendMessage request or a batch entry.
@@ -27,6 +35,8 @@ pub(crate) struct Draft {
     pub(crate) body: String,
     pub(crate) attributes: Attributes,
     pub(crate) system: Attributes,
+    /// The trace header of the request.
+    trace: Option<String>,
 }
 
 impl Draft {
@@ -36,6 +46,7 @@ impl Draft {
             body: body.ok_or_else(|| Error::missing("MessageBody"))?,
             attributes: attribute::read_all(input.take_map("MessageAttributes")?)?,
             system: attribute::read_system(input.take_map("MessageSystemAttributes")?)?,
+            trace: input.take_str(input::TRACE),
         };
         match attribute::find_bad_character(&draft.body, "body") {
             None => Ok(draft),
@@ -55,10 +66,15 @@ impl Draft {
         self.body.len() + attributes.sum::<usize>()
     }
 
+    /// Returns the size of what is kept of the message.
+    pub(crate) fn kept_size(&self) -> usize {
+        self.size() + self.trace_header().map_or(0, |header| header.len())
+    }
+
     pub(crate) fn trace_header(&self) -> Option<String> {
         match self.system.get(TRACE_HEADER).map(|a| &a.value) {
             Some(AttributeValue::Text(text)) => Some(text.clone()),
-            _ => None,
+            _ => self.trace.clone(),
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Now;
+use crate::memory::Held;
 use crate::protocol::error::{Error, Result};
 use crate::queue::dedup::Recent;
 use crate::queue::handle::Handle;
@@ -45,6 +46,8 @@ pub(crate) struct Queue {
 pub(crate) struct Sent {
     pub(crate) message_id: String,
     pub(crate) sequence_number: Option<String>,
+    /// The memory that the id occupies.
+    pub(crate) _held: Held,
 }
 
 /// A queue's mutable state.

@@ -50,12 +50,14 @@ pub(crate) const COMPUTED: [&str; 6] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     values: BTreeMap<String, String>,
+    /// The minimum of MessageRetentionPeriod.
+    min_retention: Duration,
     redrive: Option<Redrive>,
 }
 
 impl Settings {
     /// Creates the attributes of a new queue.
-    pub(crate) fn create(fifo: bool, given: &[(String, String)]) -> Result<Self> {
+    pub(crate) fn create(fifo: bool, min_retention: Duration, given: &[(String, String)]) -> Result<Self> {
         let numbers = NUMBERS.iter().map(|(name, _, _, default)| (name, default));
         let choices = CHOICES
             .iter()
@@ -66,6 +68,7 @@ impl Settings {
             .map(|(name, default)| ((*name).to_owned(), (*default).to_owned()));
         let mut settings = Self {
             values: values.collect(),
+            min_retention,
             redrive: None,
         };
         if fifo {
@@ -117,7 +120,11 @@ impl Settings {
     /// Checks a value, and returns it as GetQueueAttributes shows it.
     fn normalize(&mut self, name: &str, value: &str) -> Result<String> {
         if let Some((_, min, max, _)) = NUMBERS.iter().find(|n| n.0 == name) {
-            let number = value.parse::<u64>().ok().filter(|n| (*min..=*max).contains(n));
+            let min = match name {
+                "MessageRetentionPeriod" => self.min_retention.as_secs(),
+                _ => *min,
+            };
+            let number = value.parse::<u64>().ok().filter(|n| (min..=*max).contains(n));
             let number = number.ok_or_else(|| Error::invalid_attribute(name, ""))?;
             // A number may have leading zeros or a plus sign.
             return Ok(number.to_string());
@@ -256,7 +263,7 @@ mod tests {
     }
 
     fn create(fifo: bool, given: &[(&str, &str)]) -> Result<Settings> {
-        Settings::create(fifo, &pairs(given))
+        Settings::create(fifo, Duration::from_secs(60), &pairs(given))
     }
 
     #[test]

@@ -14,7 +14,11 @@ use crate::http::sigv4::{Scope, Signed, signature};
 pub(super) struct Client {
     address: std::net::SocketAddr,
     stream: Option<BufReader<TcpStream>>,
+    pub(super) key_id: String,
     pub(super) secret: String,
+    pub(super) region: String,
+    /// The `Host` header.
+    pub(super) host: String,
 }
 
 pub(super) struct Response {
@@ -37,10 +41,17 @@ impl Response {
 
 impl Client {
     pub(super) fn new(server: &LocalSqs) -> Self {
+        Self::at(server.address().expect("a socket"))
+    }
+
+    pub(super) fn at(address: std::net::SocketAddr) -> Self {
         Self {
-            address: server.address().expect("a socket"),
+            address,
             stream: None,
+            key_id: "test".into(),
             secret: "test".into(),
+            region: "us-east-1".into(),
+            host: address.to_string(),
         }
     }
 
@@ -75,8 +86,30 @@ impl Client {
         (response.status, String::from_utf8(response.body).expect("text"))
     }
 
-    async fn post(&mut self, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> io::Result<Response> {
+    pub(super) async fn post(
+        &mut self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
         let head = self.head(path, headers, body);
+        self.exchange(&head, body).await
+    }
+
+    /// Sends a GET that is not signed.
+    pub(super) async fn get(&mut self, path_and_query: &str, headers: &[(&'static str, &str)]) -> Response {
+        let response = self.try_get(path_and_query, headers).await;
+        response.expect("no response")
+    }
+
+    pub(super) async fn try_get(&mut self, path: &str, headers: &[(&'static str, &str)]) -> io::Result<Response> {
+        let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let lines: String = lines.collect();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{lines}\r\n", self.host);
+        self.exchange(&head, b"").await
+    }
+
+    async fn exchange(&mut self, head: &str, body: &[u8]) -> io::Result<Response> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => BufReader::new(TcpStream::connect(self.address).await?),
@@ -91,8 +124,7 @@ impl Client {
     /// Returns the signed head of a request.
     fn head(&self, path: &str, headers: &[(&'static str, &str)], body: &[u8]) -> String {
         let date = amz_date(i64::try_from(Clock::new(None).now().wall_ms / 1000).unwrap_or(0));
-        let host = self.address.to_string();
-        let all = [("host", host.as_str()), ("x-amz-date", date.as_str())];
+        let all = [("host", self.host.as_str()), ("x-amz-date", date.as_str())];
         let all: Vec<_> = all.iter().chain(headers).copied().collect();
         let map = all
             .iter()
@@ -101,7 +133,7 @@ impl Client {
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
         let scope = Scope {
             date: &date[..8],
-            region: "us-east-1",
+            region: &self.region,
             service: "sqs",
         };
         let request = Signed {
@@ -115,9 +147,11 @@ impl Client {
         let lines: String = all.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         format!(
             "POST {path} HTTP/1.1\r\n{lines}content-length: {}\r\nauthorization: AWS4-HMAC-SHA256 \
-             Credential=test/{}/us-east-1/sqs/aws4_request, SignedHeaders={}, Signature={signature}\r\n\r\n",
+             Credential={}/{}/{}/sqs/aws4_request, SignedHeaders={}, Signature={signature}\r\n\r\n",
             body.len(),
+            self.key_id,
             &date[..8],
+            self.region,
             names.join(";"),
         )
     }

@@ -31,7 +31,7 @@ impl Local {
     async fn call(&self, action: Action, input: Value) -> Result<Value> {
         self.0
             .actions
-            .perform(action, Input::new(input)?, &Effects::default())
+            .perform(&self.0.service, action, Input::new(input)?, &Effects::default())
             .await
     }
 

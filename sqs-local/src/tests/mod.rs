@@ -1,6 +1,8 @@
 //! Tests of the server over a socket, with signed requests in both protocols.
 
+mod acceptance;
 mod behaviour;
+mod choices;
 mod client;
 mod codes;
 mod local;
@@ -95,8 +97,8 @@ async fn errors_have_the_codes_of_both_protocols() {
 }
 
 #[tokio::test]
-async fn unauthenticated_requests_are_refused() {
-    let server = server().await;
+async fn a_strict_server_refuses_unauthenticated_requests() {
+    let server = LocalSqs::builder().strict(true).start().await.expect("a port");
     let mut client = Client::new(&server);
     client.secret = "wrong".into();
     let response = client.json("ListQueues", json!({})).await;

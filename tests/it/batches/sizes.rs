@@ -42,7 +42,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 async fn server() -> anyhow::Result<(LocalSqs, Client, String)> {
-    let server = LocalSqs::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
+    let server = sqs_tests::strict().max_batch_bytes(LOWER_LIMIT).start().await?;
     let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))
@@ -153,7 +153,7 @@ async fn a_message_that_is_too_long_fails_alone() -> Outcome {
 }
 
 async fn the_limit_can_be_configured() -> Outcome {
-    let server = LocalSqs::builder().max_batch_bytes(LOWER_LIMIT).start().await?;
+    let server = sqs_tests::strict().max_batch_bytes(LOWER_LIMIT).start().await?;
     let client = server.client_builder().max_batch_bytes(LOWER_LIMIT).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let results = client.send_messages(&queue, heavy(10)).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use libtest_mimic::Trial;
 use sqs_client::Delivery;
-use sqs_local::{Action, Fault, FaultKind, LocalSqs};
+use sqs_local::{Action, Fault, FaultKind};
 
 use super::{Seen, fast_consumer, fast_retries, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
@@ -28,7 +28,7 @@ fn on_one_thread(handler: impl Fn(&Delivery) -> Result<(), ()> + Send + Sync + '
         .enable_all()
         .build()?;
     let (server, client, queue) = servers.block_on(async {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         send(&client, &queue, numbered(4)).await?;

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::types::QueueAttributeName;
 use sqs_client::{Client, QueueAttributes};
-use sqs_local::{Action, Fault, FaultKind, LocalSqs};
+use sqs_local::{Action, Fault, FaultKind};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -49,7 +49,7 @@ fn messages(default: usize) -> usize {
 }
 
 async fn on_a_faulty_server() -> Outcome {
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     // A receive whose response is lost would hide messages from everybody, so its connections break before it.
     let lost_after = [Action::DeleteMessageBatch, Action::ChangeMessageVisibilityBatch];

@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use libtest_mimic::Trial;
 use sqs_client::consumer::AckOutcome;
 use sqs_client::{Delivery, QueueAttributes};
-use sqs_local::{Action, Fault, FaultKind, LocalSqs, MessageState};
+use sqs_local::{Action, Fault, FaultKind, MessageState};
 
 use super::{Seen, fast_consumer, fast_retries, grouped, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
@@ -174,7 +174,7 @@ async fn a_late_receive_keeps_the_order_of_a_group() -> Outcome {
 
 /// Receives ten messages when their lease is nearly over. The server refuses to extend one of them.
 async fn late(name: &str) -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let is_fifo = name.ends_with(".fifo");
     let mut attributes = QueueAttributes::default();

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::types::{MessageSystemAttributeName, QueueAttributeName, RedrivePolicy};
 use sqs_client::{Consumer, Delivery, Protocol, QueueAttributes};
-use sqs_local::{Action, Fault, FaultKind, LocalSqs, Reply};
+use sqs_local::{Action, Fault, FaultKind, Reply};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -328,7 +328,7 @@ fn messages_without_a_group_form_one_group() -> Outcome {
     let most = Arc::new(AtomicUsize::new(0));
     let seen_most = most.clone();
     let (log, _) = observe(async move {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let client = server.client()?;
         let mut attributes = QueueAttributes::default();
         attributes.fifo_queue = Some(true);

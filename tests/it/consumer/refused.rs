@@ -12,7 +12,7 @@ use sqs_client::consumer::AckOutcome;
 use sqs_client::credentials::ProvideCredentials;
 use sqs_client::internal::DeliveryExt as _;
 use sqs_client::{Client, Credentials, Delivery};
-use sqs_local::{Action, Fault, FaultKind, LocalSqs, Reply};
+use sqs_local::{Action, Fault, FaultKind, Reply};
 
 use super::{Seen, fast_consumer, fast_retries, local, numbered, send, until, view};
 use crate::harness::{Harness, Outcome};
@@ -203,7 +203,7 @@ async fn an_extension_without_a_response_loses_no_lease() -> Outcome {
 
 async fn few_handlers_keep_the_leases_of_many_messages_set_aside() -> Outcome {
     const COUNT: usize = 1_024;
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(COUNT)).await?;

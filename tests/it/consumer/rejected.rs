@@ -131,7 +131,7 @@ async fn an_unreadable_message_of_a_group_dies_alone() -> Outcome {
 }
 
 async fn an_extended_receive_rejects_only_the_unreadable_message() -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     send(&client, &queue, numbered(3)).await?;

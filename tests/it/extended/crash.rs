@@ -137,7 +137,7 @@ struct Queue {
 
 impl Crashes {
     async fn new(bucket: Bucket, scenario: Scenario) -> anyhow::Result<Self> {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         Ok(Self {
             client: server.client()?,
             gate: Gate::before(server.endpoint()).await?,

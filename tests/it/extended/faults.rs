@@ -25,7 +25,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 
 /// Starts a server for faults, and returns it with its client and a queue.
 async fn faulty(retry: RetryPolicy) -> anyhow::Result<(LocalSqs, Client, String)> {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client_builder().retry(retry).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))

@@ -16,7 +16,6 @@ use object_store::{MultipartId, PutMultipartOptions, PutPayload, PutResult, Resu
 use serde::{Deserialize, Serialize};
 use sqs_client::Client;
 use sqs_extended::{ExtendedClient, Payload, PayloadStore};
-use sqs_local::LocalSqs;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
@@ -77,7 +76,7 @@ struct Attempt {
 }
 
 async fn a_killed_upload_is_continued(bucket: Bucket, change: Change) -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client()?;
     let queue = client.create_queue(unique("resumed")).await?.queue_url;
     let folder = tempfile::tempdir()?;

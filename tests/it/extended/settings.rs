@@ -54,7 +54,7 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> anyhow::Result<Self> {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let client = server.client_builder().retry(RetryPolicy::never()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         Ok(Self {

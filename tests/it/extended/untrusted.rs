@@ -16,7 +16,6 @@ use sqs_client::OutgoingMessage;
 use sqs_client::types::MessageAttributeValue;
 use sqs_extended::receive::Rejected;
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedDelivery};
-use sqs_local::LocalSqs;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
@@ -225,7 +224,7 @@ fn recursive() -> Vec<Hostile> {
 
 /// Sends these messages and receives them in a child process.
 async fn in_a_child(hostile: Vec<Hostile>, expected: Expected) -> Outcome {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     let messages = hostile.len();

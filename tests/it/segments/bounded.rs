@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use sqs_client::{Client, OutgoingMessage};
-use sqs_local::LocalSqs;
 use tokio::time::timeout;
 
 use super::payloads::{Payload, again, encoding, report_payload, send_all};
@@ -51,7 +50,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
 }
 
 async fn buffered_bytes_bound_the_memory() -> Outcome {
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let sent_to = client.create_queue("sent-to").await?.queue_url;
     // Without compressed payloads.

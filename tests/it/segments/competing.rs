@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 use sqs_client::Client;
-use sqs_local::LocalSqs;
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
@@ -71,7 +70,7 @@ pub async fn consume(client: Client, queues: &[&str], report: Report) -> Outcome
 async fn killed_consumers_lose_no_payload() -> Outcome {
     let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(30);
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let payloads = Payload::several(count, 300 * 1024, 8192 * 1024);

@@ -240,7 +240,7 @@ struct Queues {
 
 impl Queues {
     async fn new(suffix: &str) -> anyhow::Result<Self> {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         let (name, dead_name) = (format!("q{suffix}"), format!("dead{suffix}"));
         let dead = create(&client, &dead_name, None).await?;

@@ -51,7 +51,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) async fn new() -> anyhow::Result<Self> {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         Self::on(server, client).await
     }

@@ -56,7 +56,7 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> anyhow::Result<Self> {
-        let server = LocalSqs::start().await?;
+        let server = sqs_tests::strict().start().await?;
         let client = server.client_builder().retry(fast_retries()).build()?;
         let queue = client.create_queue("q").await?.queue_url;
         let view = server.queue("q").expect("the queue exists");

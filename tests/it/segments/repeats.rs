@@ -13,7 +13,7 @@ use sqs_client::client::RetryPolicy;
 use sqs_client::types::MessageSystemAttributeName;
 use sqs_extended::codec::{Codec, SecretKey, StaticKeys};
 use sqs_extended::{ErrorKind, ExtendedClient, ExtendedClientBuilder, Strategy};
-use sqs_local::{Action, Fault, FaultKind, LocalSqs};
+use sqs_local::{Action, Fault, FaultKind};
 
 use super::fifo::{SEGMENT, Scene, THREE, consume, count, payload, queue};
 use super::payloads::{Payload, again};
@@ -268,7 +268,7 @@ async fn a_repeated_payload_is_received_once() -> Outcome {
 /// The first deletions of `failing` of three segments fail. The seed determines which.
 fn a_partly_deleted_payload_is_finished(seed: u64, failing: usize) -> BoxFuture<'static, Outcome> {
     async move {
-        let server = LocalSqs::builder().seed(seed).start().await?;
+        let server = sqs_tests::strict().seed(seed).start().await?;
         let client = server.client_builder().retry(RetryPolicy::never()).build()?;
         let scene = Scene::on(server, client).await?;
         // As many times as an acknowledgement is attempted.

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use libtest_mimic::Trial;
 use sqs_client::Client;
 use sqs_client::types::QueueAttributeName;
-use sqs_local::{Action, Fault, FaultKind, LocalSqs};
+use sqs_local::{Action, Fault, FaultKind};
 use tokio::time::Instant;
 
 use super::payloads::{Payload, encoding, send_all};
@@ -42,7 +42,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 async fn on_a_faulty_server() -> Outcome {
     let count = std::env::var(PAYLOADS).ok().and_then(|count| count.parse().ok());
     let count = count.unwrap_or(100);
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     for action in [
         Action::SendMessageBatch,
         Action::ReceiveMessage,

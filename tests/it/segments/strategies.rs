@@ -30,7 +30,7 @@ pub fn trials(harness: &Arc<Harness>) -> Vec<Trial> {
 }
 
 async fn server() -> anyhow::Result<(LocalSqs, Client, String)> {
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client()?;
     let queue = client.create_queue("q").await?.queue_url;
     Ok((server, client, queue))

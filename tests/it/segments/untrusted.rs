@@ -12,7 +12,7 @@ use sqs_client::{Client, OutgoingMessage};
 use sqs_extended::ExtendedDelivery;
 use sqs_extended::consumer::IncompleteAction;
 use sqs_extended::payload::{Digest, DigestAlgorithm};
-use sqs_local::{Action, LocalSqs};
+use sqs_local::Action;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::forged::{Forged, SEGMENT, Scene};
@@ -162,7 +162,7 @@ async fn a_contradicting_segment_does_not_spoil_its_payload() -> Outcome {
 /// Each of these messages is one byte long and claims to belong to a payload of 100 MiB.
 async fn claimed_sizes_open_no_files() -> Outcome {
     const FILES: u32 = 128;
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     let claims = (0..400).map(|number| Forged::half(&format!("claim-{number}"), 100 << 20).message("a"));
@@ -275,7 +275,7 @@ async fn attributes_count_as_buffered_bytes() -> Outcome {
     const MESSAGES: usize = 100;
     /// An allowance for the process itself and messages that are received but not yet buffered.
     const OVERHEAD: usize = 80 * MIB;
-    let server = LocalSqs::builder().journal_capacity(0).start().await?;
+    let server = sqs_tests::strict().journal_capacity(0).start().await?;
     let client = server.client_builder().retry(fast_retries()).build()?;
     let queue = client.create_queue("q").await?.queue_url;
     for number in 0..MESSAGES {

@@ -19,7 +19,7 @@ use bench::measure::{Spread, cpu_time};
 use clap::Parser;
 use sqs_client::types::MessageSystemAttributeName;
 use sqs_client::{Client, Consumer};
-use sqs_local::{Fault, FaultKind, LocalSqs};
+use sqs_local::{Fault, FaultKind};
 use tokio::sync::Notify;
 
 #[derive(Clone, Copy, Parser)]
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
 
 async fn run(options: Options) -> anyhow::Result<()> {
     if options.serve {
-        let server = LocalSqs::builder().journal_capacity(0).start().await?;
+        let server = sqs_tests::strict().journal_capacity(0).start().await?;
         if options.soak_minutes.is_some() {
             let kinds = [
                 FaultKind::Throttle,

@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn compare(options: &Options) -> anyhow::Result<()> {
     let folder = temporary_folder(&options.folder)?;
-    let queues = LocalSqs::builder().journal_capacity(0).start().await?;
+    let queues = sqs_tests::strict().journal_capacity(0).start().await?;
     let mut lines = Lines::default();
     if options.sizes.is_empty() {
         let python = match options.needs_python() {

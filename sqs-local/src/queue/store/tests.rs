@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::memory::Held;
 use crate::queue::message::Content;
 
 pub(super) const RETENTION: Duration = Duration::from_secs(345_600);
@@ -39,6 +40,7 @@ impl Bench {
             sequence_number: None,
             sender: String::new(),
             sent_ms: 0,
+            _held: Held::default(),
         };
         let parcel = Parcel {
             content: Arc::new(content),

@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use sqs_client::Credentials;
 use sqs_extended::sweep::Sweep;
 use sqs_extended::{Error, ExtendedClient, PayloadStore};
-use sqs_local::{AccessKey, LocalSqs};
+use sqs_local::AccessKey;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -31,7 +31,7 @@ const STORED: &str = "200 OK\r\netag: \"x\"";
 /// Sends a payload to a store at this URL. The access key of the SQS client is `queue-key`.
 async fn send(store: &str) -> anyhow::Result<Result<(), Error>> {
     let key = AccessKey::new("queue-key", "secret").session_token("hush");
-    let server = LocalSqs::builder().access_key(key).start().await?;
+    let server = sqs_tests::strict().access_key(key).start().await?;
     let credentials = Credentials::new("queue-key", "secret").with_session_token("hush");
     let client = server.client_builder().credentials(credentials).build()?;
     let queue = client.create_queue("q").await?.queue_url;

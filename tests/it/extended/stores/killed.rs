@@ -12,7 +12,6 @@ use sqs_client::Client;
 use sqs_client::types::MessageAttributeValue;
 use sqs_extended::payload::{Digest, DigestAlgorithm};
 use sqs_extended::{ExtendedClient, ExtendedDelivery, PayloadStore};
-use sqs_local::LocalSqs;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -82,7 +81,7 @@ async fn a_killed_download_continues_in_another_process() -> Outcome {
         let object = Arc::clone(&object);
         Scripted::start(move |request| object.respond(request)).await?
     };
-    let server = LocalSqs::start().await?;
+    let server = sqs_tests::strict().start().await?;
     let client = server.client()?;
     let queue = client.create_queue("killed").await?.queue_url;
     let folder = TempDir::new()?;
