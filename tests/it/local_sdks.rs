@@ -11,8 +11,11 @@ use sqs_tests::servers::{Servers, Unavailable};
 
 use crate::harness::{Harness, Outcome};
 
+/// Finds a program that runs the checks of an SDK.
+type FindProgram = fn(&Servers) -> Result<Program, Unavailable>;
+
 /// The tests: name, the program, and the checks that it must make.
-const CASES: [(&str, fn(&Servers) -> Result<Program, Unavailable>, &[&str]); 5] = [
+const CASES: [(&str, FindProgram, &[&str]); 5] = [
     ("boto3", boto3, &CHECKS),
     ("boto3_of_the_query_protocol", boto3_of_query, &CHECKS),
     ("javascript", javascript, &CHECKS),

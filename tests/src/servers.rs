@@ -16,6 +16,7 @@
 //! | [`Servers::elasticmq`] | `SQS_TEST_ELASTICMQ` | `test`, `test` | Java and Maven |
 //! | [`Servers::moto`] | `SQS_TEST_MOTO` | `test`, `test` | Python with `venv` |
 //! | [`Servers::sqs_local`] | `SQS_TEST_SQS_LOCAL` | `test`, `test` | Cargo, which builds it from this workspace |
+//! | [`Servers::goaws`] | `SQS_TEST_GOAWS` | `test`, `test` | Go 1.24, or Python |
 //! | [`Servers::azurite`] | `SQS_TEST_AZURITE` | the emulator's well-known account and key | Node.js with npm |
 //! | [`Servers::seaweedfs`] | `SQS_TEST_SEAWEEDFS` | `test`, `testtest` | Python with `venv` |
 //! | [`Servers::garage`] | `SQS_TEST_GARAGE` | those in `servers/garage.rs` | Rust, and half an hour on 2 cores |
@@ -27,6 +28,7 @@ mod azurite;
 mod elasticmq;
 mod garage;
 mod go;
+mod goaws;
 mod http;
 pub(crate) mod install;
 mod java;
@@ -73,6 +75,8 @@ pub struct Servers {
     garage: Once<Server>,
     given_s3: OnceLock<Option<Result<Server, Unavailable>>>,
     sqs_local: Once<Server>,
+    sqs_local_release: Once<Server>,
+    goaws: Once<Server>,
     python: Once<PathBuf>,
     python_of_query: Once<PathBuf>,
     javascript: Once<NodePackages>,
@@ -225,6 +229,28 @@ impl Servers {
     /// Returns [`Unavailable`] if the program cannot be built or started.
     pub fn sqs_local(&self) -> Result<&Server, &Unavailable> {
         shared(&self.sqs_local, "the program sqs-local", sqs_local::start)
+    }
+
+    /// Returns the program `sqs-local`, optimized and with default settings, for benchmarks. It is always started here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the program cannot be built or started.
+    pub fn sqs_local_release(&self) -> Result<&Server, &Unavailable> {
+        shared(
+            &self.sqs_local_release,
+            "the program sqs-local",
+            sqs_local::start_release,
+        )
+    }
+
+    /// Returns GoAws, an SQS server that accepts any signature.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Unavailable`] if the server can neither be found nor installed.
+    pub fn goaws(&self) -> Result<&Server, &Unavailable> {
+        shared(&self.goaws, "GoAws", goaws::start)
     }
 
     /// Returns a Python interpreter with AWS's own extended client: it can `import boto3, sqs_extended_client`.

@@ -154,12 +154,7 @@ fn print(name: &str, size_mib: usize, result: Measured) {
     );
 }
 
-async fn transfer_in_child(
-    by: &str,
-    minio: &Server,
-    queues: &LocalSqs,
-    shape: Shape,
-) -> anyhow::Result<Measured> {
+async fn transfer_in_child(by: &str, minio: &Server, queues: &LocalSqs, shape: Shape) -> anyhow::Result<Measured> {
     let mut transfer = child::command()?;
     transfer
         .args(["--size-mib", &shape.size_mib.to_string()])

@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "000000000000")]
     pub(crate) account: String,
 
-    /// Checks signatures, and accepts only the access key "test" with the secret "test"
+    /// Behaves as strictly as AWS: checks signatures (access key "test", secret "test"), refuses unknown members, and has AWS's delays
     #[arg(long)]
     pub(crate) strict: bool,
 

@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::http::{self, Request};
 use super::install::tail;
 use super::server::Kind;
 
-/// The interval and number of readiness polls. Together they last a minute, for a JVM on a busy machine.
+/// The time for a server to become ready: a minute, for a JVM on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The longest interval of readiness polls. The first ones are shorter, so that the start-up time is measured well.
 const POLL: Duration = Duration::from_millis(100);
-const POLLS: u32 = 600;
 
 /// The number of ports to try if another program binds the chosen one first.
 const ATTEMPTS: u32 = 5;
@@ -27,6 +30,8 @@ pub(super) struct Process {
     watchdog: Option<Child>,
     port: u16,
     data: TempDir,
+    begin: Instant,
+    start_time: Duration,
 }
 
 impl Process {
@@ -47,6 +52,7 @@ impl Process {
         let data = tempfile::Builder::new().prefix(&prefix).tempdir()?;
         let log = File::create(log_in(&data))?;
         let mut command = command(port, data.path())?;
+        let begin = Instant::now();
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -59,12 +65,14 @@ impl Process {
             watchdog,
             port,
             data,
+            begin,
+            start_time: Duration::ZERO,
         })
     }
 
     /// Waits until the server is ready. Returns `false` if another program has taken its port.
     fn is_ready(&mut self, kind: &Kind) -> Result<bool> {
-        for _ in 0..POLLS {
+        while self.begin.elapsed() < PATIENCE {
             let exited = self.child.try_wait()?;
             let log = self.log();
             // Some servers do not exit in this case, and the port's owner would respond instead.
@@ -76,20 +84,30 @@ impl Process {
             }
             let response = http::exchange(&self.endpoint(), &Request::get(kind.ready));
             if response.is_ok_and(|response| response.status == kind.ready_status) {
+                self.start_time = self.begin.elapsed();
                 return Ok(true);
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep((self.begin.elapsed() / 8).min(POLL));
         }
         bail!(
             "{} was not ready after {} s:\n{}",
             kind.name,
-            (POLL * POLLS).as_secs(),
+            PATIENCE.as_secs(),
             tail(&self.log(), 20)
         )
     }
 
     pub(super) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns the time from the start of the process until it was ready.
+    pub(super) fn start_time(&self) -> Duration {
+        self.start_time
     }
 
     /// Returns the server's data folder.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -112,6 +113,16 @@ impl Server {
     /// Returns the data folder of a server that was started here, or `None` for any other.
     pub fn data(&self) -> Option<&Path> {
         self.process.as_ref().map(Process::data)
+    }
+
+    /// Returns the process id of a server that was started here, or `None` for any other.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
+    /// Returns the time that a server took to become ready, or `None` if it was not started here.
+    pub fn start_time(&self) -> Option<Duration> {
+        self.process.as_ref().map(Process::start_time)
     }
 
     /// Creates a bucket. Does nothing if it already exists.

@@ -15,9 +15,8 @@ use super::server::{Kind, Server};
 const SQS_LOCAL: Kind = Kind {
     name: "sqs-local",
     variable: "SQS_TEST_SQS_LOCAL",
-    // It refuses an unsigned request once it is ready.
-    ready: "/?Action=ListQueues",
-    ready_status: 403,
+    ready: "/health",
+    ready_status: 200,
     access_key: "test",
     secret_key: "test",
 };
@@ -26,12 +25,20 @@ pub(super) fn start() -> Result<Server> {
     if let Some(given) = Server::given(&SQS_LOCAL)? {
         return Ok(given);
     }
-    let program = program()?;
-    let printed = run(Command::new(&program).arg("--version"))?;
+    run_program(&program()?, &["--strict"])
+}
+
+/// Starts the program as its users do: optimized, and with default settings.
+pub(super) fn start_release() -> Result<Server> {
+    run_program(&build(&["--release"])?, &[])
+}
+
+fn run_program(program: &Path, settings: &[&str]) -> Result<Server> {
+    let printed = run(Command::new(program).arg("--version"))?;
     let version = printed.split_whitespace().last().unwrap_or_default().to_owned();
     let process = Process::start(&SQS_LOCAL, |port, _| {
-        let mut command = Command::new(&program);
-        command.args(["--strict", "--port", &port.to_string()]);
+        let mut command = Command::new(program);
+        command.args(["--port", &port.to_string()]).args(settings);
         Ok(command)
     })?;
     Ok(Server::started(&SQS_LOCAL, version, process))
@@ -42,15 +49,18 @@ pub(super) fn start() -> Result<Server> {
 /// `cargo test --workspace` builds it beside this process. Otherwise it is built here, which takes a minute, because Cargo
 /// then compiles its dependencies with other features.
 fn program() -> Result<PathBuf> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sqs-local");
     let this = std::env::current_exe()?;
     let beside = this.ancestors().nth(2).context("this process has no folder")?;
     let program = beside.join(format!("sqs-local{}", std::env::consts::EXE_SUFFIX));
     let built = fs::metadata(&program).and_then(|metadata| metadata.modified());
     match built {
-        Ok(built) if built >= newest(&package.join("src"))? => Ok(program),
-        _ => build(&package),
+        Ok(built) if built >= newest(&package().join("src"))? => Ok(program),
+        _ => build(&[]),
     }
+}
+
+fn package() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sqs-local")
 }
 
 /// Returns the time of the newest file in a folder.
@@ -67,7 +77,7 @@ fn newest(folder: &Path) -> Result<SystemTime> {
     Ok(newest)
 }
 
-fn build(package: &Path) -> Result<PathBuf> {
+fn build(settings: &[&str]) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
@@ -76,9 +86,10 @@ fn build(package: &Path) -> Result<PathBuf> {
         }
     }
     command
-        .current_dir(package)
+        .current_dir(package())
         .args(["build", "--locked", "--no-default-features", "--features", "cli"])
-        .args(["--message-format", "json"]);
+        .args(["--message-format", "json"])
+        .args(settings);
     executable(&run(&mut command)?).context("cargo has built no program sqs-local")
 }
 

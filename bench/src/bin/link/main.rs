@@ -124,12 +124,7 @@ async fn prepare(
 }
 
 /// Prints the peak memory of an upload and a download for each size.
-async fn peak_of_sizes(
-    options: &Options,
-    queues: &LocalSqs,
-    folder: &Path,
-    lines: &mut Lines,
-) -> anyhow::Result<()> {
+async fn peak_of_sizes(options: &Options, queues: &LocalSqs, folder: &Path, lines: &mut Lines) -> anyhow::Result<()> {
     let link = LinkName::Near;
     let store = ShapedStore::start(&["store"], link.link(), false, folder).await?;
     for size_mib in &options.sizes {
