@@ -4,7 +4,8 @@
 //! move tasks, both wire protocols, and signatures. It can inject faults, count requests and repeat a run from a seed. Any AWS
 //! SDK can use it, with any access key and in any region. It needs no account, no container and no token.
 //!
-//! It is not a production queue. All messages are in memory, end with the process, and are never written to disk.
+//! It is not a production queue. All messages are in memory, end with the process, and are never written to disk. README lists
+//! the differences from AWS.
 //!
 //! ```
 //! # #[tokio::main]
@@ -23,12 +24,18 @@
 //! # }
 //! ```
 //!
+//! # Features
+//!
+//! * `client` (default): [`LocalSqs::client`], and [`LocalSqs::in_process`] without a socket, for sqs-client.
+//! * `cli` (default): the program `sqs-local`. Tests need only `client`.
+//!
 //! # Modules
 //!
 //! `http` reads a request, checks its signature (`http::auth`) and writes the response. The codecs in `protocol` share the
 //! table in `protocol::schema`. `service` is what a request sees: the queues of an account in a region, out of the `registry`.
-//! Each action is a function under `actions`. A `queue` is a lock around `queue::store`, the state machine of its messages. The server follows AWS's service model and responses recorded from AWS.
-//! It shares no code with `sqs-client`, so that each can be tested against the other.
+//! Each action is a function under `actions`. A `queue` is a lock around `queue::store`, the state machine of its messages. The
+//! server follows AWS's service model and responses recorded from AWS. It shares no code with `sqs-client`, so that each can be
+//! tested against the other.
 
 // Outputs are `serde_json` objects that are built here, and indexing one adds the member.
 #![allow(clippy::indexing_slicing)]
@@ -55,6 +62,11 @@ mod service;
 
 #[cfg(test)]
 mod tests;
+
+/// Runs the example of README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use builder::{ACCESS_KEY_ID, Builder, DEFAULT_ACCOUNT, DEFAULT_MAX_MEMORY, DEFAULT_REGION, SECRET_ACCESS_KEY};
 #[cfg(feature = "client")]

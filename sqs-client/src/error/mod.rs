@@ -3,6 +3,7 @@
 mod code;
 mod constructors;
 mod display;
+mod exchange;
 mod kind;
 mod retry_hint;
 

@@ -12,7 +12,10 @@ pub(crate) struct Pressure(Arc<AtomicU64>);
 
 impl Pressure {
     /// Counts one response that asked to slow down.
-    #[cfg_attr(not(feature = "_http"), expect(dead_code, reason = "only stores over HTTP count"))]
+    #[cfg_attr(
+        not(any(feature = "_http", test)),
+        expect(dead_code, reason = "only stores over HTTP count")
+    )]
     pub(crate) fn slow_down(&self) {
         // The count orders no other memory.
         self.0.fetch_add(1, Ordering::Relaxed);

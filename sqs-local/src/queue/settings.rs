@@ -36,6 +36,10 @@ const CHOICES: [(&str, &[&str], &str, bool); 4] = [
 /// Text attributes, which are absent while empty.
 const TEXTS: [&str; 4] = ["KmsMasterKeyId", "Policy", "RedriveAllowPolicy", "RedrivePolicy"];
 
+/// The maximum length of a text attribute in bytes, which is SQS's maximum for policies:
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html>.
+const MAX_TEXT: usize = 8192;
+
 /// Read-only attributes, which are computed from the queue's state.
 pub(crate) const COMPUTED: [&str; 6] = [
     "ApproximateNumberOfMessages",
@@ -140,6 +144,9 @@ impl Settings {
         }
         if !TEXTS.contains(&name) {
             return Err(unknown(name));
+        }
+        if value.len() > MAX_TEXT {
+            return Err(Error::invalid_attribute(name, ""));
         }
         // An empty text removes the attribute.
         match (name, value) {
@@ -291,6 +298,13 @@ mod tests {
         ] {
             assert!(create(false, &[(name, value)]).is_err(), "{name}={value}");
         }
+    }
+
+    #[test]
+    fn a_text_has_at_most_8192_bytes() {
+        let key = |bytes: usize| create(false, &[("KmsMasterKeyId", "k".repeat(bytes).as_str())]).map(drop);
+        assert_eq!(key(8192), Ok(()));
+        assert_eq!(key(8193).map_err(|e| e.code), Err(&error::INVALID_ATTRIBUTE_VALUE));
     }
 
     #[test]
