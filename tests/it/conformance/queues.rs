@@ -20,7 +20,7 @@ cases! {
 async fn a_queue_is_created_found_and_deleted(context: Context) -> Outcome {
     let name = unique("found");
     let client = &context.client;
-    let created = client.create_queue(&name).tag("team", "a b&c").await?.queue_url;
+    let created = client.create_queue(&name).tag("team", "a b+c").await?.queue_url;
     let found = client.get_queue_url(&name).await?.queue_url;
     assert_eq!(created, found);
     client.delete_queue(&created).await?;
