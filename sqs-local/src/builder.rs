@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use crate::actions::Actions;
@@ -318,6 +319,7 @@ impl Builder {
             // A seed of its own, so that fault rules do not change message ids.
             faults: Faults::new(self.seed.wrapping_add(1)),
             journal: Journal::new(self.journal_capacity, self.keep_inputs),
+            stopped: AtomicBool::new(false),
         })
     }
 }

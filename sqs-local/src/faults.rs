@@ -286,7 +286,7 @@ impl Plan {
             FaultKind::ThrottlingException => instead(Instead::ThrottlingException),
             FaultKind::Reply(reply) => instead(Instead::Reply(reply.clone())),
             FaultKind::DropBefore => instead(Instead::Drop),
-            FaultKind::Delay(delay) => self.delay += *delay,
+            FaultKind::Delay(delay) => self.delay = self.delay.saturating_add(*delay),
             FaultKind::DropAfter => self.drop_after = true,
             FaultKind::Reset => self.reset = true,
             FaultKind::TruncatedResponse => self.truncated_response = true,
@@ -298,7 +298,9 @@ impl Plan {
             FaultKind::SpoilEntry(id) => self.spoil_entry = Some(id.clone()),
             FaultKind::SpoilBody(body) => self.effects.spoil_body = Some(body.clone()),
             FaultKind::DigestAllAttributes => self.effects.digest_all = true,
-            FaultKind::FailEntries(count) => self.effects.fail_entries += count,
+            FaultKind::FailEntries(count) => {
+                self.effects.fail_entries = self.effects.fail_entries.saturating_add(*count)
+            }
         }
     }
 }

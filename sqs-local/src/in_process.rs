@@ -1,6 +1,7 @@
 //! The server without sockets, as the [`HttpService`] of clients in the same process.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,6 +53,9 @@ impl HttpService for InProcess {
 
 impl InProcess {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
+        if self.0.stopped.load(Ordering::Relaxed) {
+            return Err(Error::not_sent("sqs-local was stopped"));
+        }
         let (mut head, body) = request.into_parts();
         if let Some(host) = host_of(&head.uri) {
             head.headers.entry(HOST).or_insert(host);
@@ -70,7 +74,7 @@ impl InProcess {
         };
         let response = exchange.response.ok_or_else(closed)?;
         if let Some(pause) = exchange.trickle {
-            tokio::time::sleep(duration_of(response.body().len(), pause)).await;
+            tokio::time::sleep(duration_of(length_of(&response), pause)).await;
         }
         if exchange.truncated {
             return Err(Error::connection_lost("connection closed after a part of the response"));
@@ -86,6 +90,16 @@ fn host_of(uri: &Uri) -> Option<HeaderValue> {
         .port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     text.try_into().ok()
+}
+
+/// Returns the approximate length of a response with its head, as a socket would send it.
+fn length_of(response: &Response<Bytes>) -> usize {
+    let status_line = "HTTP/1.1 200 OK\r\n\r\n".len();
+    let headers = response.headers().iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    status_line + headers + response.body().len()
 }
 
 /// Returns the time for this many bytes with a pause after each.

@@ -1,5 +1,6 @@
 //! Views of a queue for assertions, independent of the protocol.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,21 @@ use crate::queue::Queue;
 use crate::queue::parcel::{Counts, State};
 use crate::service::Service;
 
-/// A view of a queue. It stays readable after the queue is deleted.
-#[derive(Clone, Debug)]
+/// A view of a queue. After the queue's deletion it is empty.
+#[derive(Clone)]
 pub struct QueueView {
     pub(crate) service: Arc<Service>,
     pub(crate) queue: Arc<Queue>,
+}
+
+/// Shows no message.
+impl fmt::Debug for QueueView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueView")
+            .field("name", &self.queue.name)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The state of a message.

@@ -32,14 +32,33 @@ pub struct Recorded {
     pub input: Option<Value>,
 }
 
+/// The memory of an object's member besides its name and value.
+const MEMBER_OVERHEAD: usize = 64;
+
 impl Recorded {
     /// Returns about the memory that it occupies.
     fn size(&self) -> usize {
         let headers = self.headers.iter();
         let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
-        let input = self.input.as_ref().map_or(0, |_| self.body_bytes);
+        let input = self.input.as_ref().map_or(0, size_of_value);
         size_of::<Self>() + self.path.len() + headers + input
     }
+}
+
+/// Returns about the memory that a value occupies. That is far more than its text for a list of empty objects.
+fn size_of_value(value: &Value) -> usize {
+    let inner = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size_of_value).sum(),
+        Value::Object(members) => {
+            let members = members.iter();
+            members
+                .map(|(name, value)| MEMBER_OVERHEAD + name.len() + size_of_value(value))
+                .sum()
+        }
+        _ => 0,
+    };
+    size_of::<Value>() + inner
 }
 
 #[derive(Debug)]
@@ -53,8 +72,9 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Inner {
     counts: BTreeMap<Action, u64>,
-    last: VecDeque<Recorded>,
-    /// The size of `last`.
+    /// The last requests, with their sizes.
+    last: VecDeque<(Recorded, usize)>,
+    /// The total size of `last`.
     bytes: usize,
 }
 
@@ -77,13 +97,14 @@ impl Journal {
         if self.capacity == 0 {
             return;
         }
-        inner.bytes += request.size();
-        inner.last.push_back(request);
+        let size = request.size();
+        inner.bytes += size;
+        inner.last.push_back((request, size));
         while inner.last.len() > self.capacity || inner.bytes > MAX_JOURNAL_BYTES {
-            let Some(oldest) = inner.last.pop_front() else {
+            let Some((_, size)) = inner.last.pop_front() else {
                 return;
             };
-            inner.bytes -= oldest.size();
+            inner.bytes -= size;
         }
     }
 
@@ -96,7 +117,7 @@ impl Journal {
     }
 
     pub(crate) fn last(&self) -> Vec<Recorded> {
-        self.lock().last.iter().cloned().collect()
+        self.lock().last.iter().map(|(request, _)| request.clone()).collect()
     }
 
     pub(crate) fn clear(&self) {
@@ -120,7 +141,7 @@ mod tests {
             headers: HeaderMap::new(),
             body_bytes,
             entries: 1,
-            input: keep_inputs.then_some(Value::Null),
+            input: keep_inputs.then(|| Value::from("x".repeat(body_bytes))),
         }
     }
 

@@ -29,7 +29,7 @@ impl Registry {
     /// Records that a queue was deleted, and forgets those that were deleted more than `kept` ago.
     pub(crate) fn mark_deleted(&self, name: &str, now: Instant, kept: Duration) {
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        deleted.retain(|_, at| *at + kept > now);
+        deleted.retain(|_, at| now.saturating_duration_since(*at) < kept);
         deleted.insert(name.to_owned(), now);
     }
 

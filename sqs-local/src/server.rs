@@ -7,6 +7,7 @@ use std::{fmt, io};
 
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::actions::queues;
@@ -37,6 +38,8 @@ pub struct LocalSqs {
 struct Listening {
     address: SocketAddr,
     task: JoinHandle<()>,
+    /// Ends the task, which closes the connections first. `None` once it was asked to.
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// The origin of queue URLs of a server without a socket.
@@ -64,10 +67,16 @@ impl Builder {
         let listener = TcpListener::bind(self.address).await?;
         let address = listener.local_addr()?;
         let gateway = self.gateway(&format!("http://{address}"));
-        let task = tokio::spawn(http::serve(listener, gateway.clone(), http::MAX_CONNECTIONS));
+        let (stop, stopped) = oneshot::channel();
+        let serving = http::serve(listener, gateway.clone(), http::MAX_CONNECTIONS, stopped);
+        let task = tokio::spawn(serving);
         Ok(LocalSqs {
             gateway,
-            listening: Some(Listening { address, task }),
+            listening: Some(Listening {
+                address,
+                task,
+                stop: Some(stop),
+            }),
         })
     }
 
@@ -240,23 +249,21 @@ impl LocalSqs {
 
     /// Stops the server and waits until its port is free and its connections are closed.
     pub async fn stop(mut self) {
-        self.abort();
+        self.gateway.stop();
         if let Some(listening) = &mut self.listening {
+            // The task ends when the sender is dropped.
+            drop(listening.stop.take());
             let _ = (&mut listening.task).await;
-        }
-    }
-
-    fn abort(&self) {
-        self.gateway.actions.stop();
-        if let Some(listening) = &self.listening {
-            // The connections' tasks are children of this one and end with it.
-            listening.task.abort();
         }
     }
 }
 
 impl Drop for LocalSqs {
     fn drop(&mut self) {
-        self.abort();
+        self.gateway.stop();
+        if let Some(listening) = &self.listening {
+            // The connections' tasks are children of this one and end with it.
+            listening.task.abort();
+        }
     }
 }

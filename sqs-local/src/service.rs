@@ -170,7 +170,7 @@ impl Service {
 
     pub(crate) fn was_just_deleted(&self, name: &str, now: Now) -> bool {
         let deleted = self.registry.deleted_at(name);
-        deleted.is_some_and(|at| at + self.limits.recreate_delay > now.at)
+        deleted.is_some_and(|at| now.at.saturating_duration_since(at) < self.limits.recreate_delay)
     }
 
     /// Holds memory for a message or a deduplication id.

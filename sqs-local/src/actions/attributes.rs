@@ -55,8 +55,12 @@ pub(crate) fn set(service: &Service, input: &Input) -> Result<Value> {
     settings.set(&given)?;
     check_redrive(service, &queue.arn, &settings, &given)?;
     let mut state = queue.lock(now);
-    state.settings = settings;
+    // Another request may have changed other attributes in the meantime.
+    state.settings.set(&given)?;
     state.modified_ms = now.wall_ms;
+    drop(state);
+    // A shorter retention may make room, or free a group.
+    queue.bell.notify_waiters();
     Ok(nothing())
 }
 

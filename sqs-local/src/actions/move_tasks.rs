@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, interval, timeout_at};
 
 use crate::clock::Now;
 use crate::protocol::error::{Error, Result};
@@ -65,6 +65,8 @@ impl Status {
 /// The result of a task's step.
 enum Step {
     Moved,
+    /// The next message has changed in the meantime.
+    Again,
     /// All remaining messages are delayed. The next timer expires at this time.
     Waiting(Instant),
     Over,
@@ -120,7 +122,13 @@ impl MoveTasks {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         // Finished workers stay in the set until they are joined.
         while workers.try_join_next().is_some() {}
-        workers.spawn(task.run(Arc::clone(service)));
+        // Before the first poll, because the runtime of this request may end before the server, and even before that.
+        let end = EndGuard(task.clone());
+        let running = task.run(Arc::clone(service));
+        workers.spawn(async move {
+            running.await;
+            drop(end);
+        });
         Ok(output)
     }
 
@@ -284,22 +292,26 @@ impl Task {
     }
 
     async fn run(self: Arc<Self>, service: Arc<Service>) {
-        let pause = self
-            .rate
-            .map(|rate| Duration::from_secs(1) / u32::try_from(rate).unwrap_or(1));
+        let pause = |rate| Duration::from_secs(1) / u32::try_from(rate).unwrap_or(1);
+        let mut ticks = self.rate.map(|rate| interval(pause(rate)));
         loop {
             let mut bell = std::pin::pin!(self.source.bell.notified());
             // No ring is missed from here on.
             bell.as_mut().enable();
+            if let Some(ticks) = &mut ticks {
+                ticks.tick().await;
+            }
             // Under the lock, so that nothing moves after the response to a cancellation.
             let step = self.step(&service, &mut self.progress());
-            match (step, pause) {
-                (Step::Over, _) => return,
-                (Step::Moved, Some(pause)) => sleep(pause).await,
-                (Step::Moved, None) => yield_now().await,
-                (Step::Waiting(until), _) => {
+            match step {
+                Step::Over => return,
+                Step::Moved | Step::Again => yield_now().await,
+                Step::Waiting(until) => {
                     // A receive may cancel the timer, and a cancellation rings the bell.
                     let _ = timeout_at(until, bell).await;
+                    if let Some(ticks) = &mut ticks {
+                        ticks.reset();
+                    }
                 }
             }
         }
@@ -315,12 +327,9 @@ impl Task {
         if source.deleted {
             return progress.fail(QUEUE_MISSING);
         }
-        let taken = source.store.pop(now.at);
-        let delayed = source.store.counts().delayed > 0;
-        let next_event = source.next_event();
-        drop(source);
-        let Some(parcel) = taken else {
-            return match next_event.filter(|_| delayed) {
+        let Some(head) = source.store.peek().map(|parcel| parcel.source_arn.clone()) else {
+            let delayed = source.store.counts().delayed > 0;
+            return match source.next_event().filter(|_| delayed) {
                 Some(until) => Step::Waiting(until),
                 None => {
                     progress.status = Status::Completed;
@@ -328,19 +337,40 @@ impl Task {
                 }
             };
         };
-        let arn = self.destination_arn.clone().or_else(|| parcel.source_arn.clone());
-        let target = arn.as_deref().and_then(|arn| service.queue_by_arn(arn));
-        let Some(target) = target else {
-            self.source.accept(now, parcel);
+        // No queue may be locked during a look-up.
+        drop(source);
+        let arn = self.destination_arn.as_ref().or(head.as_ref());
+        let Some(target) = arn.and_then(|arn| service.queue_by_arn(arn)) else {
+            // The message keeps its place.
             return progress.fail(match arn {
                 None => "CouldNotDetermineMessageSource",
                 Some(_) => QUEUE_MISSING,
             });
         };
+        let mut source = self.source.lock(now);
+        if source.store.peek().is_none_or(|parcel| parcel.source_arn != head) {
+            return Step::Again;
+        }
+        let Some(parcel) = source.store.pop(now.at) else {
+            return Step::Again;
+        };
+        drop(source);
         let number = target.fifo.then(|| target.lock(now).next_sequence());
         target.accept(now, renew(service, now, &parcel, number));
         progress.moved += 1;
         Step::Moved
+    }
+}
+
+/// Ends a task that nobody runs any more.
+struct EndGuard(Arc<Task>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        let mut progress = self.0.progress();
+        if progress.status == Status::Running {
+            progress.status = Status::Cancelled;
+        }
     }
 }
 

@@ -143,7 +143,7 @@ pub(crate) fn purge(service: &Service, input: &Input) -> Result<Value> {
     let mut state = queue.lock(now);
     if state
         .purged
-        .is_some_and(|at| at + service.limits.purge_interval > now.at)
+        .is_some_and(|at| now.at.saturating_duration_since(at) < service.limits.purge_interval)
     {
         let message = format!(
             "Only one PurgeQueue operation on {} is allowed every 60 seconds.",
@@ -153,15 +153,28 @@ pub(crate) fn purge(service: &Service, input: &Input) -> Result<Value> {
     }
     state.purged = Some(now.at);
     state.purge();
+    drop(state);
+    // A move task may wait for a message that is gone.
+    queue.bell.notify_waiters();
     Ok(nothing())
 }
 
 pub(crate) fn delete(service: &Service, input: &Input) -> Result<Value> {
     let queue = service.queue(input)?;
     let now = service.now();
-    service.queues().remove(&queue.name);
-    service.mark_deleted(&queue.name, now);
-    queue.lock(now).deleted = true;
+    {
+        let mut queues = service.queues();
+        // Another request may have deleted the queue and created one with its name.
+        if queues.get(&queue.name).is_some_and(|found| Arc::ptr_eq(found, &queue)) {
+            queues.remove(&queue.name);
+            service.mark_deleted(&queue.name, now);
+        }
+    }
+    let mut state = queue.lock(now);
+    state.deleted = true;
+    // A finished move task may keep the queue, which must not keep its messages.
+    state.purge();
+    drop(state);
     // Long polls end with the queue.
     queue.bell.notify_waiters();
     Ok(nothing())

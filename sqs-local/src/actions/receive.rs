@@ -14,8 +14,9 @@ use crate::protocol::input::Input;
 use crate::queue::attribute::Attribute;
 use crate::queue::dedup;
 use crate::queue::md5;
+use crate::queue::message::DEDUPLICATION_ID_BYTES;
 use crate::queue::parcel::{Delivery, Parcel, Repeat, Take};
-use crate::queue::{Queue, State};
+use crate::queue::{Attempt, Queue, State};
 use crate::service::Service;
 
 const WAIT_RANGE: &str = "Must be >= 0 and <= 20, if provided.";
@@ -113,12 +114,14 @@ fn take(
     let redrive = queue.lock(now).settings.redrive().cloned();
     let target = redrive.as_ref().and_then(|r| service.queue_by_arn(&r.target_arn));
     let target = target.filter(|t| t.id != queue.id);
+    let attempt = ask.attempt.clone().filter(|_| queue.fifo).map(|id| (None, id));
+    // Without memory, the receive cannot be repeated, but the queue can be drained.
+    let held = attempt.as_ref().and_then(|_| service.hold(DEDUPLICATION_ID_BYTES).ok());
     let mut state = queue.lock(now);
     if state.deleted {
         return Err(Error::queue_missing());
     }
     let visibility = ask.visibility.unwrap_or_else(|| state.settings.visibility());
-    let attempt = ask.attempt.clone().filter(|_| queue.fifo).map(|id| (None, id));
     if let Some(attempt) = &attempt
         && let Some(repeated) = repeat(&mut state, attempt, now, visibility)?
     {
@@ -137,9 +140,9 @@ fn take(
         shuffle: effects.reorder.then_some(&*service.rng),
     };
     let (deliveries, dead) = state.store.take(now, &take);
-    if let Some(attempt) = attempt.filter(|_| !deliveries.is_empty()) {
+    if let (Some(attempt), Some(held), false) = (attempt, held, deliveries.is_empty()) {
         let handles = deliveries.iter().map(|d| d.handle).collect();
-        state.attempts.put(now.at, attempt, handles);
+        state.attempts.put(now.at, attempt, Attempt { handles, _held: held });
     }
     if effects.duplicate {
         deliveries.iter().for_each(|d| state.store.duplicate(now.at, d));
@@ -157,10 +160,10 @@ fn take(
 
 /// Repeats the receive that first had this attempt id. Returns `None` if there was none, or if its messages are visible again.
 fn repeat(state: &mut State, attempt: &dedup::Key, now: Now, visibility: Duration) -> Result<Option<Vec<Delivery>>> {
-    let Some(handles) = state.attempts.get(now.at, attempt).cloned() else {
+    let Some(remembered) = state.attempts.get(now.at, attempt).cloned() else {
         return Ok(None);
     };
-    match state.store.repeat(now.at, &handles, visibility) {
+    match state.store.repeat(now.at, &remembered.handles, visibility) {
         Repeat::Same(repeated) => Ok(Some(repeated)),
         Repeat::Expired => {
             state.attempts.remove(attempt);

@@ -1,6 +1,8 @@
 //! The path of a request from its bytes to its response, independent of the connection.
 
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -55,7 +57,6 @@ impl From<Response<Bytes>> for Exchange {
 }
 
 /// The server without its sockets, shared by all connections.
-#[derive(Debug)]
 pub(crate) struct Gateway {
     /// The queues of the server's own account and region.
     pub(crate) service: Arc<Service>,
@@ -67,6 +68,16 @@ pub(crate) struct Gateway {
     pub(crate) follows_host: bool,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
+    pub(crate) stopped: AtomicBool,
+}
+
+/// Shows no message and no key, because programs print their clients and servers.
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("base_url", &self.service.base_url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A request that may be performed.
@@ -77,6 +88,12 @@ struct Admitted {
 }
 
 impl Gateway {
+    /// Ends the background tasks. A server without a socket refuses requests from now on.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.actions.stop();
+    }
+
     /// Handles a request, and logs it at `debug`.
     pub(crate) async fn handle(&self, head: Parts, body: Bytes) -> Exchange {
         if head.uri.path() == HEALTH && matches!(head.method, Method::GET | Method::HEAD) {
@@ -148,7 +165,7 @@ impl Gateway {
             action: call.action.as_ref().ok().copied(),
             protocol: call.protocol,
             path: call.head.uri.path().to_owned(),
-            headers: call.head.headers.clone(),
+            headers: without_secrets(&call.head.headers),
             body_bytes: call.body.len(),
             entries: call.input.as_ref().map_or(1, Input::entry_count),
             input: call.input.as_ref().ok().filter(|_| keep_inputs).map(Input::to_value),
@@ -218,6 +235,17 @@ impl Gateway {
     fn epoch_seconds(&self) -> i64 {
         i64::try_from(self.service.now().wall_ms / 1000).unwrap_or(i64::MAX)
     }
+}
+
+/// Returns the headers with those marked that `Debug` must not show.
+fn without_secrets(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in ["authorization", "x-amz-security-token"] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+    headers
 }
 
 /// An access key id of this form is the account itself, as in other servers for tests.

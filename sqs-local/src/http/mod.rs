@@ -22,6 +22,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use gateway::{Exchange, Gateway};
@@ -40,11 +41,17 @@ pub const MAX_CONNECTIONS: usize = 4096;
 /// The pause after a connection could not be accepted, for example because the process has too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until its task is aborted, which also aborts the connections' tasks.
-pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, max_connections: usize) {
+/// Accepts connections until `stop` ends, and then closes all of them. Aborting the task closes them later.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    max_connections: usize,
+    mut stop: oneshot::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            _ = &mut stop => break,
             accepted = listener.accept(), if connections.len() < max_connections => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, gateway.clone()));
@@ -54,6 +61,8 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>, max_conn
             Some(_) = connections.join_next() => {}
         }
     }
+    drop(listener);
+    connections.shutdown().await;
 }
 
 async fn connection(stream: TcpStream, gateway: Arc<Gateway>) {

@@ -86,8 +86,15 @@ impl Writer<'_> {
 
     /// Writes a fault's response.
     pub(crate) fn reply(self, reply: &Reply) -> Response<Bytes> {
-        let mut response = Response::new(reply.body.clone().into());
-        *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(reply.status)
+            .ok()
+            .filter(|status| !status.is_informational());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // HTTP has no body for these, and a socket would leave it out.
+        let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = Some(reply.body.clone()).filter(|_| has_body).unwrap_or_default();
+        let mut response = Response::new(body.into());
+        *response.status_mut() = status;
         self.date(&mut response);
         for (name, value) in &reply.headers {
             if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {

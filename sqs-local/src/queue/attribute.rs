@@ -137,6 +137,10 @@ fn read(name: &str, kind: &str, mut given: Input) -> Result<Attribute> {
             "The message {kind} attribute '{name}' must contain a non-empty message attribute type."
         )));
     }
+    // Other characters could not be sent back in XML.
+    if data_type.chars().any(char::is_control) {
+        return invalid(&format!("'{name}' has a type with control characters."));
+    }
     // A label may follow the type: `Number.int`.
     let base = data_type.split('.').next().unwrap_or_default();
     let (member, field, other) = match base {

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// The time for which SQS remembers a deduplication id.
 pub(crate) const WINDOW: Duration = Duration::from_secs(300);
 
+/// The number of superfluous ages that is not worth a search.
+const SLACK: usize = 64;
+
 /// Values by key, each remembered for [`WINDOW`] after its insertion.
 #[derive(Debug)]
 pub(crate) struct Recent<V> {
@@ -37,6 +40,12 @@ impl<V> Recent<V> {
     pub(crate) fn put(&mut self, now: Instant, key: Key, value: V) {
         self.values.insert(key.clone(), (now, value));
         self.ages.push_back((now, key));
+        // A key that is put again and again leaves its old ages behind.
+        if self.ages.len() > 2 * self.values.len() + SLACK {
+            let values = &self.values;
+            self.ages
+                .retain(|(at, key)| values.get(key).is_some_and(|(put, _)| put == at));
+        }
     }
 
     /// Forgets a value.

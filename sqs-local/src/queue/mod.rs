@@ -50,6 +50,14 @@ pub(crate) struct Sent {
     pub(crate) _held: Held,
 }
 
+/// The deliveries of a receive.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) handles: Vec<Handle>,
+    /// The memory that the attempt occupies.
+    pub(crate) _held: Held,
+}
+
 /// A queue's mutable state.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -58,7 +66,7 @@ pub(crate) struct State {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) sent: Recent<Sent>,
     /// The deliveries of FIFO receives, by ReceiveRequestAttemptId.
-    pub(crate) attempts: Recent<Vec<Handle>>,
+    pub(crate) attempts: Recent<Attempt>,
     pub(crate) created_ms: u64,
     pub(crate) modified_ms: u64,
     pub(crate) purged: Option<Instant>,

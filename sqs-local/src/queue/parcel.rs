@@ -49,6 +49,8 @@ pub(crate) struct Stored {
     pub(crate) delivery: u64,
     /// `true` if a request changed the visibility timeout of the newest delivery.
     pub(crate) changed: bool,
+    /// `true` for a copy of a message that was delivered more than once on purpose.
+    pub(crate) is_copy: bool,
 }
 
 impl Stored {

@@ -103,7 +103,7 @@ impl Store {
         self.put(now, parcel, delay, 0);
     }
 
-    fn put(&mut self, now: Instant, parcel: Parcel, delay: Duration, receives: u32) {
+    fn put(&mut self, now: Instant, parcel: Parcel, delay: Duration, receives: u32) -> u64 {
         self.ranks += 1;
         let key = self.ranks;
         let delayed = !delay.is_zero();
@@ -122,9 +122,11 @@ impl Store {
             receives,
             delivery: 0,
             changed: false,
+            is_copy: false,
         };
         self.ready.enter(key, stored.group(), delayed);
         self.messages.insert(key, stored);
+        key
     }
 
     /// Delivers messages, and removes the dead letters among them.
@@ -159,6 +161,14 @@ impl Store {
             });
         }
         (delivered, dead)
+    }
+
+    /// Returns the next message, which stays in its place.
+    pub(crate) fn peek(&mut self) -> Option<&Parcel> {
+        let key = self.ready.take(None, &mut None)?;
+        let stored = self.messages.get(&key)?;
+        self.ready.release(key, stored.rank, stored.group());
+        Some(&stored.parcel)
     }
 
     /// Removes the next message from the queue.
@@ -207,12 +217,19 @@ impl Store {
         Repeat::Same(repeated.collect())
     }
 
-    /// Adds a copy of a delivered message to the queue, because SQS may deliver a message more than once.
+    /// Adds a copy of a delivered message to the queue, because SQS may deliver a message more than once. A copy gets none, so
+    /// that a queue can be drained.
     pub(crate) fn duplicate(&mut self, now: Instant, delivery: &Delivery) {
-        if !self.fifo {
-            let original = self.messages.get(&delivery.handle.key);
-            let receives = original.map_or(0, |stored| stored.receives);
-            self.put(now, delivery.parcel.clone(), Duration::ZERO, receives);
+        let Some(original) = self.messages.get(&delivery.handle.key) else {
+            return;
+        };
+        if self.fifo || original.is_copy {
+            return;
+        }
+        let receives = original.receives;
+        let key = self.put(now, delivery.parcel.clone(), Duration::ZERO, receives);
+        if let Some(copy) = self.messages.get_mut(&key) {
+            copy.is_copy = true;
         }
     }
 

@@ -267,7 +267,8 @@ async fn connections_beyond_the_limit_wait() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let gateway = LocalSqs::builder().gateway("http://h");
-    let task = tokio::spawn(crate::http::serve(listener, gateway, 1));
+    let (_stop, stopped) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(crate::http::serve(listener, gateway, 1, stopped));
     let mut first = Client::at(address);
     assert_eq!(first.get("/health", &[]).await.status, 200);
     let mut second = Client::at(address);
