@@ -127,7 +127,7 @@ impl ReqwestService {
         })
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Response<Bytes>, Error> {
+    pub(super) async fn exchange(&self, request: reqwest::Request) -> Result<Response<Bytes>, Error> {
         let origin = self.given.then(|| request.url().origin());
         let mut response = self.http.execute(request).await.map_err(failed)?;
         if origin.is_some_and(|origin| origin != response.url().origin()) {

@@ -15,7 +15,7 @@ use crate::http::endpoint::{Endpoint, EndpointConfig};
 use crate::http::reqwest_service::{ConnectionConfig, Proxy, ReqwestService};
 use crate::http::service::HttpService;
 use crate::http::signer::Signer;
-use crate::http::transport::Transport;
+use crate::http::transport::{Carrier, Transport};
 use crate::limits;
 use crate::protocol::{Negotiation, Protocol};
 use crate::random::Random;
@@ -153,9 +153,9 @@ impl ClientBuilder {
     /// set up. The same applies if one of the URLs or certificates is malformed.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = Endpoint::resolve(self.endpoint)?;
-        let limited = |service: ReqwestService| Arc::new(service.max_response_bytes(self.max_response_bytes));
-        let service: Arc<dyn HttpService> = match self.http {
-            Some(Http::Service(service)) => service,
+        let limited = |service: ReqwestService| Carrier::Reqwest(service.max_response_bytes(self.max_response_bytes));
+        let carrier = match self.http {
+            Some(Http::Service(service)) => Carrier::Service(service),
             Some(Http::Client(client)) => limited(ReqwestService::new(client)),
             None => limited(ReqwestService::own(ConnectionConfig {
                 connect_timeout: self.connect_timeout,
@@ -172,7 +172,7 @@ impl ClientBuilder {
             endpoint,
             protocol: Negotiation::new(self.protocol),
             credentials: CredentialsCache::with_clock(self.credentials, clock.clone()),
-            transport: Transport::new(service, self.max_response_bytes),
+            transport: Transport::new(carrier, self.max_response_bytes),
             retry: self.retry,
             quota: RetryQuota::default(),
             clock,
