@@ -143,3 +143,98 @@ async fn delete(shared: &Shared, tracked: &Arc<TrackedMessage>) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::client::{HttpFuture, HttpService};
+    use crate::consumer::delivery::Delivery;
+    use crate::{Client, Credentials};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Refuses batches. Panics at the first single call, and confirms the others.
+    #[derive(Debug, Default)]
+    struct PanicsOnce(Mutex<Vec<String>>);
+
+    impl PanicsOnce {
+        fn singles(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+    }
+
+    impl HttpService for PanicsOnce {
+        fn call(&self, request: http::Request<Bytes>) -> HttpFuture<'_> {
+            let action = request.headers()["x-amz-target"].to_str().unwrap().to_owned();
+            let response = http::Response::builder();
+            if action.ends_with("Batch") {
+                let body = Bytes::from_static(br#"{"__type": "com.amazon.coral.service#UnknownOperationException"}"#);
+                return Box::pin(async { Ok(response.status(400).body(body).unwrap()) });
+            }
+            let count = {
+                let mut singles = self.0.lock().unwrap();
+                singles.push(action);
+                singles.len()
+            };
+            assert!(count > 1, "an assertion of the mock");
+            Box::pin(async { Ok(response.body(Bytes::from_static(b"{}")).unwrap()) })
+        }
+    }
+
+    fn delivered(service: &Arc<PanicsOnce>) -> (Arc<Shared>, Delivery) {
+        let client = Client::builder()
+            .endpoint_url("http://a")
+            .credentials(Credentials::new("k", "s"))
+            .http_service(Arc::clone(service))
+            .build()
+            .unwrap();
+        let consumer = client.consumer("http://a/0/q").visibility_timeout(30 * SECOND);
+        let shared = Arc::new(Shared::new(client, consumer.queue, consumer.settings));
+        let message: crate::Message = serde_json::from_str(r#"{"MessageId": "1", "ReceiptHandle": "r"}"#).unwrap();
+        let now = Instant::now();
+        let tracked = shared.update(|state| {
+            state.arrive(vec![message.into()], now, now);
+            state.next(now).unwrap()
+        });
+        (Arc::clone(&shared), Delivery::new(shared, tracked))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_of_the_service_is_a_failed_extension_and_the_next_one_keeps_the_lease() {
+        let service = Arc::default();
+        let (shared, delivery) = delivered(&service);
+        let heartbeat = tokio::spawn(run(Arc::clone(&shared)));
+        tokio::time::sleep(100 * SECOND).await;
+        assert!(!delivery.lease_remaining().is_zero(), "{:?}", service.singles());
+        drop(delivery);
+        shared.stop();
+        let ended = tokio::time::timeout(SECOND, heartbeat).await;
+        ended.expect("the heartbeat ends at once").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_of_the_service_in_a_return_does_not_delay_the_shutdown() {
+        let service = Arc::default();
+        let (shared, delivery) = delivered(&service);
+        let heartbeat = tokio::spawn(run(Arc::clone(&shared)));
+        drop(delivery);
+        shared.stop();
+        let ended = tokio::time::timeout(SECOND, heartbeat).await;
+        ended.expect("the heartbeat ends at once").unwrap();
+        assert_eq!(service.singles(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_of_the_service_fails_an_acknowledgement_which_can_be_repeated() {
+        let service = Arc::default();
+        let (_shared, delivery) = delivered(&service);
+        let error = delivery.ack().await.unwrap_err();
+        assert!(error.may_have_been_sent(), "{error:?}");
+        delivery.ack().await.unwrap();
+        assert_eq!(service.singles(), 2);
+    }
+}

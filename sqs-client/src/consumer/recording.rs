@@ -78,6 +78,10 @@ impl Fault {
     }
 }
 
+/// The reason that SQS gives for a receipt handle whose message is deleted.
+const DELETED: &str = "the receipt handle is invalid: the message does not exist or is not available for a change of its \
+                       visibility timeout";
+
 /// The record of a test's delivery. It responds in place of the queue.
 #[derive(Debug, Default)]
 pub struct Recording(Mutex<Log>);
@@ -90,6 +94,19 @@ struct Log {
     ack_faults: VecDeque<Fault>,
     nack_faults: VecDeque<Fault>,
     extension_faults: VecDeque<Fault>,
+    /// `true` once a deletion was confirmed. SQS then refuses to change the visibility timeout.
+    deleted: bool,
+}
+
+impl Log {
+    fn visibility_changed(&self, fault: Option<Fault>) -> Result<(), Error> {
+        const OPERATION: &str = "ChangeMessageVisibility";
+        response(fault, OPERATION)?;
+        match self.deleted {
+            true => Err(Error::entry(ErrorCode::InvalidParameterValue, Some(DELETED), true).with_operation(OPERATION)),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Recording {
@@ -101,29 +118,35 @@ impl Recording {
     pub fn delete(&self) -> Result<(), Error> {
         let mut log = self.log();
         log.requests.push(RecordedRequest::Delete);
-        response(log.ack_faults.pop_front(), "DeleteMessage")
+        response(log.ack_faults.pop_front(), "DeleteMessage")?;
+        log.deleted = true;
+        Ok(())
     }
 
     /// Returns the message to the queue.
     ///
     /// # Errors
     ///
-    /// The next failure of a return, if there is one.
+    /// The next failure of a return, if there is one. [`InvalidParameterValue`](ErrorCode::InvalidParameterValue) if the
+    /// message is deleted.
     pub fn return_message(&self, delay: Duration) -> Result<(), Error> {
         let mut log = self.log();
         log.requests.push(RecordedRequest::Return(delay));
-        response(log.nack_faults.pop_front(), "ChangeMessageVisibility")
+        let fault = log.nack_faults.pop_front();
+        log.visibility_changed(fault)
     }
 
     /// Extends the visibility timeout.
     ///
     /// # Errors
     ///
-    /// The next failure of an extension, if there is one.
+    /// The next failure of an extension, if there is one. [`InvalidParameterValue`](ErrorCode::InvalidParameterValue) if the
+    /// message is deleted.
     pub fn extend(&self, timeout: Duration) -> Result<(), Error> {
         let mut log = self.log();
         log.requests.push(RecordedRequest::Extend(timeout));
-        response(log.extension_faults.pop_front(), "ChangeMessageVisibility")?;
+        let fault = log.extension_faults.pop_front();
+        log.visibility_changed(fault)?;
         log.extensions.push(timeout);
         Ok(())
     }

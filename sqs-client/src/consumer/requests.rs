@@ -1,10 +1,12 @@
 //! The requests that settle messages and extend their leases.
 
+use std::panic::AssertUnwindSafe;
 #[cfg(feature = "testing")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::{Either, join_all, select, select_ok};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -68,9 +70,11 @@ impl Requests {
         if let Some(recording) = &self.recording {
             return recording.delete();
         }
-        let single = async |handle: String| {
-            let queue = self.queue.url(&self.client).await?;
-            self.client.delete_message(queue, handle).await.map(drop)
+        let single = |handle: String| {
+            unless_it_panics(async {
+                let queue = self.queue.url(&self.client).await?;
+                self.client.delete_message(queue, handle).await.map(drop)
+            })
         };
         if self.no_delete_batches.load(Ordering::Relaxed) {
             return single(receipt_handle).await;
@@ -131,10 +135,12 @@ impl Requests {
     }
 
     async fn change(&self, batcher: &Batcher, receipt_handle: String, time: Duration) -> Result<(), Error> {
-        let single = async |handle: String| {
-            let queue = self.queue.url(&self.client).await?;
-            let request = self.client.change_message_visibility(queue, handle, time);
-            request.await.map(drop)
+        let single = |handle: String| {
+            unless_it_panics(async {
+                let queue = self.queue.url(&self.client).await?;
+                let request = self.client.change_message_visibility(queue, handle, time);
+                request.await.map(drop)
+            })
         };
         if self.no_change_batches.load(Ordering::Relaxed) {
             return single(receipt_handle).await;
@@ -148,6 +154,15 @@ impl Requests {
             changed => changed,
         }
     }
+}
+
+/// Turns a panic of the caller's HTTP service or credentials source into an error, as the task of a batch does. It would
+/// otherwise end the heartbeat, and with it the leases of all messages in flight.
+async fn unless_it_panics(request: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let panicked = |_| Err(Error::closed("the request panicked before it received the response").sent(true));
+    // A request changes no state that outlives it by halves.
+    let ended = AssertUnwindSafe(request).catch_unwind().await;
+    ended.unwrap_or_else(panicked)
 }
 
 /// Remembers that a server supports only the single form of an action.

@@ -17,6 +17,11 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The maximum buffer that is allocated at once because of a response's `Content-Length`.
 const TRUSTED_LENGTH: usize = 1024 * 1024;
 
+const FOLLOWED_A_REDIRECT: &str = "the given HTTP client followed a redirect to another server; \
+                                   build it with http_client_builder, which follows none";
+const REFUSED_A_REDIRECT: &str = "the given HTTP client refused a redirect, perhaps after it followed others; \
+                                  build it with http_client_builder, which follows none";
+
 /// The proxy of connections.
 #[derive(Clone, Default)]
 pub(crate) enum Proxy {
@@ -90,7 +95,8 @@ impl ReqwestService {
     /// Creates a service from an HTTP client. [`http_client_builder`] builds a suitable one.
     ///
     /// The HTTP client should neither follow redirects nor retry. See
-    /// [`ClientBuilder::http_client`](crate::ClientBuilder::http_client).
+    /// [`ClientBuilder::http_client`](crate::ClientBuilder::http_client). Because it may, a request counts as possibly sent
+    /// even if it could not connect.
     #[must_use]
     pub fn new(http: reqwest::Client) -> Self {
         Self {
@@ -129,11 +135,13 @@ impl ReqwestService {
 
     pub(super) async fn exchange(&self, request: reqwest::Request) -> Result<Response<Bytes>, Error> {
         let origin = self.given.then(|| request.url().origin());
-        let mut response = self.http.execute(request).await.map_err(failed)?;
+        let executed = self.http.execute(request).await;
+        let mut response = match &origin {
+            Some(origin) => executed.map_err(|error| failed_with_given_client(error, origin))?,
+            None => executed.map_err(failed)?,
+        };
         if origin.is_some_and(|origin| origin != response.url().origin()) {
-            let why = "the given HTTP client followed a redirect to another server; \
-                       build it with http_client_builder, which follows none";
-            return Err(Error::response(why));
+            return Err(Error::response(FOLLOWED_A_REDIRECT));
         }
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
@@ -180,6 +188,25 @@ impl HttpService for ReqwestService {
 fn failed(error: reqwest::Error) -> Error {
     let server = error.url().map_or_else(|| "the server".to_owned(), shown);
     let unsent = error.is_connect() || error.is_builder();
+    failed_at(&server, error).sent(!unsent)
+}
+
+/// Converts a failure of the caller's client, which may follow redirects and retry by itself. Whatever its last attempt
+/// says, an earlier one may have arrived. After a redirect, reqwest's error still has the URL of the first request.
+fn failed_with_given_client(error: reqwest::Error, origin: &url::Origin) -> Error {
+    if error.is_redirect() {
+        return Error::response(REFUSED_A_REDIRECT).with_source(error.without_url());
+    }
+    if error.url().is_some_and(|url| url.origin() != *origin) {
+        return Error::response(FOLLOWED_A_REDIRECT).with_source(error.without_url());
+    }
+    let server = error.url().map_or_else(|| "the server".to_owned(), shown);
+    let server = format!("{server} (or to a server that it redirected to)");
+    failed_at(&server, error).sent(true)
+}
+
+fn failed_at(server: &str, error: reqwest::Error) -> Error {
+    let unsent = error.is_connect() || error.is_builder();
     let timed_out = error.is_timeout();
     // reqwest's own text has the URL with its query.
     let error = error.without_url();
@@ -191,7 +218,7 @@ fn failed(error: reqwest::Error) -> Error {
             "the connection to {server} broke before the whole response arrived: {cause}"
         )),
     };
-    mapped.sent(!unsent).with_source(error)
+    mapped.with_source(error)
 }
 
 fn own_client(builder: reqwest::ClientBuilder, connect_timeout: Duration) -> Result<reqwest::Client, Error> {
@@ -248,4 +275,86 @@ pub(crate) fn credentials_client(
 ) -> Result<reqwest::Client, Error> {
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
     own_client(settings(http_client_builder()?), CONNECT_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// Reads one request, and sends this response before it closes the connection.
+    fn server(response: String) -> (String, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/0/q", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            assert!(connection.read(&mut [0; 4096]).unwrap() > 0);
+            connection.write_all(response.as_bytes()).unwrap();
+        });
+        (url, served)
+    }
+
+    fn redirect_to(url: &str) -> String {
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    }
+
+    fn unreachable() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}/0/q", listener.local_addr().unwrap())
+    }
+
+    async fn post(policy: redirect::Policy, url: &str) -> Error {
+        let http = http_client_builder().unwrap().redirect(policy).no_proxy();
+        let service = ReqwestService::new(http.build().unwrap());
+        let request = Request::post(url).body(Bytes::from_static(b"{}")).unwrap();
+        service.call(request).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_a_server_that_cannot_be_reached_may_have_been_sent_to_the_first_one() {
+        let (url, first) = server(redirect_to(&unreachable()));
+        let error = post(redirect::Policy::default(), &url).await;
+        first.join().unwrap();
+        assert!(error.may_have_been_sent(), "{error:?}");
+        assert!(error.to_string().contains("redirected to"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_a_server_that_breaks_the_connection_is_not_blamed_on_the_first_one() {
+        let (other, second) = server(String::new());
+        let (url, first) = server(redirect_to(&other));
+        let error = post(redirect::Policy::default(), &url).await;
+        first.join().unwrap();
+        second.join().unwrap();
+        assert!(error.may_have_been_sent(), "{error:?}");
+        assert!(error.to_string().contains("redirected to"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_that_the_clients_policy_or_scheme_refuses_is_named_and_not_retried() {
+        for (policy, location, expected) in [
+            (redirect::Policy::limited(0), unreachable(), "refused a redirect"),
+            (
+                redirect::Policy::custom(|attempt| attempt.error("no")),
+                unreachable(),
+                "refused a redirect",
+            ),
+            (
+                redirect::Policy::default(),
+                "ftp://example.com/".to_owned(),
+                "followed a redirect to another server",
+            ),
+        ] {
+            let (url, first) = server(redirect_to(&location));
+            let error = post(policy, &url).await;
+            first.join().unwrap();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.kind(), ErrorKind::Response);
+            assert!(error.may_have_been_sent() && !error.is_retryable(), "{error:?}");
+        }
+    }
 }

@@ -120,8 +120,9 @@ impl ClientBuilder {
     ///
     /// Its own settings then replace [`connect_timeout`](Self::connect_timeout), [`proxy`](Self::proxy) and
     /// [`root_certificates`](Self::root_certificates). It should neither follow redirects nor retry, because each
-    /// attempt must be signed anew. It should close idle connections after about 20 seconds, which is before the server
-    /// does.
+    /// attempt must be signed anew. Because it may, [`Error::may_have_been_sent`](crate::Error::may_have_been_sent) is
+    /// `true` even if it could not connect. It should close idle connections after about 20 seconds, which is before the
+    /// server does.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -229,8 +229,8 @@ impl TestDelivery {
 
     /// Builds the delivery and its recorder.
     ///
-    /// Within a tokio runtime, a heartbeat extends the delivery in the background, and returns it after it was dropped.
-    /// Without one there is no heartbeat, and the lease ends with the visibility timeout.
+    /// Within a tokio runtime, a heartbeat extends the delivery in the background until it is settled, and returns it after
+    /// it was dropped. Without one there is no heartbeat, and the lease ends with the visibility timeout.
     ///
     /// ```
     /// use sqs_client::testing::TestDelivery;
@@ -267,6 +267,7 @@ impl TestDelivery {
         shared.requests.recording = Some(Arc::clone(&recording));
         let (shared, now) = (Arc::new(shared), Instant::now());
         let tracked = shared.update(|state| {
+            state.only_message = true;
             state.arrive(vec![message.into()], now, now);
             state.next(now)
         });

@@ -257,3 +257,29 @@ async fn a_consumer_repeats_a_failed_acknowledgement_and_gives_up_at_last() {
         assert!(recorder.requests().starts_with(&[RecordedRequest::Delete; 3]));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_ends_once_the_delivery_is_settled_or_dropped() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let mut recorders = Vec::new();
+    for queue in ["http://localhost/0/orders", "http://localhost/0/orders.fifo"] {
+        for settle in ["ack", "nack", "nack with backoff", "drop", "failed return"] {
+            let test = TestDelivery::new("body").queue_url(queue).message_group_id("g");
+            let (delivery, recorder) = test.build();
+            tokio::time::sleep(60 * SECOND).await;
+            assert_eq!(metrics.num_alive_tasks(), 1, "the heartbeat of an unsettled delivery");
+            match settle {
+                "ack" => drop(delivery.ack().await.unwrap()),
+                "nack" => delivery.nack(60 * SECOND).await.unwrap(),
+                "nack with backoff" => delivery.nack_with_backoff().await.unwrap(),
+                "drop" => {}
+                _ => recorder.fail_next_nack(Fault::Transport),
+            }
+            drop(delivery);
+            tokio::time::sleep(SECOND).await;
+            assert_eq!(metrics.num_alive_tasks(), 0, "{settle} {queue}");
+            recorders.push(recorder);
+        }
+    }
+    assert!(recorders.iter().all(|recorder| recorder.settlement().is_some()));
+}

@@ -170,6 +170,35 @@ async fn a_received_delivery_is_returned_with_any_delay_and_not_when_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_received_delivery_that_was_acknowledged_can_neither_be_returned_nor_extended() {
+    let (delivery, recorder) = received().await;
+    recorder.fail_next_ack(Fault::Timeout);
+    delivery.ack().await.unwrap_err();
+    delivery.extend_visibility(60 * SECOND).await.unwrap();
+    delivery.ack().await.unwrap();
+    for refused in [
+        delivery.nack(SECOND).await,
+        delivery.nack_with_backoff().await,
+        delivery.extend_visibility(60 * SECOND).await,
+    ] {
+        let error = refused.unwrap_err();
+        let queue = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<sqs_client::Error>());
+        assert_eq!(
+            queue.and_then(|queue| queue.code()),
+            Some(&ErrorCode::InvalidParameterValue),
+            "{error:?}"
+        );
+    }
+    assert_eq!(recorder.settlement(), ACKED);
+    assert_eq!(recorder.extensions(), [60 * SECOND]);
+    assert!(
+        tokio::time::timeout(3600 * SECOND, delivery.lease_lost())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_received_delivery_loses_its_lease_by_a_refusal_or_in_time() {
     let (delivery, recorder) = received().await;
     recorder.fail_next_nack(ErrorCode::RequestThrottled);
