@@ -45,14 +45,15 @@ const AWS_DELAY: Duration = Duration::from_secs(60);
 ///
 /// # Limits
 ///
-/// The server's memory is bounded. Besides the settings below, these limits are fixed:
+/// The memory of messages is bounded by [`Builder::max_memory`]. Besides the settings below, these limits are fixed:
 ///
 /// - [`MAX_QUEUES`](crate::MAX_QUEUES) queues, in [`MAX_REALMS`](crate::MAX_REALMS) pairs of account and region. More are
 ///   refused with `OverLimit`.
 /// - [`MAX_FAULTS`](crate::MAX_FAULTS) fault rules.
 /// - [`MAX_JOURNAL_BYTES`](crate::MAX_JOURNAL_BYTES) of remembered requests.
 /// - [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS) open connections, with [`MAX_HEAD`](crate::MAX_HEAD) bytes of headers and
-///   [`MAX_BODY`](crate::MAX_BODY) bytes of body in each request.
+///   [`MAX_BODY`](crate::MAX_BODY) bytes of body in each request. While a body is parsed, it may occupy up to 20 times its
+///   length, which `max_memory` does not count.
 #[derive(Debug)]
 pub struct Builder {
     region: String,
@@ -245,7 +246,8 @@ impl Builder {
     /// Sets the maximum memory of all messages in bytes. Default: [`DEFAULT_MAX_MEMORY`].
     ///
     /// A message counts with its body, its attributes and [`MESSAGE_OVERHEAD_BYTES`](crate::MESSAGE_OVERHEAD_BYTES). A
-    /// deduplication id counts with [`DEDUPLICATION_ID_BYTES`](crate::DEDUPLICATION_ID_BYTES). A message for which there is no
+    /// deduplication id and a remembered receive attempt count with
+    /// [`DEDUPLICATION_ID_BYTES`](crate::DEDUPLICATION_ID_BYTES) each. A message for which there is no
     /// room is refused with `OverLimit`. Deleted, purged and expired messages make room.
     ///
     /// ```

@@ -37,7 +37,8 @@ use crate::server::LocalSqs;
 pub struct InProcess(Arc<Gateway>);
 
 impl LocalSqs {
-    /// Returns the way to this server without a socket, for [`ClientBuilder::http_service`](sqs_client::ClientBuilder::http_service).
+    /// Returns the way to this server without a socket, for
+    /// [`ClientBuilder::http_service`](sqs_client::ClientBuilder::http_service).
     ///
     /// See [`InProcess`] for an example.
     pub fn http_service(&self) -> InProcess {

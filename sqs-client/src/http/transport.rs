@@ -13,7 +13,7 @@ use crate::http::reqwest_service::ReqwestService;
 use crate::http::service::HttpService;
 use crate::protocol::Response;
 
-/// What carries requests to the server.
+/// The way of requests to the server.
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
     /// The default. Its own requests save it the conversion of each `http::Request`, a twentieth of a send's CPU time.
@@ -30,6 +30,10 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(carrier: Carrier, max_response_bytes: usize) -> Self {
+        let carrier = match carrier {
+            Carrier::Reqwest(service) => Carrier::Reqwest(service.max_response_bytes(max_response_bytes)),
+            service => service,
+        };
         Self {
             carrier,
             max_response_bytes,

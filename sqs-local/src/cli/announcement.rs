@@ -1,4 +1,4 @@
-//! What the program prints once it is ready.
+//! The output of the program once it is ready.
 
 use std::io::{self, Write as _};
 

@@ -53,7 +53,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "000000000000")]
     pub(crate) account: String,
 
-    /// Behaves as strictly as AWS: checks signatures (access key "test", secret "test"), refuses unknown members, and has AWS's delays
+    /// Checks signatures (access key "test", secret "test"), refuses unknown members, and has AWS's delays after a purge and a
+    /// deletion
     #[arg(long)]
     pub(crate) strict: bool,
 

@@ -11,7 +11,7 @@ use crate::protocol::schema::Action;
 /// The maximum length of a queue's name. A request may contain a longer one.
 const MAX_NAME: usize = 80;
 
-/// What the log says about a request before its response is known.
+/// The part of a log line that is known before the response.
 pub(super) struct LogEntry {
     action: &'static str,
     queue: String,

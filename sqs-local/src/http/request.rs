@@ -27,7 +27,7 @@ pub(crate) struct Call {
     pub(crate) input: Result<Input>,
 }
 
-/// How a server reads requests.
+/// The settings by which a server reads requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader {
     /// The only accepted protocol, or `None` for both.

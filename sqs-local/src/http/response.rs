@@ -25,7 +25,7 @@ pub(crate) enum Format {
     QueryJson,
 }
 
-/// What every response needs to know.
+/// A writer of responses to one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Writer<'a> {
     pub(crate) format: Format,

@@ -1,4 +1,4 @@
-//! What a server does that is its own choice: accounts, addresses, health, and its limits.
+//! Tests of the server's own choices: accounts, addresses, health and limits.
 
 use std::time::Duration;
 

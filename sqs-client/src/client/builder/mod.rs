@@ -13,7 +13,6 @@ use crate::credentials::{CredentialsCache, DefaultCredentials, ProvideCredential
 use crate::error::Error;
 use crate::http::endpoint::{Endpoint, EndpointConfig};
 use crate::http::reqwest_service::{ConnectionConfig, Proxy, ReqwestService};
-use crate::http::service::HttpService;
 use crate::http::signer::Signer;
 use crate::http::transport::{Carrier, Transport};
 use crate::limits;
@@ -50,7 +49,8 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     root_certificates: Vec<u8>,
     proxy: Proxy,
-    http: Option<Http>,
+    /// `None` for the client that the other settings describe.
+    carrier: Option<Carrier>,
     attempt_timeout: Duration,
     operation_timeout: Option<Duration>,
     max_response_bytes: usize,
@@ -59,13 +59,6 @@ pub struct ClientBuilder {
     send_hooks: SendHooks,
     clock: Clock,
     random: Random,
-}
-
-/// The caller's choice of what carries requests.
-#[derive(Clone, Debug)]
-enum Http {
-    Client(reqwest::Client),
-    Service(Arc<dyn HttpService>),
 }
 
 impl Default for ClientBuilder {
@@ -78,7 +71,7 @@ impl Default for ClientBuilder {
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             root_certificates: Vec::new(),
             proxy: Proxy::default(),
-            http: None,
+            carrier: None,
             attempt_timeout: Self::DEFAULT_ATTEMPT_TIMEOUT,
             operation_timeout: None,
             max_response_bytes: Self::DEFAULT_MAX_RESPONSE_BYTES,
@@ -153,11 +146,9 @@ impl ClientBuilder {
     /// set up. The same applies if one of the URLs or certificates is malformed.
     pub fn build(self) -> Result<Client, Error> {
         let endpoint = Endpoint::resolve(self.endpoint)?;
-        let limited = |service: ReqwestService| Carrier::Reqwest(service.max_response_bytes(self.max_response_bytes));
-        let carrier = match self.http {
-            Some(Http::Service(service)) => Carrier::Service(service),
-            Some(Http::Client(client)) => limited(ReqwestService::new(client)),
-            None => limited(ReqwestService::own(ConnectionConfig {
+        let carrier = match self.carrier {
+            Some(given) => given,
+            None => Carrier::Reqwest(ReqwestService::own(ConnectionConfig {
                 connect_timeout: self.connect_timeout,
                 extra_roots: self.root_certificates,
                 proxy: self.proxy,

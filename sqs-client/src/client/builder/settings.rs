@@ -1,12 +1,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{ClientBuilder, Http};
+use super::ClientBuilder;
 use crate::client::trace_carrier::TraceCarrier;
 use crate::clock::Clock;
 use crate::credentials::ProvideCredentials;
-use crate::http::reqwest_service::Proxy;
+use crate::http::reqwest_service::{Proxy, ReqwestService};
 use crate::http::service::HttpService;
+use crate::http::transport::Carrier;
 use crate::protocol::Protocol;
 use crate::random::Random;
 use crate::retry::RetryPolicy;
@@ -134,7 +135,7 @@ impl ClientBuilder {
     /// # Ok(()) }
     /// ```
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(Http::Client(client));
+        self.carrier = Some(Carrier::Reqwest(ReqwestService::new(client)));
         self
     }
 
@@ -145,7 +146,7 @@ impl ClientBuilder {
     /// [`root_certificates`](Self::root_certificates). The client still signs, limits the time of, and retries each request.
     /// See [`HttpService`] for an example.
     pub fn http_service(mut self, service: impl HttpService) -> Self {
-        self.http = Some(Http::Service(Arc::new(service)));
+        self.carrier = Some(Carrier::Service(Arc::new(service)));
         self
     }
 

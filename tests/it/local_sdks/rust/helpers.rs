@@ -1,4 +1,4 @@
-//! What several checks need.
+//! Helpers that several checks share.
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as System, QueueAttributeName as Queue};
