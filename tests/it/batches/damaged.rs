@@ -1,6 +1,7 @@
 //! Tests responses with one damaged entry. The other entries of the batch remain valid.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
@@ -45,7 +46,8 @@ async fn a_damaged_entry_fails_alone() -> Outcome {
         for through_batcher in [false, true] {
             let (server, client, queue) = server(3).await?;
             damage(&server, Action::SendMessageBatch, fault.clone());
-            let batcher = client.batcher(&queue).build();
+            // Long enough for all entries on a busy machine. A full batch does not wait.
+            let batcher = client.batcher(&queue).linger(Duration::from_secs(1)).build();
             let results = if through_batcher {
                 futures::future::join_all(numbers().map(|number| batcher.send(number))).await
             } else {
