@@ -127,7 +127,7 @@ impl Fault {
         }
     }
 
-    /// Creates a rule for all requests for this action.
+    /// Creates a rule for all requests of this action.
     pub fn on(action: Action, kind: FaultKind) -> Self {
         Self {
             action: Some(action),

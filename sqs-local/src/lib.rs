@@ -4,8 +4,8 @@
 //! move tasks, both wire protocols, and signatures. It can inject faults, count requests and repeat a run from a seed. Any AWS
 //! SDK can use it, with any access key and in any region. It needs no account, no container and no token.
 //!
-//! It is not a production queue. All messages are in memory, end with the process, and are never written to disk. README lists
-//! the differences from AWS.
+//! It is not a production queue. All messages are in memory, end with the process, and are never written to disk. The README lists
+//! the differences from AWS. The server shares no code with `sqs-client`, so that each can be tested against the other.
 //!
 //! ```
 //! # #[tokio::main]
@@ -28,14 +28,6 @@
 //!
 //! * `client` (default): [`LocalSqs::client`], and [`LocalSqs::in_process`] without a socket, for sqs-client.
 //! * `cli` (default): the program `sqs-local`. Tests need only `client`.
-//!
-//! # Modules
-//!
-//! `http` reads a request, checks its signature (`http::auth`) and writes the response. The codecs in `protocol` share the
-//! table in `protocol::schema`. `service` is what a request sees: the queues of an account in a region, out of the `registry`.
-//! Each action is a function under `actions`. A `queue` is a lock around `queue::store`, the state machine of its messages. The
-//! server follows AWS's service model and responses recorded from AWS. It shares no code with `sqs-client`, so that each can be
-//! tested against the other.
 
 // Outputs are `serde_json` objects that are built here, and indexing one adds the member.
 #![allow(clippy::indexing_slicing)]

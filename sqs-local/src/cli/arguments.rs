@@ -11,7 +11,7 @@ Example:
 
   Then, in the shell of a program that uses any AWS SDK:
   export AWS_ENDPOINT_URL_SQS=http://127.0.0.1:9324
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 
 Messages are in memory, and end with the program. Everybody who can reach the port can use it.";
 
@@ -31,13 +31,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL")]
     pub(crate) queue_url_base: Option<String>,
 
-    /// A queue to create: NAME, or NAME:OPTION=VALUE,… with the options dead-letter, max-receives, and queue attributes such
-    /// as visibility-timeout. Repeatable
+    /// A queue to create: NAME, or NAME:OPTION=VALUE,… with the options dead-letter=QUEUE, max-receives=NUMBER (default: 3), and
+    /// queue attributes in kebab case, such as visibility-timeout=5. Repeatable
     #[arg(long = "queue", value_name = "QUEUE")]
     pub(crate) queues: Vec<QueueSpec>,
 
     /// A fault to inject: ACTION:KIND, such as SendMessage:throttle, any:delay=200ms:probability=0.1 or
-    /// ReceiveMessage:drop-after:times=3. Repeatable
+    /// ReceiveMessage:drop-after:times=3. An unknown kind lists all of them. The options are after, times and probability.
+    /// Repeatable
     #[arg(long = "fault", value_name = "FAULT")]
     pub(crate) faults: Vec<Fault>,
 
@@ -45,11 +46,11 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
 
-    /// The region in ARNs
+    /// The region of --queue, which is in ARNs. With --strict, the only accepted region
     #[arg(long, default_value = DEFAULT_REGION)]
     pub(crate) region: String,
 
-    /// The account in ARNs and queue URLs
+    /// The account of --queue, which is in ARNs and queue URLs
     #[arg(long, default_value = "000000000000")]
     pub(crate) account: String,
 
